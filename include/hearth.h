@@ -1,0 +1,269 @@
+/* hearth.h - run open-weight language models in your own program.
+ *
+ *     struct hearth_model *m;
+ *     struct hearth_engine *en;
+ *     struct hearth_seq *s;
+ *     struct hearth_error e;
+ *
+ *     if (hearth_model_open(&m, "model.gguf", NULL, &e) < 0 ||
+ *         hearth_engine_new(&en, m, NULL, &e) < 0 || hearth_seq_open(&s, en, &e) < 0)
+ *         die(e.message);
+ *     hearth_generate(s, ids, n_ids, &(struct hearth_generate_options){.n_predict = 64},
+ *                     NULL, print_piece, NULL, &e);
+ *
+ * Three nouns. A model is the weights of one file: read-only once open. An engine runs one
+ * model: it owns the threads, the key/value cache and the scratch memory. A sequence is one
+ * text in an engine: tokens are fed to it, and its logits say what comes next. Many sequences
+ * share an engine; one hearth_engine_step computes for all of them at once, and what a
+ * sequence gets does not depend on who else is in the step.
+ *
+ * Returns  0 or a count on success, a negative HEARTH_E_* on failure, with the words in *e
+ *          (which may be NULL)
+ * Threads  a model may be used by many engines in many threads. An engine and its sequences
+ *          belong to one thread at a time; hearth_engine_cancel may be called by any.
+ * Owners   every _open and _new has its _close or _free, which take NULL; a sequence must be
+ *          closed before its engine, an engine before its model
+ */
+#ifndef HEARTH_H
+#define HEARTH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define HEARTH_API __attribute__((visibility("default")))
+
+#define HEARTH_VERSION "0.1.0"
+
+enum hearth_error_code {
+    HEARTH_E_INTERNAL = -1,
+    HEARTH_E_FORMAT = -2,
+    HEARTH_E_UNSUPPORTED = -3,
+    HEARTH_E_NOT_FOUND = -4,
+    HEARTH_E_IO = -5,
+    HEARTH_E_NOMEM = -6,
+    HEARTH_E_TOO_LONG = -7,
+    HEARTH_E_BUSY = -8,
+    HEARTH_E_NUMERIC = -9,
+    HEARTH_E_CANCELLED = -10,
+    HEARTH_E_INVALID = -11
+};
+
+struct hearth_error {
+    int code;           /* HEARTH_E_*, 0: none */
+    char message[512];  /* one line */
+};
+
+/* -- model --------------------------------------------------------------------------- */
+
+struct hearth_model;
+
+struct hearth_model_options {
+    int n_thread;      /* for loading, and the default of engines; 0: what the machine allows */
+    const char *cpu;   /* "ref", "avx2", "avx512vnni": at most this tier; NULL: HEARTH_CPU or best */
+    /* Called now and then with done in [0, 1]; returning nonzero stops with E_CANCELLED. */
+    int (*progress)(void *ctx, double done);
+    void *progress_ctx;
+};
+
+struct hearth_model_info {
+    const char *arch, *name;    /* "llama"; general.name or the file's name */
+    const char *file_type;      /* "Q4_K - Medium" as users know it, or the commonest type */
+    const char *tokenizer;      /* "llama", "gpt2"; NULL: the file has none */
+    const char *chat_template;  /* NULL: the file has none; NUL-terminated */
+    const char *cpu;            /* the tier in use */
+    int n_vocab, n_embd, n_layer, n_head, n_head_kv, n_ctx_train;
+    uint64_t n_param, file_bytes;
+    uint64_t load_ns;  /* what hearth_model_open took */
+    int n_thread;
+    int bos, eos;      /* token ids, -1: none */
+    int add_bos;
+    int pooling;       /* 0 none, 1 mean, 2 CLS, 3 last */
+};
+
+HEARTH_API int hearth_model_open(struct hearth_model **out, const char *path,
+                                 const struct hearth_model_options *opt,
+                                 struct hearth_error *e);
+HEARTH_API void hearth_model_close(struct hearth_model *m);
+
+/* Strings live as long as the model. */
+HEARTH_API void hearth_model_info(const struct hearth_model *m, struct hearth_model_info *out);
+
+/* -- tokens -------------------------------------------------------------------------- */
+
+enum hearth_encode_flags {
+    HEARTH_ADD_SPECIAL = 1,   /* BOS and EOS as the model says */
+    HEARTH_PARSE_SPECIAL = 2  /* control tokens written in the text become their ids */
+};
+
+/* Writes up to cap ids and returns how many the text has, which may be more than cap: then
+ * call again with room. E_NOT_FOUND: the model has no tokenizer. */
+HEARTH_API int hearth_encode(const struct hearth_model *m, const char *text, size_t n,
+                             int flags, int32_t *ids, size_t cap, struct hearth_error *e);
+
+/* Appends nothing NUL-terminated: writes up to cap bytes of the text of ids[n] and returns
+ * how many there are. Control tokens are shown when show_control. */
+HEARTH_API int64_t hearth_decode(const struct hearth_model *m, const int32_t *ids, size_t n,
+                                 int show_control, char *text, size_t cap,
+                                 struct hearth_error *e);
+
+/* 1 when generation ends at this token. */
+HEARTH_API int hearth_is_eog(const struct hearth_model *m, int32_t id);
+
+/* -- engine -------------------------------------------------------------------------- */
+
+struct hearth_engine;
+
+enum hearth_kv_type { HEARTH_KV_F16, HEARTH_KV_F32 };
+
+struct hearth_engine_options {
+    int n_ctx;      /* most tokens of one sequence; 0: the smaller of 4096 and the model's own */
+    int n_seq_max;  /* most sequences open at once; 0: 1 */
+    int n_batch;    /* most tokens computed in one step; 0: 512 */
+    int n_thread;   /* 0: the model's */
+    int pin;        /* 1: threads stay on their CPU */
+    int kv_type;    /* enum hearth_kv_type */
+};
+
+HEARTH_API int hearth_engine_new(struct hearth_engine **out, struct hearth_model *m,
+                                 const struct hearth_engine_options *opt,
+                                 struct hearth_error *e);
+HEARTH_API void hearth_engine_free(struct hearth_engine *en);
+
+struct hearth_engine_info {
+    int n_ctx, n_seq_max, n_batch, n_thread;
+    uint64_t kv_bytes, scratch_bytes;
+    int pages, pages_used, pages_cached;  /* of the key/value cache */
+};
+
+HEARTH_API void hearth_engine_info(const struct hearth_engine *en,
+                                   struct hearth_engine_info *out);
+
+/* Computes one step for every sequence that has tokens waiting: at most n_batch tokens, the
+ * sequences in turn, long prompts in pieces. Returns how many tokens it computed, 0 when none
+ * waits. Fails: E_BUSY the cache is full; E_CANCELLED; after a failure the sequences that were
+ * in the step keep their waiting tokens. Allocates nothing. */
+HEARTH_API int hearth_engine_step(struct hearth_engine *en, struct hearth_error *e);
+
+/* Makes the step that runs, or the next one, stop with E_CANCELLED. Any thread; also a
+ * signal handler. */
+HEARTH_API void hearth_engine_cancel(struct hearth_engine *en);
+
+/* -- sequence ------------------------------------------------------------------------ */
+
+struct hearth_seq;
+
+HEARTH_API int hearth_seq_open(struct hearth_seq **out, struct hearth_engine *en,
+                               struct hearth_error *e);
+HEARTH_API void hearth_seq_close(struct hearth_seq *s);
+
+/* Adds n tokens to what waits. A new sequence that begins like one the engine computed
+ * before takes over its pages: those tokens are not computed again, and *n_reused (may be
+ * NULL) says how many. Nothing is added on failure: E_INVALID an id is out of range;
+ * E_TOO_LONG the sequence would pass n_ctx. */
+HEARTH_API int hearth_seq_feed(struct hearth_seq *s, const int32_t *ids, size_t n,
+                               size_t *n_reused, struct hearth_error *e);
+
+/* Logits[n_vocab] of the last token that was computed; NULL while tokens wait or when there
+ * are none. Valid until the next step. */
+HEARTH_API const float *hearth_seq_logits(const struct hearth_seq *s);
+
+/* As hearth_seq_feed and steps until nothing waits, handing over the logits of each of the
+ * n positions in order: rows(ctx, i, logits). Only this sequence may have tokens waiting. */
+HEARTH_API int hearth_seq_logits_all(struct hearth_seq *s, const int32_t *ids, size_t n,
+                                     int (*rows)(void *ctx, size_t i, const float *logits),
+                                     void *ctx, struct hearth_error *e);
+
+/* Tokens computed and waiting, together. */
+HEARTH_API int hearth_seq_len(const struct hearth_seq *s);
+
+/* Forgets all tokens from position n on, the waiting ones first. Then there are no logits
+ * until more is fed. */
+HEARTH_API int hearth_seq_truncate(struct hearth_seq *s, int n, struct hearth_error *e);
+
+/* The pooled embedding of ids as the model says (last token when it says nothing), n_embd
+ * floats, not normalised. The sequence must be empty, and is empty afterwards. */
+HEARTH_API int hearth_seq_embed(struct hearth_seq *s, const int32_t *ids, size_t n, float *out,
+                                struct hearth_error *e);
+
+/* -- generation ---------------------------------------------------------------------- */
+
+struct hearth_sampling {
+    float temperature;        /* 0: greedy */
+    int top_k;                /* 0: off */
+    float top_p;              /* 1: off */
+    float min_p;              /* 0: off */
+    float typical_p;          /* 1: off */
+    float repeat_penalty;     /* 1: off */
+    float presence_penalty;   /* 0: off */
+    float frequency_penalty;  /* 0: off */
+    int repeat_last_n;        /* 0: off, -1: all */
+    uint64_t seed;            /* the same seed, prompt and model give the same text */
+};
+
+/* temperature 0.8, top_k 40, top_p 0.9, repeat_penalty 1.1 over 64 tokens, a random seed. */
+HEARTH_API void hearth_sampling_defaults(struct hearth_sampling *s);
+
+struct hearth_token_logprob {
+    int32_t id;
+    float logprob;
+};
+
+/* What one callback gets: text that is ready to show (whole characters, past any stop
+ * string), and the tokens behind it. */
+struct hearth_piece {
+    const char *text;  /* NUL-terminated; may be empty */
+    size_t n_text;
+    int32_t id;        /* the token that was just sampled; -1 in the last call */
+    float logprob;     /* when n_logprobs >= 0 was asked for */
+    const struct hearth_token_logprob *top;  /* n_top of them, best first */
+    int n_top;
+};
+
+enum hearth_finish {
+    HEARTH_FINISH_EOG,     /* the model said that it is done */
+    HEARTH_FINISH_STOP,    /* a stop string */
+    HEARTH_FINISH_LENGTH,  /* n_predict tokens, or the context is full */
+    HEARTH_FINISH_CALLER   /* the callback returned nonzero, or hearth_engine_cancel */
+};
+
+struct hearth_generate_options {
+    int n_predict;            /* most tokens; 0 or less: until the context is full */
+    const struct hearth_sampling *sampling;  /* NULL: the defaults */
+    const char *const *stop;  /* n_stop strings, at most 64 of 1024 bytes */
+    int n_stop;
+    int n_logprobs;           /* 0: none; n: the chosen token's and the n best ones' (max 20) */
+    int show_control;         /* control tokens appear in the text */
+    int ignore_eog;           /* go on past end-of-generation tokens, for benchmarks */
+};
+
+struct hearth_stats {
+    int n_prompt, n_prompt_reused, n_output;  /* tokens; reused ones are part of n_prompt */
+    uint64_t prompt_ns, output_ns;
+    int finish;  /* enum hearth_finish */
+};
+
+/* Feeds the prompt, samples until the text is done, and calls piece for each token (nonzero
+ * stops). The last call has id -1 and what was held back. Stats may be NULL and are filled as
+ * far as it came also on failure. The sampled tokens stay in the sequence, except one that
+ * ended it. */
+HEARTH_API int hearth_generate(struct hearth_seq *s, const int32_t *prompt, size_t n_prompt,
+                               const struct hearth_generate_options *opt,
+                               struct hearth_stats *stats,
+                               int (*piece)(void *ctx, const struct hearth_piece *p),
+                               void *ctx, struct hearth_error *e);
+
+/* -- about --------------------------------------------------------------------------- */
+
+HEARTH_API const char *hearth_version(void);
+/* The exit status that a command should end with for an error code. */
+HEARTH_API int hearth_exit_status(int code);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

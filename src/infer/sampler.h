@@ -1,0 +1,63 @@
+/* sampler.h - from logits to a token: a chain of steps, each a row of a table.
+ *
+ * Order: penalties (repetition, frequency, presence), then - unless temperature is 0, which
+ * means greedy - top-k, typical, top-p, min-p, temperature, and a draw from what is left.
+ * All arithmetic is in float32 with probabilities summed in double; the same seed and logits
+ * give the same token on every machine.
+ *
+ * Units    penalties act on logits; probabilities in [0, 1]; logprobs are natural logarithms
+ * Threads  a sampler belongs to one sequence
+ * Uses     base/
+ */
+#ifndef HEARTH_INFER_SAMPLER_H
+#define HEARTH_INFER_SAMPLER_H
+
+#include "base/err.h"
+
+#include <stdint.h>
+
+struct sampler;
+
+struct sampler_options {
+    float temperature;        /* 0: greedy; default 0.8 */
+    int top_k;                /* 0: off; default 40 */
+    float top_p;              /* 1: off; default 0.9 */
+    float min_p;              /* 0: off; default 0 */
+    float typical_p;          /* 1: off; default 1 */
+    float repeat_penalty;     /* 1: off; default 1.1 */
+    float presence_penalty;   /* 0: off */
+    float frequency_penalty;  /* 0: off */
+    int repeat_last_n;        /* tokens that penalties look back at; 0: off; -1: all; 64 */
+    uint64_t seed;
+};
+
+/* Ollama's defaults. */
+void sampler_defaults(struct sampler_options *o);
+
+/* Fails: E_INVALID with the field's name and range; E_NOMEM. n_ctx bounds the look-back. */
+MUST_CHECK int sampler_new(struct sampler **out, const struct sampler_options *o, int n_vocab,
+                           int n_ctx, struct err *e);
+void sampler_free(struct sampler *s);  /* NULL is fine */
+
+/* Tells the sampler a token of the text so far (prompt and answer), for the penalties. */
+void sampler_accept(struct sampler *s, int id);
+void sampler_reset(struct sampler *s, uint64_t seed);  /* forgets the text, reseeds */
+
+/* Picks from logits[n_vocab], which are left as they are. Returns the id (>= 0), or
+ * E_NUMERIC when no logit is finite or one is NaN. Does not accept. Allocates nothing. */
+MUST_CHECK int sampler_pick(struct sampler *s, const float *logits, struct err *e);
+
+struct sampler_logprob {
+    int id;
+    float logprob;
+};
+
+/* The n most probable tokens of softmax(logits), best first (n <= n_vocab), and the logprob
+ * of `chosen` in *of_chosen (may be NULL). Before any sampler step, as APIs report it. */
+void sampler_logprobs(const float *logits, int n_vocab, int chosen, float *of_chosen,
+                      struct sampler_logprob *top, int n);
+
+/* Names of the steps in order, for listing; NULL past the end. */
+const char *sampler_step_name(int i);
+
+#endif

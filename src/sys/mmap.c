@@ -1,0 +1,89 @@
+#include "sys/mmap.h"
+
+#include "base/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int mmap_open(struct mapping *m, const char *path, struct err *e)
+{
+    /* O_NONBLOCK: a FIFO without a writer must not hang us before fstat can refuse it. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), rc = 0;
+    struct stat st;
+    void *p;
+
+    *m = (struct mapping){0};
+    if (fd < 0)
+        return err_sys(e, errno == ENOENT ? E_NOT_FOUND : E_IO, errno, "%s", path);
+    if (fstat(fd, &st) < 0) {
+        rc = err_sys(e, E_IO, errno, "%s", path);
+    } else if (!S_ISREG(st.st_mode)) {
+        rc = err_set(e, E_INVALID, "%s: %s, expected a regular file", path,
+                     S_ISDIR(st.st_mode) ? "is a directory" : "is not a file");
+    } else if (st.st_size > 0) {
+        p = mem_should_fail()
+                ? MAP_FAILED
+                : mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+        if (p == MAP_FAILED) {
+            rc = err_set(e, E_NOMEM, "%s: cannot map %lld bytes", path, (long long)st.st_size);
+        } else {
+            m->p = p;
+            m->n = (size_t)st.st_size;
+        }
+    }
+    (void)close(fd);
+    return rc;
+}
+
+void mmap_close(struct mapping *m)
+{
+    if (m->p)
+        (void)munmap((void *)(uintptr_t)m->p, m->n);
+    *m = (struct mapping){0};
+}
+
+void mmap_drop(const struct mapping *m, size_t off, size_t n)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), from = (off + page - 1) & ~(page - 1),
+           to = (off + n) & ~(page - 1);
+
+    if (m->p && to > from)
+        (void)madvise((void *)(uintptr_t)(m->p + from), to - from, MADV_DONTNEED);
+}
+
+enum { VM_HUGE = 2 << 20 };
+
+void *vm_alloc(size_t n)
+{
+    size_t len;
+    unsigned char *p;
+    uintptr_t at, up;
+
+    if (n == 0 || n > SIZE_MAX / 2 || mem_should_fail())
+        return NULL;
+    len = (n + VM_HUGE - 1) & ~(size_t)(VM_HUGE - 1);
+    p = mmap(NULL, len + VM_HUGE, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED)
+        return NULL;
+    /* Give back what lies outside of the aligned range. */
+    at = (uintptr_t)p;
+    up = (at + VM_HUGE - 1) & ~(uintptr_t)(VM_HUGE - 1);
+    if (up > at)
+        (void)munmap(p, up - at);
+    if (at + VM_HUGE > up)
+        (void)munmap(p + (up - at) + len, at + VM_HUGE - up);
+    p += up - at;
+    (void)madvise(p, len, MADV_HUGEPAGE);
+    return p;
+}
+
+void vm_free(void *p, size_t n)
+{
+    if (p)
+        (void)munmap(p, (n + VM_HUGE - 1) & ~(size_t)(VM_HUGE - 1));
+}
