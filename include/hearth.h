@@ -53,8 +53,8 @@ enum hearth_error_code {
 };
 
 struct hearth_error {
-    int code;           /* HEARTH_E_*, 0: none */
-    char message[512];  /* one line */
+    int code;          /* HEARTH_E_*, 0: none */
+    char message[512]; /* one line */
 };
 
 /* -- model --------------------------------------------------------------------------- */
@@ -62,26 +62,27 @@ struct hearth_error {
 struct hearth_model;
 
 struct hearth_model_options {
-    int n_thread;      /* for loading, and the default of engines; 0: what the machine allows */
-    const char *cpu;   /* "ref", "avx2", "avx512vnni": at most this tier; NULL: HEARTH_CPU or best */
+    int n_thread; /* for loading, and the default of engines; 0: what the machine allows */
+    const char
+        *cpu; /* "ref", "avx2", "avx512vnni": at most this tier; NULL: HEARTH_CPU or best */
     /* Called now and then with done in [0, 1]; returning nonzero stops with E_CANCELLED. */
     int (*progress)(void *ctx, double done);
     void *progress_ctx;
 };
 
 struct hearth_model_info {
-    const char *arch, *name;    /* "llama"; general.name or the file's name */
-    const char *file_type;      /* "Q4_K - Medium" as users know it, or the commonest type */
-    const char *tokenizer;      /* "llama", "gpt2"; NULL: the file has none */
-    const char *chat_template;  /* NULL: the file has none; NUL-terminated */
-    const char *cpu;            /* the tier in use */
+    const char *arch, *name;   /* "llama"; general.name or the file's name */
+    const char *file_type;     /* "Q4_K - Medium" as users know it, or the commonest type */
+    const char *tokenizer;     /* "llama", "gpt2"; NULL: the file has none */
+    const char *chat_template; /* NULL: the file has none; NUL-terminated */
+    const char *cpu;           /* the tier in use */
     int n_vocab, n_embd, n_layer, n_head, n_head_kv, n_ctx_train;
     uint64_t n_param, file_bytes;
-    uint64_t load_ns;  /* what hearth_model_open took */
+    uint64_t load_ns; /* what hearth_model_open took */
     int n_thread;
-    int bos, eos;      /* token ids, -1: none */
+    int bos, eos; /* token ids, -1: none */
     int add_bos;
-    int pooling;       /* 0 none, 1 mean, 2 CLS, 3 last */
+    int pooling; /* 0 none, 1 mean, 2 CLS, 3 last */
 };
 
 HEARTH_API int hearth_model_open(struct hearth_model **out, const char *path,
@@ -95,8 +96,8 @@ HEARTH_API void hearth_model_info(const struct hearth_model *m, struct hearth_mo
 /* -- tokens -------------------------------------------------------------------------- */
 
 enum hearth_encode_flags {
-    HEARTH_ADD_SPECIAL = 1,   /* BOS and EOS as the model says */
-    HEARTH_PARSE_SPECIAL = 2  /* control tokens written in the text become their ids */
+    HEARTH_ADD_SPECIAL = 1,  /* BOS and EOS as the model says */
+    HEARTH_PARSE_SPECIAL = 2 /* control tokens written in the text become their ids */
 };
 
 /* Writes up to cap ids and returns how many the text has, which may be more than cap: then
@@ -120,12 +121,12 @@ struct hearth_engine;
 enum hearth_kv_type { HEARTH_KV_F16, HEARTH_KV_F32 };
 
 struct hearth_engine_options {
-    int n_ctx;      /* most tokens of one sequence; 0: the smaller of 4096 and the model's own */
-    int n_seq_max;  /* most sequences open at once; 0: 1 */
-    int n_batch;    /* most tokens computed in one step; 0: 512 */
-    int n_thread;   /* 0: the model's */
-    int pin;        /* 1: threads stay on their CPU */
-    int kv_type;    /* enum hearth_kv_type */
+    int n_ctx;     /* most tokens of one sequence; 0: the smaller of 4096 and the model's own */
+    int n_seq_max; /* most sequences open at once; 0: 1 */
+    int n_batch;   /* most tokens computed in one step; 0: 512 */
+    int n_thread;  /* 0: the model's */
+    int pin;       /* 1: threads stay on their CPU */
+    int kv_type;   /* enum hearth_kv_type */
 };
 
 HEARTH_API int hearth_engine_new(struct hearth_engine **out, struct hearth_model *m,
@@ -136,7 +137,7 @@ HEARTH_API void hearth_engine_free(struct hearth_engine *en);
 struct hearth_engine_info {
     int n_ctx, n_seq_max, n_batch, n_thread;
     uint64_t kv_bytes, scratch_bytes;
-    int pages, pages_used, pages_cached;  /* of the key/value cache */
+    int pages, pages_used, pages_cached; /* of the key/value cache */
 };
 
 HEARTH_API void hearth_engine_info(const struct hearth_engine *en,
@@ -192,16 +193,16 @@ HEARTH_API int hearth_seq_embed(struct hearth_seq *s, const int32_t *ids, size_t
 /* -- generation ---------------------------------------------------------------------- */
 
 struct hearth_sampling {
-    float temperature;        /* 0: greedy */
-    int top_k;                /* 0: off */
-    float top_p;              /* 1: off */
-    float min_p;              /* 0: off */
-    float typical_p;          /* 1: off */
-    float repeat_penalty;     /* 1: off */
-    float presence_penalty;   /* 0: off */
-    float frequency_penalty;  /* 0: off */
-    int repeat_last_n;        /* 0: off, -1: all */
-    uint64_t seed;            /* the same seed, prompt and model give the same text */
+    float temperature;       /* 0: greedy */
+    int top_k;               /* 0: off */
+    float top_p;             /* 1: off */
+    float min_p;             /* 0: off */
+    float typical_p;         /* 1: off */
+    float repeat_penalty;    /* 1: off */
+    float presence_penalty;  /* 0: off */
+    float frequency_penalty; /* 0: off */
+    int repeat_last_n;       /* 0: off, -1: all */
+    uint64_t seed;           /* the same seed, prompt and model give the same text */
 };
 
 /* temperature 0.8, top_k 40, top_p 0.9, repeat_penalty 1.1 over 64 tokens, a random seed. */
@@ -215,35 +216,35 @@ struct hearth_token_logprob {
 /* What one callback gets: text that is ready to show (whole characters, past any stop
  * string), and the tokens behind it. */
 struct hearth_piece {
-    const char *text;  /* NUL-terminated; may be empty */
+    const char *text; /* NUL-terminated; may be empty */
     size_t n_text;
-    int32_t id;        /* the token that was just sampled; -1 in the last call */
-    float logprob;     /* when n_logprobs >= 0 was asked for */
-    const struct hearth_token_logprob *top;  /* n_top of them, best first */
+    int32_t id;    /* the token that was just sampled; -1 in the last call */
+    float logprob; /* when n_logprobs >= 0 was asked for */
+    const struct hearth_token_logprob *top; /* n_top of them, best first */
     int n_top;
 };
 
 enum hearth_finish {
-    HEARTH_FINISH_EOG,     /* the model said that it is done */
-    HEARTH_FINISH_STOP,    /* a stop string */
-    HEARTH_FINISH_LENGTH,  /* n_predict tokens, or the context is full */
-    HEARTH_FINISH_CALLER   /* the callback returned nonzero, or hearth_engine_cancel */
+    HEARTH_FINISH_EOG,    /* the model said that it is done */
+    HEARTH_FINISH_STOP,   /* a stop string */
+    HEARTH_FINISH_LENGTH, /* n_predict tokens, or the context is full */
+    HEARTH_FINISH_CALLER  /* the callback returned nonzero, or hearth_engine_cancel */
 };
 
 struct hearth_generate_options {
-    int n_predict;            /* most tokens; 0 or less: until the context is full */
-    const struct hearth_sampling *sampling;  /* NULL: the defaults */
-    const char *const *stop;  /* n_stop strings, at most 64 of 1024 bytes */
+    int n_predict; /* most tokens; 0 or less: until the context is full */
+    const struct hearth_sampling *sampling; /* NULL: the defaults */
+    const char *const *stop;                /* n_stop strings, at most 64 of 1024 bytes */
     int n_stop;
-    int n_logprobs;           /* 0: none; n: the chosen token's and the n best ones' (max 20) */
-    int show_control;         /* control tokens appear in the text */
-    int ignore_eog;           /* go on past end-of-generation tokens, for benchmarks */
+    int n_logprobs;   /* 0: none; n: the chosen token's and the n best ones' (max 20) */
+    int show_control; /* control tokens appear in the text */
+    int ignore_eog;   /* go on past end-of-generation tokens, for benchmarks */
 };
 
 struct hearth_stats {
-    int n_prompt, n_prompt_reused, n_output;  /* tokens; reused ones are part of n_prompt */
+    int n_prompt, n_prompt_reused, n_output; /* tokens; reused ones are part of n_prompt */
     uint64_t prompt_ns, output_ns;
-    int finish;  /* enum hearth_finish */
+    int finish; /* enum hearth_finish */
 };
 
 /* Feeds the prompt, samples until the text is done, and calls piece for each token (nonzero
@@ -253,8 +254,8 @@ struct hearth_stats {
 HEARTH_API int hearth_generate(struct hearth_seq *s, const int32_t *prompt, size_t n_prompt,
                                const struct hearth_generate_options *opt,
                                struct hearth_stats *stats,
-                               int (*piece)(void *ctx, const struct hearth_piece *p),
-                               void *ctx, struct hearth_error *e);
+                               int (*piece)(void *ctx, const struct hearth_piece *p), void *ctx,
+                               struct hearth_error *e);
 
 /* -- about --------------------------------------------------------------------------- */
 

@@ -9,7 +9,7 @@ enum { ARENA_CHUNK = 64 * 1024, ARENA_ALIGN = 16 };
 
 struct arena_chunk {
     struct arena_chunk *next;
-    size_t n, cap;  /* bytes of data[] in use and in all */
+    size_t n, cap; /* bytes of data[] in use and in all */
     _Alignas(ARENA_ALIGN) unsigned char data[];
 };
 

@@ -32,7 +32,7 @@ char *buf_reserve(struct buf *b, size_t n)
 
     if (b->n > b->max || n > b->max - b->n || n > (size_t)-1 - b->n - 1)
         return NULL;
-    need = b->n + n + 1;  /* the NUL */
+    need = b->n + n + 1; /* the NUL */
     if (need <= b->cap)
         return b->p + b->n;
     cap = b->cap < 32 ? 64 : b->cap + b->cap / 2;

@@ -15,8 +15,8 @@
 #include <string.h>
 
 struct str {
-    const char *p;  /* not NUL-terminated */
-    size_t n;       /* bytes */
+    const char *p; /* not NUL-terminated */
+    size_t n;      /* bytes */
 };
 
 static inline struct str str_of(const char *s)
@@ -35,16 +35,16 @@ static inline int str_is(struct str a, const char *s)
 }
 
 struct buf {
-    char *p;     /* NULL until the first byte */
-    size_t n;    /* bytes in use */
-    size_t cap;  /* bytes allocated */
-    size_t max;  /* n never passes this */
+    char *p;    /* NULL until the first byte */
+    size_t n;   /* bytes in use */
+    size_t cap; /* bytes allocated */
+    size_t max; /* n never passes this */
 };
 
 /* An empty buffer of at most max bytes. Nothing is allocated yet. */
 void buf_init(struct buf *b, size_t max);
-void buf_done(struct buf *b);   /* frees; the buffer is empty and usable again */
-void buf_clear(struct buf *b);  /* n = 0; keeps the memory */
+void buf_done(struct buf *b);  /* frees; the buffer is empty and usable again */
+void buf_clear(struct buf *b); /* n = 0; keeps the memory */
 
 /* Appends. Fails: E_TOO_LONG past max, E_NOMEM; then the buffer is as it was. */
 MUST_CHECK int buf_put(struct buf *b, const void *p, size_t n);

@@ -18,8 +18,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 
-#define MUST_CHECK         __attribute__((warn_unused_result))
-#define PRINTF_LIKE(f, a)  __attribute__((format(printf, f, a)))
+#define MUST_CHECK        __attribute__((warn_unused_result))
+#define PRINTF_LIKE(f, a) __attribute__((format(printf, f, a)))
 
 /* clang-format off */
 #define ERR_TABLE(X) /* code     HTTP  API error type              retry exit  meaning */     \
@@ -51,18 +51,18 @@ enum err_code {
 
 struct err_row {
     int code;
-    const char *name;  /* "E_FORMAT" */
+    const char *name; /* "E_FORMAT" */
     int http;
     const char *type;
-    int retry;        /* 1: trying again later can help */
-    int exit_status;  /* of the command */
+    int retry;       /* 1: trying again later can help */
+    int exit_status; /* of the command */
     const char *text;
 };
 
-#define ERR_MAX 512  /* bytes of a message with its NUL; longer ones are cut at the end */
+#define ERR_MAX 512 /* bytes of a message with its NUL; longer ones are cut at the end */
 
 struct err {
-    int code;  /* 0: nothing went wrong */
+    int code; /* 0: nothing went wrong */
     char msg[ERR_MAX];
 };
 

@@ -31,5 +31,5 @@ void log_line(enum log_level level, const char *fmt, ...)
     n += (size_t)k < sizeof(line) - n - 1 ? (size_t)k : sizeof(line) - n - 2;
     line[n++] = '\n';
     if (write(STDERR_FILENO, line, n) < 0)
-        return;  /* nobody is left to tell */
+        return; /* nobody is left to tell */
 }

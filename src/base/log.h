@@ -10,7 +10,7 @@
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
-void log_set_level(enum log_level level);  /* lines above it are dropped; LOG_WARN at start */
+void log_set_level(enum log_level level); /* lines above it are dropped; LOG_WARN at start */
 void log_line(enum log_level level, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 #endif

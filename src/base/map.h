@@ -15,13 +15,13 @@
 
 struct map_slot {
     struct str key;
-    uint32_t hash;  /* 0: free */
+    uint32_t hash; /* 0: free */
     uint32_t value;
 };
 
 struct map {
     struct map_slot *slots;
-    size_t n, cap;  /* keys; slots, a power of two or 0 */
+    size_t n, cap; /* keys; slots, a power of two or 0 */
 };
 
 /* Room for n keys is made at once; it grows when there are more. Fails: E_NOMEM. */
@@ -47,9 +47,9 @@ struct map64 {
 
 MUST_CHECK int map64_init(struct map64 *m, size_t n);
 void map64_done(struct map64 *m);
-MUST_CHECK int map64_put(struct map64 *m, uint64_t key, uint32_t value);  /* as map_put */
+MUST_CHECK int map64_put(struct map64 *m, uint64_t key, uint32_t value); /* as map_put */
 int map64_get(const struct map64 *m, uint64_t key, uint32_t *value);
-int map64_del(struct map64 *m, uint64_t key);  /* 1 when it was there */
+int map64_del(struct map64 *m, uint64_t key); /* 1 when it was there */
 
 /* The seeded hash of some bytes, and of a number. */
 uint64_t map_hash(const void *p, size_t n);

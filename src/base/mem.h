@@ -14,11 +14,11 @@
 
 /* NULL when the system has no memory, or n is 0. The caller owns the result: mem_free(). */
 void *mem_alloc(size_t n);
-void *mem_calloc(size_t n, size_t size);  /* zeroed; NULL also when n * size overflows */
-void *mem_realloc(void *p, size_t n);     /* on failure p is still the caller's */
+void *mem_calloc(size_t n, size_t size);   /* zeroed; NULL also when n * size overflows */
+void *mem_realloc(void *p, size_t n);      /* on failure p is still the caller's */
 void *mem_aligned(size_t n, size_t align); /* align: a power of two; mem_free() it */
 char *mem_strdup(const char *s);
-void mem_free(void *p);  /* NULL is fine */
+void mem_free(void *p); /* NULL is fine */
 
 /* How many allocations succeeded since the program began, all threads together. */
 uint64_t mem_count(void);

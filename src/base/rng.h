@@ -14,8 +14,8 @@ struct rng {
 
 void rng_seed(struct rng *r, uint64_t seed);
 uint64_t rng_u64(struct rng *r);
-double rng_unit(struct rng *r);    /* uniform in [0, 1), 53 bits */
-float rng_normal(struct rng *r);   /* mean 0, deviation 1 */
-uint64_t rng_entropy(void);        /* a seed from the system */
+double rng_unit(struct rng *r);  /* uniform in [0, 1), 53 bits */
+float rng_normal(struct rng *r); /* mean 0, deviation 1 */
+uint64_t rng_entropy(void);      /* a seed from the system */
 
 #endif

@@ -31,8 +31,7 @@ static int prefix(const unsigned char *p, size_t n, int len)
 {
     int k = 1;
 
-    while (k < len && (size_t)k < n &&
-           (k == 1 ? second_ok(p[0], p[1]) : (p[k] & 0xc0) == 0x80))
+    while (k < len && (size_t)k < n && (k == 1 ? second_ok(p[0], p[1]) : (p[k] & 0xc0) == 0x80))
         k++;
     return k;
 }

@@ -45,47 +45,49 @@ struct gguf;
 /* One key and its value. Strings and arrays are borrowed from the file. */
 struct gguf_kv {
     struct str key;
-    int type;  /* enum gguf_type */
+    int type; /* enum gguf_type */
     union {
-        uint64_t u;  /* U8 U16 U32 U64 BOOL */
-        int64_t i;   /* I8 I16 I32 I64 */
-        double f;    /* F32 F64 */
+        uint64_t u; /* U8 U16 U32 U64 BOOL */
+        int64_t i;  /* I8 I16 I32 I64 */
+        double f;   /* F32 F64 */
         struct str s;
     } v;
-    int elem_type;      /* of an array */
-    uint64_t n;         /* elements of an array */
-    const void *elems;  /* raw elements of an array, unaligned; of strings: the first u64 length */
+    int elem_type; /* of an array */
+    uint64_t n;    /* elements of an array */
+    const void
+        *elems; /* raw elements of an array, unaligned; of strings: the first u64 length */
 };
 
 struct gguf_tensor {
     struct str name;
-    int type;  /* GGUF tensor type id, known to gguf_type_size */
+    int type; /* GGUF tensor type id, known to gguf_type_size */
     int n_dim;
-    uint64_t ne[GGUF_DIMS];  /* ne[0] is contiguous; missing dimensions are 1 */
+    uint64_t ne[GGUF_DIMS]; /* ne[0] is contiguous; missing dimensions are 1 */
     uint64_t n_elem, n_byte;
     const unsigned char *data;
-    int part;         /* which file of a split model */
-    uint64_t offset;  /* of data in that file */
+    int part;        /* which file of a split model */
+    uint64_t offset; /* of data in that file */
 };
 
 /* Fails: E_NOT_FOUND, E_IO; E_FORMAT with the key or tensor and the byte where it goes
  * wrong; E_NOMEM. */
 MUST_CHECK int gguf_open(struct gguf **out, const char *path, struct err *e);
-void gguf_free(struct gguf *g);  /* NULL is fine */
+void gguf_free(struct gguf *g); /* NULL is fine */
 
 const char *gguf_path(const struct gguf *g);
 int gguf_version(const struct gguf *g);
 int gguf_n_part(const struct gguf *g);
-uint64_t gguf_file_bytes(const struct gguf *g);  /* all parts together */
-uint64_t gguf_trailing_bytes(const struct gguf *g);  /* past the last tensor: worth a warning */
+uint64_t gguf_file_bytes(const struct gguf *g);     /* all parts together */
+uint64_t gguf_trailing_bytes(const struct gguf *g); /* past the last tensor: worth a warning */
 
 size_t gguf_n_kv(const struct gguf *g);
 const struct gguf_kv *gguf_kv_at(const struct gguf *g, size_t i);
-const struct gguf_kv *gguf_kv(const struct gguf *g, const char *key);  /* NULL: absent */
+const struct gguf_kv *gguf_kv(const struct gguf *g, const char *key); /* NULL: absent */
 
 size_t gguf_n_tensor(const struct gguf *g);
 const struct gguf_tensor *gguf_tensor_at(const struct gguf *g, size_t i);
-const struct gguf_tensor *gguf_tensor(const struct gguf *g, const char *name);  /* NULL: absent */
+const struct gguf_tensor *gguf_tensor(const struct gguf *g,
+                                      const char *name); /* NULL: absent */
 
 /* Tells the system that the tensor's pages of the file are not needed now (mmap_drop). */
 void gguf_drop(const struct gguf *g, const struct gguf_tensor *t);

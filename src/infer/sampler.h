@@ -19,15 +19,15 @@
 struct sampler;
 
 struct sampler_options {
-    float temperature;        /* 0: greedy; default 0.8 */
-    int top_k;                /* 0: off; default 40 */
-    float top_p;              /* 1: off; default 0.9 */
-    float min_p;              /* 0: off; default 0 */
-    float typical_p;          /* 1: off; default 1 */
-    float repeat_penalty;     /* 1: off; default 1.1 */
-    float presence_penalty;   /* 0: off */
-    float frequency_penalty;  /* 0: off */
-    int repeat_last_n;        /* tokens that penalties look back at; 0: off; -1: all; 64 */
+    float temperature;       /* 0: greedy; default 0.8 */
+    int top_k;               /* 0: off; default 40 */
+    float top_p;             /* 1: off; default 0.9 */
+    float min_p;             /* 0: off; default 0 */
+    float typical_p;         /* 1: off; default 1 */
+    float repeat_penalty;    /* 1: off; default 1.1 */
+    float presence_penalty;  /* 0: off */
+    float frequency_penalty; /* 0: off */
+    int repeat_last_n;       /* tokens that penalties look back at; 0: off; -1: all; 64 */
     uint64_t seed;
 };
 
@@ -37,11 +37,11 @@ void sampler_defaults(struct sampler_options *o);
 /* Fails: E_INVALID with the field's name and range; E_NOMEM. n_ctx bounds the look-back. */
 MUST_CHECK int sampler_new(struct sampler **out, const struct sampler_options *o, int n_vocab,
                            int n_ctx, struct err *e);
-void sampler_free(struct sampler *s);  /* NULL is fine */
+void sampler_free(struct sampler *s); /* NULL is fine */
 
 /* Tells the sampler a token of the text so far (prompt and answer), for the penalties. */
 void sampler_accept(struct sampler *s, int id);
-void sampler_reset(struct sampler *s, uint64_t seed);  /* forgets the text, reseeds */
+void sampler_reset(struct sampler *s, uint64_t seed); /* forgets the text, reseeds */
 
 /* Picks from logits[n_vocab], which are left as they are. Returns the id (>= 0), or
  * E_NUMERIC when no logit is finite or one is NaN. Does not accept. Allocates nothing. */

@@ -9,8 +9,8 @@
 
 struct stop;
 
-#define STOP_MAX     64    /* strings */
-#define STOP_LEN_MAX 1024  /* bytes of each */
+#define STOP_MAX     64   /* strings */
+#define STOP_LEN_MAX 1024 /* bytes of each */
 
 /* Copies the strings; empty ones are refused (E_INVALID), as is more than the limits above. */
 MUST_CHECK int stop_new(struct stop **out, const char *const *strings, int n, struct err *e);

@@ -43,7 +43,7 @@ static inline uint16_t f32_to_f16(float f)
 
     if (a > 0x7f800000u)
         return (uint16_t)(sign | 0x7e00u);
-    if (a >= 0x477ff000u)  /* 65520 and more round to infinity */
+    if (a >= 0x477ff000u) /* 65520 and more round to infinity */
         return (uint16_t)(sign | 0x7c00u);
     if (a < 0x38800000u) {
         /* Below 2^-14: the adder aligns the bits and rounds them to nearest even. */

@@ -31,16 +31,16 @@ enum quant_type {
     QUANT_Q5_K = 13,
     QUANT_Q6_K = 14,
     QUANT_BF16 = 30,
-    QUANT_TYPE_MAX = 64  /* ids are below this */
+    QUANT_TYPE_MAX = 64 /* ids are below this */
 };
 
 #define QUANT_PARTS 4
 
 struct quant {
-    int type;          /* enum quant_type */
-    const char *name;  /* "Q4_K" */
-    int block;         /* numbers in a block */
-    int bytes;         /* bytes of a block */
+    int type;         /* enum quant_type */
+    const char *name; /* "Q4_K" */
+    int block;        /* numbers in a block */
+    int bytes;        /* bytes of a block */
     /* Sizes in bytes of the block's fields in order, 0 at the end: what a tile layout
      * transposes (kern/tile.h). Their sum is bytes; each is 2 or a multiple of 4. */
     int parts[QUANT_PARTS + 1];

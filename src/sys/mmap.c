@@ -25,9 +25,8 @@ int mmap_open(struct mapping *m, const char *path, struct err *e)
         rc = err_set(e, E_INVALID, "%s: %s, expected a regular file", path,
                      S_ISDIR(st.st_mode) ? "is a directory" : "is not a file");
     } else if (st.st_size > 0) {
-        p = mem_should_fail()
-                ? MAP_FAILED
-                : mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+        p = mem_should_fail() ? MAP_FAILED
+                              : mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
         if (p == MAP_FAILED) {
             rc = err_set(e, E_NOMEM, "%s: cannot map %lld bytes", path, (long long)st.st_size);
         } else {

@@ -10,15 +10,15 @@
 #include <stddef.h>
 
 struct mapping {
-    const unsigned char *p;  /* NULL for an empty file */
-    size_t n;                /* bytes */
+    const unsigned char *p; /* NULL for an empty file */
+    size_t n;               /* bytes */
 };
 
 /* Maps a whole regular file. The file may be unlinked afterwards; it must not be truncated
  * while mapped. An empty file gives p = NULL, n = 0.
  * Fails: E_NOT_FOUND no such file; E_INVALID not a regular file; E_IO; E_NOMEM. */
 MUST_CHECK int mmap_open(struct mapping *m, const char *path, struct err *e);
-void mmap_close(struct mapping *m);  /* m becomes empty; an empty one is fine */
+void mmap_close(struct mapping *m); /* m becomes empty; an empty one is fine */
 
 /* Tells the system that bytes [off, off + n) are not needed now: their pages leave the
  * resident set and come back from the file when touched. Best effort, whole pages inside. */
@@ -27,6 +27,6 @@ void mmap_drop(const struct mapping *m, size_t off, size_t n);
 /* n zeroed bytes, aligned to 2 MiB, from huge pages where the system has them. NULL: no
  * memory. Counted and failed on request as mem_alloc's (base/mem.h). */
 void *vm_alloc(size_t n);
-void vm_free(void *p, size_t n);  /* NULL is fine */
+void vm_free(void *p, size_t n); /* NULL is fine */
 
 #endif

@@ -18,15 +18,15 @@
 struct pool;
 
 struct pool_options {
-    int n_thread;  /* workers in all, the caller included; 0: as many as the machine allows */
-    int pin;       /* 1: worker i stays on the i-th CPU that this process may use */
+    int n_thread; /* workers in all, the caller included; 0: as many as the machine allows */
+    int pin;      /* 1: worker i stays on the i-th CPU that this process may use */
 };
 
 #define POOL_THREADS_MAX 256
 
 /* Fails: E_INVALID n_thread out of range; E_NOMEM; E_IO threads cannot be made. */
 MUST_CHECK int pool_new(struct pool **out, const struct pool_options *opt, struct err *e);
-void pool_free(struct pool *p);  /* NULL is fine */
+void pool_free(struct pool *p); /* NULL is fine */
 int pool_size(const struct pool *p);
 
 /* How many threads make sense here: CPUs of the affinity mask, bounded by the cgroup quota. */

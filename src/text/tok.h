@@ -37,16 +37,16 @@ enum tok_type {
  * "no_vocab") gives E_NOT_FOUND; a kind or pre-tokenizer that is not known gives
  * E_UNSUPPORTED with its name and the known ones; broken arrays give E_FORMAT; E_NOMEM. */
 MUST_CHECK int tok_new(struct tok **out, const struct gguf *g, struct err *e);
-void tok_free(struct tok *t);  /* NULL is fine */
+void tok_free(struct tok *t); /* NULL is fine */
 
-int tok_count(const struct tok *t);  /* ids are 0 .. count-1 */
-const char *tok_kind(const struct tok *t);  /* "llama" (SPM), "gpt2" (BPE) */
-const char *tok_pre(const struct tok *t);   /* the pre-tokenizer's name, "" when none */
+int tok_count(const struct tok *t);        /* ids are 0 .. count-1 */
+const char *tok_kind(const struct tok *t); /* "llama" (SPM), "gpt2" (BPE) */
+const char *tok_pre(const struct tok *t);  /* the pre-tokenizer's name, "" when none */
 
 /* -1 when the model has none. */
 int tok_bos(const struct tok *t);
 int tok_eos(const struct tok *t);
-int tok_add_bos(const struct tok *t);  /* 1: the model wants BOS in front */
+int tok_add_bos(const struct tok *t); /* 1: the model wants BOS in front */
 int tok_add_eos(const struct tok *t);
 int tok_is_eog(const struct tok *t, int id);  /* 1: generation ends here */
 int tok_type_of(const struct tok *t, int id); /* enum tok_type */
@@ -56,8 +56,8 @@ struct str tok_text(const struct tok *t, int id);
 int tok_find(const struct tok *t, struct str text);
 
 enum tok_flags {
-    TOK_ADD_SPECIAL = 1,   /* BOS and EOS as the model says */
-    TOK_PARSE_SPECIAL = 2  /* control tokens written in the text become their ids */
+    TOK_ADD_SPECIAL = 1,  /* BOS and EOS as the model says */
+    TOK_PARSE_SPECIAL = 2 /* control tokens written in the text become their ids */
 };
 
 struct tok_ids {
@@ -80,8 +80,8 @@ struct str tok_piece(const struct tok *t, int id, int show_control);
 struct tok_stream {
     const struct tok *t;
     int show_control;
-    int at_start;       /* the SPM prefix space of the whole text is still to be dropped */
-    unsigned n_held;    /* bytes held back */
+    int at_start;    /* the SPM prefix space of the whole text is still to be dropped */
+    unsigned n_held; /* bytes held back */
     char held[4];
 };
 
