@@ -30,7 +30,8 @@ LIBS       := $(shell pkg-config --libs $(PKGS) 2>/dev/null || echo -ljansson -l
 # -ffp-contract=off: float results are what the source says, on every compiler; kernels that
 # fuse do so by intrinsics.
 ISA_avx2       := -mavx2 -mfma -mf16c
-ISA_avx512vnni := $(ISA_avx2) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni
+ISA_avx512vnni := $(ISA_avx2) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni \
+                  -mprefer-vector-width=512
 isa = -ffp-contract=off $(ISA_$(lastword $(subst _, ,$(basename $(notdir $1))))) \
       $(if $(filter src/kern/%,$1),-O3)
 
