@@ -20,7 +20,7 @@ WARN    := -Wall -Wextra -Wshadow -Wundef -Wvla -Wstrict-prototypes -Wmissing-pr
 SANFLAGS_asan := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 SANFLAGS_tsan := -fsanitize=thread
 
-ALL_CFLAGS = -std=c17 -D_GNU_SOURCE -Isrc -Iinclude $(OPT) $(WARN) $(if $(WERROR),-Werror) \
+ALL_CFLAGS = -std=c17 -D_GNU_SOURCE -Isrc -Iinclude -Itests/kern $(OPT) $(WARN) $(if $(WERROR),-Werror) \
              -fvisibility=hidden -pthread $(SANFLAGS_$(SAN)) $(PKG_CFLAGS) $(CFLAGS)
 ALL_LDFLAGS = -pthread $(SANFLAGS_$(SAN)) $(LDFLAGS)
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
