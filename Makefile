@@ -209,7 +209,7 @@ $(OUT)/check/%.tidy: %.c $(B)/%.o .clang-tidy
 check-cppcheck:
 	@echo "  cppcheck src"; mkdir -p $(OUT)/check/cppcheck
 	$(Q)cppcheck --quiet --enable=warning,portability,performance --inline-suppr \
-	   --error-exitcode=1 --std=c11 --library=posix -j2 --cppcheck-build-dir=$(OUT)/check/cppcheck \
+	   --error-exitcode=1 --std=c11 -j2 --cppcheck-build-dir=$(OUT)/check/cppcheck \
 	   --suppressions-list=tools/cppcheck-suppress -Isrc -Iinclude -D__x86_64__ $(sort $(dir $(SRC)))
 
 # -- installing --------------------------------------------------------------------------
