@@ -1,0 +1,279 @@
+/* fit.c - see fit.h. Sub-blocks have 16 or 32 numbers, so "obvious" beats "clever": every
+ * step quantises the numbers anew and measures. */
+#include "quant/fit.h"
+
+#include "quant/f16.h"
+
+#define N_ROUND  3 /* times round the circle of scales and q */
+#define N_REFIT  2 /* times that the half-precision scales are fitted again */
+#define HALF_MAX 65504.0f
+
+void fit_load(float *out, const float *in, int n)
+{
+    for (int i = 0; i < n; i++) {
+        float x = isfinite(in[i]) ? in[i] : 0.0f;
+
+        x = x > 1e9f ? 1e9f : x;
+        out[i] = x < -1e9f ? -1e9f : x;
+    }
+}
+
+uint16_t fit_half(float d)
+{
+    d = d > HALF_MAX ? HALF_MAX : d;
+    d = d < -HALF_MAX ? -HALF_MAX : d;
+    return f32_to_f16(d);
+}
+
+float fit_peak(const float *x, int n)
+{
+    float peak = 0.0f;
+
+    for (int i = 0; i < n; i++) {
+        if (fabsf(x[i]) > fabsf(peak))
+            peak = x[i];
+    }
+    return peak;
+}
+
+void fit_range(const float *x, int n, float *lo, float *hi)
+{
+    *lo = *hi = x[0];
+    for (int i = 1; i < n; i++) {
+        *lo = x[i] < *lo ? x[i] : *lo;
+        *hi = x[i] > *hi ? x[i] : *hi;
+    }
+}
+
+/* What the numbers of one sub-block and their q add up to. */
+struct sums {
+    int q, qq;
+    float x, xq;
+};
+
+static struct sums sum_up(const float *x, int n, float s, float m, int lo, int hi)
+{
+    struct sums t = {0};
+    float inv = fit_inv(s);
+
+    for (int i = 0; i < n; i++) {
+        int q = fit_round(x[i] + m, inv, lo, hi);
+
+        t.q += q;
+        t.qq += q * q;
+        t.x += x[i];
+        t.xq += x[i] * (float)q;
+    }
+    return t;
+}
+
+/* The squared error of s * q - m with the best q. */
+static float error_of(const float *x, int n, float s, float m, int lo, int hi)
+{
+    float inv = fit_inv(s), sum = 0.0f;
+
+    for (int i = 0; i < n; i++) {
+        float e = s * (float)fit_round(x[i] + m, inv, lo, hi) - m - x[i];
+
+        sum += e * e;
+    }
+    return sum;
+}
+
+/* The best free scale of a sub-block, x = s * q. For given q the best s is sum(xq) / sum(qq),
+ * and it lowers the error by sum(xq)^2 / sum(qq). */
+static float sub_sym(const float *x, int n, int lo, int hi)
+{
+    float peak = fit_peak(x, n), best = 0.0f, best_gain = 0.0f;
+
+    for (int k = -5; k <= 5; k++) {
+        float s = peak / ((float)lo + 0.18f * (float)k);
+
+        for (int r = 0; r < N_ROUND; r++) {
+            struct sums t = sum_up(x, n, s, 0.0f, lo, hi);
+
+            if (t.qq == 0)
+                break;
+            s = t.xq / (float)t.qq;
+            if (s * t.xq <= best_gain)
+                continue;
+            best_gain = s * t.xq;
+            best = s;
+        }
+    }
+    return best;
+}
+
+static void refit_min(const struct sums *t, int n, float *s, float *m)
+{
+    float det = (float)(n * t->qq - t->q * t->q);
+
+    if (det > 0)
+        *s = ((float)n * t->xq - (float)t->q * t->x) / det;
+    *m = (*s * (float)t->q - t->x) / (float)n;
+    if (*m < 0) {
+        *m = 0;
+        *s = t->qq ? t->xq / (float)t->qq : 0.0f;
+    }
+    *s = *s < 0 ? 0 : *s;
+}
+
+/* The best free scale and minimum of a sub-block, x = s * q - m with m >= 0. */
+static void sub_min(const float *x, int n, int q_hi, float *s_out, float *m_out)
+{
+    float lo, hi, best = -1.0f;
+
+    fit_range(x, n, &lo, &hi);
+    lo = lo > 0 ? 0 : lo;
+    for (int k = -3; k <= 6; k++) {
+        float s = (hi - lo) / ((float)q_hi + 0.15f * (float)k), m = -lo;
+
+        for (int r = 0; r < N_ROUND; r++) {
+            struct sums t = sum_up(x, n, s, m, 0, q_hi);
+            float e;
+
+            refit_min(&t, n, &s, &m);
+            e = error_of(x, n, s, m, 0, q_hi);
+            if (best >= 0 && e >= best)
+                continue;
+            best = e;
+            *s_out = s;
+            *m_out = m;
+        }
+    }
+}
+
+/* Chooses the stored scale of a sub-block for a given d: the best of the nearest three. */
+static float pick_sym(const struct fit_sym *f, const float *x, float d, float want,
+                      int8_t *scale)
+{
+    int near = fit_round(want, fit_inv(d), f->s_lo, f->s_hi);
+    float best = -1.0f;
+
+    for (int c = near - 1; c <= near + 1; c++) {
+        float e;
+
+        if (c < f->s_lo || c > f->s_hi)
+            continue;
+        e = error_of(x, f->len, d * (float)c, 0.0f, f->q_lo, f->q_hi);
+        if (best >= 0 && e >= best)
+            continue;
+        best = e;
+        *scale = (int8_t)c;
+    }
+    return best;
+}
+
+/* Fills q from the scales; returns the d that would suit these q best. */
+static float fill_sym(struct fit_sym *f, const float *x)
+{
+    float d = f16_to_f32(f->d);
+    double xa = 0, aa = 0;
+
+    for (int i = 0; i < FIT_SUPER; i++) {
+        int scale = f->scale[i / f->len];
+        int q = fit_round(x[i], fit_inv(d * (float)scale), f->q_lo, f->q_hi);
+
+        f->q[i] = (int8_t)q;
+        xa += (double)x[i] * scale * q;
+        aa += (double)(scale * q) * (scale * q);
+    }
+    return aa > 0 ? (float)(xa / aa) : 0.0f;
+}
+
+void fit_super_sym(struct fit_sym *f, const float *x)
+{
+    int n_sub = FIT_SUPER / f->len;
+    float s[FIT_SUBS], d, best = -1.0f;
+
+    for (int g = 0; g < n_sub; g++)
+        s[g] = sub_sym(x + g * f->len, f->len, f->q_lo, f->q_hi);
+    d = fit_peak(s, n_sub) / (float)f->s_lo;
+    for (int r = 0; r <= N_REFIT; r++) {
+        struct fit_sym t = *f;
+        float e = 0;
+
+        t.d = fit_half(d);
+        for (int g = 0; g < n_sub; g++)
+            e += pick_sym(&t, x + g * f->len, f16_to_f32(t.d), s[g], &t.scale[g]);
+        d = fill_sym(&t, x);
+        if (best >= 0 && e >= best)
+            break;
+        best = e;
+        *f = t;
+    }
+}
+
+/* As pick_sym, for a scale and a minimum: the best of the nearest three of each. */
+static float pick_min(struct fit_min *f, const float *x, int g, float s, float m)
+{
+    float d = f16_to_f32(f->d), dmin = f16_to_f32(f->dmin), best = -1.0f;
+    int near_s = fit_round(s, fit_inv(d), 0, f->s_hi);
+    int near_m = fit_round(m, fit_inv(dmin), 0, f->s_hi);
+
+    for (int k = 0; k < 9; k++) {
+        int a = near_s + k / 3 - 1, b = near_m + k % 3 - 1;
+        float e;
+
+        if (a < 0 || a > f->s_hi || b < 0 || b > f->s_hi)
+            continue;
+        e = error_of(x, f->len, d * (float)a, dmin * (float)b, 0, f->q_hi);
+        if (best >= 0 && e >= best)
+            continue;
+        best = e;
+        f->scale[g] = (uint8_t)a;
+        f->min[g] = (uint8_t)b;
+    }
+    return best;
+}
+
+/* Fills q from the scales and minima; gives the d and dmin that would suit these q best: two
+ * normal equations of x = d * a - dmin * b, a = scale * q, b = min. */
+static void fill_min(struct fit_min *f, const float *x, float *d_out, float *dmin_out)
+{
+    float d = f16_to_f32(f->d), dmin = f16_to_f32(f->dmin);
+    double xa = 0, xb = 0, aa = 0, ab = 0, bb = 0, det;
+
+    for (int i = 0; i < FIT_SUPER; i++) {
+        int scale = f->scale[i / f->len], b = f->min[i / f->len];
+        int q = fit_round(x[i] + dmin * (float)b, fit_inv(d * (float)scale), 0, f->q_hi);
+        int a = scale * q;
+
+        f->q[i] = (uint8_t)q;
+        xa += (double)x[i] * a;
+        xb += (double)x[i] * b;
+        aa += (double)a * a;
+        ab += (double)a * b;
+        bb += (double)b * b;
+    }
+    det = aa * bb - ab * ab;
+    *d_out = (float)(det > 0 ? (xa * bb - ab * xb) / det : aa > 0 ? xa / aa : 0);
+    *dmin_out = (float)(det > 0 ? (ab * xa - aa * xb) / det : bb > 0 ? -xb / bb : 0);
+    *d_out = *d_out < 0 ? 0 : *d_out;
+    *dmin_out = *dmin_out < 0 ? 0 : *dmin_out;
+}
+
+void fit_super_min(struct fit_min *f, const float *x)
+{
+    int n_sub = FIT_SUPER / f->len;
+    float s[FIT_SUBS], m[FIT_SUBS], d, dmin, best = -1.0f;
+
+    for (int g = 0; g < n_sub; g++)
+        sub_min(x + g * f->len, f->len, f->q_hi, &s[g], &m[g]);
+    d = fit_peak(s, n_sub) / (float)f->s_hi;
+    dmin = fit_peak(m, n_sub) / (float)f->s_hi;
+    for (int r = 0; r <= N_REFIT; r++) {
+        struct fit_min t = *f;
+        float e = 0;
+
+        t.d = fit_half(d);
+        t.dmin = fit_half(dmin);
+        for (int g = 0; g < n_sub; g++)
+            e += pick_min(&t, x + g * f->len, g, s[g], m[g]);
+        fill_min(&t, x, &d, &dmin);
+        if (best >= 0 && e >= best)
+            break;
+        best = e;
+        *f = t;
+    }
+}
