@@ -15,7 +15,8 @@ void fit_load(float *out, const float *in, int n)
         float x = isfinite(in[i]) ? in[i] : 0.0f;
 
         x = x > 1e9f ? 1e9f : x;
-        out[i] = x < -1e9f ? -1e9f : x;
+        x = x < -1e9f ? -1e9f : x;
+        out[i] = fabsf(x) < 1e-12f ? 0.0f : x;
     }
 }
 
@@ -148,6 +149,7 @@ static void sub_min(const float *x, int n, int q_hi, float *s_out, float *m_out)
 {
     float lo, hi, best = -1.0f;
 
+    *s_out = *m_out = 0;
     fit_range(x, n, &lo, &hi);
     lo = lo > 0 ? 0 : lo;
     for (int k = -3; k <= 6; k++) {
@@ -196,13 +198,16 @@ static float fill_sym(struct fit_sym *f, const float *x)
     float d = f16_to_f32(f->d);
     double xa = 0, aa = 0;
 
-    for (int i = 0; i < FIT_SUPER; i++) {
-        int scale = f->scale[i / f->len];
-        int q = fit_round(x[i], fit_inv(d * (float)scale), f->q_lo, f->q_hi);
+    for (int g = 0; g < FIT_SUPER / f->len; g++) {
+        float inv = fit_inv(d * (float)f->scale[g]);
 
-        f->q[i] = (int8_t)q;
-        xa += (double)x[i] * scale * q;
-        aa += (double)(scale * q) * (scale * q);
+        for (int i = g * f->len; i < (g + 1) * f->len; i++) {
+            int q = fit_round(x[i], inv, f->q_lo, f->q_hi), a = f->scale[g] * q;
+
+            f->q[i] = (int8_t)q;
+            xa += (double)x[i] * a;
+            aa += (double)a * a;
+        }
     }
     return aa > 0 ? (float)(xa / aa) : 0.0f;
 }
@@ -260,23 +265,26 @@ static void fill_min(struct fit_min *f, const float *x, float *d_out, float *dmi
     float d = f16_to_f32(f->d), dmin = f16_to_f32(f->dmin);
     double xa = 0, xb = 0, aa = 0, ab = 0, bb = 0, det;
 
-    for (int i = 0; i < FIT_SUPER; i++) {
-        int scale = f->scale[i / f->len], b = f->min[i / f->len];
-        int q = fit_round(x[i] + dmin * (float)b, fit_inv(d * (float)scale), 0, f->q_hi);
-        int a = scale * q;
+    for (int g = 0; g < FIT_SUPER / f->len; g++) {
+        float inv = fit_inv(d * (float)f->scale[g]), m = dmin * (float)f->min[g];
+        int b = f->min[g];
 
-        f->q[i] = (uint8_t)q;
-        xa += (double)x[i] * a;
-        xb += (double)x[i] * b;
-        aa += (double)a * a;
-        ab += (double)a * b;
-        bb += (double)b * b;
+        for (int i = g * f->len; i < (g + 1) * f->len; i++) {
+            int q = fit_round(x[i] + m, inv, 0, f->q_hi), a = f->scale[g] * q;
+
+            f->q[i] = (uint8_t)q;
+            xa += (double)x[i] * a;
+            xb += (double)x[i] * b;
+            aa += (double)a * a;
+            ab += (double)a * b;
+            bb += (double)b * b;
+        }
     }
     det = aa * bb - ab * ab;
-    *d_out = (float)(det > 0 ? (xa * bb - ab * xb) / det : aa > 0 ? xa / aa : 0);
-    *dmin_out = (float)(det > 0 ? (ab * xa - aa * xb) / det : bb > 0 ? -xb / bb : 0);
-    *d_out = *d_out < 0 ? 0 : *d_out;
-    *dmin_out = *dmin_out < 0 ? 0 : *dmin_out;
+    d = (float)(det > 0 ? (xa * bb - ab * xb) / det : aa > 0 ? xa / aa : 0);
+    dmin = (float)(det > 0 ? (ab * xa - aa * xb) / det : bb > 0 ? -xb / bb : 0);
+    *d_out = d < 0 ? 0 : d;
+    *dmin_out = dmin < 0 ? 0 : dmin;
 }
 
 void fit_super_min(struct fit_min *f, const float *x)

@@ -26,11 +26,11 @@ static unsigned char mem[MAX_B], mem2[MAX_B];
 /* n bits from bit `at` of a block, counted from the low end of byte 0. */
 static int bits(const unsigned char *b, int at, int n)
 {
-    int v = 0;
+    uint32_t v = 0;
 
     for (int i = 0; i < n; i++)
-        v |= (b[(at + i) / 8] >> ((at + i) % 8) & 1) << i;
-    return v;
+        v |= (uint32_t)(b[(at + i) / 8] >> ((at + i) % 8) & 1) << i;
+    return (int)v;
 }
 
 static double half_at(const unsigned char *b, int byte)
@@ -303,8 +303,9 @@ static void test_reads_as_defined(void **state)
     }
 }
 
-/* Errors as sum((y - x)^2) / sum(x^2), measured with this file's data, plus 3 %. The K formats
- * are below what the usual tools reach, the others equal to it. */
+/* Errors as sum((y - x)^2) / sum(x^2), measured with this file's data, plus 3 %; `again` is
+ * what a second round trip adds, plus 50 %. The usual tools reach on such data the same for
+ * Q4_0 to Q8_0, and 8.8e-2, 2.3e-2, 5.1e-3, 1.3e-3, 3.2e-4 (normal) for Q2_K to Q6_K. */
 /* clang-format off */
 static const struct {
     int type;
@@ -313,16 +314,16 @@ static const struct {
     {QUANT_F32,  0,       0,       0},
     {QUANT_F16,  5.0e-8,  5.0e-8,  0},
     {QUANT_BF16, 3.0e-6,  3.0e-6,  0},
-    {QUANT_Q4_0, 7.50e-03, 1.18e-02, 0},
-    {QUANT_Q4_1, 6.25e-03, 8.64e-03, 0},
-    {QUANT_Q5_0, 1.84e-03, 2.89e-03, 0},
-    {QUANT_Q5_1, 1.48e-03, 2.00e-03, 0},
-    {QUANT_Q8_0, 2.92e-05, 4.52e-05, 0},
-    {QUANT_Q2_K, 1, 1, 1},
-    {QUANT_Q3_K, 1, 1, 1},
-    {QUANT_Q4_K, 1, 1, 1},
-    {QUANT_Q5_K, 1, 1, 1},
-    {QUANT_Q6_K, 1, 1, 1},
+    {QUANT_Q4_0, 7.50e-3, 1.18e-2, 0},
+    {QUANT_Q4_1, 6.25e-3, 8.64e-3, 0},
+    {QUANT_Q5_0, 1.84e-3, 2.89e-3, 0},
+    {QUANT_Q5_1, 1.48e-3, 2.00e-3, 0},
+    {QUANT_Q8_0, 2.92e-5, 4.52e-5, 0},
+    {QUANT_Q2_K, 6.91e-2, 8.56e-2, 5.7e-4},
+    {QUANT_Q3_K, 2.11e-2, 2.92e-2, 2.1e-6},
+    {QUANT_Q4_K, 5.02e-3, 7.00e-3, 3.6e-5},
+    {QUANT_Q5_K, 1.24e-3, 1.71e-3, 3.3e-5},
+    {QUANT_Q6_K, 3.02e-4, 4.51e-4, 4.6e-6},
 };
 /* clang-format on */
 
@@ -368,7 +369,8 @@ static void test_sizes_of_numbers(void **state)
 
 static void check_constant(const struct quant *q, float c)
 {
-    double limit = 1e-3; /* half precision has steps of 2^-11 at the most */
+    /* Half a step of bfloat16, or of a scale that is subnormal as a half: 0.02 in Q5_K. */
+    double limit = 2e-3;
 
     for (int i = 0; i < N; i++)
         x[i] = c;
