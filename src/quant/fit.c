@@ -47,6 +47,11 @@ void fit_range(const float *x, int n, float *lo, float *hi)
     }
 }
 
+static const float *sub(const float *x, int g, int len)
+{
+    return x + (ptrdiff_t)g * len;
+}
+
 /* What the numbers of one sub-block and their q add up to. */
 struct sums {
     float x, q, qq, xq;
@@ -218,7 +223,7 @@ void fit_super_sym(struct fit_sym *f, const float *x)
     float s[FIT_SUBS], d, best = -1.0f;
 
     for (int g = 0; g < n_sub; g++)
-        s[g] = sub_sym(x + g * f->len, f->len, f->q_lo, f->q_hi);
+        s[g] = sub_sym(sub(x, g, f->len), f->len, f->q_lo, f->q_hi);
     d = fit_peak(s, n_sub) / (float)f->s_lo;
     for (int r = 0; r <= N_REFIT; r++) {
         struct fit_sym t = *f;
@@ -226,7 +231,7 @@ void fit_super_sym(struct fit_sym *f, const float *x)
 
         t.d = fit_half(d);
         for (int g = 0; g < n_sub; g++)
-            e += pick_sym(&t, x + g * f->len, f16_to_f32(t.d), s[g], &t.scale[g]);
+            e += pick_sym(&t, sub(x, g, f->len), f16_to_f32(t.d), s[g], &t.scale[g]);
         d = fill_sym(&t, x);
         if (best >= 0 && e >= best)
             break;
@@ -293,7 +298,7 @@ void fit_super_min(struct fit_min *f, const float *x)
     float s[FIT_SUBS], m[FIT_SUBS], d, dmin, best = -1.0f;
 
     for (int g = 0; g < n_sub; g++)
-        sub_min(x + g * f->len, f->len, f->q_hi, &s[g], &m[g]);
+        sub_min(sub(x, g, f->len), f->len, f->q_hi, &s[g], &m[g]);
     d = fit_peak(s, n_sub) / (float)f->s_hi;
     dmin = fit_peak(m, n_sub) / (float)f->s_hi;
     for (int r = 0; r <= N_REFIT; r++) {
@@ -303,7 +308,7 @@ void fit_super_min(struct fit_min *f, const float *x)
         t.d = fit_half(d);
         t.dmin = fit_half(dmin);
         for (int g = 0; g < n_sub; g++)
-            e += pick_min(&t, x + g * f->len, g, s[g], m[g]);
+            e += pick_min(&t, sub(x, g, f->len), g, s[g], m[g]);
         fill_min(&t, x, &d, &dmin);
         if (best >= 0 && e >= best)
             break;
