@@ -48,8 +48,7 @@ int cmd_options(const struct opt_spec *spec, int argc, char **argv, void *into, 
         return -1;
     }
     if (n >= 0 && n < min_words)
-        n = err_set(&e, E_INVALID, "%s; usage: %s", n == 0 ? "what on?" : "words are missing",
-                    spec->usage);
+        n = err_set(&e, E_INVALID, "a word is missing; usage: %s", spec->usage);
     else if (max_words >= 0 && n > max_words)
         n = err_set(&e, E_INVALID, "'%s' is one word too many; usage: %s", argv[max_words],
                     spec->usage);

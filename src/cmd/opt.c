@@ -3,7 +3,6 @@
 #include "base/mem.h"
 
 #include <assert.h>
-#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -156,15 +155,17 @@ static const char *row_name(const void *ctx, int i)
 
 /* -- one value ----------------------------------------------------------------------- */
 
-static int range_err(const struct opt_row *row, const char *what, const char *text,
+static int range_err(const struct opt_row *row, const char *what, const char *text, double v,
                      struct err *e)
 {
-    if (row->above && row->max >= (double)FLT_MAX)
+    if (row->above && v == row->min)
         return err_set(e, E_INVALID, "%s: %s is not above %g", what, text, row->min);
-    if (row->max >= (double)INT32_MAX)
-        return err_set(e, E_INVALID, "%s: %s is less than %g", what, text, row->min);
-    return err_set(e, E_INVALID, "%s: %s is outside %g..%g%s", what, text, row->min, row->max,
-                   row->above ? " (the lower end excluded)" : "");
+    if (row->max < (double)INT32_MAX)
+        return err_set(e, E_INVALID, "%s: %s is outside %g..%g", what, text, row->min,
+                       row->max);
+    if (v > row->max)
+        return err_set(e, E_INVALID, "%s: %s is more than %.10g", what, text, row->max);
+    return err_set(e, E_INVALID, "%s: %s is less than %g", what, text, row->min);
 }
 
 static int in_range(const struct opt_row *row, double v)
@@ -197,13 +198,11 @@ static int set_int(const struct opt_row *row, const char *what, const char *text
 
     if (!opt_int(text, &v)) {
         if (opt_float(text, &d) && strspn(text, "+-0123456789") == strlen(text))
-            return range_err(row, what, text, e); /* digits, but more than 64 bits */
+            return range_err(row, what, text, d, e); /* digits, but more than 64 bits */
         return err_set(e, E_INVALID, "%s: '%s' is not a whole number", what, text);
     }
-    if (v > INT32_MAX && row->max >= (double)INT32_MAX)
-        return err_set(e, E_INVALID, "%s: %s is more than %d", what, text, INT32_MAX);
     if (!in_range(row, (double)v))
-        return range_err(row, what, text, e);
+        return range_err(row, what, text, (double)v, e);
     *out = (int)v;
     return 0;
 }
@@ -217,7 +216,7 @@ static int set_float(const struct opt_row *row, const char *what, const char *te
         return err_set(e, E_INVALID, "%s: '%s' is not a number", what, text);
     /* What counts is the float: 1e-60 is zero, and may be at a forbidden end. */
     if (!in_range(row, v) || !in_range(row, (double)(float)v))
-        return range_err(row, what, text, e);
+        return range_err(row, what, text, in_range(row, v) ? (double)(float)v : v, e);
     *out = (float)v;
     return 0;
 }

@@ -212,6 +212,8 @@ static int generate(struct answer *a, const int32_t *ids, size_t n, struct heart
     atomic_store(&run_engine, NULL);
     if (rc == HEARTH_E_CANCELLED || (rc >= 0 && st->finish == HEARTH_FINISH_CALLER)) {
         st->finish = HEARTH_FINISH_CALLER;
+        if (run_interrupted)
+            a->last = '\0'; /* the terminal shows ^C on this line */
         /* A prompt that was not computed to its end is taken back. */
         if (st->n_output == 0 && hearth_seq_truncate(r->seq, len, &he) < 0)
             return cmd_err(a->e, &he);

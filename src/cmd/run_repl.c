@@ -14,9 +14,8 @@
 #include <unistd.h>
 
 /* The loop reads one input (a line, or several between """), which is a command when it
- * begins with a slash and a prompt otherwise. Ctrl-C while an answer runs ends the answer, at
- * the prompt it drops the line; the terminal driver sends it as a signal in the first case,
- * libedit gets it as a character in the second. */
+ * begins with a slash and a prompt otherwise. Ctrl-C while an answer runs ends the answer; at
+ * the prompt it drops the line, because libedit's read ends when a signal was handled. */
 
 #define HISTORY_LINES 1000
 #define INPUT_MAX     ((size_t)16 << 20)
@@ -281,36 +280,24 @@ static char *prompt_text(EditLine *el)
     return l && l->in_block ? more : first;
 }
 
-/* Ctrl-C at the prompt: the line ends empty, and so does a block. */
-static unsigned char drop_line(EditLine *el, int ch)
-{
-    struct repl *l = NULL;
-
-    (void)ch;
-    (void)el_get(el, EL_CLIENTDATA, &l);
-    if (l)
-        l->in_block = -1;
-    (void)printf("^C\n");
-    (void)fflush(stdout);
-    return CC_NEWLINE;
-}
-
 /* Reads one input into l->input. 0: the user left. */
 static int read_input(struct repl *l)
 {
     buf_clear(&l->input);
     l->in_block = 0;
+    run_interrupted = 0;
     for (;;) {
         int n = 0, rc;
         const char *line = el_gets(l->el, &n);
 
-        if (!line || n <= 0)
-            return 0;
-        if (l->in_block < 0) {
+        if (run_interrupted) {
+            run_interrupted = 0;
             buf_clear(&l->input);
-            (void)printf("Ctrl-D or /bye leaves.\n");
+            (void)printf("^C\nCtrl-D or /bye leaves.\n");
             return 1;
         }
+        if (!line || n <= 0)
+            return 0;
         rc = buf_put(&l->input, line, (size_t)n);
         if (rc < 0) {
             (void)printf("That is too long.\n");
@@ -420,9 +407,6 @@ static int repl_open(struct repl *l)
     (void)el_set(l->el, EL_PROMPT, prompt_text);
     (void)el_set(l->el, EL_EDITOR, "emacs");
     (void)el_set(l->el, EL_SIGNAL, 1);
-    (void)el_set(l->el, EL_ADDFN, "drop-line", "Drop the line", drop_line);
-    (void)el_set(l->el, EL_BIND, "^C", "drop-line", NULL);
-    (void)el_set(l->el, EL_SETTY, "-d", "intr=", NULL);
     history_open(l);
     return 1;
 }

@@ -94,7 +94,9 @@ void term_duration(uint64_t ns, char *out, size_t cap)
     uint64_t minute = 60000000000u;
     size_t n;
 
-    if (ns < 1000000)
+    if (ns == 0)
+        (void)snprintf(out, cap, "0s");
+    else if (ns < 1000000)
         put_decimal(ns, 1000, "\xC2\xB5s", out, cap);
     else if (ns < 1000000000)
         put_decimal(ns, 1000000, "ms", out, cap);
