@@ -110,6 +110,9 @@ static int kv_begin(struct gguf_writer *w, struct str key, int type, uint64_t n_
 
     if (fault)
         return err_set(e, E_INVALID, "key of %zu bytes: %s", key.n, fault);
+    if (str_is(key, "general.alignment") && type != GGUF_U32)
+        return err_set(e, E_INVALID, "general.alignment is of type %s, readers expect u32",
+                       gguf_type_name(type));
     if (w->n_kv >= GGUF_COUNT_MAX)
         return err_set(e, E_INVALID, "more than %d keys", GGUF_COUNT_MAX);
     if (n_byte > WRITER_MAX || !buf_reserve(&w->kvs, 8 + key.n + 4 + (size_t)n_byte))
@@ -162,12 +165,10 @@ static int kv_u64(struct gguf_writer *w, struct str key, int type, uint64_t v, s
     if (v > max)
         return err_set(e, E_INVALID, "%llu does not fit in %s", (unsigned long long)v,
                        gguf_type_name(type));
-    if (str_is(key, "general.alignment")) {
-        fault = type == GGUF_U32 ? gguf_align_fault(v) : "not of type u32";
-        if (fault)
-            return err_set(e, E_INVALID, "an alignment of %llu is %s", (unsigned long long)v,
-                           fault);
-    }
+    fault = str_is(key, "general.alignment") ? gguf_align_fault(v) : NULL;
+    if (fault)
+        return err_set(e, E_INVALID, "an alignment of %llu is %s", (unsigned long long)v,
+                       fault);
     rc = kv_scalar(w, key, type, &v, e); /* little endian: the low bytes come first */
     if (rc == 0 && str_is(key, "general.alignment"))
         w->align = v;
@@ -209,8 +210,6 @@ static int kv_arr(struct gguf_writer *w, struct str key, int elem_type, uint64_t
     uint64_t all;
     int rc;
 
-    if (str_is(key, "general.alignment"))
-        return err_set(e, E_INVALID, "an alignment is not an array");
     if (!check_add(n_byte, 12, &all))
         return err_set(e, E_INVALID, "an array of %llu bytes", (unsigned long long)n_byte);
     rc = kv_begin(w, key, GGUF_ARR, all, e);
