@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     SHOW_ELEMS = 5,      /* elements of an array that are printed */
@@ -472,6 +473,7 @@ static void set(json_t *o, const char *key, json_t *value, int *ok)
         *ok = 0;
 }
 
+/* On a terminal all but ASCII is escaped: it holds control characters, too. */
 static int print_json(const struct gguf *g, const struct facts *f, int verbose, struct err *e)
 {
     json_t *o = json_object();
@@ -491,7 +493,7 @@ static int print_json(const struct gguf *g, const struct facts *f, int verbose, 
     if (verbose)
         set(o, "tensors", json_tensors(g), &ok);
     if (ok)
-        text = json_dumps(o, JSON_INDENT(2));
+        text = json_dumps(o, JSON_INDENT(2) | (isatty(STDOUT_FILENO) ? JSON_ENSURE_ASCII : 0));
     json_decref(o);
     if (!text)
         return err_set(e, E_NOMEM, "%s: no memory to show it", gguf_path(g));

@@ -45,39 +45,37 @@ int path_xdg(struct buf *b, enum path_kind kind, const char *name, struct err *e
     return 0;
 }
 
+/* 0 when dir is a directory now, else why not. */
 static int make_dir(const char *dir)
 {
     struct stat st;
+    int why;
 
     if (mkdir(dir, 0700) == 0)
         return 0;
-    if (errno != EEXIST && errno != EROFS && errno != EACCES)
-        return -1;
+    why = errno;
     /* What is there already may be in a place where we may not write. */
     if (stat(dir, &st) != 0)
-        return -1;
-    errno = ENOTDIR;
-    return S_ISDIR(st.st_mode) ? 0 : -1;
+        return why;
+    return S_ISDIR(st.st_mode) ? 0 : ENOTDIR;
 }
 
 int path_mkdirs(const char *dir, struct err *e)
 {
     char *path = mem_strdup(dir);
-    int rc = 0;
+    int why = 0;
 
     if (!path)
         return err_set(e, E_NOMEM, "%s: no memory", dir);
-    for (char *p = path; rc == 0 && *p; p++) {
+    for (char *p = path; why == 0 && *p; p++) {
         if (*p != '/' || p == path)
             continue;
         *p = '\0';
-        rc = make_dir(path);
+        why = make_dir(path);
         *p = '/';
     }
-    if (rc == 0)
-        rc = make_dir(path);
-    if (rc < 0)
-        rc = err_sys(e, E_IO, errno, "%s: the directory cannot be made", dir);
+    if (why == 0)
+        why = make_dir(path);
     mem_free(path);
-    return rc;
+    return why ? err_sys(e, E_IO, why, "%s: the directory cannot be made", dir) : 0;
 }
