@@ -89,8 +89,8 @@ struct kern_mul {
     const struct kern_weight *w[2]; /* w[1] for KERN_SILU_MUL, else NULL; same shape and type
                                        form as w[0] */
     const struct kern_acts *x;
-    const float *bias; /* [n_row] of w[0], or NULL */
-    float *y;          /* y[c * ldy + r] */
+    const float *bias[2]; /* [n_row] of each, or NULL */
+    float *y;             /* y[c * ldy + r] */
     size_t ldy;
     int epilogue;
 };

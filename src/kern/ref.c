@@ -31,29 +31,30 @@ static float silu(float x)
     return x / (1.0f + expf(-x));
 }
 
+/* Row r of weight i of the job by column c, with its bias. */
+static float ref_value(const struct kern_mul *j, int i, size_t r, size_t c)
+{
+    const struct kern_weight *w = j->w[i];
+    const unsigned char *row = (const unsigned char *)w->data + r * w->stride;
+    double v = row_dot(quant_find(w->type), row, j->x->x + c * j->x->k, w->n_col);
+
+    return (float)(j->bias[i] ? v + (double)j->bias[i][r] : v);
+}
+
 static void ref_mul(const struct kern *k, const struct kern_mul *j, size_t g0, size_t g1,
                     void *scratch)
 {
-    const struct kern_weight *w = j->w[0], *w2 = j->w[1];
-    const struct quant *q = quant_find(w->type), *q2 = w2 ? quant_find(w2->type) : NULL;
-    size_t end = g1 * k->n_group < w->n_row ? g1 * k->n_group : w->n_row;
+    size_t n_row = j->w[0]->n_row, end = g1 * k->n_group < n_row ? g1 * k->n_group : n_row;
 
     (void)scratch;
     for (size_t r = g0 * k->n_group; r < end; r++) {
-        const unsigned char *row = (const unsigned char *)w->data + r * w->stride;
-
         for (size_t c = 0; c < j->x->n; c++) {
-            const float *x = j->x->x + c * j->x->k;
-            float v = (float)row_dot(q, row, x, w->n_col), *y = j->y + c * j->ldy + r;
+            float v = ref_value(j, 0, r, c), *y = j->y + c * j->ldy + r;
 
-            if (j->bias)
-                v += j->bias[r];
             if (j->epilogue == KERN_ADD)
                 *y += v;
             else if (j->epilogue == KERN_SILU_MUL)
-                *y = silu(v) * (float)row_dot(q2,
-                                              (const unsigned char *)w2->data + r * w2->stride,
-                                              x, w2->n_col);
+                *y = silu(v) * ref_value(j, 1, r, c);
             else
                 *y = v;
         }

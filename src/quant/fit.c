@@ -4,6 +4,7 @@
 
 #include "quant/f16.h"
 
+#define LANES    8
 #define N_ROUND  3 /* times round the circle of scales and q */
 #define N_REFIT  2 /* times that the half-precision scales are fitted again */
 #define HALF_MAX 65504.0f
@@ -14,7 +15,8 @@ void fit_load(float *out, const float *in, int n)
         float x = isfinite(in[i]) ? in[i] : 0.0f;
 
         x = x > 1e9f ? 1e9f : x;
-        out[i] = x < -1e9f ? -1e9f : x;
+        x = x < -1e9f ? -1e9f : x;
+        out[i] = fabsf(x) < 1e-12f ? 0.0f : x;
     }
 }
 
@@ -45,77 +47,106 @@ void fit_range(const float *x, int n, float *lo, float *hi)
     }
 }
 
+static const float *sub(const float *x, int g, int len)
+{
+    return x + (ptrdiff_t)g * len;
+}
+
 /* What the numbers of one sub-block and their q add up to. */
 struct sums {
-    int q, qq;
-    float x, xq;
+    float x, q, qq, xq;
 };
 
-static struct sums sum_up(const float *x, int n, float s, float m, int lo, int hi)
+/* Adding and taking away this leaves a float below 2^22 rounded to an integer. */
+#define ROUNDER 0x1.8p23f
+
+static float lanes_sum(const float *lane)
 {
-    struct sums t = {0};
+    float s = 0;
+
+    for (int j = 0; j < LANES; j++)
+        s += lane[j];
+    return s;
+}
+
+/* Both loops below keep LANES sums apart, so that a compiler may use vectors without changing
+ * the result. */
+static struct sums sum_up(const float *x, int n, float s, float m, float lo, float hi)
+{
+    float x1[LANES] = {0}, q1[LANES] = {0}, qq[LANES] = {0}, xq[LANES] = {0};
     float inv = fit_inv(s);
 
-    for (int i = 0; i < n; i++) {
-        int q = fit_round(x[i] + m, inv, lo, hi);
+    for (int i = 0; i < n; i += LANES) {
+        for (int j = 0; j < LANES; j++) {
+            float q = (x[i + j] + m) * inv;
 
-        t.q += q;
-        t.qq += q * q;
-        t.x += x[i];
-        t.xq += x[i] * (float)q;
+            q = q < lo ? lo : q;
+            q = q > hi ? hi : q;
+            q = q + ROUNDER - ROUNDER;
+            x1[j] += x[i + j];
+            q1[j] += q;
+            qq[j] += q * q;
+            xq[j] += x[i + j] * q;
+        }
     }
-    return t;
+    return (struct sums){lanes_sum(x1), lanes_sum(q1), lanes_sum(qq), lanes_sum(xq)};
 }
 
 /* The squared error of s * q - m with the best q. */
-static float error_of(const float *x, int n, float s, float m, int lo, int hi)
+static float error_of(const float *x, int n, float s, float m, float lo, float hi)
 {
-    float inv = fit_inv(s), sum = 0.0f;
+    float inv = fit_inv(s), sum[LANES] = {0};
 
-    for (int i = 0; i < n; i++) {
-        float e = s * (float)fit_round(x[i] + m, inv, lo, hi) - m - x[i];
+    for (int i = 0; i < n; i += LANES) {
+        for (int j = 0; j < LANES; j++) {
+            float q = (x[i + j] + m) * inv;
 
-        sum += e * e;
+            q = q < lo ? lo : q;
+            q = q > hi ? hi : q;
+            q = s * (q + ROUNDER - ROUNDER) - m - x[i + j];
+            sum[j] += q * q;
+        }
     }
-    return sum;
+    return lanes_sum(sum);
 }
 
 /* The best free scale of a sub-block, x = s * q. For given q the best s is sum(xq) / sum(qq),
- * and it lowers the error by sum(xq)^2 / sum(qq). */
+ * and it lowers the error by s * sum(xq). */
 static float sub_sym(const float *x, int n, int lo, int hi)
 {
     float peak = fit_peak(x, n), best = 0.0f, best_gain = 0.0f;
 
     for (int k = -5; k <= 5; k++) {
-        float s = peak / ((float)lo + 0.18f * (float)k);
+        float s = peak / ((float)lo + 0.18f * (float)k), gain = 0.0f;
 
         for (int r = 0; r < N_ROUND; r++) {
-            struct sums t = sum_up(x, n, s, 0.0f, lo, hi);
+            struct sums t = sum_up(x, n, s, 0.0f, (float)lo, (float)hi);
 
-            if (t.qq == 0)
+            s = t.qq > 0 ? t.xq / t.qq : 0.0f;
+            if (s * t.xq <= gain)
                 break;
-            s = t.xq / (float)t.qq;
-            if (s * t.xq <= best_gain)
+            gain = s * t.xq;
+            if (gain <= best_gain)
                 continue;
-            best_gain = s * t.xq;
+            best_gain = gain;
             best = s;
         }
     }
     return best;
 }
 
-static void refit_min(const struct sums *t, int n, float *s, float *m)
+/* The best s and m for given q, and by how much they lower the error. */
+static float refit_min(const struct sums *t, int n, float *s, float *m)
 {
-    float det = (float)(n * t->qq - t->q * t->q);
+    float det = (float)n * t->qq - t->q * t->q;
 
-    if (det > 0)
-        *s = ((float)n * t->xq - (float)t->q * t->x) / det;
-    *m = (*s * (float)t->q - t->x) / (float)n;
+    *s = det > 0 ? ((float)n * t->xq - t->q * t->x) / det : 0.0f;
+    *m = (*s * t->q - t->x) / (float)n;
     if (*m < 0) {
         *m = 0;
-        *s = t->qq ? t->xq / (float)t->qq : 0.0f;
+        *s = t->qq > 0 ? t->xq / t->qq : 0.0f;
     }
-    *s = *s < 0 ? 0 : *s;
+    return *s * t->xq - *m * t->x;
 }
 
 /* The best free scale and minimum of a sub-block, x = s * q - m with m >= 0. */
@@ -123,20 +154,22 @@ static void sub_min(const float *x, int n, int q_hi, float *s_out, float *m_out)
 {
     float lo, hi, best = -1.0f;
 
+    *s_out = *m_out = 0;
     fit_range(x, n, &lo, &hi);
     lo = lo > 0 ? 0 : lo;
     for (int k = -3; k <= 6; k++) {
-        float s = (hi - lo) / ((float)q_hi + 0.15f * (float)k), m = -lo;
+        float s = (hi - lo) / ((float)q_hi + 0.15f * (float)k), m = -lo, gain = -1.0f;
 
         for (int r = 0; r < N_ROUND; r++) {
-            struct sums t = sum_up(x, n, s, m, 0, q_hi);
-            float e;
+            struct sums t = sum_up(x, n, s, m, 0, (float)q_hi);
+            float g = refit_min(&t, n, &s, &m);
 
-            refit_min(&t, n, &s, &m);
-            e = error_of(x, n, s, m, 0, q_hi);
-            if (best >= 0 && e >= best)
+            if (g <= gain)
+                break;
+            gain = g;
+            if (gain <= best)
                 continue;
-            best = e;
+            best = gain;
             *s_out = s;
             *m_out = m;
         }
@@ -155,7 +188,7 @@ static float pick_sym(const struct fit_sym *f, const float *x, float d, float wa
 
         if (c < f->s_lo || c > f->s_hi)
             continue;
-        e = error_of(x, f->len, d * (float)c, 0.0f, f->q_lo, f->q_hi);
+        e = error_of(x, f->len, d * (float)c, 0.0f, (float)f->q_lo, (float)f->q_hi);
         if (best >= 0 && e >= best)
             continue;
         best = e;
@@ -170,13 +203,16 @@ static float fill_sym(struct fit_sym *f, const float *x)
     float d = f16_to_f32(f->d);
     double xa = 0, aa = 0;
 
-    for (int i = 0; i < FIT_SUPER; i++) {
-        int scale = f->scale[i / f->len];
-        int q = fit_round(x[i], fit_inv(d * (float)scale), f->q_lo, f->q_hi);
+    for (int g = 0; g < FIT_SUPER / f->len; g++) {
+        float inv = fit_inv(d * (float)f->scale[g]);
 
-        f->q[i] = (int8_t)q;
-        xa += (double)x[i] * scale * q;
-        aa += (double)(scale * q) * (scale * q);
+        for (int i = g * f->len; i < (g + 1) * f->len; i++) {
+            int q = fit_round(x[i], inv, f->q_lo, f->q_hi), a = f->scale[g] * q;
+
+            f->q[i] = (int8_t)q;
+            xa += (double)x[i] * a;
+            aa += (double)a * a;
+        }
     }
     return aa > 0 ? (float)(xa / aa) : 0.0f;
 }
@@ -187,7 +223,7 @@ void fit_super_sym(struct fit_sym *f, const float *x)
     float s[FIT_SUBS], d, best = -1.0f;
 
     for (int g = 0; g < n_sub; g++)
-        s[g] = sub_sym(x + g * f->len, f->len, f->q_lo, f->q_hi);
+        s[g] = sub_sym(sub(x, g, f->len), f->len, f->q_lo, f->q_hi);
     d = fit_peak(s, n_sub) / (float)f->s_lo;
     for (int r = 0; r <= N_REFIT; r++) {
         struct fit_sym t = *f;
@@ -195,7 +231,7 @@ void fit_super_sym(struct fit_sym *f, const float *x)
 
         t.d = fit_half(d);
         for (int g = 0; g < n_sub; g++)
-            e += pick_sym(&t, x + g * f->len, f16_to_f32(t.d), s[g], &t.scale[g]);
+            e += pick_sym(&t, sub(x, g, f->len), f16_to_f32(t.d), s[g], &t.scale[g]);
         d = fill_sym(&t, x);
         if (best >= 0 && e >= best)
             break;
@@ -217,7 +253,7 @@ static float pick_min(struct fit_min *f, const float *x, int g, float s, float m
 
         if (a < 0 || a > f->s_hi || b < 0 || b > f->s_hi)
             continue;
-        e = error_of(x, f->len, d * (float)a, dmin * (float)b, 0, f->q_hi);
+        e = error_of(x, f->len, d * (float)a, dmin * (float)b, 0, (float)f->q_hi);
         if (best >= 0 && e >= best)
             continue;
         best = e;
@@ -234,23 +270,26 @@ static void fill_min(struct fit_min *f, const float *x, float *d_out, float *dmi
     float d = f16_to_f32(f->d), dmin = f16_to_f32(f->dmin);
     double xa = 0, xb = 0, aa = 0, ab = 0, bb = 0, det;
 
-    for (int i = 0; i < FIT_SUPER; i++) {
-        int scale = f->scale[i / f->len], b = f->min[i / f->len];
-        int q = fit_round(x[i] + dmin * (float)b, fit_inv(d * (float)scale), 0, f->q_hi);
-        int a = scale * q;
+    for (int g = 0; g < FIT_SUPER / f->len; g++) {
+        float inv = fit_inv(d * (float)f->scale[g]), m = dmin * (float)f->min[g];
+        int b = f->min[g];
 
-        f->q[i] = (uint8_t)q;
-        xa += (double)x[i] * a;
-        xb += (double)x[i] * b;
-        aa += (double)a * a;
-        ab += (double)a * b;
-        bb += (double)b * b;
+        for (int i = g * f->len; i < (g + 1) * f->len; i++) {
+            int q = fit_round(x[i] + m, inv, 0, f->q_hi), a = f->scale[g] * q;
+
+            f->q[i] = (uint8_t)q;
+            xa += (double)x[i] * a;
+            xb += (double)x[i] * b;
+            aa += (double)a * a;
+            ab += (double)a * b;
+            bb += (double)b * b;
+        }
     }
     det = aa * bb - ab * ab;
-    *d_out = (float)(det > 0 ? (xa * bb - ab * xb) / det : aa > 0 ? xa / aa : 0);
-    *dmin_out = (float)(det > 0 ? (ab * xa - aa * xb) / det : bb > 0 ? -xb / bb : 0);
-    *d_out = *d_out < 0 ? 0 : *d_out;
-    *dmin_out = *dmin_out < 0 ? 0 : *dmin_out;
+    d = (float)(det > 0 ? (xa * bb - ab * xb) / det : aa > 0 ? xa / aa : 0);
+    dmin = (float)(det > 0 ? (ab * xa - aa * xb) / det : bb > 0 ? -xb / bb : 0);
+    *d_out = d < 0 ? 0 : d;
+    *dmin_out = dmin < 0 ? 0 : dmin;
 }
 
 void fit_super_min(struct fit_min *f, const float *x)
@@ -259,7 +298,7 @@ void fit_super_min(struct fit_min *f, const float *x)
     float s[FIT_SUBS], m[FIT_SUBS], d, dmin, best = -1.0f;
 
     for (int g = 0; g < n_sub; g++)
-        sub_min(x + g * f->len, f->len, f->q_hi, &s[g], &m[g]);
+        sub_min(sub(x, g, f->len), f->len, f->q_hi, &s[g], &m[g]);
     d = fit_peak(s, n_sub) / (float)f->s_hi;
     dmin = fit_peak(m, n_sub) / (float)f->s_hi;
     for (int r = 0; r <= N_REFIT; r++) {
@@ -269,7 +308,7 @@ void fit_super_min(struct fit_min *f, const float *x)
         t.d = fit_half(d);
         t.dmin = fit_half(dmin);
         for (int g = 0; g < n_sub; g++)
-            e += pick_min(&t, x + g * f->len, g, s[g], m[g]);
+            e += pick_min(&t, sub(x, g, f->len), g, s[g], m[g]);
         fill_min(&t, x, &d, &dmin);
         if (best >= 0 && e >= best)
             break;

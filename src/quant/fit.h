@@ -19,8 +19,9 @@
 #define FIT_SUPER 256 /* numbers in a block of a K format */
 #define FIT_SUBS  16  /* at most this many sub-blocks in it */
 
-/* Copies n numbers with what no format can hold made harmless: NaN and infinities become 0,
- * sizes are cut to 1e9, so that no sum of squares can overflow. */
+/* Copies n numbers with what no format can hold made harmless: NaN, infinities and what is
+ * smaller than 1e-12 become 0, sizes are cut to 1e9, so that no square overflows and no scale
+ * has an infinite inverse. */
 void fit_load(float *out, const float *in, int n);
 
 /* A scale as a block stores it: the nearest half, its size at most the largest finite one. */

@@ -42,10 +42,10 @@ static void q3_k_read(const void *blocks, float *out, size_t n)
 
         q3_k_scales(p + SCALES, scale);
         for (int i = 0; i < FIT_SUPER; i++) {
-            int k = i / 128, t = i % 128 / 32, l = i % 32;
+            int k = i / 128, t = i % 128 / 32, l = i % 32, g = i / LEN;
             int q = (p[QS + 32 * k + l] >> 2 * t & 3) | (p[l] >> (4 * k + t) & 1) << 2;
 
-            out[b + (size_t)i] = d * (float)scale[i / LEN] * (float)(q - 4);
+            out[b + (size_t)i] = d * (float)scale[g] * (float)(q - 4);
         }
     }
 }

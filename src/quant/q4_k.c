@@ -50,9 +50,9 @@ static void q4_k_write(const float *in, void *blocks, size_t n)
         store_u16(p + 2, f.dmin);
         kscale_put(p + 4, f.scale, f.min);
         for (int i = 0; i < FIT_SUPER / 2; i++) {
-            const uint8_t *q = f.q + i / 32 * 64 + i % 32;
+            int at = i / 32 * 64 + i % 32;
 
-            p[QS + i] = (uint8_t)(q[0] | q[32] << 4);
+            p[QS + i] = (uint8_t)(f.q[at] | f.q[at + 32] << 4);
         }
     }
 }

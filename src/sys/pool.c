@@ -351,7 +351,7 @@ static int pool_start(struct pool *p, struct err *e)
 
 int pool_new(struct pool **out, const struct pool_options *opt, struct err *e)
 {
-    int n = opt->n_thread, n_cpu = pool_default_threads(), rc = E_NOMEM;
+    int n = opt->n_thread, n_cpu = pool_default_threads(), rc;
     struct pool *p;
 
     if (n < 0 || n > POOL_THREADS_MAX)
@@ -367,8 +367,8 @@ int pool_new(struct pool **out, const struct pool_options *opt, struct err *e)
     (void)cpus_allowed(p->cpus, sizeof(p->cpus));
     p->workers = mem_aligned((size_t)n * sizeof(*p->workers), LINE);
     if (!p->workers) {
-        rc = err_set(e, E_NOMEM, "pool of %d threads", n);
-        goto out;
+        mem_free(p);
+        return err_set(e, E_NOMEM, "pool of %d threads", n);
     }
     memset(p->workers, 0, (size_t)n * sizeof(*p->workers));
     for (int i = 0; i < n; i++) {
@@ -376,18 +376,16 @@ int pool_new(struct pool **out, const struct pool_options *opt, struct err *e)
         p->workers[i].pool = p;
     }
     rc = pool_start(p, e);
-    if (rc < 0)
-        goto out;
+    if (rc < 0) {
+        pool_free(p);
+        return rc;
+    }
     if (p->pin) {
         worker_pin(p, 0);
         p->maker_pinned = 1;
     }
     *out = p;
-    p = NULL;
-    rc = 0;
-out:
-    pool_free(p);
-    return rc;
+    return 0;
 }
 
 void pool_free(struct pool *p)

@@ -259,17 +259,20 @@ INL void gate(float *a, const float *b, size_t n)
         vf_store(a + i, vf_mul(vf_silu(vf_load(a + i)), vf_load(b + i)));
 }
 
-static void write_group(const struct kern_mul *j, size_t g, float *s)
+/* bias onto the partial sums of rows r0 .. r0 + n of every column. */
+static void add_bias(float *s, const float *bias, size_t n_col, size_t n)
 {
-    size_t r0 = g * GROUP, n = j->w[0]->n_row - r0 < GROUP ? j->w[0]->n_row - r0 : GROUP;
+    for (size_t c = 0; c < n_col; c++, s += GROUP) {
+        for (size_t r = 0; r < n; r++)
+            s[r] += bias[r];
+    }
+}
 
+static void write_group(const struct kern_mul *j, size_t r0, size_t n, const float *s)
+{
     for (size_t c = 0; c < j->x->n; c++, s += GROUP) {
         float *y = j->y + c * j->ldy + r0;
 
-        if (j->bias) {
-            for (size_t r = 0; r < n; r++)
-                s[r] += j->bias[r0 + r];
-        }
         if (j->epilogue == KERN_ADD) {
             for (size_t r = 0; r < n; r++)
                 y[r] += s[r];
@@ -283,21 +286,27 @@ static void mul_tiles(const struct kern *k, const struct kern_mul *j, size_t g0,
                       void *scratch)
 {
     size_t n_s = j->x->n * GROUP;
-    float *s = scratch, *s2 = s + n_s;
-    struct unpacked *u = (struct unpacked *)(void *)(s + (2 * n_s + 15) / 16 * 16);
+    float *s[2] = {scratch, (float *)scratch + n_s};
+    struct unpacked *u =
+        (struct unpacked *)(void *)((float *)scratch + (2 * n_s + 15) / 16 * 16);
 
     (void)k;
     for (size_t g = g0; g < g1; g++) {
-        memset(s, 0, (j->w[1] ? 2 : 1) * n_s * sizeof(*s));
+        size_t r0 = g * GROUP, n = j->w[0]->n_row - r0;
+
+        n = n < GROUP ? n : GROUP;
         for (int i = 0; i < 2 && j->w[i]; i++) {
+            memset(s[i], 0, n_s * sizeof(**s));
             if (formats[j->w[i]->type].unpack)
-                sum_quantised(j->w[i], j->x, g, u, i ? s2 : s);
+                sum_quantised(j->w[i], j->x, g, u, s[i]);
             else
-                sum_float(j->w[i], j->x, g, i ? s2 : s);
+                sum_float(j->w[i], j->x, g, s[i]);
+            if (j->bias[i])
+                add_bias(s[i], j->bias[i] + r0, j->x->n, n);
         }
         if (j->epilogue == KERN_SILU_MUL)
-            gate(s, s2, n_s);
-        write_group(j, g, s);
+            gate(s[0], s[1], n_s);
+        write_group(j, r0, n, s[0]);
     }
 }
 
