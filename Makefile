@@ -72,13 +72,13 @@ all: $(BIN)  ## build the program, build/release/hearth (the default)
 .PHONY: lib
 lib: $(LIB)  ## build the library, build/release/libhearth.a
 
-$(BIN): $(CMD_SRC:%.c=$(B)/%.o) $(LIB)
+$(BIN): $(CMD_SRC:%.c=$(B)/%.o) $(LIB) $(B)/parts
 	@echo "  ld $@"
 	$(Q)$(CC) -o $@ $(CMD_SRC:%.c=$(B)/%.o) $(LIB) $(ALL_LDFLAGS) $(LIBS)
 
-$(LIB): $(LIB_SRC:%.c=$(B)/%.o)
+$(LIB): $(LIB_SRC:%.c=$(B)/%.o) $(B)/parts
 	@echo "  ar $@"
-	$(Q)rm -f $@ && ar rcs $@ $^
+	$(Q)rm -f $@ && ar rcs $@ $(filter %.o,$^)
 
 $(B)/%.o: %.c $(B)/flags
 	@mkdir -p $(@D); echo "  cc $<"
@@ -98,7 +98,7 @@ endif
 # Tests of commands link the commands' objects, all but the one with main().
 $(B)/tests/unit/cmd/%: $(B)/tests/unit/cmd/%.o $(CMD_SRC:%.c=$(B)/%.o) $(LIB)
 	@echo "  ld $@"
-	$(Q)$(CC) -o $@ $(filter-out %/cmd/main.o,$^) $(ALL_LDFLAGS) $(LIBS) -lcmocka
+	$(Q)$(CC) -o $@ $(filter-out %/cmd/main.o,$(filter %.o %.a,$^)) $(ALL_LDFLAGS) $(LIBS) -lcmocka
 
 $(B)/tests/%: $(B)/tests/%.o $(LIB)
 	@echo "  ld $@"
@@ -109,8 +109,12 @@ $(B)/tests/%: $(B)/tests/%.o $(LIB)
 $(B)/flags: FORCE
 	@pkg-config --exists $(PKGS) || \
 	 { echo "libraries are missing ($(PKGS)); this installs them: tools/setup build" >&2; exit 1; }
-	@mkdir -p $(@D); echo '$(CC) $(ALL_CFLAGS) $(ISA_avx512vnni) $(STRICT)' >$@.new; \
-	 cmp -s $@.new $@ || mv $@.new $@; rm -f $@.new
+	@$(call stamp,$(CC) $(ALL_CFLAGS) $(ISA_avx512vnni) $(STRICT))
+
+# What is linked depends on what it is linked from: a source that is gone is gone from there.
+$(B)/parts: FORCE
+	@$(call stamp,$(ALL_LDFLAGS) $(LIBS) $(SRC))
+stamp = mkdir -p $(@D); echo '$1' >$@.new; cmp -s $@.new $@ || mv $@.new $@; rm -f $@.new
 .PHONY: FORCE
 FORCE:
 .SECONDARY:
