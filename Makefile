@@ -182,7 +182,7 @@ CHECKS := format layers headers symbols banned docs clang tidy cppcheck
 check:  ## formatting, layers, names, compilers' and analysers' warnings
 	@tools/setup check
 	@$(SUB) WERROR=1 all unit
-	@$(MAKE) --no-print-directory WERROR=1 $(CHECKS:%=check-%)
+	@$(SUB) --output-sync WERROR=1 $(CHECKS:%=check-%)
 	@echo "check: all fine"
 
 .PHONY: $(CHECKS:%=check-%)
