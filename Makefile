@@ -5,6 +5,7 @@ CC      ?= gcc
 ifeq ($(origin CC),default)
 CC      := gcc
 endif
+CLANG   ?= clang-14
 BUILD   ?= release
 SAN     ?=
 WERROR  ?=
@@ -19,31 +20,58 @@ WARN    := -Wall -Wextra -Wshadow -Wundef -Wvla -Wstrict-prototypes -Wmissing-pr
            -Wwrite-strings -Wpointer-arith -Wdouble-promotion -Wformat=2
 SANFLAGS_asan := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 SANFLAGS_tsan := -fsanitize=thread
+SANFLAGS_fuzz := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all \
+                 -fno-omit-frame-pointer
 
-ALL_CFLAGS = -std=c17 -D_GNU_SOURCE -Isrc -Iinclude $(OPT) $(WARN) $(if $(WERROR),-Werror) \
+DIALECT    := -std=c17 -D_GNU_SOURCE -Isrc -Iinclude
+ALL_CFLAGS = $(DIALECT) $(OPT) $(WARN) $(if $(WERROR),-Werror) \
              -fvisibility=hidden -pthread $(SANFLAGS_$(SAN)) $(PKG_CFLAGS) $(CFLAGS)
 ALL_LDFLAGS = -pthread $(SANFLAGS_$(SAN)) $(LDFLAGS)
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-LIBS       := $(shell pkg-config --libs $(PKGS) 2>/dev/null || echo -ljansson -lutf8proc -ledit) -lm
+LIBS       := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm
 
 # The end of a file's name says which instructions it may use: matmul_avx2.c, ref.c, ...
 # -ffp-contract=off: float results are what the source says, on every compiler; kernels that
 # fuse do so by intrinsics.
 ISA_avx2       := -mavx2 -mfma -mf16c
-ISA_avx512vnni := $(ISA_avx2) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni
-isa = -ffp-contract=off $(ISA_$(lastword $(subst _, ,$(basename $(notdir $1))))) \
-      $(if $(filter src/kern/%,$1),-O3)
+ISA_avx512vnni := $(ISA_avx2) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni \
+                  -mprefer-vector-width=512
+# Where sizes come from outside, every change of width is written down.
+outside         = $(filter src/fmt/% src/net/% src/text/%,$1)
+STRICT         := -Wconversion
+STRICT_TIDY    := --checks=bugprone-implicit-widening-of-multiplication-result
+per_file = -ffp-contract=off $(ISA_$(lastword $(subst _, ,$(basename $(notdir $1))))) \
+           $(if $(filter src/kern/%,$1),-O3) \
+           $(if $(call outside,$1),$(STRICT))
 
-SRC      := $(shell find src -name '*.c' | LC_ALL=C sort)
+find_c   = $(shell find $1 -name '$2' 2>/dev/null | LC_ALL=C sort)
+SRC      := $(call find_c,src,*.c)
 CMD_SRC  := $(filter src/cmd/%,$(SRC))
 LIB_SRC  := $(filter-out src/cmd/%,$(SRC))
 LIB      := $(B)/libhearth.a
 BIN      := $(B)/hearth
-UNIT_SRC := $(shell find tests/unit tests/kern -name 'test_*.c' 2>/dev/null | LC_ALL=C sort)
+OBJ      := $(SRC:%.c=$(B)/%.o)
+
+# Tests: test_*.c are cmocka programs; fuzz targets replay their corpus; other C files beside
+# shell tests are programs that those use; lib*.sh are sourced by the others.
+UNIT_SRC := $(call find_c,tests/unit tests/kern tests/fault tests/golden,test_*.c)
 UNIT     := $(UNIT_SRC:%.c=$(B)/%)
+FUZZ_SRC := $(filter-out tests/fuzz/replay_main.c,$(wildcard tests/fuzz/*.c))
+FUZZERS  := $(FUZZ_SRC:%.c=$(B)/%)
+AID_SRC  := $(filter-out $(UNIT_SRC),$(wildcard tests/cli/*.c tests/golden/*.c))
+AIDS     := $(AID_SRC:%.c=$(B)/%)
+SCRIPTS  := $(filter-out $(wildcard tests/*/lib*.sh),$(wildcard tests/*/*.sh))
+C_FILES  := $(SRC) $(UNIT_SRC) $(FUZZ_SRC) $(AID_SRC) tests/fuzz/replay_main.c
+
+# Recipes that call make again use all cores, unless the caller said how many.
+JOBS = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
+SUB  = $(MAKE) --no-print-directory $(JOBS)
 
 .PHONY: all
-all: $(BIN)
+all: $(BIN)  ## build the program, build/release/hearth (the default)
+
+.PHONY: lib
+lib: $(LIB)  ## build the library, build/release/libhearth.a
 
 $(BIN): $(CMD_SRC:%.c=$(B)/%.o) $(LIB)
 	@echo "  ld $@"
@@ -55,21 +83,169 @@ $(LIB): $(LIB_SRC:%.c=$(B)/%.o)
 
 $(B)/%.o: %.c $(B)/flags
 	@mkdir -p $(@D); echo "  cc $<"
-	$(Q)$(CC) $(ALL_CFLAGS) $(call isa,$<) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(ALL_CFLAGS) $(call per_file,$<) -MMD -MP -c -o $@ $<
+
+# With libFuzzer its own main drives the target, without it the replay main does.
+ifeq ($(SAN),fuzz)
+$(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(LIB)
+	@echo "  ld $@"
+	$(Q)$(CC) -o $@ $< $(LIB) $(ALL_LDFLAGS) -fsanitize=fuzzer $(LIBS)
+else
+$(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay_main.o $(LIB)
+	@echo "  ld $@"
+	$(Q)$(CC) -o $@ $< $(B)/tests/fuzz/replay_main.o $(LIB) $(ALL_LDFLAGS) $(LIBS)
+endif
+
+# Tests of commands link the commands' objects, all but the one with main().
+$(B)/tests/unit/cmd/%: $(B)/tests/unit/cmd/%.o $(CMD_SRC:%.c=$(B)/%.o) $(LIB)
+	@echo "  ld $@"
+	$(Q)$(CC) -o $@ $(filter-out %/cmd/main.o,$^) $(ALL_LDFLAGS) $(LIBS) -lcmocka
 
 $(B)/tests/%: $(B)/tests/%.o $(LIB)
 	@echo "  ld $@"
 	$(Q)$(CC) -o $@ $< $(LIB) $(ALL_LDFLAGS) $(LIBS) -lcmocka
 
-# Objects depend on the flags they were built with.
+# Objects depend on the flags they were built with, and nothing is built before the libraries
+# are there: a missing header would name a file, not the package.
 $(B)/flags: FORCE
-	@mkdir -p $(@D); echo '$(CC) $(ALL_CFLAGS)' >$@.new; \
+	@pkg-config --exists $(PKGS) || \
+	 { echo "libraries are missing ($(PKGS)); this installs them: tools/setup build" >&2; exit 1; }
+	@mkdir -p $(@D); echo '$(CC) $(ALL_CFLAGS) $(ISA_avx512vnni) $(STRICT)' >$@.new; \
 	 cmp -s $@.new $@ || mv $@.new $@; rm -f $@.new
 .PHONY: FORCE
 FORCE:
 .SECONDARY:
 
-.PHONY: unit
-unit: $(UNIT)
+# -- running -----------------------------------------------------------------------------
 
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+MODEL  ?= $(wildcard ../shared/models/stories260k.gguf)
+PROMPT ?= Once upon a time
+ARGS   ?=
+# As the caller wrote it: a dollar sign in a prompt is a dollar sign.
+export HEARTH_RUN_PROMPT := $(value PROMPT)
+
+.PHONY: run
+run:  ## complete a text: make run MODEL=file.gguf PROMPT="Once upon a time" [ARGS=--verbose]
+	@tools/setup build >&2
+	@$(SUB) all >&2
+	@test -n "$(MODEL)" || { echo 'which model? make run MODEL=path/to/model.gguf PROMPT="..."' >&2; exit 2; }
+	@$(BIN) run "$(MODEL)" $(ARGS) -- "$$HEARTH_RUN_PROMPT" </dev/null
+
+.PHONY: bench
+bench:  ## measure a model: make bench MODEL=file.gguf [ARGS="-p 512 -n 128 -r 5"]
+	@tools/setup build >&2
+	@$(SUB) all >&2
+	@test -n "$(MODEL)" || { echo 'which model? make bench MODEL=path/to/model.gguf' >&2; exit 2; }
+	@$(BIN) bench "$(MODEL)" $(ARGS)
+
+# -- tests -------------------------------------------------------------------------------
+
+T       ?=
+TESTS   := $(UNIT) $(FUZZERS) $(SCRIPTS)
+CHOSEN   = $(if $(T),$(foreach t,$(TESTS),$(if $(findstring $(T),$t),$t)),$(TESTS))
+
+.PHONY: unit
+unit: $(UNIT) $(FUZZERS) $(AIDS)  ## build the test programs, run none
+
+.PHONY: test
+test:  ## run all tests [T=part of a name]; SAN=asan or SAN=tsan with a sanitizer
+	@tools/setup test
+	@$(SUB) all unit
+	@HEARTH=$(BIN) tests/run $(CHOSEN)
+
+.PHONY: fuzz-replay
+fuzz-replay:  ## run every fuzz target over its stored inputs
+	@tools/setup test
+	@$(SUB) $(FUZZERS)
+	@tests/run $(FUZZERS)
+
+FUZZ      ?=
+FUZZ_TIME ?= 20
+
+.PHONY: fuzz
+fuzz:  ## search for crashes with libFuzzer [FUZZ=target] [FUZZ_TIME=20 seconds each]
+	@tools/setup check
+	@$(SUB) CC=$(CLANG) SAN=fuzz BUILD=clang fuzzers
+	@tools/fuzz $(OUT)/clang-fuzz/tests/fuzz $(FUZZ_TIME) $(if $(FUZZ),$(FUZZ),$(FUZZ_SRC:tests/fuzz/%.c=%))
+
+.PHONY: fuzzers
+fuzzers: $(FUZZERS)
+
+# -- checks ------------------------------------------------------------------------------
+
+CHECKS := format layers headers symbols banned docs clang tidy cppcheck
+
+.PHONY: check
+check:  ## formatting, layers, names, compilers' and analysers' warnings
+	@tools/setup check
+	@$(SUB) WERROR=1 all unit
+	@$(MAKE) --no-print-directory WERROR=1 $(CHECKS:%=check-%)
+	@echo "check: all fine"
+
+.PHONY: $(CHECKS:%=check-%)
+check-format:
+	@echo "  check format"; git ls-files '*.c' '*.h' | xargs clang-format-14 --dry-run -Werror
+
+check-headers: export ISA_avx2 := $(ISA_avx2)
+check-headers: export ISA_avx512vnni := $(ISA_avx512vnni)
+check-layers check-headers check-banned check-docs: check-%:
+	@echo "  check $*"; tools/check-$*
+
+check-symbols: $(OBJ)
+	@echo "  check symbols"; tools/check-symbols $(B)
+
+# The second compiler's opinion; each file with the flags that it is built with.
+check-clang: $(C_FILES:%.c=$(OUT)/check/%.clang)
+check-tidy: $(SRC:%.c=$(OUT)/check/%.tidy)
+
+$(OUT)/check/%.clang: %.c $(B)/%.o
+	@mkdir -p $(@D); echo "  clang $<"
+	$(Q)$(CLANG) -Werror $(DIALECT) $(OPT) $(WARN) $(PKG_CFLAGS) $(call per_file,$<) -fsyntax-only $<
+	@touch $@
+
+# Headers are checked through the files that include them; a file is looked at again when it
+# or a header of it changed, which its object's age tells.
+$(OUT)/check/%.tidy: %.c $(B)/%.o .clang-tidy
+	@mkdir -p $(@D); echo "  tidy $<"
+	$(Q)clang-tidy-14 --quiet --warnings-as-errors='*' $(if $(call outside,$<),$(STRICT_TIDY)) $< -- \
+	   $(DIALECT) $(OPT) $(PKG_CFLAGS) $(call per_file,$<) >$@.log 2>&1 || { cat $@.log; exit 1; }
+	@mv $@.log $@
+
+check-cppcheck:
+	@echo "  cppcheck src"; mkdir -p $(OUT)/check/cppcheck
+	$(Q)cppcheck --quiet --enable=warning,portability,performance --inline-suppr \
+	   --error-exitcode=1 --std=c11 -j2 --cppcheck-build-dir=$(OUT)/check/cppcheck \
+	   --suppressions-list=tools/cppcheck-suppress -Isrc -Iinclude -D__x86_64__ $(sort $(dir $(SRC)))
+
+# -- installing --------------------------------------------------------------------------
+
+PREFIX  ?= /usr/local
+DESTDIR ?=
+VERSION := $(shell sed -n 's/^.define HEARTH_VERSION "\(.*\)"/\1/p' include/hearth.h)
+MAN     := $(patsubst docs/man/%.scd,%,$(wildcard docs/man/*.scd))
+MAN_OUT := $(if $(shell command -v scdoc 2>/dev/null),$(MAN:%=$(OUT)/man/%))
+
+.PHONY: man
+man: $(MAN:%=$(OUT)/man/%)  ## build the manual pages (needs scdoc)
+
+$(OUT)/man/%: docs/man/%.scd
+	@mkdir -p $(@D); echo "  scdoc $<"
+	$(Q)scdoc <$< >$@.new && mv $@.new $@
+
+.PHONY: install
+install: all lib $(MAN_OUT)  ## install below PREFIX=/usr/local, staged in DESTDIR
+	tools/install "$(DESTDIR)" "$(PREFIX)" $(BIN) $(LIB) $(VERSION) $(MAN_OUT)
+
+.PHONY: uninstall
+uninstall:  ## remove what install put there
+	tools/uninstall "$(DESTDIR)" "$(PREFIX)" $(MAN)
+
+.PHONY: clean
+clean:  ## remove all that was built
+	rm -rf $(OUT)
+
+.PHONY: help
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+-include $(C_FILES:%.c=$(B)/%.d)

@@ -8,16 +8,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Reads the character at p (n > 0 bytes are there): its length in bytes and *cp. Bytes that
+/* Reads the character at s (n > 0 bytes are there): its length in bytes and *cp. Bytes that
  * are no character give -1 in *cp and length 1. */
-int utf8_next(const char *p, size_t n, int32_t *cp);
+int utf8_next(const char *s, size_t n, int32_t *cp);
 
 /* Writes cp (0..0x10FFFF) as 1 to 4 bytes and returns how many. */
 int utf8_put(int32_t cp, char out[4]);
 
 /* How many of the n bytes can be shown now: all but a character at the end that is only
  * begun. Broken bytes count as complete, so that nothing is held back for ever. */
-size_t utf8_whole(const char *p, size_t n);
+size_t utf8_whole(const char *s, size_t n);
 
 /* 1 when all n bytes are well-formed. */
 int utf8_valid(const char *p, size_t n);

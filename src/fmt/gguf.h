@@ -114,6 +114,8 @@ const char *gguf_type_name(int type);
 const char *gguf_tensor_type_name(int type);
 /* Numbers and bytes per block of a tensor type; 0 when the id is unknown or was removed. */
 int gguf_tensor_type_size(int type, int *block, int *bytes);
+/* The name of a value of general.file_type: "Q4_K_M"; NULL for one that means nothing. */
+const char *gguf_file_type_name(uint64_t file_type);
 
 /* -- writing ------------------------------------------------------------------------- */
 
@@ -144,7 +146,7 @@ MUST_CHECK int gguf_put_tensor(struct gguf_writer *w, const char *name, int type
                                const uint64_t *ne, const void *data, struct err *e);
 
 /* Writes path atomically: to a temporary file beside it, synced, then renamed.
- * Fails: E_IO and nothing is left behind. */
+ * Fails: E_IO, E_NOMEM, E_INVALID and nothing is left behind. */
 MUST_CHECK int gguf_write(const struct gguf_writer *w, const char *path, struct err *e);
 
 #endif

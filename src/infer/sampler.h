@@ -2,8 +2,9 @@
  *
  * Order: penalties (repetition, frequency, presence), then - unless temperature is 0, which
  * means greedy - top-k, typical, top-p, min-p, temperature, and a draw from what is left.
- * All arithmetic is in float32 with probabilities summed in double; the same seed and logits
- * give the same token on every machine.
+ * Logits are float32, probabilities double, computed without the C library's functions: the
+ * same seed and logits give the same token on every machine. Equal logits order by id, the
+ * lower first.
  *
  * Units    penalties act on logits; probabilities in [0, 1]; logprobs are natural logarithms
  * Threads  a sampler belongs to one sequence
@@ -44,7 +45,8 @@ void sampler_accept(struct sampler *s, int id);
 void sampler_reset(struct sampler *s, uint64_t seed); /* forgets the text, reseeds */
 
 /* Picks from logits[n_vocab], which are left as they are. Returns the id (>= 0), or
- * E_NUMERIC when no logit is finite or one is NaN. Does not accept. Allocates nothing. */
+ * E_NUMERIC when no logit is finite, or one is NaN or positive infinity; minus infinity rules a
+ * token out. Does not accept. Allocates nothing. */
 MUST_CHECK int sampler_pick(struct sampler *s, const float *logits, struct err *e);
 
 struct sampler_logprob {

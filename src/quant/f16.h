@@ -77,4 +77,14 @@ static inline uint16_t load_u16(const void *p)
     return v;
 }
 
+static inline void store_u16(void *p, uint16_t v)
+{
+    memcpy(p, &v, sizeof(v));
+}
+
+static inline float load_f16(const void *p)
+{
+    return f16_to_f32(load_u16(p));
+}
+
 #endif

@@ -45,13 +45,20 @@ void mmap_close(struct mapping *m)
     *m = (struct mapping){0};
 }
 
+void vm_drop(const void *p, size_t n)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE),
+              from = ((uintptr_t)p + page - 1) & ~(page - 1),
+              to = ((uintptr_t)p + n) & ~(page - 1);
+
+    if (p && to > from)
+        (void)madvise((void *)from, to - from, MADV_DONTNEED);
+}
+
 void mmap_drop(const struct mapping *m, size_t off, size_t n)
 {
-    size_t page = (size_t)sysconf(_SC_PAGESIZE), from = (off + page - 1) & ~(page - 1),
-           to = (off + n) & ~(page - 1);
-
-    if (m->p && to > from)
-        (void)madvise((void *)(uintptr_t)(m->p + from), to - from, MADV_DONTNEED);
+    if (m->p)
+        vm_drop(m->p + off, n);
 }
 
 enum { VM_HUGE = 2 << 20 };

@@ -24,6 +24,9 @@ void mmap_close(struct mapping *m); /* m becomes empty; an empty one is fine */
  * resident set and come back from the file when touched. Best effort, whole pages inside. */
 void mmap_drop(const struct mapping *m, size_t off, size_t n);
 
+/* The same for n bytes at p inside some file mapping. */
+void vm_drop(const void *p, size_t n);
+
 /* n zeroed bytes, aligned to 2 MiB, from huge pages where the system has them. NULL: no
  * memory. Counted and failed on request as mem_alloc's (base/mem.h). */
 void *vm_alloc(size_t n);

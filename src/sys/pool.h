@@ -6,7 +6,8 @@
  * aside costs its current piece only. Between loops workers spin for some microseconds, then
  * sleep, so that an idle model uses no CPU.
  *
- * Threads  one thread at a time may call pool_run(); loops do not nest.
+ * Threads  one thread at a time may call pool_run(); loops do not nest. What the caller wrote
+ *          before is seen by the workers, what they wrote is seen by the caller after.
  */
 #ifndef HEARTH_SYS_POOL_H
 #define HEARTH_SYS_POOL_H
@@ -19,7 +20,8 @@ struct pool;
 
 struct pool_options {
     int n_thread; /* workers in all, the caller included; 0: as many as the machine allows */
-    int pin;      /* 1: worker i stays on the i-th CPU that this process may use */
+    int pin;      /* 1: worker i stays on the i-th CPU that the maker of the pool may use;
+                   * worker 0 is its maker then, who is set free by pool_free() */
 };
 
 #define POOL_THREADS_MAX 256
@@ -35,7 +37,8 @@ int pool_default_threads(void);
 /* Runs items [lo, hi) as worker number `worker`, 0 <= worker < pool_size. */
 typedef void pool_fn(void *ctx, int worker, size_t lo, size_t hi);
 
-/* Calls fn for all of [0, n), n < 2^31, in pieces of at most grain items. Small loops
+/* Calls fn for all of [0, n), n < 2^31, in pieces of at most grain items: each
+ * begins at a multiple of grain and does not pass the next. Small loops
  * (n <= grain) run in the caller without waking anyone. Allocates nothing. */
 void pool_run(struct pool *p, size_t n, size_t grain, pool_fn *fn, void *ctx);
 

@@ -1,0 +1,176 @@
+#include "cmd/cmd.h"
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+_Static_assert((int)HEARTH_E_INTERNAL == (int)E_INTERNAL &&
+                   (int)HEARTH_E_INVALID == (int)E_INVALID,
+               "the codes of hearth.h are those of base/err.h");
+
+int cmd_fail(const struct err *e)
+{
+    char line[ERR_MAX];
+    size_t i = 0;
+
+    for (; e->msg[i] && i + 1 < sizeof(line); i++) {
+        unsigned char c = (unsigned char)e->msg[i];
+
+        line[i] = c < 0x20 || c == 0x7f ? '?' : e->msg[i];
+    }
+    line[i] = '\0';
+    log_line(LOG_ERROR, "%s", line);
+    return err_row(e->code)->exit_status;
+}
+
+int cmd_err(struct err *e, const struct hearth_error *he)
+{
+    return err_set(e, he->code ? he->code : E_INTERNAL, "%s", he->message);
+}
+
+int cmd_options(const struct opt_spec *spec, int argc, char **argv, void *into, int min_words,
+                int max_words, int *status)
+{
+    struct err e = {0};
+    int n;
+
+    opt_defaults(spec, into);
+    n = opt_parse(spec, argc, argv, into, &e);
+    if (n == OPT_HELP) {
+        opt_help(spec, stdout);
+        *status = 0;
+        return -1;
+    }
+    if (n >= 0 && n < min_words)
+        n = err_set(&e, E_INVALID, "a word is missing; usage: %s", spec->usage);
+    else if (max_words >= 0 && n > max_words)
+        n = err_set(&e, E_INVALID, "'%s' is one word too many; usage: %s", argv[max_words],
+                    spec->usage);
+    if (n < 0)
+        *status = cmd_fail(&e);
+    return n < 0 ? -1 : n;
+}
+
+/* -- opening a model ----------------------------------------------------------------- */
+
+#define BAR_WIDTH 40
+
+struct bar {
+    uint64_t start, last;
+    int drawn;
+};
+
+static int bar_step(void *ctx, double done)
+{
+    struct bar *b = ctx;
+    uint64_t now = clock_ns();
+    char line[BAR_WIDTH + 1];
+
+    /* A model that opens at once needs no bar; nobody sees more than 20 steps a second. */
+    if (now - b->start < 300000000u || now - b->last < 50000000u)
+        return 0;
+    b->last = now;
+    b->drawn = 1;
+    for (int i = 0; i < BAR_WIDTH; i++)
+        line[i] = i < (int)(done * BAR_WIDTH) ? '#' : '.';
+    line[BAR_WIDTH] = '\0';
+    (void)fprintf(stderr, "\rloading [%s] %3d %%", line, (int)(done * 100));
+    return 0;
+}
+
+/* The library says the same in its own words; here it is said for somebody who typed a name
+ * where a path belongs. */
+static int path_check(const char *path, struct err *e)
+{
+    struct stat st;
+
+    if (stat(path, &st) != 0) {
+        if (errno == ENOENT || errno == ENOTDIR)
+            return err_set(e, E_NOT_FOUND,
+                           "no model file '%s' here; give the path of a .gguf file", path);
+        return err_sys(e, E_IO, errno, "%s", path);
+    }
+    if (S_ISDIR(st.st_mode))
+        return err_set(e, E_INVALID, "'%s' is a directory; give the path of a .gguf file",
+                       path);
+    return 0;
+}
+
+int cmd_model_open(struct hearth_model **out, const char *path, int n_thread, const char *cpu,
+                   struct err *e)
+{
+    struct bar bar = {.start = clock_ns()};
+    struct hearth_model_options opt = {.n_thread = n_thread, .cpu = cpu};
+    struct hearth_error he = {0};
+    int rc = path_check(path, e);
+
+    if (rc < 0)
+        return rc;
+    if (isatty(STDERR_FILENO)) {
+        opt.progress = bar_step;
+        opt.progress_ctx = &bar;
+    }
+    rc = hearth_model_open(out, path, &opt, &he);
+    if (bar.drawn)
+        (void)fprintf(stderr, "\r%*s\r", BAR_WIDTH + 20, "");
+    return rc < 0 ? cmd_err(e, &he) : 0;
+}
+
+int cmd_encode(const struct hearth_model *m, const char *text, size_t n, int flags,
+               int32_t **ids, size_t *n_id, struct err *e)
+{
+    struct hearth_error he = {0};
+    size_t cap = n / 3 + 16;
+    int32_t *v = NULL;
+
+    for (;;) {
+        int32_t *more = mem_realloc(v, cap * sizeof(*v));
+        int rc;
+
+        if (!more) {
+            mem_free(v);
+            return err_set(e, E_NOMEM, "no memory for %zu tokens", cap);
+        }
+        v = more;
+        rc = hearth_encode(m, text, n, flags, v, cap, &he);
+        if (rc < 0) {
+            mem_free(v);
+            return cmd_err(e, &he);
+        }
+        if ((size_t)rc <= cap) {
+            *ids = v;
+            *n_id = (size_t)rc;
+            return 0;
+        }
+        cap = (size_t)rc;
+    }
+}
+
+int cmd_read_all(int fd, struct buf *b, struct err *e)
+{
+    for (;;) {
+        size_t room = b->max - b->n < 65536 ? b->max - b->n : 65536;
+        char extra, *p = room ? buf_reserve(b, room) : &extra;
+        ssize_t k;
+
+        if (!p)
+            return err_set(e, E_NOMEM, "no memory for %zu bytes of input", b->n + room);
+        k = read(fd, p, room ? room : 1);
+        if (k < 0 && errno == EINTR)
+            continue;
+        if (k < 0)
+            return err_sys(e, E_IO, errno, "read stdin");
+        if (k == 0)
+            return 0;
+        if (!room)
+            return err_set(e, E_TOO_LONG, "stdin has more than %zu bytes", b->max);
+        b->n += (size_t)k;
+        b->p[b->n] = '\0';
+    }
+}

@@ -1,0 +1,51 @@
+/* cmd.h - the commands of hearth, and what they share.
+ *
+ * Each command gets its words after its own name and returns the exit status of the program.
+ * A failure is one line on stderr and the status of its code in base/err.h's table.
+ *
+ * Uses     everything
+ */
+#ifndef HEARTH_CMD_CMD_H
+#define HEARTH_CMD_CMD_H
+
+#include "base/err.h"
+#include "cmd/opt.h"
+
+#include "hearth.h"
+
+int cmd_run(int argc, char **argv);
+int cmd_bench(int argc, char **argv);
+int cmd_show(int argc, char **argv);
+int cmd_debug(int argc, char **argv);
+int cmd_version(int argc, char **argv);
+
+/* Prints "error: MESSAGE" on one line, control characters replaced, and returns the exit
+ * status of e->code. */
+int cmd_fail(const struct err *e);
+
+/* The library's error in our own struct; returns its code. */
+int cmd_err(struct err *e, const struct hearth_error *he);
+
+/* Defaults, parsing, and --help. Returns the number of words, or -1 when the command is to
+ * end with *status. max: the most words; -1: any number. */
+int cmd_options(const struct opt_spec *spec, int argc, char **argv, void *into, int min_words,
+                int max_words, int *status);
+
+/* Opens a model with the words a user needs when there is none. n_thread 0 and cpu NULL: the
+ * library's choice. On a terminal (stderr) progress is shown. */
+MUST_CHECK int cmd_model_open(struct hearth_model **out, const char *path, int n_thread,
+                              const char *cpu, struct err *e);
+
+/* All of the text as ids, which the caller frees with mem_free. Fails: as hearth_encode;
+ * E_NOMEM. */
+MUST_CHECK int cmd_encode(const struct hearth_model *m, const char *text, size_t n, int flags,
+                          int32_t **ids, size_t *n_id, struct err *e);
+
+/* Reads a file descriptor to its end. Fails: E_IO; E_TOO_LONG more than b->max; E_NOMEM. */
+struct buf;
+MUST_CHECK int cmd_read_all(int fd, struct buf *b, struct err *e);
+
+/* Choices that several commands have. */
+#define CMD_KV_CHOICES "f16|f32" /* in the order of enum hearth_kv_type */
+
+#endif

@@ -1,0 +1,488 @@
+#include "cmd/cmd.h"
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "fmt/gguf.h"
+#include "quant/quant.h"
+#include "text/tok.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "floats are written as they lie in memory");
+
+/* Lists that other rooms keep. Weak: a build without them says so. */
+const char *arch_name(int i) __attribute__((weak));
+void kern_list(FILE *f) __attribute__((weak));
+
+struct debug_options {
+    const char *ids, *out, *cpu;
+    int greedy, threads, kv, chunk, special;
+};
+
+/* clang-format off */
+#define AT(f) offsetof(struct debug_options, f)
+#define ROW_IDS     {.name = "ids", .type = OPT_STR, .at = AT(ids), .arg = "1,2,3", \
+                     .help = "token ids"}
+#define ROW_OUT     {.name = "out", .letter = 'o', .type = OPT_STR, .at = AT(out), \
+                     .arg = "FILE", .help = "where the float32 numbers go, little endian"}
+#define ROW_THREADS {.name = "threads", .letter = 't', .type = OPT_INT, .at = AT(threads), \
+                     .min = 0, .max = 256, .arg = "N", \
+                     .help = "compute threads; 0: what the machine allows", .def = "0"}
+#define ROW_CPU     {.name = "cpu", .type = OPT_STR, .at = AT(cpu), .arg = "TIER", \
+                     .help = "at most these instructions: ref, avx2, avx512vnni"}
+#define ROW_KV      {.name = "kv", .type = OPT_CHOICE, .at = AT(kv), .def = "f16", \
+                     .arg = CMD_KV_CHOICES, .help = "type of the key/value cache"}
+#define ROW_SPECIAL(text) {.name = "special", .type = OPT_FLAG, .at = AT(special), .help = text}
+
+static const struct opt_row logits_rows[] = {
+    ROW_IDS,
+    {.name = "greedy", .type = OPT_INT, .at = AT(greedy), .def = "0", .min = 0, .max = 1e6,
+     .arg = "N", .help = "then append the likeliest token N times"},
+    {.name = "chunk", .type = OPT_INT, .at = AT(chunk), .def = "0", .min = 0, .max = INT32_MAX,
+     .arg = "N", .help = "feed the ids in pieces of N; 0: at once"},
+    ROW_OUT, ROW_THREADS, ROW_CPU, ROW_KV,
+};
+static const struct opt_row embd_rows[] = {ROW_IDS, ROW_OUT, ROW_THREADS, ROW_CPU, ROW_KV};
+static const struct opt_row tokens_rows[] = {
+    ROW_SPECIAL("add BOS and EOS as the model says; control tokens in the text count"),
+};
+static const struct opt_row detok_rows[] = {ROW_IDS, ROW_SPECIAL("show control tokens")};
+/* clang-format on */
+
+#define ROWS(a) .rows = (a), .n = (int)(sizeof(a) / sizeof((a)[0]))
+
+/* -- a file of floats ---------------------------------------------------------------- */
+
+/* A regular file is written beside its place and renamed when it is whole; anything else
+ * (/dev/stdout, a pipe) is written as it is. */
+struct sink {
+    const char *path;
+    struct buf temp; /* name of the temporary file; empty: none */
+    FILE *f;
+};
+
+static int sink_open(struct sink *k, const char *path, struct err *e)
+{
+    struct stat st;
+    int fd, beside = stat(path, &st) != 0 ? errno == ENOENT : S_ISREG(st.st_mode);
+
+    *k = (struct sink){.path = path};
+    buf_init(&k->temp, 1u << 16);
+    if (beside && buf_fmt(&k->temp, "%s.%ld.part", path, (long)getpid()) < 0)
+        return err_set(e, E_NOMEM, "no memory for the name of %s", path);
+    fd = open(k->temp.n ? k->temp.p : path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (fd < 0) {
+        int why = errno;
+
+        buf_done(&k->temp);
+        return err_sys(e, E_IO, why, "write %s", path);
+    }
+    k->f = fdopen(fd, "wb");
+    if (k->f)
+        return 0;
+    (void)close(fd);
+    return err_set(e, E_NOMEM, "no memory to write %s", path);
+}
+
+static int sink_put(struct sink *k, const float *v, size_t n, struct err *e)
+{
+    if (fwrite(v, sizeof(*v), n, k->f) == n)
+        return 0;
+    return err_sys(e, E_IO, errno, "write %s", k->path);
+}
+
+/* rc < 0: what was written is of no use. Returns rc, or what went wrong here. */
+static int sink_close(struct sink *k, int rc, struct err *e)
+{
+    if (k->f && fclose(k->f) != 0 && rc >= 0)
+        rc = err_sys(e, E_IO, errno, "write %s", k->path);
+    if (k->temp.n && rc >= 0 && rename(k->temp.p, k->path) != 0)
+        rc = err_sys(e, E_IO, errno, "rename to %s", k->path);
+    if (k->temp.n && rc < 0)
+        (void)unlink(k->temp.p);
+    buf_done(&k->temp);
+    k->f = NULL;
+    return rc;
+}
+
+/* -- logits and embeddings ----------------------------------------------------------- */
+
+/* What logits and embd have in common: a model, an engine, one sequence, ids, a file. */
+struct probe {
+    struct debug_options opt;
+    struct hearth_model *m;
+    struct hearth_engine *en;
+    struct hearth_seq *s;
+    struct hearth_model_info info;
+    int32_t *ids;
+    size_t n_id;
+    struct sink sink;
+    int keep;   /* rows go to the sink */
+    float *row; /* [n_vocab]: the latest */
+    struct err *e;
+};
+
+static void probe_close(struct probe *p)
+{
+    hearth_seq_close(p->s);
+    hearth_engine_free(p->en);
+    hearth_model_close(p->m);
+    mem_free(p->ids);
+    mem_free(p->row);
+}
+
+static int probe_open(struct probe *p, const char *path, struct err *e)
+{
+    const struct debug_options *o = &p->opt;
+    struct hearth_engine_options eo = {.n_thread = o->threads, .kv_type = o->kv};
+    struct hearth_error he = {0};
+    int rc;
+
+    if (!o->ids || !o->out)
+        return err_set(e, E_INVALID, "--ids and --out are needed");
+    rc = opt_ids(o->ids, &p->ids, &p->n_id, e);
+    if (rc < 0)
+        return rc;
+    rc = cmd_model_open(&p->m, path, o->threads, o->cpu, e);
+    if (rc < 0)
+        return rc;
+    hearth_model_info(p->m, &p->info);
+    p->e = e;
+    p->row = mem_calloc((size_t)p->info.n_vocab + 1, sizeof(*p->row));
+    if (!p->row)
+        return err_set(e, E_NOMEM, "no memory for %d logits", p->info.n_vocab);
+    eo.n_ctx = (int)p->n_id + o->greedy;
+    if (hearth_engine_new(&p->en, p->m, &eo, &he) < 0 || hearth_seq_open(&p->s, p->en, &he) < 0)
+        return cmd_err(e, &he);
+    return 0;
+}
+
+static int take_row(void *ctx, size_t i, const float *logits)
+{
+    struct probe *p = ctx;
+    size_t n = (size_t)p->info.n_vocab;
+
+    (void)i;
+    memcpy(p->row, logits, n * sizeof(*logits));
+    return p->keep ? sink_put(&p->sink, logits, n, p->e) : 0;
+}
+
+static int feed(struct probe *p, const int32_t *ids, size_t n)
+{
+    struct hearth_error he = {0};
+    int rc;
+
+    p->e->code = 0;
+    rc = hearth_seq_logits_all(p->s, ids, n, take_row, p, &he);
+    if (rc < 0 && p->e->code == 0) /* else it was the file */
+        return cmd_err(p->e, &he);
+    return rc < 0 ? p->e->code : p->e->code < 0 ? p->e->code : 0;
+}
+
+static int likeliest(const struct probe *p, int32_t *id)
+{
+    int best = -1;
+
+    for (int i = 0; i < p->info.n_vocab; i++) {
+        if (p->row[i] == p->row[i] && (best < 0 || p->row[i] > p->row[best]))
+            best = i;
+    }
+    if (best < 0)
+        return err_set(p->e, E_NUMERIC, "all logits are NaN");
+    *id = best;
+    return 0;
+}
+
+static int logits_run(struct probe *p, int32_t *greedy)
+{
+    size_t chunk = p->opt.chunk > 0 ? (size_t)p->opt.chunk : p->n_id;
+
+    p->keep = 1;
+    for (size_t i = 0; i < p->n_id; i += chunk) {
+        int rc = feed(p, p->ids + i, p->n_id - i < chunk ? p->n_id - i : chunk);
+
+        if (rc < 0)
+            return rc;
+    }
+    for (int i = 0; i < p->opt.greedy; i++) {
+        int rc = likeliest(p, &greedy[i]);
+
+        p->keep = i + 1 == p->opt.greedy; /* only the last row is asked for */
+        if (rc == 0)
+            rc = feed(p, &greedy[i], 1);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int debug_logits(int argc, char **argv)
+{
+    static const struct opt_spec spec = {
+        .usage = "hearth debug logits MODEL --ids 1,2,3 --out FILE",
+        .about = "Writes the logits of every position, then those after the last of --greedy.",
+        ROWS(logits_rows),
+    };
+    struct probe p = {0};
+    struct err e = {0};
+    int32_t *greedy = NULL;
+    int status, rc;
+
+    if (cmd_options(&spec, argc, argv, &p.opt, 1, 1, &status) < 0)
+        return status;
+    rc = probe_open(&p, argv[0], &e);
+    if (rc < 0)
+        goto out;
+    greedy = mem_calloc((size_t)p.opt.greedy + 1, sizeof(*greedy));
+    rc = greedy ? sink_open(&p.sink, p.opt.out, &e) : err_set(&e, E_NOMEM, "no memory");
+    if (rc < 0)
+        goto out;
+    rc = sink_close(&p.sink, logits_run(&p, greedy), &e);
+    if (rc < 0)
+        goto out;
+    (void)printf("{\"n_vocab\":%d,\"greedy\":[", p.info.n_vocab);
+    for (int i = 0; i < p.opt.greedy; i++)
+        (void)printf("%s%d", i ? "," : "", (int)greedy[i]);
+    (void)printf("]}\n");
+out:
+    mem_free(greedy);
+    probe_close(&p);
+    return rc < 0 ? cmd_fail(&e) : 0;
+}
+
+static int debug_embd(int argc, char **argv)
+{
+    static const struct opt_spec spec = {
+        .usage = "hearth debug embd MODEL --ids 1,2,3 --out FILE",
+        .about = "Writes the pooled embedding of the ids, not normalised.",
+        ROWS(embd_rows),
+    };
+    struct probe p = {0};
+    struct hearth_error he = {0};
+    struct err e = {0};
+    float *v = NULL;
+    int status, rc;
+
+    if (cmd_options(&spec, argc, argv, &p.opt, 1, 1, &status) < 0)
+        return status;
+    rc = probe_open(&p, argv[0], &e);
+    if (rc < 0)
+        goto out;
+    v = mem_calloc((size_t)p.info.n_embd, sizeof(*v));
+    rc = v ? sink_open(&p.sink, p.opt.out, &e) : err_set(&e, E_NOMEM, "no memory");
+    if (rc < 0)
+        goto out;
+    rc = hearth_seq_embed(p.s, p.ids, p.n_id, v, &he);
+    if (rc < 0)
+        rc = cmd_err(&e, &he);
+    else
+        rc = sink_put(&p.sink, v, (size_t)p.info.n_embd, &e);
+    rc = sink_close(&p.sink, rc, &e);
+    if (rc >= 0)
+        (void)printf("{\"n_embd\":%d}\n", p.info.n_embd);
+out:
+    mem_free(v);
+    probe_close(&p);
+    return rc < 0 ? cmd_fail(&e) : 0;
+}
+
+/* -- tokens, also of files that hold a vocabulary and no weights ----------------------- */
+
+static int tok_of_file(struct gguf **g, struct tok **t, const char *path, struct err *e)
+{
+    int rc = gguf_open(g, path, e);
+
+    if (rc == 0)
+        rc = tok_new(t, *g, e);
+    return rc;
+}
+
+static int debug_tokens(int argc, char **argv)
+{
+    static const struct opt_spec spec = {
+        .usage = "hearth debug tokens MODEL [--special] <TEXT",
+        .about = "Prints the token ids of stdin as a JSON array.",
+        ROWS(tokens_rows),
+    };
+    struct debug_options o = {0};
+    struct gguf *g = NULL;
+    struct tok *t = NULL;
+    struct tok_ids ids = {0};
+    struct err e = {0};
+    struct buf text;
+    int status, rc;
+
+    if (cmd_options(&spec, argc, argv, &o, 1, 1, &status) < 0)
+        return status;
+    buf_init(&text, (size_t)1 << 30);
+    rc = tok_of_file(&g, &t, argv[0], &e);
+    if (rc == 0)
+        rc = cmd_read_all(STDIN_FILENO, &text, &e);
+    if (rc == 0)
+        rc = tok_encode(t, text.p ? text.p : "", text.n,
+                        o.special ? TOK_ADD_SPECIAL | TOK_PARSE_SPECIAL : 0, &ids, &e);
+    if (rc >= 0) {
+        (void)putchar('[');
+        for (size_t i = 0; i < ids.n; i++)
+            (void)printf("%s%d", i ? "," : "", (int)ids.id[i]);
+        (void)printf("]\n");
+    }
+    tok_ids_done(&ids);
+    buf_done(&text);
+    tok_free(t);
+    gguf_free(g);
+    return rc < 0 ? cmd_fail(&e) : 0;
+}
+
+static int detok_print(const struct tok *t, const int32_t *ids, size_t n, int special,
+                       struct err *e)
+{
+    struct tok_stream stream;
+    struct buf out;
+    int rc = 0;
+
+    buf_init(&out, (size_t)1 << 30);
+    tok_stream_init(&stream, t, 1, special);
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        if (ids[i] < 0 || ids[i] >= tok_count(t))
+            rc = err_set(e, E_INVALID, "token id %d is outside 0..%d", (int)ids[i],
+                         tok_count(t) - 1);
+        else if (tok_stream_put(&stream, ids[i], &out) < 0)
+            rc = err_set(e, E_NOMEM, "no memory for the text of %zu tokens", n);
+    }
+    if (rc == 0 && tok_stream_end(&stream, &out) < 0)
+        rc = err_set(e, E_NOMEM, "no memory for the text of %zu tokens", n);
+    if (rc == 0 && out.n)
+        (void)fwrite(out.p, 1, out.n, stdout);
+    buf_done(&out);
+    return rc;
+}
+
+static int debug_detok(int argc, char **argv)
+{
+    static const struct opt_spec spec = {
+        .usage = "hearth debug detok MODEL --ids 1,2,3 [--special]",
+        .about = "Prints the bytes that the ids stand for.",
+        ROWS(detok_rows),
+    };
+    struct debug_options o = {0};
+    struct gguf *g = NULL;
+    struct tok *t = NULL;
+    struct err e = {0};
+    int32_t *ids = NULL;
+    size_t n = 0;
+    int status, rc;
+
+    if (cmd_options(&spec, argc, argv, &o, 1, 1, &status) < 0)
+        return status;
+    rc = o.ids ? opt_ids(o.ids, &ids, &n, &e) : err_set(&e, E_INVALID, "--ids is needed");
+    if (rc == 0)
+        rc = tok_of_file(&g, &t, argv[0], &e);
+    if (rc == 0)
+        rc = detok_print(t, ids, n, o.special, &e);
+    mem_free(ids);
+    tok_free(t);
+    gguf_free(g);
+    return rc < 0 ? cmd_fail(&e) : 0;
+}
+
+/* -- lists --------------------------------------------------------------------------- */
+
+static int list_archs(void)
+{
+    for (int i = 0; arch_name && arch_name(i); i++)
+        (void)printf("%s\n", arch_name(i));
+    return arch_name ? 0 : E_UNSUPPORTED;
+}
+
+static int list_quants(void)
+{
+    const struct quant *q;
+
+    (void)printf("%-8s %4s %6s %6s %s\n", "name", "id", "block", "bytes", "bits/weight");
+    for (int i = 0; (q = quant_at(i)) != NULL; i++)
+        (void)printf("%-8s %4d %6d %6d %.4g\n", q->name, q->type, q->block, q->bytes,
+                     8.0 * q->bytes / q->block);
+    return 0;
+}
+
+static int list_kernels(void)
+{
+    if (kern_list)
+        kern_list(stdout);
+    return kern_list ? 0 : E_UNSUPPORTED;
+}
+
+static int list_tokenizers(void)
+{
+    for (int i = 0; tok_kind_name(i); i++)
+        (void)printf("kind %s\n", tok_kind_name(i));
+    for (int i = 0; tok_pre_name(i); i++)
+        (void)printf("pre  %s\n", tok_pre_name(i));
+    return 0;
+}
+
+static int debug_list(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        int (*fn)(void);
+    } lists[] = {
+        {"archs", list_archs},
+        {"quants", list_quants},
+        {"kernels", list_kernels},
+        {"tokenizers", list_tokenizers},
+    };
+    static const struct opt_spec spec = {
+        .usage = "hearth debug list archs|quants|kernels|tokenizers",
+        .about = "Prints what this build knows.",
+    };
+    struct err e = {0};
+    int status;
+
+    if (cmd_options(&spec, argc, argv, NULL, 1, 1, &status) < 0)
+        return status;
+    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+        if (strcmp(argv[0], lists[i].name) != 0)
+            continue;
+        if (lists[i].fn() == 0)
+            return 0;
+        (void)err_set(&e, E_UNSUPPORTED, "this build has no list of %s", argv[0]);
+        return cmd_fail(&e);
+    }
+    (void)err_set(&e, E_INVALID, "no list '%s'; usage: %s", argv[0], spec.usage);
+    return cmd_fail(&e);
+}
+
+/* -- the command --------------------------------------------------------------------- */
+
+int cmd_debug(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        int (*fn)(int argc, char **argv);
+    } subs[] = {
+        {"logits", debug_logits}, {"embd", debug_embd}, {"tokens", debug_tokens},
+        {"detok", debug_detok},   {"list", debug_list},
+    };
+    static const struct opt_spec spec = {
+        .usage = "hearth debug logits|embd|tokens|detok|list ...",
+        .about = "Looks inside a model. 'hearth debug logits --help' and so on say more.",
+    };
+    struct err e = {0};
+    int status;
+
+    for (size_t i = 0; argc > 0 && i < sizeof(subs) / sizeof(subs[0]); i++) {
+        if (strcmp(argv[0], subs[i].name) == 0)
+            return subs[i].fn(argc - 1, argv + 1);
+    }
+    if (cmd_options(&spec, argc, argv, NULL, 1, -1, &status) < 0)
+        return status;
+    (void)err_set(&e, E_INVALID, "no 'debug %s'; usage: %s", argv[0], spec.usage);
+    return cmd_fail(&e);
+}

@@ -1,0 +1,161 @@
+#include "cmd/run.h"
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/mem.h"
+
+#include <math.h>
+#include <string.h>
+#include <unistd.h>
+
+#define STDIN_MAX ((size_t)64 << 20)
+
+/* clang-format off */
+#define AT(f) offsetof(struct run_options, f)
+static const struct opt_row rows[] = {
+    {.name = "temp", .type = OPT_FLOAT, .at = AT(sampling.temperature), .def = "0.8",
+     .min = 0, .max = 1e30, .param = "temperature", .arg = "X",
+     .help = "how freely tokens are chosen; 0: always the likeliest"},
+    {.name = "top-k", .type = OPT_INT, .at = AT(sampling.top_k), .def = "40",
+     .min = 0, .max = INT32_MAX, .param = "top_k", .arg = "N",
+     .help = "choose among the N likeliest; 0: all"},
+    {.name = "top-p", .type = OPT_FLOAT, .at = AT(sampling.top_p), .def = "0.9",
+     .min = 0, .max = 1, .above = 1, .param = "top_p", .arg = "X",
+     .help = "choose among the likeliest that make up X together; 1: all"},
+    {.name = "min-p", .type = OPT_FLOAT, .at = AT(sampling.min_p), .def = "0",
+     .min = 0, .max = 1, .param = "min_p", .arg = "X",
+     .help = "leave out what is less than X times the likeliest; 0: off"},
+    {.name = "typical", .type = OPT_FLOAT, .at = AT(sampling.typical_p), .def = "1",
+     .min = 0, .max = 1, .above = 1, .param = "typical_p", .arg = "X",
+     .help = "choose among tokens of typical surprise that make up X; 1: off"},
+    {.name = "repeat-penalty", .type = OPT_FLOAT, .at = AT(sampling.repeat_penalty),
+     .def = "1.1", .min = 0, .max = 1e30, .above = 1, .param = "repeat_penalty", .arg = "X",
+     .help = "make tokens less likely that were there; 1: off"},
+    {.name = "presence-penalty", .type = OPT_FLOAT, .at = AT(sampling.presence_penalty),
+     .def = "0", .min = -2, .max = 2, .param = "presence_penalty", .arg = "X",
+     .help = "take X off the logit of tokens that were there"},
+    {.name = "frequency-penalty", .type = OPT_FLOAT, .at = AT(sampling.frequency_penalty),
+     .def = "0", .min = -2, .max = 2, .param = "frequency_penalty", .arg = "X",
+     .help = "take X off for each time that a token was there"},
+    {.name = "repeat-last-n", .type = OPT_INT, .at = AT(sampling.repeat_last_n), .def = "64",
+     .min = -1, .max = INT32_MAX, .param = "repeat_last_n", .arg = "N",
+     .help = "penalties look back N tokens; 0: off, -1: all"},
+    {.name = "seed", .type = OPT_SEED, .at = AT(seed), .param = "seed", .arg = "N",
+     .help = "the same seed gives the same text (default: another one each time)"},
+    {.name = "num-predict", .letter = 'n', .type = OPT_INT, .at = AT(num_predict), .def = "-1",
+     .min = -1, .max = INT32_MAX, .param = "num_predict", .arg = "N",
+     .help = "most tokens of an answer; -1: until it is done"},
+    {.name = "num-ctx", .letter = 'c', .type = OPT_INT, .at = AT(num_ctx), .def = "0",
+     .min = 0, .max = INT32_MAX, .arg = "N",
+     .help = "tokens that the context holds; 0: the model's own, at most 4096"},
+    {.name = "stop", .type = OPT_LIST, .at = AT(stop), .param = "stop", .arg = "TEXT",
+     .help = "end the answer before TEXT; may be given again"},
+    {.name = "system", .type = OPT_STR, .at = AT(system), .arg = "TEXT",
+     .help = "text put before the prompt, with an empty line between"},
+    {.name = "threads", .letter = 't', .type = OPT_INT, .at = AT(threads), .def = "0",
+     .min = 0, .max = 256, .arg = "N",
+     .help = "compute threads; 0: what the machine allows"},
+    {.name = "pin", .type = OPT_FLAG, .at = AT(pin), .help = "keep each thread on its CPU"},
+    {.name = "cpu", .type = OPT_STR, .at = AT(cpu), .arg = "TIER",
+     .help = "at most these instructions: ref, avx2, avx512vnni"},
+    {.name = "kv", .type = OPT_CHOICE, .at = AT(kv), .def = "f16", .arg = CMD_KV_CHOICES,
+     .help = "type of the key/value cache"},
+    {.name = "format", .type = OPT_CHOICE, .at = AT(format), .def = "text", .arg = "text|json",
+     .help = "json: one object for each answer"},
+    {.name = "special", .type = OPT_FLAG, .at = AT(special),
+     .help = "show control tokens in the answer"},
+    {.name = "verbose", .letter = 'v', .type = OPT_FLAG, .at = AT(verbose),
+     .help = "say on stderr how long it took"},
+};
+/* clang-format on */
+
+const struct opt_spec run_spec = {
+    .usage = "hearth run FILE [PROMPT...]",
+    .about = "Completes PROMPT with the model in FILE. What is piped to stdin goes before it.\n"
+             "Without a prompt, on a terminal, it asks for one again and again. An empty\n"
+             "prompt (\"\") only loads the model. Words after -- are never options.",
+    .rows = rows,
+    .n = (int)(sizeof(rows) / sizeof(rows[0])),
+};
+
+static void run_close(struct run *r)
+{
+    hearth_seq_close(r->seq);
+    hearth_engine_free(r->engine);
+    hearth_model_close(r->model);
+}
+
+static int run_open(struct run *r, struct err *e)
+{
+    struct hearth_engine_options eo = {
+        .n_ctx = r->opt.num_ctx,
+        .n_thread = r->opt.threads,
+        .pin = r->opt.pin,
+        .kv_type = r->opt.kv,
+    };
+    struct hearth_engine_info ei;
+    struct hearth_error he = {0};
+    uint64_t start = clock_ns();
+    int rc = cmd_model_open(&r->model, r->path, r->opt.threads, r->opt.cpu, e);
+
+    if (rc < 0)
+        return rc;
+    hearth_model_info(r->model, &r->info);
+    if (hearth_engine_new(&r->engine, r->model, &eo, &he) < 0 ||
+        hearth_seq_open(&r->seq, r->engine, &he) < 0)
+        return cmd_err(e, &he);
+    hearth_engine_info(r->engine, &ei);
+    r->n_ctx = ei.n_ctx;
+    r->load_ns = clock_ns() - start;
+    return 0;
+}
+
+/* Stdin, unless it is a terminal, then the words, with blanks between. */
+static int prompt_of(struct buf *b, int n_word, char **words, struct err *e)
+{
+    if (!isatty(STDIN_FILENO)) {
+        int rc = cmd_read_all(STDIN_FILENO, b, e);
+
+        if (rc < 0)
+            return rc;
+    }
+    for (int i = 0; i < n_word; i++) {
+        if ((b->n && buf_byte(b, ' ') < 0) || buf_str(b, words[i]) < 0)
+            return err_set(e, E_TOO_LONG, "the prompt has more than %zu bytes", b->max);
+    }
+    return 0;
+}
+
+int cmd_run(int argc, char **argv)
+{
+    struct run r = {.start_ns = clock_ns()};
+    struct err e = {0};
+    struct buf prompt;
+    int status = 0, n, rc = 0;
+
+    n = cmd_options(&run_spec, argc, argv, &r.opt, 1, -1, &status);
+    if (n < 0)
+        return status;
+    buf_init(&prompt, STDIN_MAX);
+    r.path = argv[0];
+    r.stdout_tty = isatty(STDOUT_FILENO);
+    r.interactive = n == 1 && r.stdout_tty && isatty(STDIN_FILENO);
+    if (n == 1 && !r.interactive && isatty(STDIN_FILENO))
+        rc = err_set(&e, E_INVALID, "no prompt; asking for one needs a terminal as output");
+    else if (!r.interactive)
+        rc = prompt_of(&prompt, n - 1, argv + 1, &e);
+    if (rc == 0)
+        rc = run_open(&r, &e);
+    if (rc < 0)
+        goto out;
+    if (r.interactive || prompt.n)
+        run_notice(&r);
+    if (r.interactive)
+        status = run_repl(&r);
+    else
+        rc = run_answer(&r, prompt.p ? prompt.p : "", prompt.n, &e);
+out:
+    run_close(&r);
+    buf_done(&prompt);
+    return rc < 0 ? cmd_fail(&e) : status;
+}

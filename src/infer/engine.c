@@ -1,0 +1,304 @@
+#include "infer/engine.h"
+
+#include "base/mem.h"
+#include "sys/mmap.h"
+
+#include <string.h>
+#include <unistd.h>
+
+/* -- making ---------------------------------------------------------------------------- */
+
+static int pick(int asked, int fallback)
+{
+    return asked ? asked : fallback;
+}
+
+static int check_range(const char *name, int v, int max, struct err *e)
+{
+    if (v >= 1 && v <= max)
+        return 0;
+    return err_set(e, E_INVALID, "%s: %d, expected 1 to %d", name, v, max);
+}
+
+static int read_options(struct hearth_engine *en, const struct hearth_engine_options *o,
+                        struct err *e)
+{
+    const struct params *p = &en->model->m->p;
+    int rc;
+
+    en->n_ctx = pick(o->n_ctx, p->n_ctx_train < ENGINE_CTX ? p->n_ctx_train : ENGINE_CTX);
+    en->n_seq_max = pick(o->n_seq_max, 1);
+    en->n_batch = pick(o->n_batch, ENGINE_BATCH);
+    rc = check_range("n_ctx", en->n_ctx, PARAMS_CTX_MAX, e);
+    if (rc == 0)
+        rc = check_range("n_seq_max", en->n_seq_max, ENGINE_SEQ_MAX, e);
+    if (rc == 0)
+        rc = check_range("n_batch", en->n_batch, ENGINE_BATCH_MAX, e);
+    if (rc == 0 && o->kv_type != HEARTH_KV_F16 && o->kv_type != HEARTH_KV_F32)
+        rc = err_set(e, E_INVALID, "kv_type: %d, expected F16 or F32", o->kv_type);
+    if (rc < 0)
+        return rc;
+    en->n_row = en->n_seq_max > ENGINE_ROWS ? en->n_seq_max : ENGINE_ROWS;
+    if (en->n_row > en->n_batch)
+        en->n_batch = en->n_row;
+    return 0;
+}
+
+static int make_cache(struct hearth_engine *en, int kv_type, struct err *e)
+{
+    uint64_t pages = (uint64_t)en->n_seq_max *
+                     (((uint64_t)en->n_ctx + KERN_PAGE - 1) / KERN_PAGE + 1),
+             have = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    int rc = cache_layout_init(&en->layout, en->model->m,
+                               kv_type == HEARTH_KV_F32 ? KERN_KV_F32 : KERN_KV_F16, e);
+
+    if (rc < 0)
+        return rc;
+    if (pages > INT32_MAX || pages * en->layout.page_bytes > have)
+        return err_set(e, E_NOMEM,
+                       "a context of %d tokens for %d sequences needs %llu MiB of key/value "
+                       "cache, this machine has %llu MiB; ask for a smaller context",
+                       en->n_ctx, en->n_seq_max,
+                       (unsigned long long)(pages * (en->layout.page_bytes >> 10) >> 10),
+                       (unsigned long long)(have >> 20));
+    return kv_new(&en->kv, en->layout.page_bytes, (int)pages, KERN_PAGE, e);
+}
+
+static size_t round64(size_t n)
+{
+    return (n + 63) & ~(size_t)63;
+}
+
+/* Scratch of the step and of its workers, and the rows of results, in one block. */
+static int make_block(struct hearth_engine *en, struct err *e)
+{
+    const struct params *p = &en->model->m->p;
+    size_t n_scratch, n_worker, n_workers = (size_t)pool_size(en->pool), n_logits, n_hidden;
+    unsigned char *at;
+
+    step_plan(en->model->m, &en->layout, en->n_batch, en->n_row, &n_scratch, &n_worker);
+    n_logits = round64((size_t)en->n_row * (size_t)p->n_vocab * sizeof(float));
+    n_hidden = round64((size_t)en->n_row * (size_t)p->n_embd * sizeof(float));
+    n_worker = round64(n_worker);
+    en->n_block = n_scratch + n_worker * n_workers + n_logits + n_hidden;
+    en->block = at = vm_alloc(en->n_block);
+    if (!at)
+        return err_set(e, E_NOMEM, "no memory for %zu bytes of scratch", en->n_block);
+    en->step.scratch = at;
+    en->step.n_scratch = n_scratch;
+    en->step.worker = at += n_scratch;
+    en->step.n_worker = n_worker;
+    en->logits = (float *)(void *)(at += n_worker * n_workers);
+    en->hidden = (float *)(void *)(at + n_logits);
+    return 0;
+}
+
+static int make_arrays(struct hearth_engine *en, struct err *e)
+{
+    size_t n_tok = (size_t)en->n_batch, n_seq = (size_t)en->n_seq_max;
+
+    en->seq = mem_calloc(n_seq, sizeof(struct hearth_seq *));
+    en->run_seq = mem_calloc(n_seq, sizeof(struct hearth_seq *));
+    en->run = mem_calloc(n_seq, sizeof(*en->run));
+    en->id = mem_calloc(n_tok, sizeof(*en->id));
+    en->pos = mem_calloc(n_tok, sizeof(*en->pos));
+    en->out = mem_calloc((size_t)en->n_row, sizeof(*en->out));
+    if (!en->seq || !en->run_seq || !en->run || !en->id || !en->pos || !en->out)
+        return err_set(e, E_NOMEM, "no memory for %zu sequences", n_seq);
+    return 0;
+}
+
+int hearth_engine_new(struct hearth_engine **out, struct hearth_model *model,
+                      const struct hearth_engine_options *opt, struct hearth_error *error)
+{
+    static const struct hearth_engine_options none;
+    struct err *e = engine_err(error);
+    const struct hearth_engine_options *o = opt ? opt : &none;
+    struct hearth_engine *en = mem_calloc(1, sizeof(*en));
+    int rc;
+
+    if (!en)
+        return err_set(e, E_NOMEM, "no memory for an engine");
+    en->model = model;
+    rc = read_options(en, o, e);
+    if (rc == 0)
+        rc = pool_new(&en->pool,
+                      &(struct pool_options){pick(o->n_thread, model->n_thread), o->pin}, e);
+    if (rc == 0)
+        rc = make_cache(en, o->kv_type, e);
+    if (rc == 0)
+        rc = make_block(en, e);
+    if (rc == 0)
+        rc = make_arrays(en, e);
+    if (rc < 0) {
+        hearth_engine_free(en);
+        return rc;
+    }
+    en->step.m = model->m;
+    en->step.k = &model->m->kern;
+    en->step.pool = en->pool;
+    en->step.cache = &en->layout;
+    en->step.cancel = &en->cancel;
+    en->step.id = en->id;
+    en->step.pos = en->pos;
+    en->step.run = en->run;
+    en->step.out = en->out;
+    *out = en;
+    return 0;
+}
+
+void hearth_engine_free(struct hearth_engine *en)
+{
+    if (!en)
+        return;
+    mem_free(en->seq);
+    mem_free(en->run_seq);
+    mem_free(en->run);
+    mem_free(en->id);
+    mem_free(en->pos);
+    mem_free(en->out);
+    vm_free(en->block, en->n_block);
+    kv_free(en->kv);
+    cache_layout_done(&en->layout);
+    pool_free(en->pool);
+    mem_free(en);
+}
+
+void hearth_engine_info(const struct hearth_engine *en, struct hearth_engine_info *out)
+{
+    struct kv_stats st;
+
+    kv_stats(en->kv, &st);
+    *out = (struct hearth_engine_info){
+        .n_ctx = en->n_ctx,
+        .n_seq_max = en->n_seq_max,
+        .n_batch = en->n_batch,
+        .n_thread = pool_size(en->pool),
+        .kv_bytes = (uint64_t)st.n_page * en->layout.page_bytes,
+        .scratch_bytes = en->n_block,
+        .pages = st.n_page,
+        .pages_used = st.used,
+        .pages_cached = st.cached,
+    };
+}
+
+void hearth_engine_cancel(struct hearth_engine *en)
+{
+    atomic_store_explicit(&en->cancel, 1, memory_order_relaxed);
+}
+
+/* -- a step ---------------------------------------------------------------------------- */
+
+/* How many tokens sequence i gets now: those that make one token each go first, so that a
+ * long prompt never holds up the others; what is left of the batch goes to prompts in turn. */
+static void add_run(struct hearth_engine *en, struct hearth_seq *s, int n)
+{
+    struct step *st = &en->step;
+    struct step_run *r = &en->run[st->n_run];
+
+    *r = (struct step_run){st->n_tok, n, s->n_done, s->data};
+    en->run_seq[st->n_run++] = s;
+    for (int i = 0; i < n; i++) {
+        en->id[st->n_tok] = s->ids[s->n_done + i];
+        en->pos[st->n_tok++] = s->n_done + i;
+    }
+}
+
+static int take_run(struct hearth_engine *en, struct hearth_seq *s, int limit, struct err *e)
+{
+    int waiting = s->n_len - s->n_done, n = waiting < limit ? waiting : limit, rc;
+
+    rc = seq_cover(s, s->n_done + n, e);
+    if (rc == 0)
+        add_run(en, s, n);
+    return rc;
+}
+
+/* Fills the step from all sequences. A sequence for which no page is free is passed over as
+ * long as another can run. */
+static int take_all(struct hearth_engine *en, struct err *e)
+{
+    int rc = 0;
+
+    for (int prompts = 0; prompts < 2; prompts++) {
+        for (int i = 0; i < en->n_seq_max; i++) {
+            struct hearth_seq *s = en->seq[(en->turn + i) % en->n_seq_max];
+            int waiting = s ? s->n_len - s->n_done : 0, left = en->n_batch - en->step.n_tok;
+
+            if (waiting > 0 && (waiting > 1) == prompts && left > 0) {
+                int got = take_run(en, s, left, e);
+
+                rc = got < 0 ? got : rc;
+            }
+        }
+    }
+    en->turn = (en->turn + 1) % en->n_seq_max;
+    return en->step.n_run ? 0 : rc;
+}
+
+/* Which tokens are wanted: the last of each sequence that catches up, or all. */
+static void choose_rows(struct hearth_engine *en, int want)
+{
+    struct step *st = &en->step;
+
+    st->n_out = 0;
+    for (int i = 0; i < st->n_run; i++) {
+        const struct step_run *r = &en->run[i];
+        const struct hearth_seq *s = en->run_seq[i];
+
+        if (want != WANT_LAST) {
+            for (int t = 0; t < r->n; t++)
+                en->out[st->n_out++] = r->first + t;
+        } else if (s->n_done + r->n == s->n_len) {
+            en->out[st->n_out++] = r->first + r->n - 1;
+        }
+    }
+    st->logits = want == WANT_ALL_HIDDEN ? NULL : en->logits;
+    st->hidden = want == WANT_ALL_HIDDEN ? en->hidden : NULL;
+}
+
+/* The step is done: sequences move on, and get their rows. */
+static void finish(struct hearth_engine *en, int want)
+{
+    struct step *st = &en->step;
+    size_t row = 0, n_vocab = (size_t)en->model->m->p.n_vocab;
+
+    for (int i = 0; i < st->n_run; i++) {
+        struct hearth_seq *s = en->run_seq[i];
+
+        seq_advance(s, en->run[i].n);
+        if (want == WANT_LAST && s->n_done == s->n_len)
+            s->logits = en->logits + n_vocab * row++;
+    }
+}
+
+int engine_compute(struct hearth_engine *en, struct hearth_seq *only, int want, struct err *e)
+{
+    struct step *st = &en->step;
+    int rc;
+
+    st->n_tok = st->n_run = 0;
+    for (int i = 0; i < en->n_seq_max; i++) {
+        if (en->seq[i])
+            en->seq[i]->logits = NULL;
+    }
+    if (!only)
+        rc = take_all(en, e);
+    else
+        rc = only->n_len > only->n_done
+                 ? take_run(en, only, want == WANT_LAST ? en->n_batch : en->n_row, e)
+                 : 0;
+    if (rc < 0 || st->n_run == 0)
+        return rc;
+    choose_rows(en, want);
+    step_run(st);
+    if (atomic_exchange(&en->cancel, 0))
+        return err_set(e, E_CANCELLED, "stopped");
+    finish(en, want);
+    return st->n_tok;
+}
+
+int hearth_engine_step(struct hearth_engine *en, struct hearth_error *error)
+{
+    return engine_compute(en, NULL, WANT_LAST, engine_err(error));
+}

@@ -1,0 +1,95 @@
+/* engine.h - the insides of include/hearth.h's nouns, shared by the files of this room.
+ *
+ * Life of a token: hearth_seq_feed puts it behind the others of its sequence (ids[n_done ..
+ * n_len) wait); engine_compute takes waiting tokens of some sequences into a step, sees that
+ * pages cover them, and lets the architecture compute; then n_done moves on, full pages are
+ * published, and the logits of the last token stand in the engine's rows.
+ *
+ * Threads  an engine and its sequences belong to one thread; `cancel` may be set by any
+ * Uses     base/, sys/, text/, kern/, model/
+ */
+#ifndef HEARTH_INFER_ENGINE_H
+#define HEARTH_INFER_ENGINE_H
+
+#include "hearth.h"
+
+#include "infer/kv.h"
+#include "infer/sampler.h"
+#include "model/step.h"
+#include "text/tok.h"
+
+#include <stdatomic.h>
+
+/* Rows of logits in one step: one for each sequence, and at least this many for those who
+ * ask for the logits of every position. */
+enum { ENGINE_ROWS = 32, ENGINE_BATCH = 512, ENGINE_BATCH_MAX = 8192, ENGINE_SEQ_MAX = 1024 };
+
+/* The default context, where the model allows more: as much as most conversations need. */
+enum { ENGINE_CTX = 4096 };
+
+struct hearth_model {
+    struct model *m;
+    struct tok *tok;    /* NULL: the file has none */
+    struct err tok_why; /* why not */
+    char *name, *chat_template;
+    char file_type[32];
+    int n_thread;
+    uint64_t load_ns;
+};
+
+struct hearth_seq {
+    struct hearth_engine *en;
+    int32_t *ids;         /* [n_ctx] */
+    int n_len, n_done;    /* fed; computed */
+    int *page;            /* [n_ctx / KERN_PAGE] held pages, n_page of them */
+    unsigned char **data; /* their memory */
+    uint64_t *serial;     /* of published ones */
+    int n_page, n_published;
+    const float *logits; /* of token n_done - 1, or NULL */
+};
+
+struct hearth_engine {
+    struct hearth_model *model;
+    struct pool *pool;
+    struct cache_layout layout;
+    struct kv *kv;
+    int n_ctx, n_batch, n_row;
+    struct hearth_seq **seq; /* [n_seq_max], NULL: free */
+    int n_seq_max, turn;     /* whose turn it is to be first */
+    atomic_int cancel;
+    /* The step and its arrays. */
+    struct step step;
+    int32_t *id, *pos, *out;
+    struct step_run *run;
+    struct hearth_seq **run_seq;
+    float *logits, *hidden; /* [n_row][...] */
+    void *block;            /* one allocation for scratch and rows */
+    size_t n_block;
+};
+
+/* What a step is to give: the logits of each sequence's last token, or the rows of all its
+ * tokens (for one sequence). */
+enum engine_want { WANT_LAST, WANT_ALL_LOGITS, WANT_ALL_HIDDEN };
+
+/* One step over the waiting tokens of `only`, or of all sequences when NULL. Returns how many
+ * tokens it computed. WANT_ALL_*: at most n_row tokens, rows in logits or hidden. */
+MUST_CHECK int engine_compute(struct hearth_engine *en, struct hearth_seq *only, int want,
+                              struct err *e);
+
+/* Adds tokens; reuse: 1 takes over published pages. */
+MUST_CHECK int seq_feed(struct hearth_seq *s, const int32_t *ids, size_t n, int reuse,
+                        size_t *n_reused, struct err *e);
+
+/* After n more tokens of s were computed: publishes what is full. */
+void seq_advance(struct hearth_seq *s, int n);
+/* Holds pages for all positions below n_pos. Fails: E_BUSY, and holds what it had. */
+MUST_CHECK int seq_cover(struct hearth_seq *s, int n_pos, struct err *e);
+
+/* The struct err inside of a public error, which has the same fields. NULL gives NULL. */
+static inline struct err *engine_err(struct hearth_error *e)
+{
+    _Static_assert(sizeof(struct err) == sizeof(struct hearth_error), "the same fields");
+    return (struct err *)(void *)e;
+}
+
+#endif

@@ -1,0 +1,57 @@
+/* kv.h - pages of the key/value cache: who holds them, and which can be found again.
+ *
+ * A page is KERN_PAGE positions of one sequence, for every layer (model.h, struct
+ * cache_layout). Pages are reference counted. A full page can be published under its content:
+ * its tokens and the page before it. A sequence that begins with the same tokens then takes
+ * the page instead of computing it. A published page that nobody holds stays until its room
+ * is needed; the one that was let go longest ago leaves first.
+ *
+ * Content is compared, not only hashed: a page is found only if its tokens are the same and
+ * the page before it is the very one that it was published behind.
+ *
+ * Threads  the engine's thread
+ * Uses     base/, sys/
+ * Source   Kwon et al. 2023, arXiv:2309.06180, section 4
+ */
+#ifndef HEARTH_INFER_KV_H
+#define HEARTH_INFER_KV_H
+
+#include "base/err.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct kv;
+
+/* n_page pages of page_bytes each; their memory is zero and is not touched before use.
+ * tokens: positions of a page. Fails: E_NOMEM. */
+MUST_CHECK int kv_new(struct kv **out, size_t page_bytes, int n_page, int tokens,
+                      struct err *e);
+void kv_free(struct kv *kv); /* NULL is fine */
+
+/* A page for writing, held once by the caller. Fails: E_BUSY every page is held. */
+MUST_CHECK int kv_take(struct kv *kv, struct err *e);
+void kv_ref(struct kv *kv, int page);
+void kv_unref(struct kv *kv, int page);
+
+/* 1 when the page may be written by its one holder: nobody else holds or can find it. */
+int kv_private(const struct kv *kv, int page);
+
+/* Publishes a full page that follows `parent` (a serial; 0 at the start of a text). Returns
+ * the serial that stands for this content: another page's when the same content was
+ * published before. */
+uint64_t kv_publish(struct kv *kv, int page, uint64_t parent, const int32_t *ids);
+
+/* Finds the published page with this content, holds it for the caller and sets *serial.
+ * -1: there is none. */
+int kv_find(struct kv *kv, uint64_t parent, const int32_t *ids, uint64_t *serial);
+
+unsigned char *kv_data(const struct kv *kv, int page);
+
+struct kv_stats {
+    int n_page, used, cached; /* held; published and not held */
+};
+
+void kv_stats(const struct kv *kv, struct kv_stats *out);
+
+#endif

@@ -1,0 +1,264 @@
+#include "infer/engine.h"
+
+#include "base/mem.h"
+
+#include <string.h>
+
+int hearth_seq_open(struct hearth_seq **out, struct hearth_engine *en,
+                    struct hearth_error *error)
+{
+    struct err *e = engine_err(error);
+    size_t n_page = ((size_t)en->n_ctx + KERN_PAGE - 1) / KERN_PAGE;
+    struct hearth_seq *s;
+    int slot = 0;
+
+    while (slot < en->n_seq_max && en->seq[slot])
+        slot++;
+    if (slot == en->n_seq_max)
+        return err_set(e, E_BUSY, "all %d sequences of the engine are open", en->n_seq_max);
+    s = mem_calloc(1, sizeof(*s));
+    if (!s)
+        return err_set(e, E_NOMEM, "no memory for a sequence");
+    s->en = en;
+    s->ids = mem_calloc((size_t)en->n_ctx, sizeof(*s->ids));
+    s->page = mem_calloc(n_page, sizeof(*s->page));
+    s->data = mem_calloc(n_page, sizeof(unsigned char *));
+    s->serial = mem_calloc(n_page, sizeof(*s->serial));
+    if (!s->ids || !s->page || !s->data || !s->serial) {
+        hearth_seq_close(s);
+        return err_set(e, E_NOMEM, "no memory for a sequence of %d tokens", en->n_ctx);
+    }
+    en->seq[slot] = s;
+    *out = s;
+    return 0;
+}
+
+/* Lets go of pages from n on, the last first: of a text that is cached, the end leaves
+ * before its beginning. */
+static void drop_pages(struct hearth_seq *s, int n)
+{
+    while (s->n_page > n)
+        kv_unref(s->en->kv, s->page[--s->n_page]);
+    if (s->n_published > n)
+        s->n_published = n;
+}
+
+void hearth_seq_close(struct hearth_seq *s)
+{
+    if (!s)
+        return;
+    drop_pages(s, 0);
+    for (int i = 0; i < s->en->n_seq_max; i++) {
+        if (s->en->seq[i] == s)
+            s->en->seq[i] = NULL;
+    }
+    mem_free(s->ids);
+    mem_free(s->page);
+    mem_free(s->data);
+    mem_free(s->serial);
+    mem_free(s);
+}
+
+static void add_page(struct hearth_seq *s, int page, uint64_t serial)
+{
+    s->page[s->n_page] = page;
+    s->data[s->n_page] = kv_data(s->en->kv, page);
+    s->serial[s->n_page++] = serial;
+}
+
+int seq_cover(struct hearth_seq *s, int n_pos, struct err *e)
+{
+    while (s->n_page * KERN_PAGE < n_pos) {
+        int page = kv_take(s->en->kv, e);
+
+        if (page < 0)
+            return page;
+        add_page(s, page, 0);
+    }
+    return 0;
+}
+
+static uint64_t parent_of(const struct hearth_seq *s, int page)
+{
+    return page ? s->serial[page - 1] : 0;
+}
+
+void seq_advance(struct hearth_seq *s, int n)
+{
+    s->n_done += n;
+    for (; (s->n_published + 1) * KERN_PAGE <= s->n_done; s->n_published++) {
+        int i = s->n_published;
+
+        s->serial[i] =
+            kv_publish(s->en->kv, s->page[i], parent_of(s, i), s->ids + (size_t)i * KERN_PAGE);
+    }
+}
+
+/* Takes over published pages while the waiting tokens fill whole ones. The last token is
+ * always computed: somebody wants its logits. */
+static size_t reuse_pages(struct hearth_seq *s)
+{
+    size_t n = 0;
+
+    while (s->n_done == s->n_page * KERN_PAGE && s->n_done + KERN_PAGE < s->n_len) {
+        uint64_t serial;
+        int page = kv_find(s->en->kv, parent_of(s, s->n_page), s->ids + s->n_done, &serial);
+
+        if (page < 0)
+            break;
+        add_page(s, page, serial);
+        s->n_published = s->n_page;
+        s->n_done += KERN_PAGE;
+        n += KERN_PAGE;
+    }
+    return n;
+}
+
+int seq_feed(struct hearth_seq *s, const int32_t *ids, size_t n, int reuse, size_t *n_reused,
+             struct err *e)
+{
+    int n_vocab = s->en->model->m->p.n_vocab;
+    size_t reused = 0;
+
+    if (n > (size_t)(s->en->n_ctx - s->n_len))
+        return err_set(e, E_TOO_LONG,
+                       "%zu tokens after the %d there are do not fit a context of %d", n,
+                       s->n_len, s->en->n_ctx);
+    for (size_t i = 0; i < n; i++) {
+        if (ids[i] < 0 || ids[i] >= n_vocab)
+            return err_set(e, E_INVALID, "token id %d (number %zu): expected 0 to %d",
+                           (int)ids[i], i, n_vocab - 1);
+    }
+    if (n)
+        memcpy(s->ids + s->n_len, ids, n * sizeof(*ids));
+    s->n_len += (int)n;
+    if (n)
+        s->logits = NULL;
+    if (reuse)
+        reused = reuse_pages(s);
+    if (n_reused)
+        *n_reused = reused;
+    return 0;
+}
+
+int hearth_seq_feed(struct hearth_seq *s, const int32_t *ids, size_t n, size_t *n_reused,
+                    struct hearth_error *error)
+{
+    return seq_feed(s, ids, n, 1, n_reused, engine_err(error));
+}
+
+const float *hearth_seq_logits(const struct hearth_seq *s)
+{
+    return s->logits;
+}
+
+int hearth_seq_len(const struct hearth_seq *s)
+{
+    return s->n_len;
+}
+
+/* A page that others hold or can find is not written any more: the sequence goes on in a
+ * copy of it. */
+static int own_last_page(struct hearth_seq *s, struct err *e)
+{
+    int i = s->n_page - 1, page;
+
+    if (kv_private(s->en->kv, s->page[i]))
+        return 0;
+    page = kv_take(s->en->kv, e);
+    if (page < 0)
+        return page;
+    memcpy(kv_data(s->en->kv, page), s->data[i], s->en->layout.page_bytes);
+    drop_pages(s, i);
+    add_page(s, page, 0);
+    return 0;
+}
+
+int hearth_seq_truncate(struct hearth_seq *s, int n, struct hearth_error *error)
+{
+    struct err *e = engine_err(error);
+    int rc = 0;
+
+    if (n < 0 || n > s->n_len)
+        return err_set(e, E_INVALID, "position %d: the sequence has %d tokens", n, s->n_len);
+    if (n < s->n_done) {
+        drop_pages(s, (n + KERN_PAGE - 1) / KERN_PAGE);
+        if (n % KERN_PAGE)
+            rc = own_last_page(s, e);
+        if (rc < 0) /* forget the whole page instead: what is left is right */
+            drop_pages(s, n / KERN_PAGE);
+        s->n_done = rc < 0 ? n / KERN_PAGE * KERN_PAGE : n;
+    }
+    if (n < s->n_len)
+        s->logits = NULL;
+    s->n_len = n;
+    return 0;
+}
+
+/* Feeds and computes in steps of at most n_row tokens, with a row of every position. */
+static int each_row(struct hearth_seq *s, const int32_t *ids, size_t n, int want,
+                    int (*row)(void *ctx, size_t i, const float *x), void *ctx, struct err *e)
+{
+    struct hearth_engine *en = s->en;
+    size_t width = (size_t)(want == WANT_ALL_HIDDEN ? en->model->m->p.n_embd
+                                                    : en->model->m->p.n_vocab),
+           i = 0;
+    const float *rows = want == WANT_ALL_HIDDEN ? en->hidden : en->logits;
+    int rc;
+
+    if (s->n_len > s->n_done)
+        return err_set(e, E_INVALID, "the sequence has tokens waiting");
+    rc = seq_feed(s, ids, n, 0, NULL, e);
+    while (rc >= 0 && s->n_done < s->n_len) {
+        rc = engine_compute(en, s, want, e);
+        for (int k = 0; k < rc; k++, i++) {
+            if (row(ctx, i, rows + (size_t)k * width))
+                return err_set(e, E_CANCELLED, "stopped by the caller");
+        }
+    }
+    return rc < 0 ? rc : 0;
+}
+
+int hearth_seq_logits_all(struct hearth_seq *s, const int32_t *ids, size_t n,
+                          int (*rows)(void *ctx, size_t i, const float *logits), void *ctx,
+                          struct hearth_error *error)
+{
+    return each_row(s, ids, n, WANT_ALL_LOGITS, rows, ctx, engine_err(error));
+}
+
+struct pooled {
+    int how; /* enum pooling */
+    size_t n, n_embd;
+    float *out;
+};
+
+static int pool_row(void *ctx, size_t i, const float *x)
+{
+    struct pooled *p = ctx;
+
+    if ((p->how == POOL_LAST && i + 1 == p->n) || (p->how == POOL_CLS && i == 0))
+        memcpy(p->out, x, p->n_embd * sizeof(*x));
+    for (size_t d = 0; d < p->n_embd && p->how == POOL_MEAN; d++)
+        p->out[d] += x[d] / (float)p->n;
+    return 0;
+}
+
+int hearth_seq_embed(struct hearth_seq *s, const int32_t *ids, size_t n, float *out,
+                     struct hearth_error *error)
+{
+    struct err *e = engine_err(error);
+    const struct params *p = &s->en->model->m->p;
+    struct pooled pooled = {p->pooling == POOL_NONE ? POOL_LAST : p->pooling, n,
+                            (size_t)p->n_embd, out};
+    int rc;
+
+    if (pooled.how == POOL_RANK)
+        return err_set(e, E_UNSUPPORTED, "rank pooling (a reranker) is not supported yet");
+    if (n == 0 || s->n_len)
+        return err_set(e, E_INVALID, n ? "the sequence is not empty" : "no tokens to embed");
+    memset(out, 0, (size_t)p->n_embd * sizeof(*out));
+    rc = each_row(s, ids, n, WANT_ALL_HIDDEN, pool_row, &pooled, e);
+    if (hearth_seq_truncate(s, 0, NULL) < 0)
+        return E_INTERNAL;
+    return rc;
+}

@@ -1,0 +1,198 @@
+/* kern.h - the op table: every heavy loop of the engine, chosen once for this machine.
+ *
+ * ref.c is the specification: plain C, exact weights, activations left in float. Each tier
+ * (x86/..._avx2.c, x86/..._avx512vnni.c) starts from the tier below and replaces the slots
+ * that it does better. Kernels allocate nothing, start no threads and know no model: the
+ * caller splits the work (rows, columns, heads) and gives each worker its scratch.
+ *
+ * The matrix product   y[c][r] = sum_k W[r][k] x[c][k]
+ *   Weights   are packed once, at load, into the tile layout of the tier (tile.h): 16 rows
+ *             side by side, so that a lane of a vector is a row and no sum runs across lanes.
+ *   Columns   (activations) are prepared once per layer input (acts) and shared by all
+ *             products that read it: 8-bit blocks of 32 with a float scale each for quantised
+ *             weights, floats for float weights.
+ *   Result    of one (row, column) is one fixed sequence of operations whatever the number of
+ *             columns, the tile it falls in or the thread: the same bits alone or in a batch.
+ *
+ * Layout   matrices row-major unless said; a column x[c] has k numbers in a row
+ * Threads  any; a table does not change after kern_init
+ * Uses     base/, quant/
+ */
+#ifndef HEARTH_KERN_KERN_H
+#define HEARTH_KERN_KERN_H
+
+#include "quant/quant.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* -- tiers --------------------------------------------------------------------------- */
+
+enum kern_tier {
+    KERN_REF,        /* plain C */
+    KERN_AVX2,       /* AVX2, FMA, F16C */
+    KERN_AVX512VNNI, /* AVX-512 F BW DQ VL VNNI */
+    KERN_TIER_N
+};
+
+const char *kern_tier_name(int tier); /* "ref", "avx2", "avx512vnni"; NULL past the end */
+int kern_tier_of(const char *name);   /* -1: no such tier */
+int kern_tier_best(void);             /* the best that this machine can run */
+
+/* -- activations --------------------------------------------------------------------- */
+
+enum kern_form {
+    KERN_FORM_Q8 = 1, /* 8-bit blocks of 32; k is a multiple of 32 */
+    KERN_FORM_F32 = 2 /* floats, side by side in panels */
+};
+
+/* n columns of k numbers. Columns are grouped in panels of n_panel (the last may be
+ * narrower); in a panel of w columns each array is [steps of k][w]. */
+struct kern_acts {
+    size_t n, k;
+    size_t n_panel;
+    const float *x; /* the columns as given, [n][k]; the reference reads these */
+    int forms;      /* enum kern_form bits that are filled */
+    int8_t *q;      /* [k / 4][w][4] */
+    float *d;       /* [k / 32][w] scale of 32 values */
+    float *ds32;    /* [k / 32][w] d * sum of q: what a block's minimum is multiplied by */
+    float *ds16;    /* [k / 16][w] the same of 16 values */
+    int32_t *ns32;  /* [k / 32][w] -sum of q: undoes the offset of unsigned weights */
+    int32_t *ns16;  /* [k / 16][w] */
+    float *f;       /* [k][w] */
+};
+
+/* -- weights ------------------------------------------------------------------------- */
+
+enum kern_layout {
+    KERN_ROWS, /* as in the file: row r at data + r * stride */
+    KERN_TILES /* tile.h: rows 16 t .. 16 t + 15 at data + t * stride */
+};
+
+struct kern_weight {
+    int type;   /* enum quant_type */
+    int layout; /* enum kern_layout */
+    size_t n_row, n_col;
+    const void *data;
+    size_t stride; /* bytes */
+};
+
+/* -- the product --------------------------------------------------------------------- */
+
+enum kern_epilogue {
+    KERN_STORE,   /* y = v (+ bias) */
+    KERN_ADD,     /* y += v (+ bias) */
+    KERN_SILU_MUL /* y = silu(v of w[0]) * (v of w[1]): the gated feed-forward */
+};
+
+struct kern_mul {
+    const struct kern_weight *w[2]; /* w[1] for KERN_SILU_MUL, else NULL; same shape and type
+                                       form as w[0] */
+    const struct kern_acts *x;
+    const float *bias[2]; /* [n_row] of each, or NULL */
+    float *y;             /* y[c * ldy + r] */
+    size_t ldy;
+    int epilogue;
+};
+
+struct kern;
+
+/* Rows [g0, g1) in groups of kern->n_group rows, all columns. scratch: kern_mul_scratch(). */
+typedef void kern_mul_fn(const struct kern *k, const struct kern_mul *j, size_t g0, size_t g1,
+                         void *scratch);
+
+struct kern_mm {
+    kern_mul_fn *mul; /* NULL: the type is not supported */
+    int layout;       /* enum kern_layout that it reads */
+    int form;         /* enum kern_form that it reads; 0: kern_acts.x */
+};
+
+/* -- attention ----------------------------------------------------------------------- */
+
+#define KERN_PAGE 64 /* positions in a page of the key/value cache */
+
+/* Bytes-per-number of the cache. */
+enum kern_kv { KERN_KV_F16, KERN_KV_F32 };
+
+/* Causal attention of n_q rows of one sequence that share a key/value head. Row i belongs to
+ * position pos[i] and sees positions first .. pos[i]. Pages hold, for this head:
+ *   keys    [d_k][KERN_PAGE]: a dimension of 64 positions side by side
+ *   values  [KERN_PAGE][d_v rounded up to 16], the padding zero */
+struct kern_attn {
+    int kv; /* enum kern_kv */
+    int n_q, d_k, d_v;
+    const float *const *q; /* n_q rows of d_k */
+    float *const *out;     /* n_q rows of d_v */
+    const int32_t *pos;    /* n_q */
+    int first;             /* positions before are not seen (sliding windows); usually 0 */
+    const unsigned char *const *page; /* page j holds positions 64 j .. 64 j + 63 */
+    size_t off_k, off_v;              /* of this head's keys and values in a page, bytes */
+    float scale;
+};
+
+#define KERN_ATTN_ROWS 48 /* most rows of one call */
+
+/* -- the table ----------------------------------------------------------------------- */
+
+enum kern_rope { KERN_ROPE_NORM, KERN_ROPE_NEOX };
+
+struct kern {
+    int tier;
+    size_t n_panel; /* columns in a panel of activations */
+    size_t n_group; /* rows in a group of the product */
+
+    struct kern_mm mm[QUANT_TYPE_MAX];
+
+    /* Fills the forms of columns [c0, c1) of a, whose x and arrays are set. */
+    void (*acts)(struct kern_acts *a, int forms, size_t c0, size_t c1);
+
+    /* y = x / sqrt(mean(x^2) + eps) * w; w may be NULL; y may be x. */
+    void (*rms_norm)(const float *x, const float *w, float *y, size_t n, float eps);
+
+    /* Rotates the first n_rot numbers of x in place; cs: n_rot / 2 pairs (cos, sin). */
+    void (*rope)(float *x, const float *cs, size_t n_rot, int kind);
+
+    /* One position of one head into its page (see struct kern_attn): slot = position % 64. */
+    void (*kv_put)(int kv, const float *k_row, const float *v_row, int d_k, int d_v, int slot,
+                   void *keys, void *values);
+
+    /* scratch: kern_attn_scratch(d_v). 1 <= n_q <= KERN_ATTN_ROWS. */
+    void (*attn)(const struct kern_attn *a, void *scratch);
+};
+
+/* Fills k with the best versions up to the tier (enum kern_tier). The tier must run here. */
+void kern_init(struct kern *k, int tier);
+
+/* What each tier adds; called by kern_init in order. */
+void kern_add_ref(struct kern *k);
+void kern_add_avx2(struct kern *k);
+void kern_add_avx512vnni(struct kern *k);
+
+/* Bytes of scratch that one worker needs, a multiple of 64; the memory must be 64-aligned. */
+size_t kern_mul_scratch(size_t n_col);
+size_t kern_attn_scratch(int d_v);
+
+/* Bytes for the arrays of n columns of k numbers in these forms, and their layout in buf
+ * (64-aligned). acts_bind sets everything but x. */
+size_t kern_acts_bytes(size_t n, size_t k, int forms);
+void kern_acts_bind(const struct kern *kern, struct kern_acts *a, void *buf, size_t n, size_t k,
+                    int forms);
+
+/* Where panel p of an array with `per` numbers per column begins, and how wide it is. */
+static inline size_t kern_panel_width(const struct kern_acts *a, size_t p)
+{
+    size_t left = a->n - p * a->n_panel;
+
+    return left < a->n_panel ? left : a->n_panel;
+}
+
+static inline size_t kern_panel_at(const struct kern_acts *a, size_t p, size_t per)
+{
+    return p * a->n_panel * per;
+}
+
+/* Lists slots and types with the tier that serves them, a line each: i from 0; 0 past the
+ * end. */
+int kern_describe(const struct kern *k, int i, char *line, size_t n);
+
+#endif

@@ -1,0 +1,327 @@
+/* mul.h - the matrix product over tiles, a template over vec_<tier>.h.
+ *
+ * For each group of RV * VL rows: 256 columns of weights are unpacked once into a buffer that
+ * stays in the first-level cache, then every panel of activations runs over them, adding to
+ * partial sums; the epilogue writes the result. One result is one lane: within a group of 16
+ * or 32 numbers the products are exact integers, then one fixed sequence of float operations
+ * - so neither the number of columns nor the panel changes a bit.
+ */
+#ifndef HEARTH_KERN_X86_MUL_H
+#define HEARTH_KERN_X86_MUL_H
+
+#include "kern/kern.h"
+#include "kern/tile.h"
+#include "kern/x86/unpack.h"
+#include "kern/x86/vexp.h"
+
+enum { RV = 2, GROUP = RV * VL, CHUNK = 256, TILES = GROUP / TILE_ROWS };
+
+#define UNROLL _Pragma("GCC unroll 16")
+
+struct format {
+    void (*unpack)(const uint8_t *p, const struct unpack *o);
+    int block; /* numbers in one call of unpack */
+    int bytes; /* of a row's block */
+    int small; /* 1: groups of 16, else of 32 */
+    int min;   /* 1: groups have a minimum */
+    int wide;  /* 1: 8-bit weights */
+    int zero;  /* the offset of u is 1 << zero; -1: none */
+};
+
+static const struct format formats[QUANT_TYPE_MAX] = {
+    /* clang-format off */
+    [QUANT_Q4_0] = {unpack_q4_0,  32,  18, 0, 0, 0,  3},
+    [QUANT_Q4_1] = {unpack_q4_1,  32,  20, 0, 1, 0, -1},
+    [QUANT_Q5_0] = {unpack_q5_0,  32,  22, 0, 0, 0,  4},
+    [QUANT_Q5_1] = {unpack_q5_1,  32,  24, 0, 1, 0, -1},
+    [QUANT_Q8_0] = {unpack_q8_0,  32,  34, 0, 0, 1, V_SIGNED8 ? -1 : 7},
+    [QUANT_Q2_K] = {unpack_q2_k, 256,  84, 1, 1, 0, -1},
+    [QUANT_Q3_K] = {unpack_q3_k, 256, 110, 1, 0, 0,  2},
+    [QUANT_Q4_K] = {unpack_q4_k, 256, 144, 0, 1, 0, -1},
+    [QUANT_Q5_K] = {unpack_q5_k, 256, 176, 0, 1, 0, -1},
+    [QUANT_Q6_K] = {unpack_q6_k, 256, 210, 1, 0, 0,  5},
+    /* clang-format on */
+};
+
+/* What unpack made of CHUNK columns of a row group. */
+struct unpacked {
+    uint8_t w[CHUNK / 4 * GROUP * 4];
+    float d[CHUNK / 16 * GROUP], m[CHUNK / 16 * GROUP];
+};
+
+/* A panel's activations from the chunk's first column on. */
+struct panel {
+    const int8_t *q;
+    const float *d, *ds;
+    const int32_t *ns;
+};
+
+/* n32 groups of 32 columns of one panel onto its partial sums s[nc][GROUP]. */
+INL void panel_mul(const int nc, const int small, const int min, const int wide, int zero,
+                   const struct unpacked *u, int n32, const struct panel *p, float *s)
+{
+    const uint8_t *w = u->w;
+    const float *d = u->d, *m = u->m, *ds = p->ds;
+    const int8_t *q = p->q;
+    const int32_t *ns = p->ns;
+    vf acc[12];
+
+    UNROLL for (int i = 0; i < RV * nc; i++) acc[i] = vf_load(s + i / RV * GROUP + i % RV * VL);
+    for (int g = 0; g < n32 * (small ? 2 : 1); g++) {
+        vi t[12];
+
+        UNROLL for (int c = 0; c < nc; c++)
+        {
+            vi z = zero >= 0 ? vi_shl(vi_set(ns[c]), zero) : vi_zero();
+
+            UNROLL for (int v = 0; v < RV; v++) t[c * RV + v] = z;
+        }
+        UNROLL for (int k = 0; k < 8; k++)
+        {
+            vi x[RV];
+
+            if (small && k == 4)
+                break;
+
+            UNROLL for (int v = 0; v < RV; v++) x[v] = vi_load(w + v * VL * 4);
+            UNROLL for (int c = 0; c < nc; c++)
+            {
+                vi a = vi_bytes4(q + c * 4);
+
+                UNROLL for (int v = 0; v < RV; v++) t[c * RV + v] =
+                    wide ? vi_dot8(t[c * RV + v], x[v], a) : vi_dot(t[c * RV + v], x[v], a);
+            }
+            w += GROUP * 4;
+            q += nc * 4;
+        }
+        UNROLL for (int c = 0; c < nc; c++)
+        {
+            vf da = vf_set(p->d[(small ? g / 2 : g) * nc + c]);
+
+            UNROLL for (int v = 0; v < RV; v++) acc[c * RV + v] = vf_fma(
+                vf_mul(vi_to_f(t[c * RV + v]), da), vf_load(d + v * VL), acc[c * RV + v]);
+            if (min) {
+                UNROLL for (int v = 0; v < RV; v++) acc[c * RV + v] =
+                    vf_fnma(vf_set(ds[c]), vf_load(m + v * VL), acc[c * RV + v]);
+            }
+        }
+        d += GROUP;
+        m += GROUP;
+        ds += nc;
+        ns += nc;
+    }
+    UNROLL for (int i = 0; i < RV * nc; i++) vf_store(s + i / RV * GROUP + i % RV * VL, acc[i]);
+}
+
+typedef void panel_fn(int zero, const struct unpacked *u, int n32, const struct panel *p,
+                      float *s);
+
+#define PANEL_FN(nc, small, min, wide)                                                         \
+    static void panel_##nc##small##min##wide(int zero, const struct unpacked *u, int n32,      \
+                                             const struct panel *p, float *s)                  \
+    {                                                                                          \
+        panel_mul(nc, small, min, wide, zero, u, n32, p, s);                                   \
+    }
+#define PANEL_FNS(nc)                                                                          \
+    PANEL_FN(nc, 0, 0, 0)                                                                      \
+    PANEL_FN(nc, 0, 1, 0) PANEL_FN(nc, 1, 0, 0) PANEL_FN(nc, 1, 1, 0) PANEL_FN(nc, 0, 0, 1)
+#define PANEL_ROW(nc)                                                                          \
+    {                                                                                          \
+        {panel_##nc##000, panel_##nc##010}, {panel_##nc##100, panel_##nc##110},                \
+        {                                                                                      \
+            panel_##nc##001, NULL                                                              \
+        }                                                                                      \
+    }
+
+/* n columns of float weights of one tile pair onto the partial sums. */
+INL void float_mul(const int nc, const int type, const uint8_t *const w[TILES], size_t n,
+                   const float *f, float *s)
+{
+    const size_t size = type == QUANT_F32 ? 4 : 2;
+    vf acc[12];
+
+    UNROLL for (int i = 0; i < RV * nc; i++) acc[i] = vf_load(s + i / RV * GROUP + i % RV * VL);
+    for (size_t k = 0; k < n; k++) {
+        vf x[RV];
+
+        UNROLL for (int v = 0; v < RV; v++)
+        {
+            const uint8_t *at = w[v * VL / TILE_ROWS] + k * TILE_ROWS * size +
+                                (size_t)(v * VL % TILE_ROWS) * size;
+
+            x[v] = type == QUANT_F32   ? vf_load((const float *)(const void *)at)
+                   : type == QUANT_F16 ? vf_load_f16(at)
+                                       : vf_load_bf16(at);
+        }
+        UNROLL for (int c = 0; c < nc; c++)
+        {
+            vf a = vf_set(f[k * (size_t)nc + (size_t)c]);
+
+            UNROLL for (int v = 0; v < RV; v++) acc[c * RV + v] =
+                vf_fma(x[v], a, acc[c * RV + v]);
+        }
+    }
+    UNROLL for (int i = 0; i < RV * nc; i++) vf_store(s + i / RV * GROUP + i % RV * VL, acc[i]);
+}
+
+typedef void float_fn(int type, const uint8_t *const w[TILES], size_t n, const float *f,
+                      float *s);
+
+#define FLOAT_FN(nc)                                                                           \
+    static void float_##nc(int type, const uint8_t *const w[TILES], size_t n, const float *f,  \
+                           float *s)                                                           \
+    {                                                                                          \
+        if (type == QUANT_F32)                                                                 \
+            float_mul(nc, QUANT_F32, w, n, f, s);                                              \
+        else if (type == QUANT_F16)                                                            \
+            float_mul(nc, QUANT_F16, w, n, f, s);                                              \
+        else                                                                                   \
+            float_mul(nc, QUANT_BF16, w, n, f, s);                                             \
+    }
+
+/* mul_<tier>.c instantiates the widths that its panels have. */
+static panel_fn *const panel_fns[V_PANEL + 1][3][2];
+static float_fn *const float_fns[V_PANEL + 1];
+
+/* The tiles of row group g; a group that ends past the matrix reads its last tile again, and
+ * the epilogue drops what comes of it. */
+INL void group_tiles(const struct kern_weight *w, size_t g, const uint8_t *tile[TILES])
+{
+    size_t last = (w->n_row + TILE_ROWS - 1) / TILE_ROWS - 1;
+
+    for (size_t v = 0; v < TILES; v++) {
+        size_t t = g * TILES + v;
+
+        tile[v] = (const uint8_t *)w->data + (t < last ? t : last) * w->stride;
+    }
+}
+
+static void sum_quantised(const struct kern_weight *w, const struct kern_acts *x, size_t g,
+                          struct unpacked *u, float *s)
+{
+    const struct format *f = &formats[w->type];
+    const uint8_t *tile[TILES];
+    size_t n_panel = (x->n + V_PANEL - 1) / V_PANEL, per = f->small ? 16 : 32;
+
+    group_tiles(w, g, tile);
+    for (size_t k0 = 0; k0 < w->n_col; k0 += CHUNK) {
+        size_t n = w->n_col - k0 < CHUNK ? w->n_col - k0 : CHUNK;
+
+        for (size_t v = 0; v < TILES; v++) {
+            for (size_t b = 0; b < n; b += (size_t)f->block) {
+                struct unpack o = {u->w + v * LINE + b / 4 * GROUP * 4,
+                                   u->d + v * TILE_ROWS + b / per * GROUP,
+                                   u->m + v * TILE_ROWS + b / per * GROUP, GROUP * 4, GROUP};
+
+                f->unpack(tile[v], &o);
+                tile[v] += (size_t)f->bytes * TILE_ROWS;
+            }
+        }
+        for (size_t p = 0; p < n_panel; p++) {
+            size_t nc = kern_panel_width(x, p),
+                   at32 = kern_panel_at(x, p, x->k / 32) + k0 / 32 * nc,
+                   at16 = kern_panel_at(x, p, x->k / 16) + k0 / 16 * nc;
+            struct panel a = {x->q + kern_panel_at(x, p, x->k) + k0 * nc, x->d + at32,
+                              f->small ? x->ds16 + at16 : x->ds32 + at32,
+                              f->small ? x->ns16 + at16 : x->ns32 + at32};
+
+            panel_fns[nc][f->wide ? 2 : f->small][f->min](f->zero, u, (int)(n / 32), &a,
+                                                          s + p * V_PANEL * GROUP);
+        }
+    }
+}
+
+static void sum_float(const struct kern_weight *w, const struct kern_acts *x, size_t g,
+                      float *s)
+{
+    size_t n_panel = (x->n + V_PANEL - 1) / V_PANEL, size = w->type == QUANT_F32 ? 4 : 2;
+    const uint8_t *tile[TILES];
+
+    group_tiles(w, g, tile);
+    for (size_t k0 = 0; k0 < w->n_col; k0 += CHUNK) {
+        size_t n = w->n_col - k0 < CHUNK ? w->n_col - k0 : CHUNK;
+
+        for (size_t p = 0; p < n_panel; p++) {
+            size_t nc = kern_panel_width(x, p);
+
+            float_fns[nc](w->type, tile, n, x->f + kern_panel_at(x, p, x->k) + k0 * nc,
+                          s + p * V_PANEL * GROUP);
+        }
+        for (size_t v = 0; v < TILES; v++)
+            tile[v] += n * size * TILE_ROWS;
+    }
+}
+
+/* Partial sums of two weights to silu(a) * b, in a's place. */
+INL void gate(float *a, const float *b, size_t n)
+{
+    for (size_t i = 0; i < n; i += VL)
+        vf_store(a + i, vf_mul(vf_silu(vf_load(a + i)), vf_load(b + i)));
+}
+
+/* bias onto the partial sums of rows r0 .. r0 + n of every column. */
+static void add_bias(float *s, const float *bias, size_t n_col, size_t n)
+{
+    for (size_t c = 0; c < n_col; c++, s += GROUP) {
+        for (size_t r = 0; r < n; r++)
+            s[r] += bias[r];
+    }
+}
+
+static void write_group(const struct kern_mul *j, size_t r0, size_t n, const float *s)
+{
+    for (size_t c = 0; c < j->x->n; c++, s += GROUP) {
+        float *y = j->y + c * j->ldy + r0;
+
+        if (j->epilogue == KERN_ADD) {
+            for (size_t r = 0; r < n; r++)
+                y[r] += s[r];
+        } else {
+            memcpy(y, s, n * sizeof(*y));
+        }
+    }
+}
+
+static void mul_tiles(const struct kern *k, const struct kern_mul *j, size_t g0, size_t g1,
+                      void *scratch)
+{
+    size_t n_s = j->x->n * GROUP;
+    float *s[2] = {scratch, (float *)scratch + n_s};
+    struct unpacked *u =
+        (struct unpacked *)(void *)((float *)scratch + (2 * n_s + 15) / 16 * 16);
+
+    (void)k;
+    for (size_t g = g0; g < g1; g++) {
+        size_t r0 = g * GROUP, n = j->w[0]->n_row - r0;
+
+        n = n < GROUP ? n : GROUP;
+        for (int i = 0; i < 2 && j->w[i]; i++) {
+            memset(s[i], 0, n_s * sizeof(**s));
+            if (formats[j->w[i]->type].unpack)
+                sum_quantised(j->w[i], j->x, g, u, s[i]);
+            else
+                sum_float(j->w[i], j->x, g, s[i]);
+            if (j->bias[i])
+                add_bias(s[i], j->bias[i] + r0, j->x->n, n);
+        }
+        if (j->epilogue == KERN_SILU_MUL)
+            gate(s[0], s[1], n_s);
+        write_group(j, r0, n, s[0]);
+    }
+}
+
+static void mul_add(struct kern *k)
+{
+    static const int floats[] = {QUANT_F32, QUANT_F16, QUANT_BF16};
+
+    k->n_panel = V_PANEL;
+    k->n_group = GROUP;
+    for (int i = 0; i < QUANT_TYPE_MAX; i++) {
+        if (formats[i].unpack)
+            k->mm[i] = (struct kern_mm){mul_tiles, KERN_TILES, KERN_FORM_Q8};
+    }
+    for (int i = 0; i < 3; i++)
+        k->mm[floats[i]] = (struct kern_mm){mul_tiles, KERN_TILES, KERN_FORM_F32};
+}
+
+#endif

@@ -1,0 +1,32 @@
+/* mul_avx512vnni.c - the matrix product of the AVX-512 VNNI tier: mul.h over 16 lanes. */
+#include "kern/x86/vec_avx512vnni.h"
+#include "kern/x86/mul.h"
+#include "kern/x86/tier.h"
+
+PANEL_FNS(1)
+PANEL_FNS(2)
+PANEL_FNS(3)
+PANEL_FNS(4)
+PANEL_FNS(5)
+PANEL_FNS(6)
+FLOAT_FN(1)
+FLOAT_FN(2)
+FLOAT_FN(3)
+FLOAT_FN(4)
+FLOAT_FN(5)
+FLOAT_FN(6)
+
+/* clang-format off */
+static panel_fn *const panel_fns[V_PANEL + 1][3][2] = {
+    {{NULL, NULL}, {NULL, NULL}, {NULL, NULL}},
+    PANEL_ROW(1), PANEL_ROW(2), PANEL_ROW(3), PANEL_ROW(4), PANEL_ROW(5), PANEL_ROW(6),
+};
+static float_fn *const float_fns[V_PANEL + 1] = {
+    NULL, float_1, float_2, float_3, float_4, float_5, float_6,
+};
+/* clang-format on */
+
+void kern_mul_add_avx512vnni(struct kern *k)
+{
+    mul_add(k);
+}

@@ -1,0 +1,177 @@
+/* vec_avx2.h - the vectors of the AVX2 tier: 8 lanes of 32 bits. Same names as in
+ * vec_avx512vnni.h, which says what they are for. */
+#ifndef HEARTH_KERN_X86_VEC_H
+#define HEARTH_KERN_X86_VEC_H
+
+#include <immintrin.h>
+#include <stdint.h>
+
+#define INL static inline __attribute__((always_inline))
+
+/* 16 registers: 2 row vectors x 3 columns. */
+enum { VL = 8, V_PANEL = 3 };
+
+/* maddubs saturates at 16 bits: two products of 8-bit weights fit only as |w| <= 128 times
+ * a with w's sign, so such weights are unpacked signed. */
+enum { V_SIGNED8 = 1 };
+
+typedef __m256 vf;
+typedef __m256i vi;
+
+INL vf vf_zero(void)
+{
+    return _mm256_setzero_ps();
+}
+INL vf vf_set(float x)
+{
+    return _mm256_set1_ps(x);
+}
+INL vf vf_load(const float *p)
+{
+    return _mm256_loadu_ps(p);
+}
+INL void vf_store(float *p, vf x)
+{
+    _mm256_storeu_ps(p, x);
+}
+INL vf vf_load_f16(const void *p)
+{
+    return _mm256_cvtph_ps(_mm_loadu_si128(p));
+}
+INL vf vf_load_bf16(const void *p)
+{
+    return _mm256_castsi256_ps(
+        _mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(p)), 16));
+}
+INL void vf_store_f16(void *p, vf x)
+{
+    _mm_storeu_si128(p, _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+}
+INL vf vf_add(vf a, vf b)
+{
+    return _mm256_add_ps(a, b);
+}
+INL vf vf_sub(vf a, vf b)
+{
+    return _mm256_sub_ps(a, b);
+}
+INL vf vf_mul(vf a, vf b)
+{
+    return _mm256_mul_ps(a, b);
+}
+INL vf vf_div(vf a, vf b)
+{
+    return _mm256_div_ps(a, b);
+}
+INL vf vf_max(vf a, vf b)
+{
+    return _mm256_max_ps(a, b);
+}
+INL vf vf_min(vf a, vf b)
+{
+    return _mm256_min_ps(a, b);
+}
+INL vf vf_abs(vf a)
+{
+    return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a);
+}
+INL vf vf_fma(vf a, vf b, vf c)
+{
+    return _mm256_fmadd_ps(a, b, c);
+}
+INL vf vf_fnma(vf a, vf b, vf c)
+{
+    return _mm256_fnmadd_ps(a, b, c);
+}
+INL vf vf_round(vf a)
+{
+    return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+INL vf vf_scale2(vf a, vf n)
+{
+    __m256i e =
+        _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
+
+    return _mm256_mul_ps(a, _mm256_castsi256_ps(e));
+}
+INL vf vf_keep_ge(vf x, vf of, vf limit)
+{
+    return _mm256_and_ps(x, _mm256_cmp_ps(of, limit, _CMP_GE_OQ));
+}
+INL vf vf_lanes(vf x, vf y, int lo, int hi)
+{
+    __m256i at = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7),
+            in = _mm256_andnot_si256(_mm256_cmpgt_epi32(_mm256_set1_epi32(lo), at),
+                                     _mm256_cmpgt_epi32(_mm256_set1_epi32(hi), at));
+
+    return _mm256_blendv_ps(y, x, _mm256_castsi256_ps(in));
+}
+INL float vf_sum(vf x)
+{
+    __m128 s = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+
+    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+    return _mm_cvtss_f32(_mm_add_ss(s, _mm_shuffle_ps(s, s, 1)));
+}
+INL float vf_hmax(vf x)
+{
+    __m128 s = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+
+    s = _mm_max_ps(s, _mm_movehl_ps(s, s));
+    return _mm_cvtss_f32(_mm_max_ss(s, _mm_shuffle_ps(s, s, 1)));
+}
+
+INL vi vi_load(const void *p)
+{
+    return _mm256_loadu_si256(p);
+}
+INL vi vi_set(int32_t x)
+{
+    return _mm256_set1_epi32(x);
+}
+INL vi vi_zero(void)
+{
+    return _mm256_setzero_si256();
+}
+INL vi vi_shl(vi a, int n)
+{
+    return _mm256_sll_epi32(a, _mm_cvtsi32_si128(n));
+}
+INL vf vi_to_f(vi a)
+{
+    return _mm256_cvtepi32_ps(a);
+}
+INL vi vf_to_i(vf a)
+{
+    return _mm256_cvtps_epi32(a);
+}
+INL int32_t vi_sum(vi a)
+{
+    __m128i s = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+
+    s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
+    return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1)));
+}
+INL void vi_store_i8(int8_t *p, vi a)
+{
+    __m128i s = _mm_packs_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+
+    _mm_storel_epi64((__m128i *)(void *)p, _mm_packs_epi16(s, s));
+}
+/* Weights up to 6 bits: two products are at most 2 * 63 * 127 = 16,002. */
+INL vi vi_dot(vi acc, vi w, vi a)
+{
+    return _mm256_add_epi32(
+        acc, _mm256_madd_epi16(_mm256_maddubs_epi16(w, a), _mm256_set1_epi16(1)));
+}
+/* Signed weights: |w| <= 128, |a| <= 127, two products are at most 32,512. */
+INL vi vi_dot8(vi acc, vi w, vi a)
+{
+    return vi_dot(acc, _mm256_abs_epi8(w), _mm256_sign_epi8(a, w));
+}
+INL vi vi_bytes4(const void *p)
+{
+    return _mm256_set1_epi32(*(const int32_t *)p);
+}
+
+#endif

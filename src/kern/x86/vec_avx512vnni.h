@@ -1,0 +1,168 @@
+/* vec_avx512vnni.h - the vectors of the AVX-512 VNNI tier: 16 lanes of 32 bits.
+ *
+ * The templates of this folder (mul.h, attn.h, acts.h) are written once over these names and
+ * compiled once for each tier; vec_avx2.h gives the same names with 8 lanes.
+ */
+#ifndef HEARTH_KERN_X86_VEC_H
+#define HEARTH_KERN_X86_VEC_H
+
+#include <immintrin.h>
+#include <stdint.h>
+
+#define INL static inline __attribute__((always_inline))
+
+/* Columns in a panel: 2 row vectors x 6 columns keep 12 sums and 12 results in registers. */
+enum { VL = 16, V_PANEL = 6 };
+
+/* Weights of 8 bits stay unsigned (offset 128): dpbusd does not saturate between. */
+enum { V_SIGNED8 = 0 };
+
+typedef __m512 vf;
+typedef __m512i vi;
+
+INL vf vf_zero(void)
+{
+    return _mm512_setzero_ps();
+}
+INL vf vf_set(float x)
+{
+    return _mm512_set1_ps(x);
+}
+INL vf vf_load(const float *p)
+{
+    return _mm512_loadu_ps(p);
+}
+INL void vf_store(float *p, vf x)
+{
+    _mm512_storeu_ps(p, x);
+}
+INL vf vf_load_f16(const void *p)
+{
+    return _mm512_cvtph_ps(_mm256_loadu_si256(p));
+}
+INL vf vf_load_bf16(const void *p)
+{
+    return _mm512_castsi512_ps(
+        _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(p)), 16));
+}
+INL void vf_store_f16(void *p, vf x)
+{
+    _mm256_storeu_si256(p, _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+}
+INL vf vf_add(vf a, vf b)
+{
+    return _mm512_add_ps(a, b);
+}
+INL vf vf_sub(vf a, vf b)
+{
+    return _mm512_sub_ps(a, b);
+}
+INL vf vf_mul(vf a, vf b)
+{
+    return _mm512_mul_ps(a, b);
+}
+INL vf vf_div(vf a, vf b)
+{
+    return _mm512_div_ps(a, b);
+}
+INL vf vf_max(vf a, vf b)
+{
+    return _mm512_max_ps(a, b);
+}
+INL vf vf_min(vf a, vf b)
+{
+    return _mm512_min_ps(a, b);
+}
+INL vf vf_abs(vf a)
+{
+    return _mm512_abs_ps(a);
+}
+/* a * b + c and c - a * b, rounded once. */
+INL vf vf_fma(vf a, vf b, vf c)
+{
+    return _mm512_fmadd_ps(a, b, c);
+}
+INL vf vf_fnma(vf a, vf b, vf c)
+{
+    return _mm512_fnmadd_ps(a, b, c);
+}
+INL vf vf_round(vf a)
+{
+    return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+/* a * 2^n for integral n in [-126, 127]. */
+INL vf vf_scale2(vf a, vf n)
+{
+    return _mm512_scalef_ps(a, n);
+}
+/* x where x >= limit holds in `of`, else 0. */
+INL vf vf_keep_ge(vf x, vf of, vf limit)
+{
+    return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(of, limit, _CMP_GE_OQ), x);
+}
+/* Lanes [lo, hi) of x, the others of y. */
+INL vf vf_lanes(vf x, vf y, int lo, int hi)
+{
+    uint32_t m = hi >= VL ? 0xffffu : hi <= 0 ? 0 : (1u << hi) - 1;
+
+    m &= lo <= 0 ? 0xffffu : lo >= VL ? 0 : 0xffffu << lo;
+    return _mm512_mask_mov_ps(y, (__mmask16)m, x);
+}
+INL float vf_sum(vf x)
+{
+    return _mm512_reduce_add_ps(x);
+}
+INL float vf_hmax(vf x)
+{
+    return _mm512_reduce_max_ps(x);
+}
+
+INL vi vi_load(const void *p)
+{
+    return _mm512_loadu_si512(p);
+}
+INL vi vi_set(int32_t x)
+{
+    return _mm512_set1_epi32(x);
+}
+INL vi vi_zero(void)
+{
+    return _mm512_setzero_si512();
+}
+INL vi vi_shl(vi a, int n)
+{
+    return _mm512_sll_epi32(a, _mm_cvtsi32_si128(n));
+}
+INL vf vi_to_f(vi a)
+{
+    return _mm512_cvtepi32_ps(a);
+}
+INL vi vf_to_i(vf a)
+{
+    return _mm512_cvtps_epi32(a);
+}
+INL int32_t vi_sum(vi a)
+{
+    return _mm512_reduce_add_epi32(a);
+}
+/* The low byte of each lane. */
+INL void vi_store_i8(int8_t *p, vi a)
+{
+    _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtepi32_epi8(a));
+}
+/* acc + the sum of 4 products of unsigned w and signed a, in each lane. */
+INL vi vi_dot(vi acc, vi w, vi a)
+{
+    return _mm512_dpbusd_epi32(acc, w, a);
+}
+INL vi vi_dot8(vi acc, vi w, vi a)
+{
+    return _mm512_dpbusd_epi32(acc, w, a);
+}
+/* The same 4 bytes in every lane. */
+INL vi vi_bytes4(const void *p)
+{
+    return _mm512_set1_epi32(*(const int32_t *)p);
+}
+
+#endif

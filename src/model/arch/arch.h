@@ -1,0 +1,15 @@
+/* arch.h - the list of architectures: a line here for each file of this folder. */
+#ifndef HEARTH_MODEL_ARCH_ARCH_H
+#define HEARTH_MODEL_ARCH_ARCH_H
+
+#include "model/model.h"
+
+#define ARCH_LIST(X)                                                                           \
+    X(llama)                                                                                   \
+    X(qwen3)
+
+#define X(name) extern const struct arch arch_##name;
+ARCH_LIST(X)
+#undef X
+
+#endif

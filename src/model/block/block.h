@@ -1,0 +1,45 @@
+/* block.h - what models are made of: each block is a function that an architecture calls.
+ *
+ * A block takes its room from the step's scratch and leaves results there; it runs its loops
+ * on the step's pool. In a dry step it only takes the room. Rows are tokens: x[t] has n_embd
+ * numbers.
+ *
+ * Threads  the thread that owns the step
+ * Uses     kern/, model/step.h
+ */
+#ifndef HEARTH_MODEL_BLOCK_BLOCK_H
+#define HEARTH_MODEL_BLOCK_BLOCK_H
+
+#include "model/step.h"
+
+/* The token embeddings: [n_tok][n_embd]. */
+float *blk_embed(struct step *s);
+
+/* RMS norm of each row of x [n_tok][n_embd] (w may be NULL), in the forms that the products
+ * by the n weights of `readers` read; NULL readers are skipped. */
+struct kern_acts blk_norm(struct step *s, const float *x, const struct weight *w,
+                          const struct weight *const *readers, int n);
+
+/* Rows of any width in the forms that w reads. */
+struct kern_acts blk_acts(struct step *s, const float *x, size_t n_row, size_t n_col,
+                          const struct weight *w);
+
+/* y[t] = w x[t] (+ bias); KERN_ADD adds to what y has. [n_tok][n_row of w] */
+void blk_linear(struct step *s, const struct weight *w, const struct weight *bias,
+                const struct kern_acts *x, float *y, int epilogue);
+
+/* Attention with grouped queries: x += W_o attention(norm(x)). Optional biases, and norms of
+ * each query and key head before the rotation, where the layer has them. */
+void blk_attn_gqa(struct step *s, int layer, float *x);
+
+/* x += W_down (silu(W_gate a) * W_up a), a = norm(x). */
+void blk_ffn_gated(struct step *s, const struct layer *l, float *x);
+
+/* Final norm, and logits or hidden states of the rows that are wanted. */
+void blk_output(struct step *s, const float *x);
+
+/* Angles of the step's positions, [n_tok][n_rot]; the same for all layers. */
+const float *blk_rope_angles(struct step *s, const struct rope_params *r,
+                             const struct weight *factors);
+
+#endif

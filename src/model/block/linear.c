@@ -1,0 +1,185 @@
+/* linear.c - embeddings, norms, products and the output: the blocks that every model has. */
+#include "model/block/block.h"
+
+#include <string.h>
+
+static size_t at_least(size_t n, size_t min)
+{
+    return n < min ? min : n;
+}
+
+/* -- embedding ------------------------------------------------------------------------- */
+
+float *blk_embed(struct step *s)
+{
+    const struct weight *w = s->m->global.t[T_TOKEN_EMBD];
+    const struct quant *q = quant_find(w->src->type);
+    size_t n = (size_t)s->m->p.n_embd, row = n / (size_t)q->block * (size_t)q->bytes;
+    float *x = step_floats(s, (size_t)s->n_tok * n);
+
+    /* From the file's rows: a few of many, so they are not packed. */
+    for (int t = 0; t < s->n_tok && !s->dry; t++)
+        q->to_f32(w->src->data + (size_t)s->id[t] * row, x + (size_t)t * n, n);
+    return x;
+}
+
+/* -- forms ----------------------------------------------------------------------------- */
+
+static int forms_of(const struct step *s, const struct weight *const *w, int n)
+{
+    int forms = 0;
+
+    for (int i = 0; i < n; i++) {
+        if (w[i])
+            forms |= s->k->mm[w[i]->w.type].form;
+    }
+    return forms;
+}
+
+static struct kern_acts acts_alloc(struct step *s, size_t n_row, size_t n_col, int forms)
+{
+    struct kern_acts a;
+    size_t n_byte = kern_acts_bytes(n_row, n_col, forms);
+    void *buf = n_byte ? step_alloc(s, n_byte) : NULL;
+
+    kern_acts_bind(s->k, &a, s->dry ? NULL : buf, n_row, n_col, forms);
+    return a;
+}
+
+struct norm_job {
+    const struct step *s;
+    struct kern_acts *a;
+    const float *x, *w;
+    float *y;
+    int forms;
+};
+
+static void norm_rows(void *ctx, int worker, size_t lo, size_t hi)
+{
+    struct norm_job *j = ctx;
+    size_t n = j->a->k;
+
+    (void)worker;
+    for (size_t t = lo; t < hi && j->y; t++)
+        j->s->k->rms_norm(j->x + t * n, j->w, j->y + t * n, n, j->s->m->p.eps);
+    if (j->forms)
+        j->s->k->acts(j->a, j->forms, lo, hi);
+}
+
+/* Whole panels to a worker, so that none writes between another's columns. */
+static void norm_run(struct step *s, struct norm_job *j)
+{
+    if (!step_stopped(s))
+        pool_run(s->pool, j->a->n, s->k->n_panel, norm_rows, j);
+}
+
+static struct kern_acts norm_of(struct step *s, const float *x, size_t n_row,
+                                const struct weight *w, int forms)
+{
+    size_t n = (size_t)s->m->p.n_embd;
+    float *y = step_floats(s, n_row * n);
+    struct kern_acts a = acts_alloc(s, n_row, n, forms);
+    struct norm_job j = {s, &a, x, w ? w->vec : NULL, y, forms};
+
+    a.x = y;
+    norm_run(s, &j);
+    return a;
+}
+
+struct kern_acts blk_norm(struct step *s, const float *x, const struct weight *w,
+                          const struct weight *const *readers, int n)
+{
+    return norm_of(s, x, (size_t)s->n_tok, w, forms_of(s, readers, n));
+}
+
+struct kern_acts blk_acts(struct step *s, const float *x, size_t n_row, size_t n_col,
+                          const struct weight *w)
+{
+    int forms = forms_of(s, &w, 1);
+    struct kern_acts a = acts_alloc(s, n_row, n_col, forms);
+    struct norm_job j = {s, &a, NULL, NULL, NULL, forms};
+
+    a.x = x;
+    if (forms)
+        norm_run(s, &j);
+    return a;
+}
+
+/* -- products -------------------------------------------------------------------------- */
+
+struct mul_job {
+    const struct step *s;
+    const struct kern_mul *mul;
+};
+
+static void mul_groups(void *ctx, int worker, size_t lo, size_t hi)
+{
+    struct mul_job *j = ctx;
+    const struct step *s = j->s;
+
+    if (step_stopped(s))
+        return;
+    s->k->mm[j->mul->w[0]->type].mul(s->k, j->mul, lo, hi,
+                                     s->worker + (size_t)worker * s->n_worker);
+}
+
+/* A piece is long enough to outweigh taking it: 64 KiB of weights, some microseconds. */
+static void mul_run(struct step *s, const struct kern_mul *mul)
+{
+    const struct kern_weight *w = mul->w[0];
+    size_t n_group = (w->n_row + s->k->n_group - 1) / s->k->n_group,
+           bytes = s->k->n_group * w->n_col, grain = at_least(65536 / at_least(bytes, 1), 1);
+    struct mul_job j = {s, mul};
+
+    if (!step_stopped(s))
+        pool_run(s->pool, n_group, grain, mul_groups, &j);
+}
+
+void blk_linear(struct step *s, const struct weight *w, const struct weight *bias,
+                const struct kern_acts *x, float *y, int epilogue)
+{
+    struct kern_mul mul = {{&w->w, NULL}, x,       {bias ? bias->vec : NULL, NULL}, y,
+                           w->w.n_row,    epilogue};
+
+    mul_run(s, &mul);
+}
+
+void blk_ffn_gated(struct step *s, const struct layer *l, float *x)
+{
+    size_t mark = step_mark(s), n_ff = (size_t)s->m->p.n_ff;
+    const struct weight *readers[] = {l->t[T_FFN_GATE], l->t[T_FFN_UP]};
+    struct kern_acts a = blk_norm(s, x, l->t[T_FFN_NORM], readers, 2), b;
+    float *h = step_floats(s, (size_t)s->n_tok * n_ff);
+    const struct weight *bg = l->t[T_FFN_GATE_BIAS], *bu = l->t[T_FFN_UP_BIAS];
+    struct kern_mul mul = {{&readers[0]->w, &readers[1]->w},
+                           &a,
+                           {bg ? bg->vec : NULL, bu ? bu->vec : NULL},
+                           h,
+                           n_ff,
+                           KERN_SILU_MUL};
+
+    mul_run(s, &mul);
+    b = blk_acts(s, h, (size_t)s->n_tok, n_ff, l->t[T_FFN_DOWN]);
+    blk_linear(s, l->t[T_FFN_DOWN], l->t[T_FFN_DOWN_BIAS], &b, x, KERN_ADD);
+    step_release(s, mark);
+}
+
+/* -- output ---------------------------------------------------------------------------- */
+
+void blk_output(struct step *s, const float *x)
+{
+    const struct layer *g = &s->m->global;
+    const struct weight *out = g->t[T_OUTPUT];
+    size_t n = (size_t)s->m->p.n_embd;
+    float *rows;
+    struct kern_acts a;
+
+    rows = step_floats(s, (size_t)s->n_out * n);
+    for (int i = 0; i < s->n_out && !s->dry; i++)
+        memcpy(rows + (size_t)i * n, x + (size_t)s->out[i] * n, n * sizeof(*rows));
+    a = norm_of(s, rows, (size_t)s->n_out, g->t[T_OUTPUT_NORM], forms_of(s, &out, 1));
+    if (s->hidden && !s->dry)
+        memcpy(s->hidden, a.x, (size_t)s->n_out * n * sizeof(*rows));
+    if (s->n_out && (s->logits || s->dry))
+        blk_linear(s, out, NULL, &a, s->logits, KERN_STORE);
+}

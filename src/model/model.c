@@ -1,0 +1,404 @@
+#include "model/model.h"
+
+#include "base/map.h"
+#include "base/mem.h"
+#include "kern/tile.h"
+#include "sys/mmap.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Bytes of a matrix that are packed before its pages of the file are handed back and the
+ * caller hears of progress: some milliseconds of work. */
+enum { PACK_PIECE = 8 << 20 };
+
+/* The arena holds names, layers and vectors: some MiB even for the largest models. */
+enum { MODEL_ARENA_MAX = 1 << 30 };
+
+/* -- shapes ---------------------------------------------------------------------------- */
+
+static uint64_t dim_size(const struct params *p, int dim)
+{
+    const uint64_t size[DIM_N] = {
+        [DIM_ONE] = 1,
+        [DIM_EMBD] = (uint64_t)p->n_embd,
+        [DIM_VOCAB] = (uint64_t)p->n_vocab,
+        [DIM_FF] = (uint64_t)p->n_ff,
+        [DIM_Q] = (uint64_t)p->n_head * (uint64_t)p->d_k,
+        [DIM_K] = (uint64_t)p->n_head_kv * (uint64_t)p->d_k,
+        [DIM_V] = (uint64_t)p->n_head_kv * (uint64_t)p->d_v,
+        [DIM_O] = (uint64_t)p->n_head * (uint64_t)p->d_v,
+        [DIM_HEAD] = (uint64_t)p->d_k,
+        [DIM_FREQS] = (uint64_t)p->rope.n_rot / 2,
+    };
+
+    return size[dim];
+}
+
+static int check_shape(const struct params *p, const struct tensor_spec *spec,
+                       const struct gguf_tensor *t, struct err *e)
+{
+    uint64_t want[GGUF_DIMS] = {dim_size(p, spec->dim[0]), dim_size(p, spec->dim[1]), 1, 1};
+
+    if (memcmp(want, t->ne, sizeof(want)) == 0)
+        return 0;
+    return err_set(e, E_FORMAT,
+                   "tensor %.*s: shape [%llu, %llu, %llu, %llu], the model's keys say "
+                   "[%llu, %llu]",
+                   (int)t->name.n, t->name.p, (unsigned long long)t->ne[0],
+                   (unsigned long long)t->ne[1], (unsigned long long)t->ne[2],
+                   (unsigned long long)t->ne[3], (unsigned long long)want[0],
+                   (unsigned long long)want[1]);
+}
+
+/* -- finding --------------------------------------------------------------------------- */
+
+static int take_vec(struct model *m, struct weight *w, struct err *e)
+{
+    const struct quant *q = quant_find(w->src->type);
+    float *v = arena_calloc(&m->arena, (size_t)w->src->n_elem, sizeof(*v));
+
+    if (!v)
+        return err_set(e, E_NOMEM, "tensor %.*s: no memory for %llu numbers",
+                       (int)w->src->name.n, w->src->name.p, (unsigned long long)w->src->n_elem);
+    q->to_f32(w->src->data, v, (size_t)w->src->n_elem);
+    w->vec = v;
+    return 0;
+}
+
+static int unsupported_type(const struct model *m, const struct gguf_tensor *t, struct err *e)
+{
+    char list[256] = "";
+    size_t n = 0;
+
+    for (int i = 0; i < QUANT_TYPE_MAX; i++) {
+        if (m->kern.mm[i].mul && n < sizeof(list) - 16)
+            n += (size_t)snprintf(list + n, sizeof(list) - n, " %s", quant_type_name(i));
+    }
+    return err_set(e, E_UNSUPPORTED,
+                   "tensor %.*s: type %s cannot run here yet; supported are%s", (int)t->name.n,
+                   t->name.p, gguf_tensor_type_name(t->type), list);
+}
+
+static int take_tensor(struct model *m, const struct tensor_spec *spec, const char *name,
+                       struct layer *into, struct err *e)
+{
+    const struct gguf_tensor *t = gguf_tensor(m->file, name);
+    struct weight *w;
+    int rc;
+
+    if (!t && (spec->flags & TENSOR_MAY))
+        return 0;
+    if (!t)
+        return err_set(e, E_FORMAT, "tensor %s: missing, and %s needs it", name, m->arch->name);
+    rc = check_shape(&m->p, spec, t, e);
+    if (rc < 0)
+        return rc;
+    if (t->type >= QUANT_TYPE_MAX || !m->kern.mm[t->type].mul)
+        return unsupported_type(m, t, e);
+    w = &m->weight[m->n_weight++];
+    w->src = t;
+    into->t[spec->role] = w;
+    m->n_param += t->n_elem;
+    if (spec->flags & TENSOR_VEC)
+        return take_vec(m, w, e);
+    w->w = (struct kern_weight){.type = t->type,
+                                .layout = m->kern.mm[t->type].layout,
+                                .n_row = (size_t)t->ne[1],
+                                .n_col = (size_t)t->ne[0]};
+    return 0;
+}
+
+/* A tensor that no row of the architecture's table asks for would be left out of the
+ * computation without a word. Towers for other inputs have prefixes of their own. */
+static int refuse_unknown(const struct model *m, struct err *e)
+{
+    static const char *const other[] = {"v.", "mm.", "a.", "s."};
+    struct map64 known;
+    int rc = map64_init(&known, m->n_weight);
+
+    for (size_t i = 0; i < m->n_weight && rc >= 0; i++)
+        rc = map64_put(&known, (uint64_t)(uintptr_t)m->weight[i].src, 1);
+    if (rc < 0) {
+        rc = err_set(e, rc, "no memory for %zu tensors", m->n_weight);
+        goto out;
+    }
+    rc = 0;
+    for (size_t i = 0; i < gguf_n_tensor(m->file) && rc == 0; i++) {
+        const struct gguf_tensor *t = gguf_tensor_at(m->file, i);
+        uint32_t is;
+        int ok = map64_get(&known, (uint64_t)(uintptr_t)t, &is);
+
+        for (size_t j = 0; j < sizeof(other) / sizeof(*other) && !ok; j++)
+            ok = t->name.n > strlen(other[j]) &&
+                 memcmp(t->name.p, other[j], strlen(other[j])) == 0;
+        if (!ok)
+            rc = err_set(e, E_UNSUPPORTED,
+                         "tensor %.*s: not known for architecture %s, so the model would "
+                         "compute something else",
+                         (int)t->name.n, t->name.p, m->arch->name);
+    }
+out:
+    map64_done(&known);
+    return rc;
+}
+
+static int take_tensors(struct model *m, struct err *e)
+{
+    const struct arch *a = m->arch;
+    size_t max = (size_t)a->n_tensor * ((size_t)m->p.n_layer + 1) + 1;
+
+    m->weight = arena_calloc(&m->arena, max, sizeof(*m->weight));
+    m->layer = arena_calloc(&m->arena, (size_t)m->p.n_layer, sizeof(*m->layer));
+    if (!m->weight || !m->layer)
+        return err_set(e, E_NOMEM, "no memory for %d layers", m->p.n_layer);
+    for (int i = 0; i < a->n_tensor; i++) {
+        const struct tensor_spec *spec = &a->tensors[i];
+        int n = spec->flags & TENSOR_LAYER ? m->p.n_layer : 1;
+
+        for (int l = 0; l < n; l++) {
+            char name[128];
+            int rc;
+
+            if (spec->flags & TENSOR_LAYER)
+                (void)snprintf(name, sizeof(name), "blk.%d.%s", l, spec->name);
+            else
+                (void)snprintf(name, sizeof(name), "%s", spec->name);
+            rc = take_tensor(m, spec, name,
+                             spec->flags & TENSOR_LAYER ? &m->layer[l] : &m->global, e);
+            if (rc < 0)
+                return rc;
+        }
+    }
+    return refuse_unknown(m, e);
+}
+
+/* Without an output matrix of its own a model uses the embedding's: the same tensor, packed
+ * for the product, while rows of the embedding are read from the file. */
+static void tie_output(struct model *m)
+{
+    const struct gguf_tensor *t = m->global.t[T_TOKEN_EMBD]->src;
+    struct weight *w;
+
+    if (m->global.t[T_OUTPUT])
+        return;
+    w = &m->weight[m->n_weight++];
+    *w = (struct weight){.src = t,
+                         .w = {.type = t->type,
+                               .layout = m->kern.mm[t->type].layout,
+                               .n_row = (size_t)t->ne[1],
+                               .n_col = (size_t)t->ne[0]}};
+    m->global.t[T_OUTPUT] = w;
+}
+
+/* -- packing --------------------------------------------------------------------------- */
+
+struct pack_job {
+    const struct quant *q;
+    const struct weight *w;
+    unsigned char *tiles;
+    size_t first;
+};
+
+static void pack_tiles(void *ctx, int worker, size_t lo, size_t hi)
+{
+    const struct pack_job *j = ctx;
+
+    (void)worker;
+    tile_pack(j->q, j->w->src->data, j->w->w.n_row, j->w->w.n_col, j->tiles, j->first + lo,
+              j->first + hi);
+}
+
+struct pack_state {
+    const struct model_options *opt;
+    uint64_t done, total; /* bytes */
+};
+
+static int pack_weight(struct weight *w, unsigned char *tiles, struct pack_state *st,
+                       struct err *e)
+{
+    const struct quant *q = quant_find(w->w.type);
+    size_t tile = tile_bytes(q, w->w.n_col), n = (w->w.n_row + TILE_ROWS - 1) / TILE_ROWS,
+           piece = PACK_PIECE / tile ? PACK_PIECE / tile : 1;
+
+    for (size_t t = 0; t < n; t += piece) {
+        size_t m = n - t < piece ? n - t : piece;
+        struct pack_job j = {q, w, tiles, t};
+
+        pool_run(st->opt->pool, m, 4, pack_tiles, &j);
+        vm_drop(w->src->data + t * tile, m * tile < w->src->n_byte - t * tile
+                                             ? m * tile
+                                             : (size_t)w->src->n_byte - t * tile);
+        st->done += m * tile;
+        if (st->opt->progress &&
+            st->opt->progress(st->opt->progress_ctx, (double)st->done / (double)st->total))
+            return err_set(e, E_CANCELLED, "loading was stopped");
+    }
+    w->w.data = tiles;
+    w->w.stride = tile;
+    return 0;
+}
+
+static int is_matrix(const struct weight *w)
+{
+    return w->w.n_row > 0;
+}
+
+/* The embedding itself is read by rows, never multiplied. */
+static int is_packed(const struct model *m, const struct weight *w)
+{
+    return is_matrix(w) && w->w.layout == KERN_TILES && w != m->global.t[T_TOKEN_EMBD];
+}
+
+static size_t packed_bytes(const struct weight *w)
+{
+    size_t n = (w->w.n_row + TILE_ROWS - 1) / TILE_ROWS *
+               tile_bytes(quant_find(w->w.type), w->w.n_col);
+
+    return (n + 63) & ~(size_t)63;
+}
+
+static int pack_all(struct model *m, const struct model_options *opt, struct err *e)
+{
+    struct pack_state st = {.opt = opt};
+    unsigned char *at;
+    int rc = 0;
+
+    for (size_t i = 0; i < m->n_weight; i++) {
+        if (is_packed(m, &m->weight[i]))
+            st.total += packed_bytes(&m->weight[i]);
+    }
+    if (st.total) {
+        m->packed = vm_alloc((size_t)st.total);
+        if (!m->packed)
+            return err_set(e, E_NOMEM, "no memory for %llu bytes of weights",
+                           (unsigned long long)st.total);
+        m->n_packed = (size_t)st.total;
+    }
+    at = m->packed;
+    for (size_t i = 0; i < m->n_weight && rc == 0; i++) {
+        struct weight *w = &m->weight[i];
+
+        if (is_packed(m, w)) {
+            rc = pack_weight(w, at, &st, e);
+            at += packed_bytes(w);
+        } else if (is_matrix(w)) {
+            w->w.data = w->src->data;
+            w->w.stride = (size_t)w->src->n_byte / w->w.n_row;
+        }
+    }
+    return rc;
+}
+
+/* -- opening --------------------------------------------------------------------------- */
+
+static int find_arch(struct model *m, struct err *e)
+{
+    struct str name;
+    char list[256] = "";
+    size_t n = 0;
+    int rc = gguf_str(m->file, "general.architecture", &name, e);
+
+    if (rc < 0)
+        return rc;
+    if (rc == 0)
+        return err_set(e, E_FORMAT, "key general.architecture: missing");
+    m->arch = arch_find(name);
+    if (m->arch)
+        return 0;
+    for (int i = 0; arch_at(i) && n < sizeof(list) - 32; i++)
+        n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%s", i ? ", " : "",
+                              arch_at(i)->name);
+    return err_set(e, E_UNSUPPORTED, "architecture '%.*s' is not supported; supported are %s",
+                   (int)(name.n < 64 ? name.n : 64), name.p, list);
+}
+
+static int read_all_params(struct model *m, struct err *e)
+{
+    struct params_reader r = {m->file, m->arch->name, e, 0};
+    int rc = params_read(&m->p, m->file, m->arch->name, e);
+
+    if (rc < 0 || !m->arch->read_params)
+        return rc;
+    return m->arch->read_params(&m->p, &r);
+}
+
+int model_open(struct model **out, const char *path, const struct model_options *opt,
+               struct err *e)
+{
+    struct model *m = mem_calloc(1, sizeof(*m));
+    int rc;
+
+    if (!m)
+        return err_set(e, E_NOMEM, "%s: no memory", path);
+    arena_init(&m->arena, MODEL_ARENA_MAX);
+    kern_init(&m->kern, opt->tier);
+    rc = gguf_open(&m->file, path, e);
+    if (rc < 0)
+        goto out;
+    rc = find_arch(m, e);
+    if (rc == 0)
+        rc = read_all_params(m, e);
+    if (rc == 0)
+        rc = take_tensors(m, e);
+    if (rc == 0) {
+        tie_output(m);
+        rc = pack_all(m, opt, e);
+    }
+    if (rc < 0) {
+        rc = err_wrap(e, rc, "%s", path);
+        goto out;
+    }
+    *out = m;
+    m = NULL;
+out:
+    model_free(m);
+    return rc;
+}
+
+void model_free(struct model *m)
+{
+    if (!m)
+        return;
+    vm_free(m->packed, m->n_packed);
+    arena_done(&m->arena);
+    gguf_free(m->file);
+    mem_free(m);
+}
+
+/* -- cache layout ---------------------------------------------------------------------- */
+
+int cache_layout_init(struct cache_layout *c, const struct model *m, int kv, struct err *e)
+{
+    const struct params *p = &m->p;
+    uint64_t size = kv == KERN_KV_F32 ? 4 : 2, at = 0;
+
+    *c = (struct cache_layout){.kv = kv, .n_layer = p->n_layer};
+    c->layer = mem_calloc((size_t)p->n_layer, sizeof(*c->layer));
+    if (!c->layer)
+        return err_set(e, E_NOMEM, "no memory for the cache of %d layers", p->n_layer);
+    for (int i = 0; i < p->n_layer; i++) {
+        struct cache_layer *l = &c->layer[i];
+
+        l->kind = CACHE_FULL;
+        l->head_k = (size_t)((uint64_t)p->d_k * KERN_PAGE * size);
+        l->head_v = (size_t)((((uint64_t)p->d_v + 15) & ~(uint64_t)15) * KERN_PAGE * size);
+        l->off_k = (size_t)at;
+        at += (uint64_t)p->n_head_kv * l->head_k;
+        l->off_v = (size_t)at;
+        at += (uint64_t)p->n_head_kv * l->head_v;
+        if (at > (uint64_t)1 << 30) {
+            cache_layout_done(c);
+            return err_set(e, E_TOO_LONG, "the cache needs over 1 GiB for %d tokens",
+                           KERN_PAGE);
+        }
+    }
+    c->page_bytes = (size_t)at;
+    return 0;
+}
+
+void cache_layout_done(struct cache_layout *c)
+{
+    mem_free(c->layer);
+    *c = (struct cache_layout){0};
+}

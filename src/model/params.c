@@ -1,0 +1,220 @@
+#include "model/params.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#define KEY_MAX 256
+
+/* The whole key; its name in the file begins with the architecture's. */
+static const char *full_key(struct params_reader *r, const char *name, char key[KEY_MAX])
+{
+    int n = snprintf(key, KEY_MAX, "%s.%s", r->arch, name);
+
+    if ((n < 0 || n >= KEY_MAX) && r->rc == 0)
+        r->rc =
+            err_set(r->e, E_FORMAT, "general.architecture: a name of over %d bytes", KEY_MAX);
+    return key;
+}
+
+/* The value of a key, or that of an array whose values are all the same: converters write
+ * some counts once for each layer. Returns 1 found, 0 absent, or an error. */
+static int int_or_equal(const struct gguf *g, const char *key, int64_t *out, struct err *e)
+{
+    const struct gguf_kv *kv = gguf_kv(g, key);
+
+    if (!kv || kv->type != GGUF_ARR)
+        return gguf_i64(g, key, out, e);
+    if (kv->n == 0 || kv->elem_type == GGUF_STR || kv->elem_type == GGUF_F32 ||
+        kv->elem_type == GGUF_F64)
+        return err_set(e, E_FORMAT, "key %s: expected integers", key);
+    for (uint64_t i = 1; i < kv->n; i++) {
+        if (gguf_arr_int(kv, i) != gguf_arr_int(kv, 0))
+            return err_set(e, E_UNSUPPORTED,
+                           "key %s: differs from layer to layer, which this architecture does "
+                           "not support here",
+                           key);
+    }
+    *out = gguf_arr_int(kv, 0);
+    return 1;
+}
+
+int params_has(struct params_reader *r, const char *name)
+{
+    char key[KEY_MAX];
+
+    return gguf_kv(r->g, full_key(r, name, key)) != NULL;
+}
+
+int params_int(struct params_reader *r, const char *name, int64_t min, int64_t max,
+               int64_t fallback)
+{
+    char key[KEY_MAX];
+    int64_t v = fallback;
+    int rc;
+
+    (void)full_key(r, name, key);
+    if (r->rc < 0)
+        return (int)min;
+    rc = int_or_equal(r->g, key, &v, r->e);
+    if (rc < 0)
+        r->rc = rc;
+    else if (rc == 0 && fallback < min)
+        r->rc = err_set(r->e, E_FORMAT, "key %s: missing", key);
+    else if (v < min || v > max)
+        r->rc = err_set(r->e, E_FORMAT, "key %s: %lld, expected %lld to %lld", key,
+                        (long long)v, (long long)min, (long long)max);
+    return (int)(r->rc < 0 ? min : v);
+}
+
+double params_f64(struct params_reader *r, const char *name, double min, double max,
+                  double fallback)
+{
+    char key[KEY_MAX];
+    double v = fallback;
+    int rc;
+
+    (void)full_key(r, name, key);
+    if (r->rc < 0)
+        return min;
+    rc = gguf_f64(r->g, key, &v, r->e);
+    if (rc < 0)
+        r->rc = rc;
+    else if (rc == 0 && isnan(fallback))
+        r->rc = err_set(r->e, E_FORMAT, "key %s: missing", key);
+    else if (!(v >= min && v <= max))
+        r->rc = err_set(r->e, E_FORMAT, "key %s: %g, expected %g to %g", key, v, min, max);
+    return r->rc < 0 ? min : v;
+}
+
+static int scaling_read(struct params_reader *r)
+{
+    static const char *const name[] = {"none", "linear", "yarn", "longrope"};
+    char key[KEY_MAX];
+    struct str s = {"linear", 6};
+
+    (void)full_key(r, "rope.scaling.type", key);
+    if (r->rc == 0) {
+        int rc = gguf_str(r->g, key, &s, r->e);
+
+        r->rc = rc < 0 ? rc : 0;
+    }
+    for (int i = 0; i < 4; i++) {
+        if (str_is(s, name[i]))
+            return i;
+    }
+    if (r->rc == 0)
+        r->rc = err_set(r->e, E_UNSUPPORTED,
+                        "key %s: '%.*s', expected none, linear, yarn or longrope", key,
+                        (int)(s.n < 40 ? s.n : 40), s.p);
+    return ROPE_PLAIN;
+}
+
+static void rope_read(struct params_reader *r, const struct params *p, struct rope_params *o)
+{
+    double factor;
+
+    o->n_rot = params_int(r, "rope.dimension_count", 2, p->d_k, p->d_k);
+    if (r->rc == 0 && o->n_rot % 2)
+        r->rc =
+            err_set(r->e, E_FORMAT, "key %s.rope.dimension_count: %d, expected an even number",
+                    r->arch, o->n_rot);
+    o->base = params_f64(r, "rope.freq_base", 1, 1e15, 10000);
+    o->scaling = scaling_read(r);
+    factor = params_f64(r, "rope.scale_linear", 0, 1e9, 0);
+    factor = params_f64(r, "rope.scaling.factor", 0, 1e9, factor);
+    o->scale = o->scaling == ROPE_PLAIN || factor == 0 ? 1 : 1 / factor;
+    o->n_ctx_orig = params_int(r, "rope.scaling.original_context_length", 1, PARAMS_CTX_MAX,
+                               p->n_ctx_train);
+    o->attn = params_f64(r, "rope.scaling.attn_factor", 0, 1e6, 1);
+    o->ext = params_f64(r, "rope.scaling.yarn_ext_factor", -1, 1, -1);
+    o->beta_fast = params_f64(r, "rope.scaling.yarn_beta_fast", 1e-3, 1e6, 32);
+    o->beta_slow = params_f64(r, "rope.scaling.yarn_beta_slow", 1e-3, 1e6, 1);
+    o->log_mul = params_f64(r, "rope.scaling.yarn_log_multiplier", 0, 1e3, 0);
+    if (o->ext < 0)
+        o->ext = o->scaling == ROPE_YARN ? 1 : 0;
+    if (o->scaling == ROPE_YARN && factor > 0) {
+        /* rope_angles multiplies by 1 + 0.1 ln(factor); the net multiplier shall be what the
+         * file's log multiplier says. */
+        double ln = log(factor), ms = o->log_mul == 0
+                                          ? 0.1 * ln + 1
+                                          : (0.1 * ln + 1) / (0.1 * o->log_mul * ln + 1);
+
+        o->attn *= ms / (1 + 0.1 * ln);
+    }
+}
+
+static void heads_read(struct params_reader *r, struct params *p)
+{
+    int d;
+
+    p->n_head = params_int(r, "attention.head_count", 1, PARAMS_HEADS_MAX, 0);
+    p->n_head_kv = params_int(r, "attention.head_count_kv", 1, p->n_head, p->n_head);
+    if (r->rc == 0 && p->n_head % p->n_head_kv)
+        r->rc = err_set(r->e, E_FORMAT,
+                        "key %s.attention.head_count_kv: %d does not divide head_count %d",
+                        r->arch, p->n_head_kv, p->n_head);
+    if (r->rc == 0 && !params_has(r, "attention.key_length") && p->n_embd % p->n_head)
+        r->rc = err_set(r->e, E_FORMAT,
+                        "key %s.embedding_length: %d is not a multiple of head_count %d",
+                        r->arch, p->n_embd, p->n_head);
+    d = p->n_embd / p->n_head;
+    p->d_k = params_int(r, "attention.key_length", 1, PARAMS_HEAD_DIM_MAX, d);
+    p->d_v = params_int(r, "attention.value_length", 1, PARAMS_HEAD_DIM_MAX, d);
+}
+
+int params_read(struct params *p, const struct gguf *g, const char *arch, struct err *e)
+{
+    struct params_reader r = {g, arch, e, 0};
+    const struct gguf_kv *tokens = gguf_kv(g, "tokenizer.ggml.tokens");
+    double scale;
+
+    *p = (struct params){0};
+    /* Files without the key have as many rows as tokens. */
+    p->n_vocab = params_int(&r, "vocab_size", 1, PARAMS_VOCAB_MAX,
+                            tokens && tokens->type == GGUF_ARR && tokens->n <= PARAMS_VOCAB_MAX
+                                ? (int64_t)tokens->n
+                                : 0);
+    p->n_ctx_train = params_int(&r, "context_length", 1, PARAMS_CTX_MAX, 0);
+    p->n_embd = params_int(&r, "embedding_length", 1, PARAMS_WIDTH_MAX, 0);
+    p->n_layer = params_int(&r, "block_count", 1, PARAMS_LAYERS_MAX, 0);
+    p->n_ff = params_int(&r, "feed_forward_length", 1, PARAMS_WIDTH_MAX, 0);
+    heads_read(&r, p);
+    p->eps = (float)params_f64(&r, "attention.layer_norm_rms_epsilon", 0, 1, (double)NAN);
+    scale = params_f64(&r, "attention.scale", 0, 1e6, 0);
+    p->kq_scale = (float)(scale > 0 ? scale : 1 / sqrt((double)p->d_k));
+    rope_read(&r, p, &p->rope);
+    p->pooling = params_int(&r, "pooling_type", POOL_NONE, POOL_RANK, POOL_NONE);
+    return r.rc;
+}
+
+/* The pair index at which a wavelength makes n turns over the original context. */
+static double yarn_dim(const struct rope_params *r, double n)
+{
+    return r->n_rot * log(r->n_ctx_orig / (n * 2 * 3.14159265358979323846)) /
+           (2 * log(r->base));
+}
+
+void rope_angles(const struct rope_params *r, const float *factors, int pos, float *cs)
+{
+    double low = 0, high = 0, m = r->attn;
+
+    if (r->ext != 0) {
+        low = fmax(0, floor(yarn_dim(r, r->beta_fast)));
+        high = fmin(r->n_rot - 1, ceil(yarn_dim(r, r->beta_slow)));
+        m *= 1 + 0.1 * log(1 / r->scale);
+    }
+    for (int i = 0; i < r->n_rot / 2; i++) {
+        double far = pos * pow(r->base, -2.0 * i / r->n_rot) /
+                     (factors ? (double)factors[i] : 1.0),
+               theta = r->scale * far;
+
+        if (r->ext != 0) {
+            double ramp = (i - low) / fmax(0.001, high - low),
+                   t = (1 - fmin(1, fmax(0, ramp))) * r->ext;
+
+            theta = theta * (1 - t) + far * t;
+        }
+        cs[2 * i] = (float)(cos(theta) * m);
+        cs[2 * i + 1] = (float)(sin(theta) * m);
+    }
+}

@@ -1,0 +1,80 @@
+/* step.h - one computation: some tokens of some sequences through the whole model.
+ *
+ * The engine fills a step and calls the architecture's forward. Everything that forward needs
+ * in between comes from the step's scratch, which is planned: with `dry` set, forward runs
+ * without computing and only counts how much scratch it takes (step_plan). So nothing is
+ * allocated while tokens are made.
+ *
+ * Tokens are sorted into runs: consecutive positions of one sequence.
+ *
+ * Threads  one thread owns a step; inside, loops run on the pool
+ * Uses     kern/, sys/
+ */
+#ifndef HEARTH_MODEL_STEP_H
+#define HEARTH_MODEL_STEP_H
+
+#include "model/model.h"
+
+#include <stdatomic.h>
+
+struct step_run {
+    int first, n;               /* tokens of the step */
+    int pos;                    /* position of the first */
+    unsigned char *const *page; /* pages of the sequence; they cover pos + n positions */
+};
+
+struct step {
+    const struct model *m;
+    const struct kern *k;
+    struct pool *pool;
+    const struct cache_layout *cache;
+    const atomic_int *cancel; /* nonzero: stop early, results are void; may be NULL */
+
+    int n_tok;
+    const int32_t *id;  /* [n_tok] */
+    const int32_t *pos; /* [n_tok] */
+    const struct step_run *run;
+    int n_run;
+
+    /* What is wanted: logits, or final hidden states, of the tokens out[0 .. n_out). */
+    const int32_t *out;
+    int n_out;
+    float *logits; /* [n_out][n_vocab], or NULL */
+    float *hidden; /* [n_out][n_embd], or NULL */
+
+    const float *angles; /* of the rotary positions, set by forward: blk_rope_angles */
+
+    int dry; /* 1: plan only */
+    unsigned char *scratch;
+    size_t n_scratch, used, peak;
+    unsigned char *worker; /* per-worker scratch, n_worker bytes each */
+    size_t n_worker;
+};
+
+/* Scratch of the step, 64-aligned, until step_release goes back before it. */
+void *step_alloc(struct step *s, size_t n_byte);
+float *step_floats(struct step *s, size_t n);
+
+static inline size_t step_mark(const struct step *s)
+{
+    return s->used;
+}
+
+static inline void step_release(struct step *s, size_t mark)
+{
+    s->used = mark;
+}
+
+static inline int step_stopped(const struct step *s)
+{
+    return s->dry || (s->cancel && atomic_load_explicit(s->cancel, memory_order_relaxed));
+}
+
+/* Bytes of scratch for steps of up to n_tok tokens and n_out outputs, and of each worker. */
+void step_plan(const struct model *m, const struct cache_layout *c, int n_tok, int n_out,
+               size_t *n_scratch, size_t *n_worker);
+
+/* Computes. The step's fields are set; scratch is as planned. */
+void step_run(struct step *s);
+
+#endif

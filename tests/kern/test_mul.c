@@ -1,0 +1,346 @@
+/* The matrix product: every type on every tier against exact weights and, where a tier
+ * rounds activations to 8 bits, those same rounded activations; and its independence of the
+ * number of columns, bit for bit. */
+#include "kern_test.h"
+
+#include "kern/tile.h"
+
+#include <stdlib.h>
+
+struct matrix {
+    const struct quant *q;
+    size_t n_row, n_col, row_bytes;
+    unsigned char *rows, *tiles;
+    float *exact;
+};
+
+static void matrix_make(struct matrix *m, const struct kern *k, const struct quant *q,
+                        size_t n_row, size_t n_col, struct rng *r, int fill)
+{
+    size_t n_tile = (n_row + TILE_ROWS - 1) / TILE_ROWS;
+    float *x = test_alloc(n_col * sizeof(*x));
+
+    *m = (struct matrix){.q = q, .n_row = n_row, .n_col = n_col};
+    m->row_bytes = n_col / (size_t)q->block * (size_t)q->bytes;
+    m->rows = test_alloc(n_row * m->row_bytes);
+    m->exact = test_alloc(n_row * n_col * sizeof(float));
+    for (size_t i = 0; i < n_row; i++) {
+        for (size_t j = 0; j < n_col; j++)
+            x[j] = fill == 1 ? ((j + i) % 2 ? 3.0f : -3.0f) : rng_normal(r);
+        if (fill == 2) /* heavy tails */
+            x[rng_u64(r) % n_col] *= 50;
+        q->from_f32(x, m->rows + i * m->row_bytes, n_col);
+        q->to_f32(m->rows + i * m->row_bytes, m->exact + i * n_col, n_col);
+    }
+    m->tiles = test_alloc(n_tile * tile_bytes(q, n_col));
+    tile_pack(q, m->rows, n_row, n_col, m->tiles, 0, n_tile);
+    (void)k;
+    mem_free(x);
+}
+
+static void matrix_free(struct matrix *m)
+{
+    mem_free(m->rows);
+    mem_free(m->tiles);
+    mem_free(m->exact);
+}
+
+static struct kern_weight weight_of(const struct matrix *m, const struct kern *k)
+{
+    int tiles = k->mm[m->q->type].layout == KERN_TILES;
+
+    return (struct kern_weight){m->q->type,
+                                k->mm[m->q->type].layout,
+                                m->n_row,
+                                m->n_col,
+                                tiles ? m->tiles : m->rows,
+                                tiles ? tile_bytes(m->q, m->n_col) : m->row_bytes};
+}
+
+/* y for n columns of x, through the table as the engine calls it. */
+static void product(const struct kern *k, const struct matrix *m, const struct matrix *m2,
+                    const float *x, size_t n, int epilogue, const float *bias, float *y,
+                    struct kern_acts *acts, void **acts_buf)
+{
+    struct kern_weight w = weight_of(m, k), w2;
+    int form = k->mm[m->q->type].form;
+    void *scratch = test_alloc(kern_mul_scratch(n));
+    struct kern_mul j = {{&w, NULL}, acts, {bias, bias}, y, m->n_row, epilogue};
+
+    if (m2) {
+        w2 = weight_of(m2, k);
+        j.w[1] = &w2;
+    }
+    *acts_buf = test_alloc(kern_acts_bytes(n, m->n_col, form));
+    kern_acts_bind(k, acts, *acts_buf, n, m->n_col, form);
+    acts->x = x;
+    k->acts(acts, form, 0, n);
+    k->mm[m->q->type].mul(k, &j, 0, (m->n_row + k->n_group - 1) / k->n_group, scratch);
+    mem_free(scratch);
+}
+
+/* Number t of column c as the tier sees it, after rounding. */
+static double seen(const struct kern_acts *a, int form, size_t c, size_t t)
+{
+    size_t p = c / a->n_panel, i = c % a->n_panel, w = kern_panel_width(a, p);
+
+    if (form == KERN_FORM_Q8)
+        return (double)a->d[kern_panel_at(a, p, a->k / 32) + t / 32 * w + i] *
+               a->q[kern_panel_at(a, p, a->k) + (t / 4 * w + i) * 4 + t % 4];
+    if (form == KERN_FORM_F32)
+        return (double)a->f[kern_panel_at(a, p, a->k) + t * w + i];
+    return (double)a->x[c * a->k + t];
+}
+
+static double dot(const struct matrix *m, size_t r, const struct kern_acts *a, int form,
+                  size_t c, double *mag)
+{
+    double sum = 0;
+
+    *mag = 0;
+    for (size_t t = 0; t < m->n_col; t++) {
+        double v = (double)m->exact[r * m->n_col + t] * seen(a, form, c, t);
+
+        sum += v;
+        *mag += fabs(v);
+    }
+    return sum;
+}
+
+static void check_case(const struct kern *k, const struct quant *q, size_t n_row, size_t n_col,
+                       size_t n, int fill, uint64_t seed)
+{
+    struct rng r;
+    struct matrix m;
+    struct kern_acts a;
+    void *buf;
+    float *x = test_alloc(n * n_col * sizeof(*x)),
+          *y = test_alloc((n * n_row + 8) * sizeof(*y));
+    int form = k->mm[q->type].form;
+
+    rng_seed(&r, seed);
+    matrix_make(&m, k, q, n_row, n_col, &r, fill);
+    fill_normal(&r, x, n * n_col, fill == 1 ? 100.0f : 1.0f);
+    if (n > 1)
+        memset(x, 0, n_col * sizeof(*x)); /* a column of zeros gives zeros */
+    for (size_t i = 0; i < 8; i++)
+        y[n * n_row + i] = 12345.0f;
+    product(k, &m, NULL, x, n, KERN_STORE, NULL, y, &a, &buf);
+    for (size_t c = 0; c < n; c++) {
+        for (size_t i = 0; i < n_row; i++) {
+            double mag, want = dot(&m, i, &a, form, c, &mag), got = (double)y[c * n_row + i];
+
+            if (!(fabs(got - want) <= 2e-6 * mag + 1e-30))
+                fail_msg("%s %s rows=%zu cols=%zu n=%zu fill=%d seed=%llu: y[%zu][%zu] = %.9g, "
+                         "want %.9g",
+                         kern_tier_name(k->tier), q->name, n_row, n_col, n, fill,
+                         (unsigned long long)seed, c, i, got, want);
+        }
+    }
+    for (size_t i = 0; i < 8; i++)
+        assert_true(y[n * n_row + i] == 12345.0f);
+    mem_free(buf);
+    mem_free(x);
+    mem_free(y);
+    matrix_free(&m);
+}
+
+static void types_body(const struct kern *k)
+{
+    static const size_t rows[] = {1, 16, 31, 32, 33, 70}, cols[] = {1, 2, 3, 5, 6, 7, 13};
+    uint64_t seed = 1;
+
+    for (int i = 0; quant_at(i); i++) {
+        const struct quant *q = quant_at(i);
+        size_t block = (size_t)q->block;
+
+        for (size_t a = 0; a < sizeof(rows) / sizeof(*rows); a++) {
+            for (size_t b = 0; b < sizeof(cols) / sizeof(*cols); b++) {
+                size_t n_col = block == 1 ? 1 + seed * 37 % 600 : block * (1 + seed % 11);
+
+                check_case(k, q, rows[a], n_col > 1024 ? 1024 : n_col, cols[b], (int)(seed % 3),
+                           seed);
+                seed++;
+            }
+        }
+    }
+}
+
+static void every_type_on_every_tier(void **state)
+{
+    (void)state;
+    each_tier(types_body);
+}
+
+/* A column alone, and the same column among others, at any place. */
+static void invariance_body(const struct kern *k)
+{
+    enum { N = 29, ROWS = 50 };
+    struct rng r;
+
+    rng_seed(&r, 99);
+    for (int i = 0; quant_at(i); i++) {
+        const struct quant *q = quant_at(i);
+        size_t n_col = q->block == 1 ? 300 : 768;
+        float *x = test_alloc(N * n_col * sizeof(*x)), *y = test_alloc(N * ROWS * sizeof(*y)),
+              *one = test_alloc(ROWS * sizeof(*one));
+        struct kern_acts a;
+        struct matrix m;
+        void *buf;
+
+        matrix_make(&m, k, q, ROWS, n_col, &r, 0);
+        fill_normal(&r, x, N * n_col, 1);
+        product(k, &m, NULL, x, N, KERN_STORE, NULL, y, &a, &buf);
+        mem_free(buf);
+        for (size_t c = 0; c < N; c++) {
+            product(k, &m, NULL, x + c * n_col, 1, KERN_STORE, NULL, one, &a, &buf);
+            mem_free(buf);
+            assert_memory_equal(one, y + c * ROWS, ROWS * sizeof(*one));
+        }
+        mem_free(x);
+        mem_free(y);
+        mem_free(one);
+        matrix_free(&m);
+    }
+}
+
+static void columns_do_not_depend_on_each_other(void **state)
+{
+    (void)state;
+    each_tier(invariance_body);
+}
+
+static void epilogue_body(const struct kern *k)
+{
+    enum { N = 9, ROWS = 45, COLS = 512 };
+    static const int types[] = {QUANT_Q4_K, QUANT_F16};
+    struct rng r;
+
+    rng_seed(&r, 5);
+    for (size_t i = 0; i < 2; i++) {
+        const struct quant *q = quant_find(types[i]);
+        struct matrix g, u;
+        struct kern_acts a;
+        void *buf;
+        float *x = test_alloc(N * COLS * sizeof(*x)), bias[ROWS],
+              *vg = test_alloc(N * ROWS * 4), *vu = test_alloc(N * ROWS * 4),
+              *y = test_alloc(N * ROWS * 4);
+
+        matrix_make(&g, k, q, ROWS, COLS, &r, 0);
+        matrix_make(&u, k, q, ROWS, COLS, &r, 0);
+        fill_normal(&r, x, N * COLS, 0.3f);
+        fill_normal(&r, bias, ROWS, 1);
+        product(k, &g, NULL, x, N, KERN_STORE, NULL, vg, &a, &buf);
+        mem_free(buf);
+        product(k, &u, NULL, x, N, KERN_STORE, NULL, vu, &a, &buf);
+        mem_free(buf);
+        product(k, &g, &u, x, N, KERN_SILU_MUL, NULL, y, &a, &buf);
+        mem_free(buf);
+        for (size_t t = 0; t < N * ROWS; t++) {
+            double v = (double)vg[t], want = v / (1 + exp(-v)) * (double)vu[t];
+
+            assert_true(fabs((double)y[t] - want) <= 1e-6 * fabs(want) + 1e-12);
+        }
+        memcpy(y, vu, N * ROWS * sizeof(*y));
+        product(k, &g, NULL, x, N, KERN_ADD, bias, y, &a, &buf);
+        mem_free(buf);
+        for (size_t t = 0; t < N * ROWS; t++) {
+            float want = vu[t] + (vg[t] + bias[t % ROWS]);
+
+            assert_true(fabsf(y[t] - want) <= 1e-5f * fabsf(want) + 1e-6f);
+        }
+        matrix_free(&g);
+        matrix_free(&u);
+        mem_free(x);
+        mem_free(vg);
+        mem_free(vu);
+        mem_free(y);
+    }
+}
+
+static void epilogues(void **state)
+{
+    (void)state;
+    each_tier(epilogue_body);
+}
+
+/* Extreme weights and activations: nothing saturates. */
+static void extreme_body(const struct kern *k)
+{
+    enum { ROWS = 32, COLS = 512 };
+
+    for (int i = 0; quant_at(i); i++) {
+        const struct quant *q = quant_at(i);
+        struct rng r;
+        struct matrix m;
+        struct kern_acts a;
+        void *buf;
+        float *x = test_alloc(2 * COLS * sizeof(*x)), *y = test_alloc(2 * ROWS * sizeof(*y));
+        size_t n_block = ROWS * COLS / (size_t)q->block;
+
+        if (q->block == 1) {
+            mem_free(x);
+            mem_free(y);
+            continue;
+        }
+        rng_seed(&r, 3);
+        matrix_make(&m, k, q, ROWS, COLS, &r, 0);
+        /* All bits set but the half-precision scales, which become 1. */
+        for (size_t b = 0; b < n_block; b++) {
+            unsigned char *p = m.rows + b * (size_t)q->bytes, keep[256];
+            int off = 0;
+
+            memcpy(keep, p, (size_t)q->bytes);
+            memset(p, q->type == QUANT_Q8_0 ? 0x80 : 0xff, (size_t)q->bytes);
+            for (int f = 0; q->parts[f]; f++) {
+                int scale = q->parts[f] == 2 ||
+                            (q->parts[f] == 4 && (f == 0 || f == 2) && q->type != QUANT_Q5_0 &&
+                             !(q->type == QUANT_Q5_1 && f == 1));
+
+                for (int s = 0; scale && s < q->parts[f]; s += 2) {
+                    p[off + s] = 0x00;
+                    p[off + s + 1] = 0x3c;
+                }
+                off += q->parts[f];
+            }
+        }
+        q->to_f32(m.rows, m.exact, ROWS * COLS);
+        tile_pack(q, m.rows, ROWS, COLS, m.tiles, 0, 2);
+        for (size_t t = 0; t < COLS; t++) {
+            x[t] = 5;
+            x[COLS + t] = t % 2 ? -7.0f : 7.0f;
+        }
+        product(k, &m, NULL, x, 2, KERN_STORE, NULL, y, &a, &buf);
+        for (size_t c = 0; c < 2; c++) {
+            for (size_t row = 0; row < ROWS; row++) {
+                double mag, want = dot(&m, row, &a, k->mm[q->type].form, c, &mag);
+
+                if (!(fabs((double)y[c * ROWS + row] - want) <= 2e-6 * mag))
+                    fail_msg("%s %s extreme: %.9g, want %.9g", kern_tier_name(k->tier), q->name,
+                             (double)y[c * ROWS + row], want);
+            }
+        }
+        mem_free(buf);
+        mem_free(x);
+        mem_free(y);
+        matrix_free(&m);
+    }
+}
+
+static void extremes_do_not_saturate(void **state)
+{
+    (void)state;
+    each_tier(extreme_body);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_type_on_every_tier),
+        cmocka_unit_test(columns_do_not_depend_on_each_other),
+        cmocka_unit_test(epilogues),
+        cmocka_unit_test(extremes_do_not_saturate),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
