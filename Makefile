@@ -33,7 +33,7 @@ LIBS       := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm
 # The end of a file's name says which instructions it may use: matmul_avx2.c, ref.c, ...
 # -ffp-contract=off: float results are what the source says, on every compiler; kernels that
 # fuse do so by intrinsics.
-ISA_avx2       := -mavx2 -mfma -mf16c
+ISA_avx2       := -mavx2 -mfma -mf16c -Wno-psabi
 ISA_avx512vnni := $(ISA_avx2) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni \
                   -mprefer-vector-width=512
 # Where sizes come from outside, every change of width is written down.

@@ -29,7 +29,7 @@ static const struct opt_row rows[] = {
      .min = 0, .max = 1, .above = 1, .param = "typical_p", .arg = "X",
      .help = "choose among tokens of typical surprise that make up X; 1: off"},
     {.name = "repeat-penalty", .type = OPT_FLOAT, .at = AT(sampling.repeat_penalty),
-     .def = "1.1", .min = 0, .max = 1e30, .above = 1, .param = "repeat_penalty", .arg = "X",
+     .def = "1", .min = 0, .max = 1e30, .above = 1, .param = "repeat_penalty", .arg = "X",
      .help = "make tokens less likely that were there; 1: off"},
     {.name = "presence-penalty", .type = OPT_FLOAT, .at = AT(sampling.presence_penalty),
      .def = "0", .min = -2, .max = 2, .param = "presence_penalty", .arg = "X",

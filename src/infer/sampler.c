@@ -332,7 +332,7 @@ void sampler_defaults(struct sampler_options *o)
         .top_k = 40,
         .top_p = 0.9F,
         .typical_p = 1,
-        .repeat_penalty = 1.1F,
+        .repeat_penalty = 1.0F,
         .repeat_last_n = 64,
         .seed = rng_entropy(),
     };

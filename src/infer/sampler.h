@@ -25,7 +25,7 @@ struct sampler_options {
     float top_p;             /* 1: off; default 0.9 */
     float min_p;             /* 0: off; default 0 */
     float typical_p;         /* 1: off; default 1 */
-    float repeat_penalty;    /* 1: off; default 1.1 */
+    float repeat_penalty;    /* 1: off; default 1 */
     float presence_penalty;  /* 0: off */
     float frequency_penalty; /* 0: off */
     int repeat_last_n;       /* tokens that penalties look back at; 0: off; -1: all; 64 */

@@ -46,6 +46,10 @@ enum kern_form {
     KERN_FORM_F32 = 2 /* floats, side by side in panels */
 };
 
+/* A block whose largest magnitude is below this becomes zero in 8 bits: its scale would not
+ * be a normal float. */
+#define KERN_Q8_LEAST 1e-30f
+
 /* n columns of k numbers. Columns are grouped in panels of n_panel (the last may be
  * narrower); in a panel of w columns each array is [steps of k][w]. */
 struct kern_acts {

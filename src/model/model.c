@@ -110,10 +110,11 @@ static int take_tensor(struct model *m, const struct tensor_spec *spec, const ch
 }
 
 /* A tensor that no row of the architecture's table asks for would be left out of the
- * computation without a word. Towers for other inputs have prefixes of their own. */
+ * computation without a word. Towers for other inputs and heads for other uses (a reranker's
+ * "cls.") have prefixes of their own. */
 static int refuse_unknown(const struct model *m, struct err *e)
 {
-    static const char *const other[] = {"v.", "mm.", "a.", "s."};
+    static const char *const other[] = {"v.", "mm.", "a.", "s.", "cls."};
     struct map64 known;
     int rc = map64_init(&known, m->n_weight);
 

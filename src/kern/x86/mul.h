@@ -60,7 +60,7 @@ struct panel {
     const int8_t *q;
     const float *d, *ds;
     const int32_t *ns;
-    const uint8_t *ahead;  /* weights that are needed soon: two lines are fetched per quad */
+    const uint8_t *ahead; /* weights that are needed soon: two lines are fetched per quad */
 };
 
 /* n32 groups of 32 columns of one panel onto its partial sums s[nc][GROUP]. */

@@ -113,6 +113,18 @@ INL float vf_sum(vf x)
     s = _mm_add_ps(s, _mm_movehl_ps(s, s));
     return _mm_cvtss_f32(_mm_add_ss(s, _mm_shuffle_ps(s, s, 1)));
 }
+INL __m256 vf_fold(vf x)
+{
+    return x;
+}
+/* The sums of four vectors. */
+INL void vf_sum4(vf a, vf b, vf c, vf d, float out[4])
+{
+    __m256 s = _mm256_hadd_ps(_mm256_hadd_ps(vf_fold(a), vf_fold(b)),
+                              _mm256_hadd_ps(vf_fold(c), vf_fold(d)));
+
+    _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(s), _mm256_extractf128_ps(s, 1)));
+}
 INL float vf_hmax(vf x)
 {
     __m128 s = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
@@ -144,13 +156,6 @@ INL vf vi_to_f(vi a)
 INL vi vf_to_i(vf a)
 {
     return _mm256_cvtps_epi32(a);
-}
-INL int32_t vi_sum(vi a)
-{
-    __m128i s = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
-
-    s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
-    return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1)));
 }
 INL void vi_store_i8(int8_t *p, vi a)
 {

@@ -112,6 +112,18 @@ INL float vf_sum(vf x)
 {
     return _mm512_reduce_add_ps(x);
 }
+INL __m256 vf_fold(vf x)
+{
+    return _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1));
+}
+/* The sums of four vectors. */
+INL void vf_sum4(vf a, vf b, vf c, vf d, float out[4])
+{
+    __m256 s = _mm256_hadd_ps(_mm256_hadd_ps(vf_fold(a), vf_fold(b)),
+                              _mm256_hadd_ps(vf_fold(c), vf_fold(d)));
+
+    _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(s), _mm256_extractf128_ps(s, 1)));
+}
 INL float vf_hmax(vf x)
 {
     return _mm512_reduce_max_ps(x);
@@ -140,10 +152,6 @@ INL vf vi_to_f(vi a)
 INL vi vf_to_i(vf a)
 {
     return _mm512_cvtps_epi32(a);
-}
-INL int32_t vi_sum(vi a)
-{
-    return _mm512_reduce_add_epi32(a);
 }
 /* The low byte of each lane. */
 INL void vi_store_i8(int8_t *p, vi a)
