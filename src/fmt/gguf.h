@@ -146,7 +146,7 @@ MUST_CHECK int gguf_put_tensor(struct gguf_writer *w, const char *name, int type
                                const uint64_t *ne, const void *data, struct err *e);
 
 /* Writes path atomically: to a temporary file beside it, synced, then renamed.
- * Fails: E_IO and nothing is left behind. */
+ * Fails: E_IO, E_NOMEM, E_INVALID and nothing is left behind. */
 MUST_CHECK int gguf_write(const struct gguf_writer *w, const char *path, struct err *e);
 
 #endif

@@ -110,6 +110,9 @@ static int kv_begin(struct gguf_writer *w, struct str key, int type, uint64_t n_
 
     if (fault)
         return err_set(e, E_INVALID, "key of %zu bytes: %s", key.n, fault);
+    if (str_is(key, "general.alignment") && type != GGUF_U32)
+        return err_set(e, E_INVALID, "general.alignment is of type %s, readers expect u32",
+                       gguf_type_name(type));
     if (w->n_kv >= GGUF_COUNT_MAX)
         return err_set(e, E_INVALID, "more than %d keys", GGUF_COUNT_MAX);
     if (n_byte > WRITER_MAX || !buf_reserve(&w->kvs, 8 + key.n + 4 + (size_t)n_byte))
@@ -162,12 +165,10 @@ static int kv_u64(struct gguf_writer *w, struct str key, int type, uint64_t v, s
     if (v > max)
         return err_set(e, E_INVALID, "%llu does not fit in %s", (unsigned long long)v,
                        gguf_type_name(type));
-    if (str_is(key, "general.alignment")) {
-        fault = type == GGUF_U32 ? gguf_align_fault(v) : "not of type u32";
-        if (fault)
-            return err_set(e, E_INVALID, "an alignment of %llu is %s", (unsigned long long)v,
-                           fault);
-    }
+    fault = str_is(key, "general.alignment") ? gguf_align_fault(v) : NULL;
+    if (fault)
+        return err_set(e, E_INVALID, "an alignment of %llu is %s", (unsigned long long)v,
+                       fault);
     rc = kv_scalar(w, key, type, &v, e); /* little endian: the low bytes come first */
     if (rc == 0 && str_is(key, "general.alignment"))
         w->align = v;
@@ -209,8 +210,6 @@ static int kv_arr(struct gguf_writer *w, struct str key, int elem_type, uint64_t
     uint64_t all;
     int rc;
 
-    if (str_is(key, "general.alignment"))
-        return err_set(e, E_INVALID, "an alignment is not an array");
     if (!check_add(n_byte, 12, &all))
         return err_set(e, E_INVALID, "an array of %llu bytes", (unsigned long long)n_byte);
     rc = kv_begin(w, key, GGUF_ARR, all, e);
@@ -432,13 +431,12 @@ static int temp_open(const char *path, struct buf *name)
     return -1;
 }
 
-/* Makes the rename last through a power cut. A directory that cannot be synced (some network
- * file systems) is as safe as it gets there. */
-static int dir_sync(const char *path)
+/* Opens the directory that path is in, for the sync that makes a rename last through a power
+ * cut. *fd is -1 for one that we may write to, but not read: it goes without. */
+static int dir_open(const char *path, int *fd)
 {
     const char *slash = strrchr(path, '/');
     char *dir = mem_strdup(path);
-    int fd, rc = 0;
 
     if (!dir) {
         errno = ENOMEM;
@@ -446,20 +444,21 @@ static int dir_sync(const char *path)
     }
     if (slash)
         dir[slash == path ? 1 : slash - path] = '\0';
-    fd = open(slash ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    *fd = open(slash ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     mem_free(dir);
-    if (fd < 0)
-        return errno == EACCES ? 0 : -1; /* we may write to it, but not read it */
-    if (fsync(fd) < 0 && errno != EINVAL && errno != ENOTSUP)
-        rc = -1;
-    (void)close(fd);
-    return rc;
+    return *fd >= 0 || errno == EACCES ? 0 : -1;
+}
+
+/* A directory that cannot be synced (some network file systems) is as safe as it gets. */
+static int dir_sync(int fd)
+{
+    return fd < 0 || fsync(fd) == 0 || errno == EINVAL || errno == ENOTSUP ? 0 : -1;
 }
 
 int gguf_write(const struct gguf_writer *w, const char *path, struct err *e)
 {
     struct buf head, temp;
-    int fd = -1, rc;
+    int fd = -1, dir = -1, rc;
 
     buf_init(&head, WRITER_MAX * 2);
     buf_init(&temp, 64 * 1024);
@@ -468,13 +467,11 @@ int gguf_write(const struct gguf_writer *w, const char *path, struct err *e)
         rc = err_wrap(e, rc, "%s", path);
         goto out;
     }
-    fd = temp_open(path, &temp);
-    if (fd < 0) {
+    if (dir_open(path, &dir) < 0 || (fd = temp_open(path, &temp)) < 0) {
         rc = err_sys(e, errno == ENOMEM ? E_NOMEM : E_IO, errno, "%s: cannot be written", path);
         goto out;
     }
-    rc = write_body(w, fd, &head);
-    if (rc < 0)
+    if (write_body(w, fd, &head) < 0)
         rc = err_sys(e, E_IO, errno, "%s: write", path);
     if (close(fd) < 0 && rc == 0)
         rc = err_sys(e, E_IO, errno, "%s: close", path);
@@ -482,10 +479,12 @@ int gguf_write(const struct gguf_writer *w, const char *path, struct err *e)
         rc = err_sys(e, E_IO, errno, "%s: rename", path);
     if (rc < 0)
         (void)unlink(temp.p);
-    else if (dir_sync(path) < 0)
+    else if (dir_sync(dir) < 0)
         rc = err_sys(e, E_IO, errno, "%s: it is in place, but its directory cannot be synced",
                      path);
 out:
+    if (dir >= 0)
+        (void)close(dir);
     buf_done(&head);
     buf_done(&temp);
     return rc;

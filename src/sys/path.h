@@ -14,7 +14,7 @@ enum path_kind { PATH_CONFIG, PATH_DATA, PATH_CACHE, PATH_STATE };
  * Fails: E_NOT_FOUND neither the variable nor HOME is set; E_NOMEM, E_TOO_LONG. */
 MUST_CHECK int path_xdg(struct buf *b, enum path_kind kind, const char *name, struct err *e);
 
-/* Makes a directory and its parents, mode 0700. Fails: E_IO. */
+/* Makes a directory and its parents, mode 0700. Fails: E_IO; E_NOMEM. */
 MUST_CHECK int path_mkdirs(const char *dir, struct err *e);
 
 #endif

@@ -1,0 +1,550 @@
+/* hearth show: what a model file says of itself. Everything printed comes from the file, so
+ * text is printed with control characters made visible: a file cannot drive the terminal.
+ */
+#include "cmd/cmd.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "fmt/gguf.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    SHOW_ELEMS = 5,      /* elements of an array that are printed */
+    SHOW_TEXT = 120,     /* bytes of a string that are printed as metadata */
+    SHOW_LICENSE = 2,    /* lines */
+    SHOW_TYPES = 64,     /* tensor type ids are below */
+    SHOW_PREFIX_MAX = 64 /* bytes of an architecture's name in front of its keys */
+};
+
+struct show_options {
+    int json, verbose;
+};
+
+/* What the short form prints. */
+struct facts {
+    struct str arch, tok, license; /* empty: not told */
+    uint64_t n_param, n_ctx, n_embd, n_tok;
+    int has_ctx, has_embd;
+    const char *quant; /* NULL: no tensors */
+    int completion, embedding;
+};
+
+/* -- facts --------------------------------------------------------------------------- */
+
+/* A string key, empty when it is absent or of another type: showing a file must not depend on
+ * what is wrong with it. */
+static struct str text_of(const struct gguf *g, const char *key)
+{
+    struct str s = {"", 0};
+
+    return gguf_str(g, key, &s, NULL) > 0 ? s : (struct str){"", 0};
+}
+
+/* The key ARCH.name; 0 when there is none. */
+static int arch_key(struct str arch, const char *name, char *out, size_t cap)
+{
+    if (arch.n == 0 || arch.n > SHOW_PREFIX_MAX)
+        return 0;
+    (void)snprintf(out, cap, "%.*s.%s", (int)arch.n, arch.p, name);
+    return 1;
+}
+
+static int arch_u64(const struct gguf *g, struct str arch, const char *name, uint64_t *out)
+{
+    char key[128];
+
+    return arch_key(arch, name, key, sizeof(key)) && gguf_u64(g, key, out, NULL) > 0;
+}
+
+/* The name of the file's mix of types, or the type that most bytes have. */
+static const char *quant_of(const struct gguf *g)
+{
+    uint64_t n_byte[SHOW_TYPES] = {0}, file_type;
+    int most = 0;
+
+    if (gguf_n_tensor(g) == 0)
+        return NULL;
+    if (gguf_u64(g, "general.file_type", &file_type, NULL) > 0 &&
+        gguf_file_type_name(file_type))
+        return gguf_file_type_name(file_type);
+    for (size_t i = 0; i < gguf_n_tensor(g); i++) {
+        const struct gguf_tensor *t = gguf_tensor_at(g, i);
+
+        if (t->type >= 0 && t->type < SHOW_TYPES)
+            n_byte[t->type] += t->n_byte;
+    }
+    for (int i = 1; i < SHOW_TYPES; i++) {
+        if (n_byte[i] > n_byte[most])
+            most = i;
+    }
+    return gguf_tensor_type_name(most);
+}
+
+/* A file proves that it embeds by saying how to pool, and that it completes by having token
+ * embeddings, looking backwards only, and not pooling. */
+static void capabilities(const struct gguf *g, struct facts *f)
+{
+    char key[128];
+    uint64_t pooling;
+    int causal = 1;
+
+    if (gguf_n_tensor(g) == 0)
+        return;
+    f->embedding = arch_u64(g, f->arch, "pooling_type", &pooling) && pooling > 0;
+    if (arch_key(f->arch, "attention.causal", key, sizeof(key)) &&
+        gguf_bool(g, key, &causal, NULL) < 0)
+        causal = 0;
+    f->completion =
+        !f->embedding && causal && f->n_tok && gguf_tensor(g, "token_embd.weight") != NULL;
+}
+
+static void facts_read(const struct gguf *g, struct facts *f)
+{
+    const struct gguf_kv *tokens = gguf_kv(g, "tokenizer.ggml.tokens");
+
+    *f = (struct facts){0};
+    f->arch = text_of(g, "general.architecture");
+    f->tok = text_of(g, "tokenizer.ggml.model");
+    f->license = text_of(g, "general.license");
+    if (f->license.n == 0)
+        f->license = text_of(g, "general.license.name");
+    if (tokens && tokens->type == GGUF_ARR)
+        f->n_tok = tokens->n;
+    f->has_ctx = arch_u64(g, f->arch, "context_length", &f->n_ctx);
+    f->has_embd = arch_u64(g, f->arch, "embedding_length", &f->n_embd);
+    for (size_t i = 0; i < gguf_n_tensor(g); i++)
+        f->n_param += gguf_tensor_at(g, i)->n_elem;
+    f->quant = quant_of(g);
+    capabilities(g, f);
+}
+
+/* -- text ---------------------------------------------------------------------------- */
+
+/* Characters that move the cursor, ring, or turn the direction of text around. */
+static int is_control(int32_t c)
+{
+    return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x200e || c == 0x200f ||
+           (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
+}
+
+/* At most max bytes of s. */
+static void print_text(struct str s, size_t max)
+{
+    size_t i = 0;
+
+    while (i < s.n && i < max) {
+        int32_t c; /* -1, below 0x20, for a byte that is no character */
+        size_t len = (size_t)utf8_next(s.p + i, s.n - i, &c);
+
+        for (size_t k = 0; k < len; k++) {
+            if (is_control(c))
+                (void)printf("\\x%02X", (unsigned char)s.p[i + k]);
+            else
+                (void)putchar(s.p[i + k]);
+        }
+        i += len;
+    }
+    if (i < s.n)
+        (void)printf("... (%zu bytes)", s.n);
+}
+
+static void print_field(const char *name, struct str value)
+{
+    (void)printf("    %-20s", name);
+    print_text(value, SHOW_TEXT);
+    (void)putchar('\n');
+}
+
+static void print_count(const char *name, uint64_t n)
+{
+    (void)printf("    %-20s%" PRIu64 "\n", name, n);
+}
+
+/* 1234567890 is "1.2B". */
+static void print_params(uint64_t n)
+{
+    static const struct {
+        uint64_t unit;
+        const char *letter;
+    } units[] = {{1000000000000u, "T"}, {1000000000u, "B"}, {1000000u, "M"}, {1000u, "K"}};
+
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+        /* In tenths, rounded; what rounds up to 1000 of a unit is 1 of the next. */
+        uint64_t tenth = units[i].unit / 10, x = n / tenth + (n % tenth >= tenth / 2);
+
+        if (x < 10)
+            continue;
+        (void)printf("    %-20s%" PRIu64 ".%" PRIu64 "%s\n", "parameters", x / 10, x % 10,
+                     units[i].letter);
+        return;
+    }
+    print_count("parameters", n);
+}
+
+static void print_license(struct str text)
+{
+    (void)printf("\n  License\n");
+    for (int line = 0; text.n && line < SHOW_LICENSE;) {
+        const char *end = memchr(text.p, '\n', text.n);
+        struct str one = {text.p, end ? (size_t)(end - text.p) : text.n};
+        size_t step = one.n + (end != NULL);
+
+        text.p += step;
+        text.n -= step;
+        while (one.n && (one.p[one.n - 1] == '\r' || one.p[one.n - 1] == ' '))
+            one.n--;
+        while (one.n && (*one.p == ' ' || *one.p == '\t')) {
+            one.p++;
+            one.n--;
+        }
+        if (one.n == 0)
+            continue;
+        (void)printf("    ");
+        print_text(one, SHOW_TEXT);
+        (void)putchar('\n');
+        line++;
+    }
+}
+
+static void print_facts(const struct gguf *g, const struct facts *f)
+{
+    (void)printf("  Model\n");
+    print_field("architecture", f->arch.n ? f->arch : str_of("not told"));
+    if (gguf_n_tensor(g))
+        print_params(f->n_param);
+    if (f->has_ctx)
+        print_count("context length", f->n_ctx);
+    if (f->has_embd)
+        print_count("embedding length", f->n_embd);
+    if (f->quant)
+        print_field("quantization", str_of(f->quant));
+    if (gguf_n_part(g) > 1)
+        print_count("files", (uint64_t)gguf_n_part(g));
+    if (f->completion || f->embedding)
+        (void)printf("\n  Capabilities\n    %s\n", f->completion ? "completion" : "embedding");
+    if (f->tok.n || f->n_tok) {
+        (void)printf("\n  Tokenizer\n");
+        print_field("kind", f->tok.n ? f->tok : str_of("not told"));
+        print_count("tokens", f->n_tok);
+    }
+    if (f->license.n)
+        print_license(f->license);
+}
+
+static void print_double(double v, int type)
+{
+    (void)printf("%.*g", type == GGUF_F32 ? 7 : 15, v); /* digits that the type holds */
+}
+
+static void print_elems(const struct gguf_kv *kv)
+{
+    uint64_t n = kv->n < SHOW_ELEMS ? kv->n : SHOW_ELEMS;
+    struct str s[SHOW_ELEMS];
+    struct gguf_kv first = *kv;
+
+    first.n = n;
+    if (kv->elem_type == GGUF_STR)
+        gguf_arr_strs(&first, s);
+    (void)putchar('[');
+    for (uint64_t i = 0; i < n; i++) {
+        if (i)
+            (void)printf(", ");
+        if (kv->elem_type == GGUF_STR)
+            print_text(s[i], SHOW_TEXT / SHOW_ELEMS);
+        else if (kv->elem_type == GGUF_F32 || kv->elem_type == GGUF_F64)
+            print_double(gguf_arr_f64(kv, i), kv->elem_type);
+        else
+            (void)printf("%" PRId64, gguf_arr_int(kv, i));
+    }
+    (void)printf(kv->n > n ? ", ...]" : "]");
+}
+
+static void print_value(const struct gguf_kv *kv)
+{
+    switch (kv->type) {
+    case GGUF_STR:
+        print_text(kv->v.s, SHOW_TEXT);
+        break;
+    case GGUF_ARR:
+        print_elems(kv);
+        break;
+    case GGUF_F32:
+    case GGUF_F64:
+        print_double(kv->v.f, kv->type);
+        break;
+    case GGUF_BOOL:
+        (void)printf("%s", kv->v.u ? "true" : "false");
+        break;
+    case GGUF_I8:
+    case GGUF_I16:
+    case GGUF_I32:
+    case GGUF_I64:
+        (void)printf("%" PRId64, kv->v.i);
+        break;
+    default:
+        (void)printf("%" PRIu64, kv->v.u);
+    }
+}
+
+static void print_all(const struct gguf *g)
+{
+    (void)printf("\n  Metadata\n");
+    for (size_t i = 0; i < gguf_n_kv(g); i++) {
+        const struct gguf_kv *kv = gguf_kv_at(g, i);
+
+        (void)printf("    ");
+        print_text(kv->key, SHOW_TEXT);
+        if (kv->type == GGUF_ARR)
+            (void)printf("  %s[%" PRIu64 "]  ", gguf_type_name(kv->elem_type), kv->n);
+        else
+            (void)printf("  %s  ", gguf_type_name(kv->type));
+        print_value(kv);
+        (void)putchar('\n');
+    }
+    (void)printf("\n  Tensors\n");
+    for (size_t i = 0; i < gguf_n_tensor(g); i++) {
+        const struct gguf_tensor *t = gguf_tensor_at(g, i);
+
+        (void)printf("    ");
+        print_text(t->name, SHOW_TEXT);
+        (void)printf("  %s  [", gguf_tensor_type_name(t->type));
+        for (int k = 0; k < t->n_dim; k++)
+            (void)printf("%s%" PRIu64, k ? ", " : "", t->ne[k]);
+        (void)printf("]\n");
+    }
+}
+
+/* -- JSON ---------------------------------------------------------------------------- */
+
+/* Bytes that are no character become U+FFFD. NULL: no memory, as for all of these. */
+static json_t *json_text(struct str s)
+{
+    struct buf b;
+    json_t *out = NULL;
+    int rc = 0;
+
+    if (utf8_valid(s.p, s.n))
+        return json_stringn_nocheck(s.p, s.n);
+    buf_init(&b, SIZE_MAX / 2);
+    for (size_t i = 0; i < s.n && rc == 0;) {
+        int32_t c;
+        size_t len = (size_t)utf8_next(s.p + i, s.n - i, &c);
+
+        rc = c < 0 ? buf_str(&b, "\xef\xbf\xbd") : buf_put(&b, s.p + i, len);
+        i += len;
+    }
+    if (rc == 0)
+        out = json_stringn_nocheck(b.p, b.n);
+    buf_done(&b);
+    return out;
+}
+
+/* JSON has no NaN, no infinity, and no integers that all readers hold past 2^63. */
+static json_t *json_double(double v)
+{
+    json_t *out = json_real(v);
+
+    return out ? out : json_null();
+}
+
+static json_t *json_u64(uint64_t v)
+{
+    return v <= INT64_MAX ? json_integer((json_int_t)v) : json_real((double)v);
+}
+
+static json_t *json_elem(const struct gguf_kv *kv, uint64_t i)
+{
+    switch (kv->elem_type) {
+    case GGUF_F32:
+    case GGUF_F64:
+        return json_double(gguf_arr_f64(kv, i));
+    case GGUF_BOOL:
+        return json_boolean(gguf_arr_int(kv, i));
+    case GGUF_U64:
+        return gguf_arr_int(kv, i) < INT64_MAX ? json_integer(gguf_arr_int(kv, i))
+                                               : json_real(gguf_arr_f64(kv, i));
+    default:
+        return json_integer(gguf_arr_int(kv, i));
+    }
+}
+
+static json_t *json_elems(const struct gguf_kv *kv)
+{
+    json_t *out = json_array();
+    struct str *s = NULL;
+    int ok = out != NULL;
+
+    if (kv->elem_type == GGUF_STR && kv->n) {
+        s = mem_calloc(kv->n, sizeof(*s));
+        ok = ok && s;
+        if (s)
+            gguf_arr_strs(kv, s);
+    }
+    for (uint64_t i = 0; ok && i < kv->n; i++)
+        ok = json_array_append_new(out, s ? json_text(s[i]) : json_elem(kv, i)) == 0;
+    mem_free(s);
+    if (ok)
+        return out;
+    json_decref(out);
+    return NULL;
+}
+
+static json_t *json_value(const struct gguf_kv *kv, int verbose)
+{
+    switch (kv->type) {
+    case GGUF_STR:
+        return json_text(kv->v.s);
+    case GGUF_ARR:
+        return kv->n > SHOW_ELEMS && !verbose ? json_null() : json_elems(kv);
+    case GGUF_F32:
+    case GGUF_F64:
+        return json_double(kv->v.f);
+    case GGUF_BOOL:
+        return json_boolean(kv->v.u);
+    case GGUF_I8:
+    case GGUF_I16:
+    case GGUF_I32:
+    case GGUF_I64:
+        return json_integer(kv->v.i);
+    default:
+        return json_u64(kv->v.u);
+    }
+}
+
+static json_t *json_metadata(const struct gguf *g, int verbose)
+{
+    json_t *out = json_object();
+    int ok = out != NULL;
+
+    for (size_t i = 0; ok && i < gguf_n_kv(g); i++) {
+        const struct gguf_kv *kv = gguf_kv_at(g, i);
+
+        ok = json_object_setn_new_nocheck(out, kv->key.p, kv->key.n, json_value(kv, verbose)) ==
+             0;
+    }
+    if (ok)
+        return out;
+    json_decref(out);
+    return NULL;
+}
+
+static json_t *json_tensor(const struct gguf_tensor *t)
+{
+    json_t *shape = json_array(), *out = json_object();
+    int ok = shape && out;
+
+    for (int k = 0; ok && k < t->n_dim; k++)
+        ok = json_array_append_new(shape, json_u64(t->ne[k])) == 0;
+    ok = ok && json_object_set_new(out, "name", json_text(t->name)) == 0 &&
+         json_object_set_new(out, "type", json_string(gguf_tensor_type_name(t->type))) == 0 &&
+         json_object_set(out, "shape", shape) == 0 &&
+         json_object_set_new(out, "bytes", json_u64(t->n_byte)) == 0;
+    json_decref(shape);
+    if (ok)
+        return out;
+    json_decref(out);
+    return NULL;
+}
+
+static json_t *json_tensors(const struct gguf *g)
+{
+    json_t *out = json_array();
+    int ok = out != NULL;
+
+    for (size_t i = 0; ok && i < gguf_n_tensor(g); i++)
+        ok = json_array_append_new(out, json_tensor(gguf_tensor_at(g, i))) == 0;
+    if (ok)
+        return out;
+    json_decref(out);
+    return NULL;
+}
+
+/* Sets a key; a value of NULL means no memory. */
+static void set(json_t *o, const char *key, json_t *value, int *ok)
+{
+    if (json_object_set_new(o, key, value) != 0)
+        *ok = 0;
+}
+
+/* On a terminal all but ASCII is escaped: it holds control characters, too. */
+static int print_json(const struct gguf *g, const struct facts *f, int verbose, struct err *e)
+{
+    json_t *o = json_object();
+    char *text = NULL;
+    int ok = o != NULL;
+
+    set(o, "path", json_text(str_of(gguf_path(g))), &ok);
+    set(o, "version", json_integer(gguf_version(g)), &ok);
+    set(o, "parts", json_integer(gguf_n_part(g)), &ok);
+    set(o, "file_bytes", json_u64(gguf_file_bytes(g)), &ok);
+    set(o, "architecture", f->arch.n ? json_text(f->arch) : json_null(), &ok);
+    set(o, "parameters", json_u64(f->n_param), &ok);
+    set(o, "context_length", f->has_ctx ? json_u64(f->n_ctx) : json_null(), &ok);
+    set(o, "embedding_length", f->has_embd ? json_u64(f->n_embd) : json_null(), &ok);
+    set(o, "quantization", f->quant ? json_string(f->quant) : json_null(), &ok);
+    set(o, "metadata", json_metadata(g, verbose), &ok);
+    if (verbose)
+        set(o, "tensors", json_tensors(g), &ok);
+    if (ok)
+        text = json_dumps(o, JSON_INDENT(2) | (isatty(STDOUT_FILENO) ? JSON_ENSURE_ASCII : 0));
+    json_decref(o);
+    if (!text)
+        return err_set(e, E_NOMEM, "%s: no memory to show it", gguf_path(g));
+    (void)puts(text);
+    free(text); /* jansson's */
+    return 0;
+}
+
+/* -- the command --------------------------------------------------------------------- */
+
+#define AT(f) offsetof(struct show_options, f)
+
+/* clang-format off */
+static const struct opt_row rows[] = {
+    {.name = "verbose", .letter = 'v', .type = OPT_FLAG, .at = AT(verbose),
+     .help = "also print all metadata and tensors"},
+    {.name = "json", .type = OPT_FLAG, .at = AT(json),
+     .help = "print one JSON object"},
+};
+/* clang-format on */
+
+int cmd_show(int argc, char **argv)
+{
+    static const struct opt_spec spec = {
+        .usage = "hearth show FILE [--json] [--verbose]",
+        .about = "Says what a model file holds. FILE may be any part of a split model.",
+        .rows = rows,
+        .n = (int)(sizeof(rows) / sizeof(rows[0])),
+    };
+    struct show_options o = {0};
+    struct gguf *g = NULL;
+    struct err e = {0};
+    struct facts f;
+    int status, rc;
+
+    if (cmd_options(&spec, argc, argv, &o, 1, 1, &status) < 0)
+        return status;
+    rc = gguf_open(&g, argv[0], &e);
+    if (rc < 0)
+        return cmd_fail(&e);
+    if (gguf_trailing_bytes(g))
+        log_line(LOG_WARN, "%s: %" PRIu64 " bytes after the last tensor", argv[0],
+                 gguf_trailing_bytes(g));
+    facts_read(g, &f);
+    if (o.json) {
+        rc = print_json(g, &f, o.verbose, &e);
+    } else {
+        print_facts(g, &f);
+        if (o.verbose)
+            print_all(g);
+    }
+    gguf_free(g);
+    return rc < 0 ? cmd_fail(&e) : 0;
+}
