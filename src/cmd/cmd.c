@@ -156,7 +156,7 @@ int cmd_read_all(int fd, struct buf *b, struct err *e)
 {
     for (;;) {
         size_t room = b->max - b->n < 65536 ? b->max - b->n : 65536;
-        char extra, *p = room ? buf_reserve(b, room) : &extra;
+        char extra = 0, *p = room ? buf_reserve(b, room) : &extra;
         ssize_t k;
 
         if (!p)

@@ -237,7 +237,11 @@ static int debug_logits(int argc, char **argv)
     if (rc < 0)
         goto out;
     greedy = mem_calloc((size_t)p.opt.greedy + 1, sizeof(*greedy));
-    rc = greedy ? sink_open(&p.sink, p.opt.out, &e) : err_set(&e, E_NOMEM, "no memory");
+    if (!greedy) {
+        rc = err_set(&e, E_NOMEM, "no memory for %d ids", p.opt.greedy);
+        goto out;
+    }
+    rc = sink_open(&p.sink, p.opt.out, &e);
     if (rc < 0)
         goto out;
     rc = sink_close(&p.sink, logits_run(&p, greedy), &e);
@@ -272,7 +276,11 @@ static int debug_embd(int argc, char **argv)
     if (rc < 0)
         goto out;
     v = mem_calloc((size_t)p.info.n_embd, sizeof(*v));
-    rc = v ? sink_open(&p.sink, p.opt.out, &e) : err_set(&e, E_NOMEM, "no memory");
+    if (!v) {
+        rc = err_set(&e, E_NOMEM, "no memory for %d numbers", p.info.n_embd);
+        goto out;
+    }
+    rc = sink_open(&p.sink, p.opt.out, &e);
     if (rc < 0)
         goto out;
     rc = hearth_seq_embed(p.s, p.ids, p.n_id, v, &he);

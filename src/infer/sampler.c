@@ -522,7 +522,7 @@ void sampler_logprobs(const float *logits, int n_vocab, int chosen, float *of_ch
     }
     for (int i = 0; i < n_vocab; i++)
         sum += weight(logits[i], max);
-    log_sum = (double)max + log(sum);
+    log_sum = sum > 0 ? (double)max + log(sum) : 0; /* no sum: nothing is possible at all */
     for (int i = 0; i < have; i++)
         top[i].logprob = (float)((double)top[i].logprob - log_sum);
     if (of_chosen)

@@ -622,6 +622,10 @@ static void test_logprobs(void **state)
             assert_true(isinf(of_chosen));
         sampler_logprobs(x, n, chosen, NULL, NULL, 0);
     }
+    for (int i = 0; i < 4; i++)
+        x[i] = -INFINITY;
+    sampler_logprobs(x, 4, 1, x + 5, NULL, 0);
+    assert_true(x[5] < -FLT_MAX); /* not NaN */
 }
 
 static void test_step_names(void **state)
