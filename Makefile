@@ -32,7 +32,8 @@ LIBS       := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm
 
 # The end of a file's name says which instructions it may use: matmul_avx2.c, ref.c, ...
 # -ffp-contract=off: float results are what the source says, on every compiler; kernels that
-# fuse do so by intrinsics.
+# fuse do so by intrinsics. -Wno-psabi: vectors wider than the tier's registers are passed
+# between functions that are inlined, so no calling convention is concerned.
 ISA_avx2       := -mavx2 -mfma -mf16c
 ISA_avx512vnni := $(ISA_avx2) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni \
                   -mprefer-vector-width=512
@@ -41,7 +42,7 @@ outside         = $(filter src/fmt/% src/net/% src/text/%,$1)
 STRICT         := -Wconversion
 STRICT_TIDY    := --checks=bugprone-implicit-widening-of-multiplication-result
 per_file = -ffp-contract=off $(ISA_$(lastword $(subst _, ,$(basename $(notdir $1))))) \
-           $(if $(filter src/kern/%,$1),-O3) \
+           $(if $(filter src/kern/%,$1),-O3 -Wno-psabi) \
            $(if $(call outside,$1),$(STRICT))
 
 find_c   = $(shell find $1 -name '$2' 2>/dev/null | LC_ALL=C sort)
@@ -73,13 +74,13 @@ all: $(BIN)  ## build the program, build/release/hearth (the default)
 .PHONY: lib
 lib: $(LIB)  ## build the library, build/release/libhearth.a
 
-$(BIN): $(CMD_SRC:%.c=$(B)/%.o) $(LIB)
+$(BIN): $(CMD_SRC:%.c=$(B)/%.o) $(LIB) $(B)/parts
 	@echo "  ld $@"
 	$(Q)$(CC) -o $@ $(CMD_SRC:%.c=$(B)/%.o) $(LIB) $(ALL_LDFLAGS) $(LIBS)
 
-$(LIB): $(LIB_SRC:%.c=$(B)/%.o)
+$(LIB): $(LIB_SRC:%.c=$(B)/%.o) $(B)/parts
 	@echo "  ar $@"
-	$(Q)rm -f $@ && ar rcs $@ $^
+	$(Q)rm -f $@ && ar rcs $@ $(filter %.o,$^)
 
 $(B)/%.o: %.c $(B)/flags
 	@mkdir -p $(@D); echo "  cc $<"
@@ -99,7 +100,7 @@ endif
 # Tests of commands link the commands' objects, all but the one with main().
 $(B)/tests/unit/cmd/%: $(B)/tests/unit/cmd/%.o $(CMD_SRC:%.c=$(B)/%.o) $(LIB)
 	@echo "  ld $@"
-	$(Q)$(CC) -o $@ $(filter-out %/cmd/main.o,$^) $(ALL_LDFLAGS) $(LIBS) -lcmocka
+	$(Q)$(CC) -o $@ $(filter-out %/cmd/main.o,$(filter %.o %.a,$^)) $(ALL_LDFLAGS) $(LIBS) -lcmocka
 
 $(B)/tests/%: $(B)/tests/%.o $(LIB)
 	@echo "  ld $@"
@@ -110,8 +111,12 @@ $(B)/tests/%: $(B)/tests/%.o $(LIB)
 $(B)/flags: FORCE
 	@pkg-config --exists $(PKGS) || \
 	 { echo "libraries are missing ($(PKGS)); this installs them: tools/setup build" >&2; exit 1; }
-	@mkdir -p $(@D); echo '$(CC) $(ALL_CFLAGS) $(ISA_avx512vnni) $(STRICT)' >$@.new; \
-	 cmp -s $@.new $@ || mv $@.new $@; rm -f $@.new
+	@$(call stamp,$(CC) $(ALL_CFLAGS) $(ISA_avx512vnni) $(STRICT))
+
+# What is linked depends on what it is linked from: a source that is gone is gone from there.
+$(B)/parts: FORCE
+	@$(call stamp,$(ALL_LDFLAGS) $(LIBS) $(SRC))
+stamp = mkdir -p $(@D); echo '$1' >$@.new; cmp -s $@.new $@ || mv $@.new $@; rm -f $@.new
 .PHONY: FORCE
 FORCE:
 .SECONDARY:
@@ -179,7 +184,7 @@ CHECKS := format layers headers symbols banned docs clang tidy cppcheck
 check:  ## formatting, layers, names, compilers' and analysers' warnings
 	@tools/setup check
 	@$(SUB) WERROR=1 all unit
-	@$(MAKE) --no-print-directory WERROR=1 $(CHECKS:%=check-%)
+	@$(SUB) --output-sync WERROR=1 $(CHECKS:%=check-%)
 	@echo "check: all fine"
 
 .PHONY: $(CHECKS:%=check-%)
@@ -205,10 +210,11 @@ $(OUT)/check/%.clang: %.c $(B)/%.o
 
 # Headers are checked through the files that include them; a file is looked at again when it
 # or a header of it changed, which its object's age tells.
-$(OUT)/check/%.tidy: %.c $(B)/%.o .clang-tidy
+$(OUT)/check/%.tidy: %.c $(B)/%.o .clang-tidy tools/analyser.h
 	@mkdir -p $(@D); echo "  tidy $<"
 	$(Q)clang-tidy-14 --quiet --warnings-as-errors='*' $(if $(call outside,$<),$(STRICT_TIDY)) $< -- \
-	   $(DIALECT) $(OPT) $(PKG_CFLAGS) $(call per_file,$<) >$@.log 2>&1 || { cat $@.log; exit 1; }
+	   $(DIALECT) $(OPT) $(PKG_CFLAGS) $(call per_file,$<) -w \
+	   $(if $(filter %/err.c,$<),,-include base/err.h -include tools/analyser.h) >$@.log 2>&1 || { cat $@.log; exit 1; }
 	@mv $@.log $@
 
 check-cppcheck:
