@@ -66,7 +66,7 @@ struct kern_acts {
 
 enum kern_layout {
     KERN_ROWS, /* as in the file: row r at data + r * stride */
-    KERN_TILES /* tile.h: rows 16 t .. 16 t + 15 at data + t * stride */
+    KERN_TILES /* tile.h: group g at data + g * stride */
 };
 
 struct kern_weight {

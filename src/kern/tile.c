@@ -2,9 +2,9 @@
 
 #include <string.h>
 
-size_t tile_bytes(const struct quant *q, size_t n_col)
+size_t tile_group_bytes(const struct quant *q, size_t n_col, size_t n_group)
 {
-    return n_col / (size_t)q->block * (size_t)q->bytes * TILE_ROWS;
+    return n_col / (size_t)q->block * (size_t)q->bytes * n_group;
 }
 
 /* One block of 16 rows; src[r] is the block of row r. */
@@ -26,27 +26,26 @@ static void pack_block(const struct quant *q, const unsigned char *const src[TIL
     }
 }
 
-void tile_pack(const struct quant *q, const void *rows, size_t n_row, size_t n_col, void *tiles,
-               size_t t0, size_t t1)
+void tile_pack(const struct quant *q, const void *rows, size_t n_row, size_t n_col,
+               size_t n_group, void *out, size_t g0, size_t g1)
 {
     static const unsigned char zero[256];
     size_t n_block = n_col / (size_t)q->block, bytes = (size_t)q->bytes,
            row_bytes = n_block * bytes;
+    unsigned char *dst = (unsigned char *)out + g0 * row_bytes * n_group;
 
-    for (size_t t = t0; t < t1; t++) {
-        unsigned char *dst = (unsigned char *)tiles + t * row_bytes * TILE_ROWS;
-
+    for (size_t g = g0; g < g1; g++) {
         for (size_t b = 0; b < n_block; b++) {
-            const unsigned char *src[TILE_ROWS];
+            for (size_t first = g * n_group; first < (g + 1) * n_group; first += TILE_ROWS) {
+                const unsigned char *src[TILE_ROWS];
 
-            for (size_t r = 0; r < TILE_ROWS; r++) {
-                size_t row = t * TILE_ROWS + r;
-
-                src[r] = row < n_row ? (const unsigned char *)rows + row * row_bytes + b * bytes
-                                     : zero;
+                for (size_t r = 0; r < TILE_ROWS; r++)
+                    src[r] = first + r < n_row ? (const unsigned char *)rows +
+                                                     (first + r) * row_bytes + b * bytes
+                                               : zero;
+                pack_block(q, src, dst);
+                dst += bytes * TILE_ROWS;
             }
-            pack_block(q, src, dst);
-            dst += bytes * TILE_ROWS;
         }
     }
 }

@@ -196,17 +196,18 @@ static void tie_output(struct model *m)
 struct pack_job {
     const struct quant *q;
     const struct weight *w;
-    unsigned char *tiles;
-    size_t first;
+    size_t n_group; /* rows */
+    unsigned char *out;
+    size_t first; /* group */
 };
 
-static void pack_tiles(void *ctx, int worker, size_t lo, size_t hi)
+static void pack_groups(void *ctx, int worker, size_t lo, size_t hi)
 {
     const struct pack_job *j = ctx;
 
     (void)worker;
-    tile_pack(j->q, j->w->src->data, j->w->w.n_row, j->w->w.n_col, j->tiles, j->first + lo,
-              j->first + hi);
+    tile_pack(j->q, j->w->src->data, j->w->w.n_row, j->w->w.n_col, j->n_group, j->out,
+              j->first + lo, j->first + hi);
 }
 
 struct pack_state {
@@ -214,28 +215,27 @@ struct pack_state {
     uint64_t done, total; /* bytes */
 };
 
-static int pack_weight(struct weight *w, unsigned char *tiles, struct pack_state *st,
-                       struct err *e)
+static int pack_weight(struct weight *w, size_t n_group, unsigned char *out,
+                       struct pack_state *st, struct err *e)
 {
     const struct quant *q = quant_find(w->w.type);
-    size_t tile = tile_bytes(q, w->w.n_col), n = (w->w.n_row + TILE_ROWS - 1) / TILE_ROWS,
-           piece = PACK_PIECE / tile ? PACK_PIECE / tile : 1;
+    size_t group = tile_group_bytes(q, w->w.n_col, n_group),
+           n = (w->w.n_row + n_group - 1) / n_group,
+           piece = PACK_PIECE / group ? PACK_PIECE / group : 1;
 
-    for (size_t t = 0; t < n; t += piece) {
-        size_t m = n - t < piece ? n - t : piece;
-        struct pack_job j = {q, w, tiles, t};
+    for (size_t g = 0; g < n; g += piece) {
+        size_t m = n - g < piece ? n - g : piece, left = (size_t)w->src->n_byte - g * group;
+        struct pack_job j = {q, w, n_group, out, g};
 
-        pool_run(st->opt->pool, m, 4, pack_tiles, &j);
-        vm_drop(w->src->data + t * tile, m * tile < w->src->n_byte - t * tile
-                                             ? m * tile
-                                             : (size_t)w->src->n_byte - t * tile);
-        st->done += m * tile;
+        pool_run(st->opt->pool, m, 2, pack_groups, &j);
+        vm_drop(w->src->data + g * group, m * group < left ? m * group : left);
+        st->done += m * group;
         if (st->opt->progress &&
             st->opt->progress(st->opt->progress_ctx, (double)st->done / (double)st->total))
             return err_set(e, E_CANCELLED, "loading was stopped");
     }
-    w->w.data = tiles;
-    w->w.stride = tile;
+    w->w.data = out;
+    w->w.stride = group;
     return 0;
 }
 
@@ -250,10 +250,11 @@ static int is_packed(const struct model *m, const struct weight *w)
     return is_matrix(w) && w->w.layout == KERN_TILES && w != m->global.t[T_TOKEN_EMBD];
 }
 
-static size_t packed_bytes(const struct weight *w)
+static size_t packed_bytes(const struct model *m, const struct weight *w)
 {
-    size_t n = (w->w.n_row + TILE_ROWS - 1) / TILE_ROWS *
-               tile_bytes(quant_find(w->w.type), w->w.n_col);
+    size_t n_group = m->kern.n_group,
+           n = (w->w.n_row + n_group - 1) / n_group *
+               tile_group_bytes(quant_find(w->w.type), w->w.n_col, n_group);
 
     return (n + 63) & ~(size_t)63;
 }
@@ -266,7 +267,7 @@ static int pack_all(struct model *m, const struct model_options *opt, struct err
 
     for (size_t i = 0; i < m->n_weight; i++) {
         if (is_packed(m, &m->weight[i]))
-            st.total += packed_bytes(&m->weight[i]);
+            st.total += packed_bytes(m, &m->weight[i]);
     }
     if (st.total) {
         m->packed = vm_alloc((size_t)st.total);
@@ -280,8 +281,8 @@ static int pack_all(struct model *m, const struct model_options *opt, struct err
         struct weight *w = &m->weight[i];
 
         if (is_packed(m, w)) {
-            rc = pack_weight(w, at, &st, e);
-            at += packed_bytes(w);
+            rc = pack_weight(w, m->kern.n_group, at, &st, e);
+            at += packed_bytes(m, w);
         } else if (is_matrix(w)) {
             w->w.data = w->src->data;
             w->w.stride = (size_t)w->src->n_byte / w->w.n_row;

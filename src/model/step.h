@@ -44,6 +44,8 @@ struct step {
 
     const float *angles; /* of the rotary positions, set by forward: blk_rope_angles */
 
+    unsigned n_embed_rows; /* rows read from the file so far, see blk_embed */
+
     int dry; /* 1: plan only */
     unsigned char *scratch;
     size_t n_scratch, used, peak;

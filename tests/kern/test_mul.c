@@ -17,7 +17,7 @@ struct matrix {
 static void matrix_make(struct matrix *m, const struct kern *k, const struct quant *q,
                         size_t n_row, size_t n_col, struct rng *r, int fill)
 {
-    size_t n_tile = (n_row + TILE_ROWS - 1) / TILE_ROWS;
+    size_t n_group = (n_row + k->n_group - 1) / k->n_group;
     float *x = test_alloc(n_col * sizeof(*x));
 
     *m = (struct matrix){.q = q, .n_row = n_row, .n_col = n_col};
@@ -32,9 +32,9 @@ static void matrix_make(struct matrix *m, const struct kern *k, const struct qua
         q->from_f32(x, m->rows + i * m->row_bytes, n_col);
         q->to_f32(m->rows + i * m->row_bytes, m->exact + i * n_col, n_col);
     }
-    m->tiles = test_alloc(n_tile * tile_bytes(q, n_col));
-    tile_pack(q, m->rows, n_row, n_col, m->tiles, 0, n_tile);
-    (void)k;
+    m->tiles = test_alloc(n_group * tile_group_bytes(q, n_col, k->n_group));
+    if (k->mm[q->type].layout == KERN_TILES)
+        tile_pack(q, m->rows, n_row, n_col, k->n_group, m->tiles, 0, n_group);
     mem_free(x);
 }
 
@@ -54,7 +54,8 @@ static struct kern_weight weight_of(const struct matrix *m, const struct kern *k
                                 m->n_row,
                                 m->n_col,
                                 tiles ? m->tiles : m->rows,
-                                tiles ? tile_bytes(m->q, m->n_col) : m->row_bytes};
+                                tiles ? tile_group_bytes(m->q, m->n_col, k->n_group)
+                                      : m->row_bytes};
 }
 
 /* y for n columns of x, through the table as the engine calls it. */
@@ -305,7 +306,8 @@ static void extreme_body(const struct kern *k)
             }
         }
         q->to_f32(m.rows, m.exact, ROWS * COLS);
-        tile_pack(q, m.rows, ROWS, COLS, m.tiles, 0, 2);
+        if (k->mm[q->type].layout == KERN_TILES)
+            tile_pack(q, m.rows, ROWS, COLS, k->n_group, m.tiles, 0, ROWS / k->n_group);
         for (size_t t = 0; t < COLS; t++) {
             x[t] = 5;
             x[COLS + t] = t % 2 ? -7.0f : 7.0f;

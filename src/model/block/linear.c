@@ -1,7 +1,12 @@
 /* linear.c - embeddings, norms, products and the output: the blocks that every model has. */
 #include "model/block/block.h"
 
+#include "sys/mmap.h"
+
 #include <string.h>
+
+/* Rows of the embedding that may be resident at a time: 16 MiB. */
+enum { EMBED_ROWS_KEPT = 256 };
 
 static size_t at_least(size_t n, size_t min)
 {
@@ -17,9 +22,14 @@ float *blk_embed(struct step *s)
     size_t n = (size_t)s->m->p.n_embd, row = n / (size_t)q->block * (size_t)q->bytes;
     float *x = step_floats(s, (size_t)s->n_tok * n);
 
-    /* From the file's rows: a few of many, so they are not packed. */
-    for (int t = 0; t < s->n_tok && !s->dry; t++)
+    /* From the file's rows: a few of many, so they are not packed. Each one that is touched
+     * makes 64 KiB of the file resident (the system maps its neighbours too), so they are let
+     * go now and then. */
+    for (int t = 0; t < s->n_tok && !s->dry; t++) {
         q->to_f32(w->src->data + (size_t)s->id[t] * row, x + (size_t)t * n, n);
+        if (++s->n_embed_rows % EMBED_ROWS_KEPT == 0)
+            vm_drop(w->src->data, (size_t)w->src->n_byte);
+    }
     return x;
 }
 

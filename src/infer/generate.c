@@ -1,0 +1,240 @@
+/* generate.c - the loop from a prompt to text: feed, step, sample, show. */
+#include "infer/engine.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "infer/stop.h"
+
+#include <string.h>
+
+enum { GEN_TOP_MAX = 20, GEN_PIECE_MAX = 1 << 20 };
+
+void hearth_sampling_defaults(struct hearth_sampling *s)
+{
+    struct sampler_options o;
+
+    sampler_defaults(&o);
+    *s = (struct hearth_sampling){o.temperature,
+                                  o.top_k,
+                                  o.top_p,
+                                  o.min_p,
+                                  o.typical_p,
+                                  o.repeat_penalty,
+                                  o.presence_penalty,
+                                  o.frequency_penalty,
+                                  o.repeat_last_n,
+                                  o.seed};
+}
+
+struct gen {
+    struct hearth_seq *s;
+    const struct hearth_generate_options *opt;
+    struct hearth_stats *stats;
+    int (*piece)(void *ctx, const struct hearth_piece *p);
+    void *ctx;
+    struct sampler *sampler;
+    struct stop *stop;
+    struct tok_stream stream;
+    struct buf raw, ready; /* detokenised; past the stop strings */
+    int finish;            /* enum hearth_finish, -1: goes on */
+};
+
+static int gen_sampler(struct gen *g, struct err *e)
+{
+    struct hearth_sampling d;
+    const struct hearth_sampling *h = g->opt->sampling;
+    struct sampler_options o;
+    const struct model *m = g->s->en->model->m;
+
+    if (!h) {
+        hearth_sampling_defaults(&d);
+        h = &d;
+    }
+    o = (struct sampler_options){.temperature = h->temperature,
+                                 .top_k = h->top_k,
+                                 .top_p = h->top_p,
+                                 .min_p = h->min_p,
+                                 .typical_p = h->typical_p,
+                                 .repeat_penalty = h->repeat_penalty,
+                                 .presence_penalty = h->presence_penalty,
+                                 .frequency_penalty = h->frequency_penalty,
+                                 .repeat_last_n = h->repeat_last_n,
+                                 .seed = h->seed};
+    return sampler_new(&g->sampler, &o, m->p.n_vocab, g->s->en->n_ctx, e);
+}
+
+/* The penalties look back over the whole sequence, not only at this prompt. */
+static void gen_look_back(struct gen *g)
+{
+    for (int i = 0; i < g->s->n_len; i++)
+        sampler_accept(g->sampler, g->s->ids[i]);
+}
+
+static int gen_open(struct gen *g, struct err *e)
+{
+    struct hearth_model *h = g->s->en->model;
+    int rc;
+
+    buf_init(&g->raw, GEN_PIECE_MAX);
+    buf_init(&g->ready, GEN_PIECE_MAX);
+    if (g->opt->n_logprobs < 0 || g->opt->n_logprobs > GEN_TOP_MAX)
+        return err_set(e, E_INVALID, "n_logprobs: %d, expected 0 to %d", g->opt->n_logprobs,
+                       GEN_TOP_MAX);
+    rc = gen_sampler(g, e);
+    if (rc == 0)
+        rc = stop_new(&g->stop, g->opt->stop, g->opt->n_stop, e);
+    if (rc == 0 && h->tok)
+        tok_stream_init(&g->stream, h->tok, 0, g->opt->show_control);
+    return rc;
+}
+
+static void gen_close(struct gen *g)
+{
+    sampler_free(g->sampler);
+    stop_free(g->stop);
+    buf_done(&g->raw);
+    buf_done(&g->ready);
+}
+
+/* Steps until the sequence has caught up. */
+static int gen_catch_up(struct gen *g, struct err *e)
+{
+    while (!g->s->logits) {
+        int rc = engine_compute(g->s->en, g->s, WANT_LAST, e);
+
+        if (rc < 0)
+            return rc;
+        if (rc == 0)
+            return err_set(e, E_INVALID, "nothing to continue: the sequence is empty");
+    }
+    return 0;
+}
+
+/* The text that token id makes ready; id -1: the end, what is still held. */
+static int gen_text(struct gen *g, int id, struct err *e)
+{
+    int rc = 0;
+
+    buf_clear(&g->raw);
+    buf_clear(&g->ready);
+    if (g->s->en->model->tok)
+        rc = id < 0 ? tok_stream_end(&g->stream, &g->raw)
+                    : tok_stream_put(&g->stream, id, &g->raw);
+    if (rc == 0 && g->raw.n)
+        rc = stop_put(g->stop, g->raw.p, g->raw.n, &g->ready);
+    if (rc == 1)
+        g->finish = HEARTH_FINISH_STOP;
+    if (rc == 0 && id < 0)
+        rc = stop_end(g->stop, &g->ready);
+    return rc < 0 ? err_set(e, rc, "no memory for the text of a token") : 0;
+}
+
+static void gen_show(struct gen *g, int id)
+{
+    struct sampler_logprob top[GEN_TOP_MAX];
+    struct hearth_token_logprob best[GEN_TOP_MAX];
+    struct hearth_piece p = {
+        .text = g->ready.n ? g->ready.p : "", .n_text = g->ready.n, .id = id};
+    int n_vocab = g->s->en->model->m->p.n_vocab, n = g->opt->n_logprobs;
+
+    if (id >= 0 && n > 0 && g->s->logits) {
+        n = n < n_vocab ? n : n_vocab;
+        sampler_logprobs(g->s->logits, n_vocab, id, &p.logprob, top, n);
+        for (int i = 0; i < n; i++)
+            best[i] = (struct hearth_token_logprob){top[i].id, top[i].logprob};
+        p.top = best;
+        p.n_top = n;
+    }
+    if (g->piece && g->piece(g->ctx, &p) && g->finish < 0)
+        g->finish = HEARTH_FINISH_CALLER;
+}
+
+/* One token: sample, show, feed. Sets finish when it was the last. */
+static int gen_token(struct gen *g, struct err *e)
+{
+    int id = sampler_pick(g->sampler, g->s->logits, e), rc;
+    int32_t fed;
+
+    if (id < 0)
+        return id;
+    if (hearth_is_eog(g->s->en->model, id) && !g->opt->ignore_eog) {
+        g->finish = HEARTH_FINISH_EOG;
+        return 0;
+    }
+    g->stats->n_output++;
+    rc = gen_text(g, id, e);
+    if (rc < 0)
+        return rc;
+    gen_show(g, id);
+    if (g->finish == HEARTH_FINISH_STOP)
+        return 0;
+    if (g->s->n_len == g->s->en->n_ctx) {
+        g->finish = HEARTH_FINISH_LENGTH;
+        return 0;
+    }
+    sampler_accept(g->sampler, id);
+    fed = id;
+    rc = seq_feed(g->s, &fed, 1, 0, NULL, e);
+    if (rc == 0 && g->finish < 0 && g->opt->n_predict > 0 &&
+        g->stats->n_output == g->opt->n_predict)
+        g->finish = HEARTH_FINISH_LENGTH;
+    return rc;
+}
+
+static int gen_loop(struct gen *g, struct err *e)
+{
+    uint64_t t0 = clock_ns();
+    int rc = gen_catch_up(g, e);
+
+    g->stats->prompt_ns = clock_ns() - t0;
+    t0 = clock_ns();
+    while (rc == 0 && g->finish < 0) {
+        rc = gen_token(g, e);
+        if (rc == 0 && g->finish < 0)
+            rc = gen_catch_up(g, e);
+    }
+    g->stats->output_ns = clock_ns() - t0;
+    if (rc == E_CANCELLED) {
+        g->finish = HEARTH_FINISH_CALLER;
+        rc = 0;
+    }
+    return rc;
+}
+
+int hearth_generate(struct hearth_seq *s, const int32_t *prompt, size_t n_prompt,
+                    const struct hearth_generate_options *opt, struct hearth_stats *stats,
+                    int (*piece)(void *ctx, const struct hearth_piece *p), void *ctx,
+                    struct hearth_error *error)
+{
+    static const struct hearth_generate_options none;
+    struct err *e = engine_err(error);
+    struct hearth_stats unused;
+    struct gen g = {.s = s,
+                    .opt = opt ? opt : &none,
+                    .stats = stats ? stats : &unused,
+                    .piece = piece,
+                    .ctx = ctx,
+                    .finish = -1};
+    size_t reused = 0;
+    int rc;
+
+    *g.stats = (struct hearth_stats){0};
+    rc = gen_open(&g, e);
+    if (rc == 0)
+        rc = seq_feed(s, prompt, n_prompt, 1, &reused, e);
+    if (rc == 0) {
+        g.stats->n_prompt = (int)n_prompt;
+        g.stats->n_prompt_reused = (int)reused;
+        gen_look_back(&g);
+        rc = gen_loop(&g, e);
+    }
+    if (rc == 0) {
+        int finish = g.finish;
+
+        rc = gen_text(&g, -1, e);
+        gen_show(&g, -1);
+        g.stats->finish = finish;
+    }
+    gen_close(&g);
+    return rc;
+}

@@ -1,0 +1,249 @@
+/* hearth.c - models and tokens of the public face (include/hearth.h). */
+#include "infer/engine.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *hearth_version(void)
+{
+    return HEARTH_VERSION;
+}
+
+int hearth_exit_status(int code)
+{
+    return code >= 0 ? 0 : err_row(code)->exit_status;
+}
+
+/* -- opening --------------------------------------------------------------------------- */
+
+/* The tier: what the caller asks for, else HEARTH_CPU, else the best. */
+static int choose_tier(const char *asked, struct err *e)
+{
+    const char *name = asked ? asked : getenv("HEARTH_CPU"),
+               *what = asked ? "cpu" : "HEARTH_CPU";
+    int best = kern_tier_best(), tier;
+
+    if (!name || !*name)
+        return best;
+    tier = kern_tier_of(name);
+    if (tier < 0)
+        return err_set(e, E_INVALID, "%s: '%s' is no tier; ref, avx2 and avx512vnni are", what,
+                       name);
+    if (tier > best)
+        return err_set(e, E_UNSUPPORTED, "%s: this machine has no %s; its best is %s", what,
+                       name, kern_tier_name(best));
+    return tier;
+}
+
+/* The name that the file's writer gave to its mix of types, or the type that most bytes are
+ * of. */
+static void name_file_type(struct hearth_model *h)
+{
+    static const char *const known[] = {
+        [0] = "F32",     [1] = "F16",     [2] = "Q4_0",    [3] = "Q4_1",    [7] = "Q8_0",
+        [8] = "Q5_0",    [9] = "Q5_1",    [10] = "Q2_K",   [11] = "Q3_K_S", [12] = "Q3_K_M",
+        [13] = "Q3_K_L", [14] = "Q4_K_S", [15] = "Q4_K_M", [16] = "Q5_K_S", [17] = "Q5_K_M",
+        [18] = "Q6_K",   [21] = "Q2_K_S", [32] = "BF16",
+    };
+    uint64_t bytes[QUANT_TYPE_MAX] = {0}, id;
+    const struct gguf *g = h->m->file;
+    const char *name = NULL;
+    int most = 0;
+
+    if (gguf_u64(g, "general.file_type", &id, NULL) == 1 && id < sizeof(known) / sizeof(*known))
+        name = known[id];
+    for (size_t i = 0; i < gguf_n_tensor(g); i++) {
+        const struct gguf_tensor *t = gguf_tensor_at(g, i);
+
+        bytes[t->type % QUANT_TYPE_MAX] += t->n_byte;
+    }
+    for (int i = 0; i < QUANT_TYPE_MAX; i++)
+        most = bytes[i] > bytes[most] ? i : most;
+    if (!name)
+        name = quant_type_name(most);
+    (void)snprintf(h->file_type, sizeof(h->file_type), "%s", name ? name : "?");
+}
+
+static char *copy_str(const struct gguf *g, const char *key)
+{
+    struct str s;
+    char *p;
+
+    if (gguf_str(g, key, &s, NULL) != 1 || s.n == 0)
+        return NULL;
+    p = mem_alloc(s.n + 1);
+    if (p) {
+        memcpy(p, s.p, s.n);
+        p[s.n] = '\0';
+    }
+    return p;
+}
+
+static int read_words(struct hearth_model *h, const char *path, struct err *e)
+{
+    const char *base = strrchr(path, '/');
+    int rc = tok_new(&h->tok, h->m->file, &h->tok_why);
+
+    if (rc < 0 && rc != E_NOT_FOUND && rc != E_UNSUPPORTED) {
+        if (e)
+            *e = h->tok_why;
+        return rc;
+    }
+    name_file_type(h);
+    h->chat_template = copy_str(h->m->file, "tokenizer.chat_template");
+    h->name = copy_str(h->m->file, "general.name");
+    if (!h->name)
+        h->name = mem_strdup(base ? base + 1 : path);
+    if (!h->name || (!h->chat_template && gguf_kv(h->m->file, "tokenizer.chat_template") &&
+                     mem_should_fail()))
+        return err_set(e, E_NOMEM, "%s: no memory", path);
+    if (h->tok && tok_count(h->tok) > h->m->p.n_vocab)
+        return err_set(e, E_FORMAT, "%s: %d tokens, the model has rows for %d", path,
+                       tok_count(h->tok), h->m->p.n_vocab);
+    return 0;
+}
+
+int hearth_model_open(struct hearth_model **out, const char *path,
+                      const struct hearth_model_options *opt, struct hearth_error *error)
+{
+    static const struct hearth_model_options none;
+    const struct hearth_model_options *o = opt ? opt : &none;
+    struct err *e = engine_err(error);
+    uint64_t t0 = clock_ns();
+    struct pool *pool = NULL;
+    struct hearth_model *h = NULL;
+    int tier = choose_tier(o->cpu, e), rc = tier;
+
+    if (rc < 0)
+        return rc;
+    rc = pool_new(&pool, &(struct pool_options){.n_thread = o->n_thread}, e);
+    if (rc < 0)
+        return rc;
+    h = mem_calloc(1, sizeof(*h));
+    if (!h) {
+        rc = err_set(e, E_NOMEM, "%s: no memory", path);
+        goto out;
+    }
+    h->n_thread = pool_size(pool);
+    rc = model_open(&h->m, path,
+                    &(struct model_options){tier, pool, o->progress, o->progress_ctx}, e);
+    if (rc == 0)
+        rc = read_words(h, path, e);
+    if (rc < 0)
+        goto out;
+    h->load_ns = clock_ns() - t0;
+    *out = h;
+    h = NULL;
+out:
+    hearth_model_close(h);
+    pool_free(pool);
+    return rc;
+}
+
+void hearth_model_close(struct hearth_model *h)
+{
+    if (!h)
+        return;
+    tok_free(h->tok);
+    model_free(h->m);
+    mem_free(h->name);
+    mem_free(h->chat_template);
+    mem_free(h);
+}
+
+void hearth_model_info(const struct hearth_model *h, struct hearth_model_info *out)
+{
+    const struct params *p = &h->m->p;
+
+    *out = (struct hearth_model_info){
+        .arch = h->m->arch->name,
+        .name = h->name,
+        .file_type = h->file_type,
+        .tokenizer = h->tok ? tok_kind(h->tok) : NULL,
+        .chat_template = h->chat_template,
+        .cpu = kern_tier_name(h->m->kern.tier),
+        .n_vocab = p->n_vocab,
+        .n_embd = p->n_embd,
+        .n_layer = p->n_layer,
+        .n_head = p->n_head,
+        .n_head_kv = p->n_head_kv,
+        .n_ctx_train = p->n_ctx_train,
+        .n_param = h->m->n_param,
+        .file_bytes = gguf_file_bytes(h->m->file),
+        .load_ns = h->load_ns,
+        .n_thread = h->n_thread,
+        .bos = h->tok ? tok_bos(h->tok) : -1,
+        .eos = h->tok ? tok_eos(h->tok) : -1,
+        .add_bos = h->tok ? tok_add_bos(h->tok) : 0,
+        .pooling = p->pooling,
+    };
+}
+
+/* -- tokens ---------------------------------------------------------------------------- */
+
+static int need_tok(const struct hearth_model *h, struct err *e)
+{
+    if (h->tok)
+        return 0;
+    if (e)
+        *e = h->tok_why;
+    return h->tok_why.code;
+}
+
+int hearth_encode(const struct hearth_model *h, const char *text, size_t n, int flags,
+                  int32_t *ids, size_t cap, struct hearth_error *error)
+{
+    struct err *e = engine_err(error);
+    struct tok_ids got = {0};
+    int tok_flags = 0, rc = need_tok(h, e);
+
+    if (rc < 0)
+        return rc;
+    if (flags & HEARTH_ADD_SPECIAL)
+        tok_flags |= TOK_ADD_SPECIAL;
+    if (flags & HEARTH_PARSE_SPECIAL)
+        tok_flags |= TOK_PARSE_SPECIAL;
+    rc = tok_encode(h->tok, text, n, tok_flags, &got, e);
+    if (rc >= 0 && got.n > INT32_MAX)
+        rc = err_set(e, E_TOO_LONG, "text of %zu tokens", got.n);
+    if (rc >= 0) {
+        if (got.n && cap)
+            memcpy(ids, got.id, (got.n < cap ? got.n : cap) * sizeof(*ids));
+        rc = (int)got.n;
+    }
+    tok_ids_done(&got);
+    return rc;
+}
+
+int64_t hearth_decode(const struct hearth_model *h, const int32_t *ids, size_t n,
+                      int show_control, char *text, size_t cap, struct hearth_error *error)
+{
+    struct err *e = engine_err(error);
+    size_t at = 0;
+    int rc = need_tok(h, e);
+
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; i < n; i++) {
+        struct str s;
+
+        if (ids[i] < 0 || ids[i] >= tok_count(h->tok))
+            return err_set(e, E_INVALID, "token id %d (number %zu): expected 0 to %d",
+                           (int)ids[i], i, tok_count(h->tok) - 1);
+        s = tok_piece(h->tok, ids[i], show_control);
+        if (at < cap && s.n)
+            memcpy(text + at, s.p, s.n < cap - at ? s.n : cap - at);
+        at += s.n;
+    }
+    return (int64_t)at;
+}
+
+int hearth_is_eog(const struct hearth_model *h, int32_t id)
+{
+    return h->tok && id >= 0 && id < tok_count(h->tok) && tok_is_eog(h->tok, id);
+}

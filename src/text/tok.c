@@ -1,0 +1,263 @@
+#include "text/tok.h"
+
+#include "base/mem.h"
+#include "text/kind.h"
+#include "text/tok_ids.h"
+
+#include <stdio.h>
+
+/* Longer texts are refused: positions inside a word are 32 bits. */
+#define TEXT_MAX ((size_t)1 << 31)
+
+static const struct kind *const kinds[] = {&spm_kind, &bpe_kind};
+
+enum { N_KIND = sizeof(kinds) / sizeof(*kinds) };
+
+/* -- building ------------------------------------------------------------------------ */
+
+static int find_kind(const struct kind **out, const struct gguf *g, struct err *e)
+{
+    struct str name = {"no_vocab", 8};
+    char known[64] = "";
+    size_t n = 0;
+    int rc = gguf_str(g, "tokenizer.ggml.model", &name, e);
+
+    if (rc < 0)
+        return rc;
+    if (str_is(name, "no_vocab"))
+        return err_set(e, E_NOT_FOUND, "the file has no tokenizer");
+    for (int i = 0; i < N_KIND; i++) {
+        if (str_is(name, kinds[i]->name)) {
+            *out = kinds[i];
+            return 0;
+        }
+        n += (size_t)snprintf(known + n, sizeof(known) - n, " %s", kinds[i]->name);
+    }
+    return err_set(e, E_UNSUPPORTED, "tokenizer \"%.*s\" is not one of these:%s",
+                   (int)(name.n < 64 ? name.n : 64), name.p, known);
+}
+
+static int read_flags(struct tok *t, const struct gguf *g, struct err *e)
+{
+    int rc = gguf_bool(g, "tokenizer.ggml.add_bos_token", &t->add_bos, e);
+
+    if (rc >= 0)
+        rc = gguf_bool(g, "tokenizer.ggml.add_eos_token", &t->add_eos, e);
+    if (rc >= 0)
+        rc = gguf_bool(g, "tokenizer.ggml.add_space_prefix", &t->add_space, e);
+    return rc < 0 ? rc : 0;
+}
+
+/* Special and user-defined tokens stand for their text as it is. */
+static int is_verbatim(int type)
+{
+    return type == TOK_CONTROL || type == TOK_UNKNOWN || type == TOK_USER;
+}
+
+/* What every token stands for, once and for all. */
+static int make_pieces(struct tok *t, struct err *e)
+{
+    struct buf out;
+    int rc = 0;
+
+    buf_init(&out, t->vocab.n_byte);
+    t->pieces = mem_alloc(((size_t)t->vocab.n + 1) * sizeof(*t->pieces));
+    if (!t->pieces)
+        rc = E_NOMEM;
+    for (int i = 0; rc >= 0 && i < t->vocab.n; i++) {
+        t->pieces[i] = (uint32_t)out.n;
+        if (is_verbatim(t->vocab.type[i]))
+            rc = buf_put(&out, t->vocab.text[i].p, t->vocab.text[i].n);
+        else
+            rc = t->kind->piece(t, i, &out);
+    }
+    if (rc < 0) {
+        buf_done(&out);
+        return err_set(e, rc, "no memory for the pieces of %d tokens", t->vocab.n);
+    }
+    t->pieces[t->vocab.n] = (uint32_t)out.n;
+    t->piece = out.p;
+    return 0;
+}
+
+int tok_new(struct tok **out, const struct gguf *g, struct err *e)
+{
+    struct tok *t = mem_calloc(1, sizeof(*t));
+    int rc;
+
+    if (!t)
+        return err_set(e, E_NOMEM, "no memory for a tokenizer");
+    rc = find_kind(&t->kind, g, e);
+    if (rc < 0)
+        goto out;
+    t->add_bos = t->kind->add_bos;
+    t->add_space = t->kind->add_space;
+    rc = vocab_init(&t->vocab, g, &t->kind->ids, e);
+    if (rc >= 0)
+        rc = t->kind->open(t, g, e);
+    if (rc >= 0)
+        rc = read_flags(t, g, e);
+    if (rc >= 0)
+        rc = make_pieces(t, e);
+    if (rc >= 0 && special_init(&t->special, &t->vocab) < 0)
+        rc = err_set(e, E_NOMEM, "no memory for the special tokens");
+    if (rc < 0)
+        goto out;
+    *out = t;
+    t = NULL;
+out:
+    tok_free(t);
+    return rc < 0 ? rc : 0;
+}
+
+void tok_free(struct tok *t)
+{
+    if (!t)
+        return;
+    if (t->kind)
+        t->kind->close(t);
+    special_done(&t->special);
+    vocab_done(&t->vocab);
+    mem_free(t->piece);
+    mem_free(t->pieces);
+    mem_free(t);
+}
+
+/* -- facts --------------------------------------------------------------------------- */
+
+static int is_id(const struct tok *t, int id)
+{
+    return id >= 0 && id < t->vocab.n;
+}
+
+int tok_count(const struct tok *t)
+{
+    return t->vocab.n;
+}
+
+const char *tok_kind(const struct tok *t)
+{
+    return t->kind->name;
+}
+
+const char *tok_pre(const struct tok *t)
+{
+    return t->pre ? t->pre->name : "";
+}
+
+int tok_bos(const struct tok *t)
+{
+    return t->vocab.bos;
+}
+
+int tok_eos(const struct tok *t)
+{
+    return t->vocab.eos;
+}
+
+int tok_add_bos(const struct tok *t)
+{
+    return t->add_bos;
+}
+
+int tok_add_eos(const struct tok *t)
+{
+    return t->add_eos;
+}
+
+int tok_is_eog(const struct tok *t, int id)
+{
+    return is_id(t, id) && t->vocab.eog[id];
+}
+
+int tok_type_of(const struct tok *t, int id)
+{
+    return is_id(t, id) ? t->vocab.type[id] : TOK_UNKNOWN;
+}
+
+struct str tok_text(const struct tok *t, int id)
+{
+    return is_id(t, id) ? t->vocab.text[id] : (struct str){"", 0};
+}
+
+int tok_find(const struct tok *t, struct str text)
+{
+    return vocab_find(&t->vocab, text);
+}
+
+const char *tok_kind_name(int i)
+{
+    return i >= 0 && i < N_KIND ? kinds[i]->name : NULL;
+}
+
+const char *tok_pre_name(int i)
+{
+    const struct pre *p = pre_at(i);
+
+    return p ? p->name : NULL;
+}
+
+/* -- encoding ------------------------------------------------------------------------ */
+
+static int put_text(void *ctx, struct str text)
+{
+    struct work *w = ctx;
+
+    return w->t->kind->encode(w, text);
+}
+
+static int put_token(void *ctx, int32_t id)
+{
+    struct work *w = ctx;
+
+    return tok_ids_put(w->out, id);
+}
+
+static int encode(struct work *w, struct str text, int flags)
+{
+    const struct tok *t = w->t;
+    struct special_sink sink = {put_text, put_token, w};
+    int rc = words_init(&w->words, text.n);
+
+    if (rc >= 0 && (flags & TOK_ADD_SPECIAL) && t->add_bos && t->vocab.bos >= 0)
+        rc = tok_ids_put(w->out, t->vocab.bos);
+    if (rc >= 0)
+        rc = special_split(&t->special, text, flags & TOK_PARSE_SPECIAL, &sink);
+    if (rc >= 0 && (flags & TOK_ADD_SPECIAL) && t->add_eos && t->vocab.eos >= 0)
+        rc = tok_ids_put(w->out, t->vocab.eos);
+    return rc;
+}
+
+int tok_encode(const struct tok *t, const char *text, size_t n, int flags, struct tok_ids *out,
+               struct err *e)
+{
+    struct work w = {.t = t, .out = out};
+    size_t before = out->n;
+    int rc;
+
+    if (n > TEXT_MAX)
+        return err_set(e, E_TOO_LONG, "a text of %zu bytes, at most %zu can be encoded", n,
+                       TEXT_MAX);
+    buf_init(&w.text, SIZE_MAX);
+    rc = encode(&w, (struct str){text, n}, flags);
+    merge_done(&w.merge);
+    words_done(&w.words);
+    buf_done(&w.text);
+    if (rc >= 0)
+        return 0;
+    out->n = before;
+    if (rc == E_TOO_LONG)
+        return err_set(e, rc, "a text of %zu bytes has too many spaces in a row", n);
+    return err_set(e, rc, "no memory to encode %zu bytes", n);
+}
+
+struct str tok_piece(const struct tok *t, int id, int show_control)
+{
+    if (!is_id(t, id))
+        return (struct str){"", 0};
+    if (!show_control && (t->vocab.type[id] == TOK_CONTROL || t->vocab.type[id] == TOK_UNKNOWN))
+        return (struct str){"", 0};
+    if (!t->piece)
+        return (struct str){"", 0};
+    return (struct str){t->piece + t->pieces[id], t->pieces[id + 1] - t->pieces[id]};
+}

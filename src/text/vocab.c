@@ -1,0 +1,281 @@
+#include "text/vocab.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "text/tok.h"
+
+#include <math.h>
+
+/* Texts of all tokens together; tokens have a few bytes each. */
+#define TEXT_MAX ((uint64_t)1 << 30)
+
+/* -- arrays -------------------------------------------------------------------------- */
+
+static int is_number(int type)
+{
+    return type != GGUF_STR && type != GGUF_ARR;
+}
+
+int vocab_array(const struct gguf *g, const char *key, int strings, int needed,
+                const struct gguf_kv **out, struct err *e)
+{
+    const struct gguf_kv *kv = gguf_kv(g, key);
+
+    if (!kv && needed)
+        return err_set(e, E_FORMAT, "%s is missing", key);
+    if (kv && (kv->type != GGUF_ARR ||
+               (strings ? kv->elem_type != GGUF_STR : !is_number(kv->elem_type))))
+        return err_set(e, E_FORMAT, "%s is not an array of %s", key,
+                       strings ? "strings" : "numbers");
+    *out = kv;
+    return 0;
+}
+
+/* An array of numbers, one per token. */
+static int array_per_token(const struct vocab *v, const struct gguf *g, const char *key,
+                           int needed, const struct gguf_kv **out, struct err *e)
+{
+    int rc = vocab_array(g, key, 0, needed, out, e);
+
+    if (rc < 0 || !*out || (*out)->n == (uint64_t)v->n)
+        return rc;
+    return err_set(e, E_FORMAT, "%s has %llu elements, the vocabulary has %d tokens", key,
+                   (unsigned long long)(*out)->n, v->n);
+}
+
+/* One block for the bytes of all texts, so that the file may be closed. */
+static int copy_texts(struct vocab *v, struct err *e)
+{
+    uint64_t n = 0;
+    char *at;
+
+    for (int i = 0; i < v->n; i++) {
+        if (!check_add(n, v->text[i].n, &n) || n > TEXT_MAX)
+            return err_set(e, E_FORMAT, "tokenizer.ggml.tokens has over %llu bytes of text",
+                           (unsigned long long)TEXT_MAX);
+    }
+    v->n_byte = (size_t)n;
+    at = v->bytes = mem_alloc(v->n_byte + 1);
+    if (!at)
+        return err_set(e, E_NOMEM, "no memory for %zu bytes of tokens", v->n_byte);
+    for (int i = 0; i < v->n; i++) {
+        if (v->text[i].n)
+            memcpy(at, v->text[i].p, v->text[i].n);
+        v->text[i].p = at;
+        at += v->text[i].n;
+    }
+    return 0;
+}
+
+static int read_texts(struct vocab *v, const struct gguf *g, struct err *e)
+{
+    const struct gguf_kv *kv;
+    int rc = vocab_array(g, "tokenizer.ggml.tokens", 1, 1, &kv, e);
+
+    if (rc < 0)
+        return rc;
+    if (kv->n == 0 || kv->n > INT32_MAX)
+        return err_set(e, E_FORMAT, "tokenizer.ggml.tokens has %llu elements",
+                       (unsigned long long)kv->n);
+    v->text = mem_calloc((size_t)kv->n, sizeof(*v->text));
+    v->type = mem_calloc((size_t)kv->n, 1);
+    v->eog = mem_calloc((size_t)kv->n, 1);
+    if (!v->text || !v->type || !v->eog || map_init(&v->by_text, (size_t)kv->n) < 0)
+        return err_set(e, E_NOMEM, "no memory for %llu tokens", (unsigned long long)kv->n);
+    v->n = (int)kv->n;
+    gguf_arr_strs(kv, v->text);
+    rc = copy_texts(v, e);
+    if (rc < 0)
+        return rc;
+    for (int i = 0; i < v->n; i++) {
+        if (v->text[i].n && map_put(&v->by_text, v->text[i], (uint32_t)i, NULL) < 0)
+            return err_set(e, E_NOMEM, "no memory for %d tokens", v->n);
+    }
+    return 0;
+}
+
+static int read_types(struct vocab *v, const struct gguf *g, struct err *e)
+{
+    const char *key = "tokenizer.ggml.token_type";
+    const struct gguf_kv *kv;
+    int rc = array_per_token(v, g, key, 1, &kv, e);
+
+    if (rc < 0)
+        return rc;
+    if (kv->elem_type == GGUF_F32 || kv->elem_type == GGUF_F64)
+        return err_set(e, E_FORMAT, "%s is not an array of integers", key);
+    for (int i = 0; i < v->n; i++) {
+        int64_t type = gguf_arr_int(kv, (uint64_t)i);
+
+        if (type < 0 || type > TOK_BYTE)
+            return err_set(e, E_FORMAT, "%s: token %d has type %lld", key, i, (long long)type);
+        v->type[i] = type ? (unsigned char)type : TOK_NORMAL;
+    }
+    return 0;
+}
+
+static int read_scores(struct vocab *v, const struct gguf *g, struct err *e)
+{
+    const char *key = "tokenizer.ggml.scores";
+    const struct gguf_kv *kv;
+    int rc = array_per_token(v, g, key, 0, &kv, e);
+
+    if (rc < 0 || !kv)
+        return rc;
+    v->score = mem_alloc((size_t)v->n * sizeof(*v->score));
+    if (!v->score)
+        return err_set(e, E_NOMEM, "no memory for %d scores", v->n);
+    for (int i = 0; i < v->n; i++) {
+        v->score[i] = (float)gguf_arr_f64(kv, (uint64_t)i);
+        if (isnan(v->score[i]))
+            return err_set(e, E_FORMAT, "%s: token %d has no number", key, i);
+    }
+    return 0;
+}
+
+/* -- ids with a meaning -------------------------------------------------------------- */
+
+/* The id of that key. Writers without such a token leave the key out or put -1. */
+static int read_id(const struct vocab *v, const struct gguf *g, const char *key, int absent,
+                   int *out, struct err *e)
+{
+    int64_t id = absent < v->n ? absent : -1;
+    int rc = gguf_i64(g, key, &id, e);
+
+    if (rc < 0)
+        return rc;
+    if (id == UINT32_MAX)
+        id = -1;
+    if (id < -1 || id >= v->n)
+        return err_set(e, E_FORMAT, "%s is %lld, the vocabulary has %d tokens", key,
+                       (long long)id, v->n);
+    *out = (int)id;
+    return 0;
+}
+
+static int read_ids(struct vocab *v, const struct gguf *g, const struct vocab_defaults *d,
+                    struct err *e)
+{
+    static const char *const ending[] = {
+        "tokenizer.ggml.eos_token_id",     "tokenizer.ggml.eot_token_id",
+        "tokenizer.ggml.eom_token_id",     "tokenizer.ggml.fim_pad_token_id",
+        "tokenizer.ggml.fim_rep_token_id", "tokenizer.ggml.fim_sep_token_id",
+    };
+    int rc = read_id(v, g, "tokenizer.ggml.bos_token_id", d->bos, &v->bos, e);
+
+    if (rc >= 0)
+        rc = read_id(v, g, "tokenizer.ggml.eos_token_id", d->eos, &v->eos, e);
+    if (rc >= 0)
+        rc = read_id(v, g, "tokenizer.ggml.unknown_token_id", d->unk, &v->unk, e);
+    for (size_t i = 0; rc >= 0 && i < sizeof(ending) / sizeof(*ending); i++) {
+        int id;
+
+        rc = read_id(v, g, ending[i], i == 0 ? d->eos : -1, &id, e);
+        if (rc >= 0 && id >= 0)
+            v->eog[id] = 1;
+    }
+    return rc;
+}
+
+/* end of sentence, between U+FF5C and with U+2581 for spaces */
+#define DEEPSEEK_END                                                                           \
+    "<\xef\xbd\x9c"                                                                            \
+    "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>"
+
+/* Texts that end a generation in one model or another. */
+static const char *const eog_text[] = {
+    "<|eot_id|>",
+    "<|im_end|>",
+    "<|end|>",
+    "<|return|>",
+    "<|call|>",
+    "<|flush|>",
+    "<|calls|>",
+    "<end_of_turn>",
+    "<|endoftext|>",
+    "</s>",
+    "<|eom_id|>",
+    "<EOT>",
+    "_<EOT>",
+    "[EOT]",
+    "[EOS]",
+    "<|end_of_text|>",
+    "<end_of_utterance>",
+    "<eos>",
+    "<turn|>",
+    "<|tool_response>",
+    DEEPSEEK_END,
+    "[e~[",
+};
+
+/* Headings of a message in the harmony format: they structure what the user gets to see. */
+static const char *const visible_text[] = {"<|channel|>", "<|message|>", "<|start|>",
+                                           "<|constrain|>"};
+
+static int find(const struct vocab *v, const char *text)
+{
+    return vocab_find(v, str_of(text));
+}
+
+static void mark_endings(struct vocab *v)
+{
+    int end = find(v, "<|end|>"), eos_text = find(v, "</s>"), id;
+
+    for (size_t i = 0; i < sizeof(eog_text) / sizeof(*eog_text); i++) {
+        id = find(v, eog_text[i]);
+        if (id < 0)
+            continue;
+        v->eog[id] = 1;
+        /* Some files call them normal; in a prompt of a user they must stay text. */
+        if (v->type[id] == TOK_NORMAL || v->type[id] == TOK_USER)
+            v->type[id] = TOK_CONTROL;
+    }
+    /* In harmony <|end|> ends a message, not the turn. */
+    if (end >= 0 && find(v, "<|return|>") >= 0 && find(v, "<|call|>") >= 0)
+        v->eog[end] = 0;
+    if (eos_text >= 0 && find(v, "<|tool_response>") >= 0)
+        v->eog[eos_text] = 0;
+    for (size_t i = 0; i < sizeof(visible_text) / sizeof(*visible_text); i++) {
+        id = find(v, visible_text[i]);
+        if (id >= 0)
+            v->type[id] = TOK_USER;
+    }
+}
+
+int vocab_find(const struct vocab *v, struct str text)
+{
+    uint32_t id;
+
+    return map_get(&v->by_text, text, &id) ? (int)id : -1;
+}
+
+void vocab_done(struct vocab *v)
+{
+    map_done(&v->by_text);
+    mem_free(v->text);
+    mem_free(v->type);
+    mem_free(v->eog);
+    mem_free(v->score);
+    mem_free(v->bytes);
+    *v = (struct vocab){0};
+}
+
+int vocab_init(struct vocab *v, const struct gguf *g, const struct vocab_defaults *d,
+               struct err *e)
+{
+    int rc;
+
+    *v = (struct vocab){0};
+    rc = read_texts(v, g, e);
+    if (rc >= 0)
+        rc = read_types(v, g, e);
+    if (rc >= 0)
+        rc = read_scores(v, g, e);
+    if (rc >= 0)
+        rc = read_ids(v, g, d, e);
+    if (rc >= 0)
+        mark_endings(v);
+    else
+        vocab_done(v);
+    return rc < 0 ? rc : 0;
+}

@@ -1,0 +1,79 @@
+#!/bin/bash
+# `hearth debug`: logits, embeddings, tokens and lists, as other programs read them.
+. tests/cli/lib.sh
+
+hearth debug list quants && grep -q '^Q4_K *12 *256 *144 *4.5$' "$work/out"
+ok "weight formats" $?
+hearth debug list archs && grep -qx 'llama' "$work/out"
+ok "architectures" $?
+hearth debug list kernels && grep -q 'ref\|avx' "$work/out"
+ok "kernels" $?
+hearth debug list tokenizers && grep -q '^kind llama$' "$work/out"
+ok "tokenizers" $?
+
+model=$models/stories260k.gguf
+if [ ! -r $model ]; then
+    skip "logits and tokens" "$model is missing"
+    finish
+fi
+row=2048 # 512 floats
+size()
+{
+    stat -c %s "$1"
+}
+
+hearth debug logits $model --ids 1,403,407,261 --out "$work/all" && is_json "$work/out" &&
+    [ "$(cat "$work/out")" = '{"n_vocab":512,"greedy":[]}' ] && [ "$(size "$work/all")" = $((4 * row)) ]
+ok "a row of logits for each id" $?
+for n in 1 2 3; do
+    hearth debug logits $model --ids 1,403,407,261 --chunk $n --out "$work/chunk" &&
+        cmp "$work/all" "$work/chunk" >>"$work/err"
+    ok "the same bits in pieces of $n" $?
+done
+hearth debug logits $model --ids 1,403 --out "$work/head" &&
+    cmp "$work/head" <(head -c $((2 * row)) "$work/all") >>"$work/err"
+ok "later ids do not change earlier rows" $?
+
+hearth debug logits $model --ids 1,403 --greedy 3 --out "$work/greedy" && is_json "$work/out" &&
+    [ "$(size "$work/greedy")" = $((3 * row)) ]
+ok "greedy: the rows of the ids and the last one" $?
+ids=$(sed -n 's/.*"greedy":\[\([0-9,]*\)\].*/\1/p' "$work/out")
+[ "$(tr ',' '\n' <<<"$ids" | wc -l)" = 3 ] &&
+    hearth debug logits $model --ids "1,403,$ids" --out "$work/same" &&
+    cmp <(tail -c $row "$work/greedy") <(tail -c $row "$work/same") >>"$work/err"
+ok "greedy: its last row is that of the ids in one piece" $?
+hearth debug logits $model --ids 1,403 --cpu ref --kv f32 --threads 1 --out "$work/ref" &&
+    [ "$(size "$work/ref")" = $((2 * row)) ]
+ok "the reference kernels" $?
+"$HEARTH" debug logits $model --ids 1 --out /dev/stdout 2>"$work/err" | head -c $row >"$work/out"
+cmp "$work/out" <(head -c $row "$work/all") >>"$work/err"
+ok "logits to a pipe" $?
+hearth debug embd $model --ids 1,403 --out "$work/embd" && is_json "$work/out" &&
+    grep -q "\"n_embd\":$(($(size "$work/embd") / 4))}" "$work/out"
+ok "an embedding" $?
+
+printf 'Once upon a time' | "$HEARTH" debug tokens $model >"$work/out" 2>"$work/err" &&
+    is_json "$work/out"
+ok "tokens are a JSON array" $?
+ids=$(tr -d '[] \n' <"$work/out")
+hearth debug detok $model --ids "$ids" && [ "$(cat "$work/out")" = "Once upon a time" ]
+ok "and back" $?
+printf 'Once upon a time' | "$HEARTH" debug tokens $model --special >"$work/out" 2>"$work/err" &&
+    [ "$(cat "$work/out")" = "[1,$ids]" ]
+ok "with BOS" $?
+hearth debug detok $model --ids "1,$ids" && [ "$(cat "$work/out")" = "Once upon a time" ]
+ok "BOS is not shown" $?
+hearth debug detok $model --ids "1,$ids" --special && grep -q '<s>' "$work/out"
+ok "unless it is asked for" $?
+: | "$HEARTH" debug tokens $model >"$work/out" 2>"$work/err" && [ "$(cat "$work/out")" = "[]" ]
+ok "no text, no tokens" $?
+
+vocab=../shared/vocab/gpt-2.gguf
+if [ -r $vocab ]; then
+    printf 'Hello world' | "$HEARTH" debug tokens $vocab >"$work/out" 2>"$work/err" &&
+        [ "$(cat "$work/out")" = "[15496,995]" ]
+    ok "a file with a vocabulary and no weights" $?
+else
+    skip "a file with a vocabulary and no weights" "$vocab is missing"
+fi
+finish

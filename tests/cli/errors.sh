@@ -1,0 +1,76 @@
+#!/bin/bash
+# What a user gets wrong ends with one line that says what, and the exit status of its kind.
+. tests/cli/lib.sh
+
+# -- the line itself --
+fails "unknown command" 64 "did you mean 'run'?" rum
+fails "unknown command, nothing like it" 64 "'hearth help' lists them" xyzzy
+fails "unknown option" 64 "did you mean --temp?" run x --tmep 1
+fails "no file" 64 "usage: hearth run FILE" run
+fails "not a number" 64 "--temp: 'abc' is not a number" run x --temp abc
+fails "out of range" 64 "--top-p: 7 is outside 0..1" run x --top-p 7
+fails "a huge number" 64 "--num-ctx: 99999999999999999999 is more than" run x \
+    --num-ctx 99999999999999999999
+fails "no value" 64 "--seed needs a value" run x --seed
+fails "a choice that is none" 64 "--kv: 'q9' is none of f16|f32" run x --kv q9
+fails "debug without a word" 64 "usage: hearth debug" debug
+fails "unknown list" 64 "no list 'x'" debug list x
+fails "ids missing" 64 "--ids and --out are needed" debug logits x
+fails "help of an unknown command" 64 "unknown command 'x'" help x
+
+# -- files that are no model --
+: >"$work/empty.gguf"
+head -c 4096 /dev/urandom >"$work/random.gguf"
+printf '<!DOCTYPE html>\n<html><body>Not found</body></html>\n' >"$work/page.gguf"
+printf 'GGUF' >"$work/short.gguf"
+for command in run bench show; do
+    fails "$command: missing file" 4 "no model file '$work/none.gguf' here" \
+        $command "$work/none.gguf"
+    fails "$command: directory" 64 "is a directory" $command "$work"
+    fails "$command: empty file" 2 "" $command "$work/empty.gguf"
+    fails "$command: random bytes" 2 "" $command "$work/random.gguf"
+    fails "$command: web page" 2 "" $command "$work/page.gguf"
+    fails "$command: four bytes" 2 "" $command "$work/short.gguf"
+done
+fails "tokens: random bytes" 2 "" debug tokens "$work/random.gguf"
+fails "a name instead of a file" 4 "give the path of a .gguf file" run llama3.2
+fails "control characters are not printed" 4 "no model file '?[31mx' here" run $'\e[31mx'
+
+# -- a model that was cut --
+if [ -r $models/stories260k.gguf ]; then
+    for n in 100 5000 500000; do
+        head -c $n $models/stories260k.gguf >"$work/cut.gguf"
+        fails "cut after $n bytes" 2 "" run "$work/cut.gguf" hello
+    done
+    fails "prompt too long" 7 "--num-ctx" run $models/stories260k.gguf --num-ctx 16 \
+        "$(seq -s ' ' 1 100)"
+    grep -q 'the prompt has [0-9]* tokens, but the context holds 16;' "$work/err"
+    ok "and it names both numbers" $?
+    fails "an instruction tier that is none" 64 "xyz" run $models/stories260k.gguf --cpu xyz hi
+    fails "id out of range" 64 "100000" debug logits $models/stories260k.gguf \
+        --ids 1,100000 --out "$work/x"
+    grep -q '512' "$work/err"
+    ok "and it names the size of the vocabulary" $?
+    fails "negative id" 64 "-1" debug logits $models/stories260k.gguf --ids=-1 --out "$work/x"
+    fails "id that is none" 64 "element 2, 'x', is not a token id" \
+        debug logits $models/stories260k.gguf --ids 1,x --out "$work/x"
+    fails "detok: id out of range" 64 "100000" debug detok $models/stories260k.gguf --ids 100000
+    fails "output in no directory" 5 "$work/no/x" debug logits $models/stories260k.gguf \
+        --ids 1 --out "$work/no/x"
+    fails "output device is full" 5 "/dev/full" debug logits $models/stories260k.gguf \
+        --ids 1 --out /dev/full
+    [ ! -e "$work/x" ] && [ -z "$(find "$work" -name '*.part')" ]
+    ok "a failed command leaves no file" $?
+    "$HEARTH" run $models/stories260k.gguf --temp 0 Once >/dev/full 2>"$work/err" </dev/null
+    [ $? = 5 ] && [ "$(grep -c '^error: ' "$work/err")" = 1 ]
+    ok "stdout is full" $?
+    "$HEARTH" run $models/stories260k.gguf --temp 0 Once 2>"$work/err" </dev/null | true
+    [ "${PIPESTATUS[0]}" = 0 ] && [ ! -s "$work/err" ]
+    ok "a reader that goes away is no failure" $?
+    "$HEARTH" --help >/dev/full 2>"$work/err"
+    [ $? = 5 ]
+    ok "help on a full stdout" $?
+else
+    skip "models that were cut, prompts that are too long" "$models/stories260k.gguf is missing"
+fi
+finish
