@@ -32,8 +32,9 @@ LIBS       := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm
 
 # The end of a file's name says which instructions it may use: matmul_avx2.c, ref.c, ...
 # -ffp-contract=off: float results are what the source says, on every compiler; kernels that
-# fuse do so by intrinsics.
-ISA_avx2       := -mavx2 -mfma -mf16c -Wno-psabi
+# fuse do so by intrinsics. -Wno-psabi: vectors wider than the tier's registers are passed
+# between functions that are inlined, so no calling convention is concerned.
+ISA_avx2       := -mavx2 -mfma -mf16c
 ISA_avx512vnni := $(ISA_avx2) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni \
                   -mprefer-vector-width=512
 # Where sizes come from outside, every change of width is written down.
@@ -41,7 +42,7 @@ outside         = $(filter src/fmt/% src/net/% src/text/%,$1)
 STRICT         := -Wconversion
 STRICT_TIDY    := --checks=bugprone-implicit-widening-of-multiplication-result
 per_file = -ffp-contract=off $(ISA_$(lastword $(subst _, ,$(basename $(notdir $1))))) \
-           $(if $(filter src/kern/%,$1),-O3) \
+           $(if $(filter src/kern/%,$1),-O3 -Wno-psabi) \
            $(if $(call outside,$1),$(STRICT))
 
 find_c   = $(shell find $1 -name '$2' 2>/dev/null | LC_ALL=C sort)

@@ -47,6 +47,7 @@ int err_wrap(struct err *e, int code, const char *fmt, ...)
     (void)vsnprintf(head, sizeof(head), fmt, ap);
     va_end(ap);
     n = strlen(head);
+    e->code = code;
     if (n + 2 >= sizeof(e->msg))
         return code;
     m = strlen(e->msg);
@@ -56,7 +57,6 @@ int err_wrap(struct err *e, int code, const char *fmt, ...)
     memcpy(e->msg, head, n);
     memcpy(e->msg + n, ": ", 2);
     e->msg[n + 2 + m] = '\0';
-    e->code = code;
     return code;
 }
 

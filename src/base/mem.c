@@ -45,7 +45,9 @@ void *mem_alloc(size_t n)
 
 void *mem_calloc(size_t n, size_t size)
 {
-    return n == 0 || size == 0 || mem_should_fail() ? NULL : counted(calloc(n, size));
+    if (n == 0 || size == 0 || n > SIZE_MAX / size || mem_should_fail())
+        return NULL;
+    return counted(calloc(n, size));
 }
 
 void *mem_realloc(void *p, size_t n)
@@ -57,6 +59,8 @@ void *mem_aligned(size_t n, size_t align)
 {
     void *p = NULL;
 
+    if (align < sizeof(void *)) /* posix_memalign takes no less */
+        align = sizeof(void *);
     if (n == 0 || mem_should_fail() || posix_memalign(&p, align, n) != 0)
         return NULL;
     return counted(p);

@@ -24,7 +24,8 @@ void mem_free(void *p); /* NULL is fine */
 uint64_t mem_count(void);
 
 /* Makes the nth allocation from now fail (1 = the next one), and all after it when sticky.
- * 0 turns it off. Returns how many allocations were asked for since the last call. */
+ * 0 turns it off. Returns how many allocations were asked for since the last call, which are
+ * counted while it is on only. */
 uint64_t mem_fail_at(uint64_t nth, int sticky);
 
 /* 1 when the caller must act as if the system refused memory: sys/ asks before it maps. */

@@ -53,9 +53,11 @@ static int fail(struct scan *s, int code, uint64_t at, const char *fmt, ...)
 /* The next n bytes. */
 static int take(struct scan *s, uint64_t n, const char *what, const unsigned char **out)
 {
-    if (n > s->n - s->at)
-        return fail(s, E_FORMAT, s->at, "the %s needs %llu bytes, the file has %llu more", what,
-                    (unsigned long long)n, (unsigned long long)(s->n - s->at));
+    if (n > s->n - s->at) {
+        (void)fail(s, E_FORMAT, s->at, "the %s needs %llu bytes, the file has %llu more", what,
+                   (unsigned long long)n, (unsigned long long)(s->n - s->at));
+        return E_FORMAT; /* where an analyser sees it: *out is not set */
+    }
     *out = s->p + s->at;
     s->at += n;
     return 0;

@@ -461,7 +461,7 @@ int gguf_write(const struct gguf_writer *w, const char *path, struct err *e)
     int fd = -1, dir = -1, rc;
 
     buf_init(&head, WRITER_MAX * 2);
-    buf_init(&temp, 64 * 1024);
+    buf_init(&temp, 65536);
     rc = head_build(w, &head, e);
     if (rc < 0) {
         rc = err_wrap(e, rc, "%s", path);
