@@ -46,7 +46,12 @@ per_file = -ffp-contract=off $(ISA_$(lastword $(subst _, ,$(basename $(notdir $1
            $(if $(call outside,$1),$(STRICT))
 
 find_c   = $(shell find $1 -name '$2' 2>/dev/null | LC_ALL=C sort)
+# Kernels of another processor are left out; the reference tier runs everywhere.
+CPU      := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 SRC      := $(call find_c,src,*.c)
+ifneq ($(CPU),x86_64)
+SRC      := $(filter-out src/kern/x86/%,$(SRC))
+endif
 CMD_SRC  := $(filter src/cmd/%,$(SRC))
 LIB_SRC  := $(filter-out src/cmd/%,$(SRC))
 LIB      := $(B)/libhearth.a

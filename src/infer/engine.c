@@ -44,11 +44,16 @@ static int read_options(struct hearth_engine *en, const struct hearth_engine_opt
     return 0;
 }
 
+static uint64_t machine_bytes(void)
+{
+    return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
 static int make_cache(struct hearth_engine *en, int kv_type, struct err *e)
 {
     uint64_t pages = (uint64_t)en->n_seq_max *
                      (((uint64_t)en->n_ctx + KERN_PAGE - 1) / KERN_PAGE + 1),
-             have = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+             have = machine_bytes();
     int rc = cache_layout_init(&en->layout, en->model->m,
                                kv_type == HEARTH_KV_F32 ? KERN_KV_F32 : KERN_KV_F16, e);
 
@@ -81,9 +86,11 @@ static int make_block(struct hearth_engine *en, struct err *e)
     n_hidden = round64((size_t)en->n_row * (size_t)p->n_embd * sizeof(float));
     n_worker = round64(n_worker);
     en->n_block = n_scratch + n_worker * n_workers + n_logits + n_hidden;
-    en->block = at = vm_alloc(en->n_block);
+    en->block = at = en->n_block <= machine_bytes() ? vm_alloc(en->n_block) : NULL;
     if (!at)
-        return err_set(e, E_NOMEM, "no memory for %zu bytes of scratch", en->n_block);
+        return err_set(e, E_NOMEM,
+                       "no memory for %zu MiB of scratch; ask for fewer tokens in a step",
+                       en->n_block >> 20);
     en->step.scratch = at;
     en->step.n_scratch = n_scratch;
     en->step.worker = at += n_scratch;

@@ -5,8 +5,8 @@
 
 #include <string.h>
 
-/* Rows of the embedding that may be resident at a time: 16 MiB. */
-enum { EMBED_ROWS_KEPT = 256 };
+/* Rows of the embedding that may be resident at a time: 4 MiB. */
+enum { EMBED_ROWS_KEPT = 64 };
 
 static size_t at_least(size_t n, size_t min)
 {
