@@ -532,6 +532,9 @@ int cmd_show(int argc, char **argv)
     if (cmd_options(&spec, argc, argv, &o, 1, 1, &status) < 0)
         return status;
     rc = gguf_open(&g, argv[0], &e);
+    if (rc == E_NOT_FOUND && access(argv[0], F_OK) != 0) /* else a part of it is missing */
+        (void)err_set(&e, rc, "no model file '%s' here; give the path of a .gguf file",
+                      argv[0]);
     if (rc < 0)
         return cmd_fail(&e);
     if (gguf_trailing_bytes(g))
