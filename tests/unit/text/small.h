@@ -1,0 +1,212 @@
+/* small.h - small vocabularies for tests: written to a file with the GGUF writer and opened,
+ * as any model is. What goes wrong here ends the program. */
+#ifndef HEARTH_TESTS_TEXT_SMALL_H
+#define HEARTH_TESTS_TEXT_SMALL_H
+
+#include "base/utf8.h"
+#include "fmt/gguf.h"
+#include "text/tok.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { SMALL_MAX = 512 };
+
+struct small {
+    const char *kind, *pre, *arch; /* NULL: the key is left out */
+    struct str token[SMALL_MAX];
+    int32_t type[SMALL_MAX];
+    float score[SMALL_MAX];
+    char bytes[256][8];
+    uint64_t n, n_type, n_score; /* n_*: elements of the arrays; all of n at first */
+    struct str merge[64];
+    uint64_t n_merge;
+    struct {
+        const char *key;
+        int64_t value;
+    } id[8];                   /* the keys of numbers, up to a NULL */
+    const char *omit, *as_str; /* this array is left out; is written as a string */
+    int types_f32;             /* types are written as floats */
+};
+
+static inline void small_must(int ok, const char *what)
+{
+    if (!ok) {
+        (void)fprintf(stderr, "small.h: %s\n", what);
+        abort();
+    }
+}
+
+static inline int small_add(struct small *s, const char *text, int type, float score)
+{
+    small_must(s->n < SMALL_MAX, "too many tokens");
+    s->token[s->n] = str_of(text);
+    s->type[s->n] = type;
+    s->score[s->n] = score;
+    s->n_type = s->n_score = s->n + 1;
+    return (int)s->n++;
+}
+
+static inline void small_merge(struct small *s, const char *text)
+{
+    small_must(s->n_merge < 64, "too many merges");
+    s->merge[s->n_merge++] = str_of(text);
+}
+
+static inline void small_id(struct small *s, const char *key, int64_t value)
+{
+    int i = 0;
+
+    while (s->id[i].key)
+        i++;
+    small_must(i < 7, "too many ids");
+    s->id[i].key = key;
+    s->id[i].value = value;
+}
+
+/* 0 <unk>, 1 <s>, 2 </s>, 3-258 the bytes, then words; the better the higher the score. */
+static inline void small_spm(struct small *s)
+{
+    static const char *const word[] = {
+        "\xe2\x96\x81",
+        "a",
+        "b",
+        "c",
+        "\xe2\x96\x81\xe2\x96\x81",
+        "ab",
+        "bc",
+        "abc",
+        "\xe2\x96\x81"
+        "a",
+        "\xe2\x96\x81"
+        "ab",
+        "\xc3\xa9",
+        "b\xc3\xa9",
+        "<",
+        "s",
+        ">",
+    };
+
+    *s = (struct small){.kind = "llama", .arch = "llama"};
+    small_add(s, "<unk>", TOK_UNKNOWN, 0);
+    small_add(s, "<s>", TOK_CONTROL, 0);
+    small_add(s, "</s>", TOK_CONTROL, 0);
+    for (int i = 0; i < 256; i++) {
+        (void)snprintf(s->bytes[i], 8, "<0x%02X>", (unsigned)i);
+        small_add(s, s->bytes[i], TOK_BYTE, 0);
+    }
+    for (size_t i = 0; i < sizeof(word) / sizeof(*word); i++)
+        small_add(s, word[i], TOK_NORMAL, -(float)i);
+    small_add(s, "<u>", TOK_USER, 0);
+    small_add(s, "<uu>", TOK_USER, 0);
+}
+
+/* 0-255 the bytes, then what the merges make, but not "xy" and "xyz": merges go over them
+ * to "xyzw". Then special tokens. */
+static inline void small_bpe(struct small *s)
+{
+    static const char *const word[] = {"he",        "ll", "hell", "hello",
+                                       "\xc4\xa0h", "lo", "xyzw", "\xc4\xa0\xc4\xa0"};
+    static const char *const merge[] = {
+        "h e",      "l l", "he ll", "hell o", "\xc4\xa0 h",
+        "l o",      "x y", "xy z",  "xyz w",  "\xc4\xa0 \xc4\xa0",
+        "nope none"};
+    int n = 0;
+
+    *s = (struct small){.kind = "gpt2", .pre = "gpt-2", .arch = "gpt2"};
+    for (int i = 0; i < 256; i++) {
+        int plain = (i > 32 && i < 127) || (i > 160 && i != 173);
+
+        s->bytes[i][utf8_put(plain ? i : 256 + n++, s->bytes[i])] = '\0';
+        small_add(s, s->bytes[i], TOK_NORMAL, 0);
+    }
+    for (size_t i = 0; i < sizeof(word) / sizeof(*word); i++)
+        small_add(s, word[i], TOK_NORMAL, 0);
+    for (size_t i = 0; i < sizeof(merge) / sizeof(*merge); i++)
+        small_merge(s, merge[i]);
+    small_add(s, "<|endoftext|>", TOK_CONTROL, 0);
+    small_add(s, "<|im_end|>", TOK_NORMAL, 0);
+    small_add(s, "<u>", TOK_USER, 0);
+    small_add(s, "<uu>", TOK_USER, 0);
+}
+
+static inline int small_find(const struct small *s, const char *text)
+{
+    for (uint64_t i = s->n; i-- > 0;) {
+        if (str_is(s->token[i], text))
+            return (int)i;
+    }
+    small_must(0, text);
+    return -1;
+}
+
+static inline int small_has(const struct small *s, struct gguf_writer *w, const char *key)
+{
+    if (s->as_str && str_is(str_of(key), s->as_str)) {
+        small_must(gguf_put_str(w, key, str_of("text"), NULL) == 0, key);
+        return 0;
+    }
+    return !s->omit || !str_is(str_of(key), s->omit);
+}
+
+static inline void small_arrays(const struct small *s, struct gguf_writer *w)
+{
+    float types[SMALL_MAX];
+    int ok = 1;
+
+    for (uint64_t i = 0; i < s->n_type; i++)
+        types[i] = (float)s->type[i];
+    if (small_has(s, w, "tokenizer.ggml.tokens"))
+        ok &= gguf_put_strs(w, "tokenizer.ggml.tokens", s->token, s->n, NULL) == 0;
+    if (small_has(s, w, "tokenizer.ggml.token_type"))
+        ok &= gguf_put_arr(w, "tokenizer.ggml.token_type", s->types_f32 ? GGUF_F32 : GGUF_I32,
+                           s->types_f32 ? (const void *)types : s->type, s->n_type, NULL) == 0;
+    if (s->n_merge == 0 && small_has(s, w, "tokenizer.ggml.scores"))
+        ok &=
+            gguf_put_arr(w, "tokenizer.ggml.scores", GGUF_F32, s->score, s->n_score, NULL) == 0;
+    if (s->n_merge && small_has(s, w, "tokenizer.ggml.merges"))
+        ok &= gguf_put_strs(w, "tokenizer.ggml.merges", s->merge, s->n_merge, NULL) == 0;
+    small_must(ok, "arrays");
+}
+
+static inline struct gguf *small_open(const struct small *s)
+{
+    static unsigned count;
+    struct gguf_writer *w;
+    struct gguf *g;
+    char path[64];
+    int ok = gguf_writer_new(&w, 3, NULL) == 0;
+
+    small_must(ok, "no writer");
+    if (s->arch)
+        ok &= gguf_put_str(w, "general.architecture", str_of(s->arch), NULL) == 0;
+    if (s->kind)
+        ok &= gguf_put_str(w, "tokenizer.ggml.model", str_of(s->kind), NULL) == 0;
+    if (s->pre)
+        ok &= gguf_put_str(w, "tokenizer.ggml.pre", str_of(s->pre), NULL) == 0;
+    for (int i = 0; s->id[i].key; i++)
+        ok &= gguf_put_i64(w, s->id[i].key, GGUF_I32, s->id[i].value, NULL) == 0;
+    small_must(ok, "keys");
+    small_arrays(s, w);
+    (void)snprintf(path, sizeof(path), "/tmp/hearth-small-%d-%u.gguf", (int)getpid(), count++);
+    small_must(gguf_write(w, path, NULL) == 0, path);
+    gguf_writer_free(w);
+    small_must(gguf_open(&g, path, NULL) == 0, path);
+    (void)unlink(path);
+    return g;
+}
+
+static inline struct tok *small_tok(const struct small *s)
+{
+    struct gguf *g = small_open(s);
+    struct tok *t;
+    struct err e = {0};
+    int rc = tok_new(&t, g, &e);
+
+    gguf_free(g);
+    small_must(rc == 0, e.msg);
+    return t;
+}
+
+#endif
