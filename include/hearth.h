@@ -205,7 +205,8 @@ struct hearth_sampling {
     uint64_t seed;           /* the same seed, prompt and model give the same text */
 };
 
-/* temperature 0.8, top_k 40, top_p 0.9, no penalties (they look back 64 tokens), a random seed. */
+/* temperature 0.8, top_k 40, top_p 0.9, no penalties (which look back over 64 tokens), a
+ * random seed. */
 HEARTH_API void hearth_sampling_defaults(struct hearth_sampling *s);
 
 struct hearth_token_logprob {

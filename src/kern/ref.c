@@ -216,7 +216,7 @@ static void ref_attn(const struct kern_attn *a, void *scratch)
     double *acc = scratch; /* d_v doubles: half of the rows' outputs that are planned */
 
     for (int i = 0; i < a->n_q; i++) {
-        double max = -INFINITY, sum = 0;
+        double max = -(double)INFINITY, sum = 0;
 
         for (int p = a->first; p <= a->pos[i]; p++) {
             double s = ref_score(a, a->q[i], p);

@@ -28,7 +28,7 @@ void mmap_drop(const struct mapping *m, size_t off, size_t n);
 void vm_drop(const void *p, size_t n);
 
 /* n zeroed bytes, aligned to 2 MiB, from huge pages where the system has them. NULL: no
- * memory. Counted and failed on request as mem_alloc's (base/mem.h). */
+ * memory, or a test asked for that (mem_should_fail). */
 void *vm_alloc(size_t n);
 void vm_free(void *p, size_t n); /* NULL is fine */
 

@@ -43,7 +43,7 @@ static struct gguf_writer *writer_of_all(int version)
     static const int8_t i8[] = {-128, 127};
     static const uint16_t u16[] = {0, 65535, 7};
     static const float f32[] = {1.5f, -0.0f};
-    static const double f64[] = {1e300, NAN, -1e300};
+    static const double f64[] = {1e300, (double)NAN, -1e300};
     static const uint64_t u64[] = {UINT64_MAX, 1};
     static const unsigned char flags[] = {0, 1, 1};
     static const struct str strs[] = {{"one", 3}, {"", 0}, {"a\0b", 3}, {"\xff", 1}};
