@@ -9,8 +9,8 @@
  * Layout   little endian; tensor data are views into the mapping, at least 32-byte aligned
  *          unless the file asks for less (general.alignment)
  * Threads  an open file may be read by any number of threads
- * Uses     base/, sys/. The sizes of tensor types come from the caller's table through
- *          quant-free constants in gguf.c, so that this room needs no quant/.
+ * Uses     base/, sys/. The sizes of tensor types are a table of gguf_types.c, so that this
+ *          room needs no quant/.
  * Source   GGUF specification v3
  */
 #ifndef HEARTH_FMT_GGUF_H
@@ -69,8 +69,9 @@ struct gguf_tensor {
     uint64_t offset; /* of data in that file */
 };
 
-/* Fails: E_NOT_FOUND, E_IO; E_FORMAT with the key or tensor and the byte where it goes
- * wrong; E_NOMEM. */
+/* Fails: E_NOT_FOUND the file, or a part of a split one; E_INVALID not a regular file; E_IO;
+ * E_FORMAT with the key or tensor and the byte where it goes wrong; E_UNSUPPORTED a version,
+ * byte order or tensor type that is not read; E_NOMEM. */
 MUST_CHECK int gguf_open(struct gguf **out, const char *path, struct err *e);
 void gguf_free(struct gguf *g); /* NULL is fine */
 
