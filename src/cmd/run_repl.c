@@ -7,15 +7,20 @@
 #include "cmd/term.h"
 #include "sys/path.h"
 
+#include <errno.h>
 #include <histedit.h>
+#include <langinfo.h>
 #include <locale.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <wchar.h>
 
 /* The loop reads one input (a line, or several between """), which is a command when it
  * begins with a slash and a prompt otherwise. Ctrl-C while an answer runs ends the answer; at
- * the prompt it drops the line, because libedit's read ends when a signal was handled. */
+ * the prompt it drops the line. There SIGINT is blocked except while read_key waits, so that
+ * it can neither be missed nor come too late. */
 
 #define HISTORY_LINES 1000
 #define INPUT_MAX     ((size_t)16 << 20)
@@ -28,6 +33,7 @@ struct repl {
     struct buf history_path; /* empty: nowhere to keep it */
     int keep_history;
     int in_block;       /* between """ */
+    sigset_t mask;      /* signals that are blocked outside of read_input */
     struct buf input;   /* what was typed */
     struct arena texts; /* values of /set, which options borrow */
     int leave;
@@ -280,32 +286,90 @@ static char *prompt_text(EditLine *el)
     return l && l->in_block ? more : first;
 }
 
-/* Reads one input into l->input. 0: the user left. */
+static volatile sig_atomic_t resized;
+
+static void on_sigwinch(int sig)
+{
+    (void)sig;
+    resized = 1;
+}
+
+/* One character for libedit: 1, 0 at the end, -1 when Ctrl-C was pressed. */
+static int read_key(EditLine *el, wchar_t *key)
+{
+    struct repl *l = NULL;
+    mbstate_t state = {0};
+
+    if (el_get(el, EL_CLIENTDATA, &l) != 0 || !l)
+        return -1;
+    for (;;) {
+        struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
+        ssize_t k;
+        size_t n;
+        char c;
+
+        if (ppoll(&p, 1, NULL, &l->mask) < 0 && errno != EINTR)
+            return -1;
+        if (run_interrupted)
+            return -1;
+        if (resized) {
+            resized = 0;
+            el_resize(el);
+        }
+        k = p.revents ? read(STDIN_FILENO, &c, 1) : -2;
+        if (k == -2 || (k < 0 && (errno == EINTR || errno == EAGAIN)))
+            continue;
+        if (k <= 0)
+            return (int)k;
+        n = mbrtowc(key, &c, 1, &state);
+        if (n == (size_t)-1) /* no character begins or goes on like this: dropped */
+            state = (mbstate_t){0};
+        else if (n != (size_t)-2)
+            return 1;
+    }
+}
+
+/* One line, without its newline, added to l->input. 0: the user left; -1: Ctrl-C. */
+static int read_line(struct repl *l)
+{
+    sigset_t block;
+    const char *line;
+    int n = 0;
+
+    (void)sigemptyset(&block);
+    (void)sigaddset(&block, SIGINT);
+    (void)sigprocmask(SIG_BLOCK, &block, &l->mask);
+    run_interrupted = 0;
+    line = el_gets(l->el, &n);
+    (void)sigprocmask(SIG_SETMASK, &l->mask, NULL);
+    if (run_interrupted) {
+        run_interrupted = 0;
+        (void)printf("^C\nCtrl-D or /bye leaves.\n");
+        return -1;
+    }
+    if (!line || n <= 0)
+        return 0;
+    while (n > 0 && line[n - 1] == '\n')
+        n--;
+    if (buf_put(&l->input, line, (size_t)n) < 0) {
+        (void)printf("That is too long.\n");
+        return -1;
+    }
+    return 1;
+}
+
+/* Reads one input into l->input, empty when it was dropped. 0: the user left. */
 static int read_input(struct repl *l)
 {
     buf_clear(&l->input);
     l->in_block = 0;
-    run_interrupted = 0;
     for (;;) {
-        int n = 0, rc;
-        const char *line = el_gets(l->el, &n);
+        int rc = read_line(l);
 
-        if (run_interrupted) {
-            run_interrupted = 0;
+        if (rc <= 0) {
             buf_clear(&l->input);
-            (void)printf("^C\nCtrl-D or /bye leaves.\n");
-            return 1;
+            return rc < 0;
         }
-        if (!line || n <= 0)
-            return 0;
-        rc = buf_put(&l->input, line, (size_t)n);
-        if (rc < 0) {
-            (void)printf("That is too long.\n");
-            buf_clear(&l->input);
-            return 1;
-        }
-        while (l->input.n && l->input.p[l->input.n - 1] == '\n')
-            l->input.p[--l->input.n] = '\0';
         /* The opening quotes come first, or after "/set system ". */
         if (!l->in_block) {
             const char *open = strstr(l->input.p, "\"\"\"");
@@ -317,8 +381,11 @@ static int read_input(struct repl *l)
         } else if (l->input.n >= 6 && strcmp(l->input.p + l->input.n - 3, "\"\"\"") == 0) {
             return 1;
         }
-        if (buf_byte(&l->input, '\n') < 0)
-            return 0;
+        if (buf_byte(&l->input, '\n') < 0) {
+            (void)printf("That is too long.\n");
+            buf_clear(&l->input);
+            return 1;
+        }
     }
 }
 
@@ -399,14 +466,16 @@ static void answer(struct repl *l)
 
 static int repl_open(struct repl *l)
 {
-    (void)setlocale(LC_CTYPE, ""); /* only how characters are cut; numbers stay as they are */
+    /* How characters are cut, only; numbers stay as they are. Models speak UTF-8. */
+    if (!setlocale(LC_CTYPE, "") || strcmp(nl_langinfo(CODESET), "UTF-8") != 0)
+        (void)setlocale(LC_CTYPE, "C.UTF-8");
     l->el = el_init("hearth", stdin, stdout, stderr);
     if (!l->el)
         return 0;
     (void)el_set(l->el, EL_CLIENTDATA, l);
     (void)el_set(l->el, EL_PROMPT, prompt_text);
     (void)el_set(l->el, EL_EDITOR, "emacs");
-    (void)el_set(l->el, EL_SIGNAL, 1);
+    (void)el_set(l->el, EL_GETCFN, read_key);
     history_open(l);
     return 1;
 }
@@ -414,7 +483,7 @@ static int repl_open(struct repl *l)
 int run_repl(struct run *r)
 {
     struct repl l = {.r = r};
-    struct sigaction sa = {.sa_handler = on_sigint}, old;
+    struct sigaction sa = {.sa_handler = on_sigint}, old, wa = {.sa_handler = on_sigwinch};
     struct err e = {0};
 
     buf_init(&l.input, INPUT_MAX);
@@ -425,6 +494,7 @@ int run_repl(struct run *r)
         return cmd_fail(&e);
     }
     (void)sigaction(SIGINT, &sa, &old);
+    (void)sigaction(SIGWINCH, &wa, NULL);
     (void)printf("/? lists the commands, Ctrl-D or /bye leaves.\n");
     while (!l.leave && read_input(&l)) {
         if (l.input.n == 0)
@@ -438,6 +508,7 @@ int run_repl(struct run *r)
     if (!l.leave)
         (void)printf("\n"); /* after Ctrl-D the shell's prompt begins on a line of its own */
     (void)sigaction(SIGINT, &old, NULL);
+    (void)signal(SIGWINCH, SIG_DFL);
     history_close(&l);
     el_end(l.el);
     arena_done(&l.texts);

@@ -61,6 +61,7 @@ wait Ctrl-D or /bye leaves.
 wait >>>
 type /show info\n
 wait 0 of
+wait >>>
 type \d
 end 0
 END

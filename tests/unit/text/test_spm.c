@@ -174,8 +174,8 @@ static void test_stories(void **state)
     assert_int_equal(tok_new(&t, g, NULL), 0);
     gguf_free(g);
     assert_int_equal(tok_count(t), 512);
-    EXPECT(t, "Once upon a time", TOK_ADD_SPECIAL, "<s>", SP "On", "ce", SP "u", "p", "on",
-           SP "a", SP "t", "im", "e");
+    EXPECT(t, "Once upon a time", TOK_ADD_SPECIAL, "<s>", SP "Once", SP "upon", SP "a",
+           SP "time");
     round_trips(t);
     tok_free(t);
 }
