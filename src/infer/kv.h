@@ -9,6 +9,8 @@
  * Content is compared, not only hashed: a page is found only if its tokens are the same and
  * the page before it is the very one that it was published behind.
  *
+ * Pages are numbers: i is 0 .. n_page - 1.
+ *
  * Threads  the engine's thread
  * Uses     base/, sys/
  * Source   Kwon et al. 2023, arXiv:2309.06180, section 4
@@ -31,22 +33,22 @@ void kv_free(struct kv *kv); /* NULL is fine */
 
 /* A page for writing, held once by the caller. Fails: E_BUSY every page is held. */
 MUST_CHECK int kv_take(struct kv *kv, struct err *e);
-void kv_ref(struct kv *kv, int page);
-void kv_unref(struct kv *kv, int page);
+void kv_ref(struct kv *kv, int i);
+void kv_unref(struct kv *kv, int i);
 
 /* 1 when the page may be written by its one holder: nobody else holds or can find it. */
-int kv_private(const struct kv *kv, int page);
+int kv_private(const struct kv *kv, int i);
 
 /* Publishes a full page that follows `parent` (a serial; 0 at the start of a text). Returns
  * the serial that stands for this content: another page's when the same content was
  * published before. */
-uint64_t kv_publish(struct kv *kv, int page, uint64_t parent, const int32_t *ids);
+uint64_t kv_publish(struct kv *kv, int i, uint64_t parent, const int32_t *ids);
 
 /* Finds the published page with this content, holds it for the caller and sets *serial.
  * -1: there is none. */
 int kv_find(struct kv *kv, uint64_t parent, const int32_t *ids, uint64_t *serial);
 
-unsigned char *kv_data(const struct kv *kv, int page);
+unsigned char *kv_data(const struct kv *kv, int i);
 
 struct kv_stats {
     int n_page, used, cached; /* held; published and not held */

@@ -63,14 +63,14 @@ struct params_reader {
     int rc; /* 0, or the first error */
 };
 
-/* arch.key as an int in [min, max]. Absent: fallback, or an error when that is below min. */
-int params_int(struct params_reader *r, const char *key, int64_t min, int64_t max,
+/* arch.name as an int in [min, max]. Absent: fallback, or an error when that is below min. */
+int params_int(struct params_reader *r, const char *name, int64_t min, int64_t max,
                int64_t fallback);
-/* arch.key as a number in [min, max]. Absent: fallback, or an error when that is NAN. */
-double params_f64(struct params_reader *r, const char *key, double min, double max,
+/* arch.name as a number in [min, max]. Absent: fallback, or an error when that is NAN. */
+double params_f64(struct params_reader *r, const char *name, double min, double max,
                   double fallback);
-/* 1 when the file has arch.key. */
-int params_has(struct params_reader *r, const char *key);
+/* 1 when the file has arch.name. */
+int params_has(struct params_reader *r, const char *name);
 
 /* The angles of one position: n_rot / 2 pairs (cos, sin) into cs. factors: what divides each
  * frequency (rope_freqs), or NULL. */

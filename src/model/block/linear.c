@@ -3,6 +3,7 @@
 
 #include "sys/mmap.h"
 
+#include <assert.h>
 #include <string.h>
 
 /* Rows of the embedding that may be resident at a time: 4 MiB. */
@@ -148,8 +149,11 @@ static void mul_run(struct step *s, const struct kern_mul *mul)
 void blk_linear(struct step *s, const struct weight *w, const struct weight *bias,
                 const struct kern_acts *x, float *y, int epilogue)
 {
-    struct kern_mul mul = {{&w->w, NULL}, x,       {bias ? bias->vec : NULL, NULL}, y,
-                           w->w.n_row,    epilogue};
+    struct kern_mul mul;
+
+    assert(w); /* model_open found every tensor that is not optional */
+    mul = (struct kern_mul){{&w->w, NULL}, x,       {bias ? bias->vec : NULL, NULL}, y,
+                            w->w.n_row,    epilogue};
 
     mul_run(s, &mul);
 }
