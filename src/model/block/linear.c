@@ -138,22 +138,21 @@ static void mul_groups(void *ctx, int worker, size_t lo, size_t hi)
 static void mul_run(struct step *s, const struct kern_mul *mul)
 {
     const struct kern_weight *w = mul->w[0];
-    size_t n_group = (w->n_row + s->k->n_group - 1) / s->k->n_group,
-           bytes = s->k->n_group * w->n_col, grain = at_least(65536 / at_least(bytes, 1), 1);
     struct mul_job j = {s, mul};
+    size_t n_group, bytes;
 
+    assert(w); /* model_open found every tensor that is not optional */
+    n_group = (w->n_row + s->k->n_group - 1) / s->k->n_group;
+    bytes = s->k->n_group * w->n_col;
     if (!step_stopped(s))
-        pool_run(s->pool, n_group, grain, mul_groups, &j);
+        pool_run(s->pool, n_group, at_least(65536 / at_least(bytes, 1), 1), mul_groups, &j);
 }
 
 void blk_linear(struct step *s, const struct weight *w, const struct weight *bias,
                 const struct kern_acts *x, float *y, int epilogue)
 {
-    struct kern_mul mul;
-
-    assert(w); /* model_open found every tensor that is not optional */
-    mul = (struct kern_mul){{&w->w, NULL}, x,       {bias ? bias->vec : NULL, NULL}, y,
-                            w->w.n_row,    epilogue};
+    struct kern_mul mul = {{&w->w, NULL}, x,       {bias ? bias->vec : NULL, NULL}, y,
+                           w->w.n_row,    epilogue};
 
     mul_run(s, &mul);
 }
