@@ -188,6 +188,10 @@ int hearth_seq_truncate(struct hearth_seq *s, int n, struct hearth_error *error)
         if (rc < 0) /* forget the whole page instead: what is left is right */
             drop_pages(s, n / KERN_PAGE);
         s->n_done = rc < 0 ? n / KERN_PAGE * KERN_PAGE : n;
+        /* Also a page that is ours alone may stand for a content that it loses now: the same
+         * content was published by another page before. */
+        if (s->n_published > n / KERN_PAGE)
+            s->n_published = n / KERN_PAGE;
     }
     if (n < s->n_len)
         s->logits = NULL;
