@@ -89,11 +89,13 @@ static int finish(int status)
 {
     struct err e = {0};
 
+    errno = 0;
     if (fflush(stdout) == 0 && !ferror(stdout))
         return status;
     if (errno == EPIPE || status != 0)
         return status;
-    (void)err_sys(&e, E_IO, errno, "write stdout");
+    /* An earlier write may have failed, with a reason that nobody kept. */
+    (void)err_sys(&e, E_IO, errno ? errno : EIO, "write stdout");
     return cmd_fail(&e);
 }
 

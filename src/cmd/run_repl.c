@@ -8,6 +8,7 @@
 #include "sys/path.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <histedit.h>
 #include <langinfo.h>
 #include <locale.h>
@@ -19,8 +20,8 @@
 
 /* The loop reads one input (a line, or several between """), which is a command when it
  * begins with a slash and a prompt otherwise. Ctrl-C while an answer runs ends the answer; at
- * the prompt it drops the line. There SIGINT is blocked except while read_key waits, so that
- * it can neither be missed nor come too late. */
+ * the prompt it drops the line. The handler may run in any thread, also in one that computes,
+ * so it writes a byte to a pipe that read_key waits for beside the keyboard. */
 
 #define HISTORY_LINES 1000
 #define INPUT_MAX     ((size_t)16 << 20)
@@ -33,11 +34,13 @@ struct repl {
     struct buf history_path; /* empty: nowhere to keep it */
     int keep_history;
     int in_block;       /* between """ */
-    sigset_t mask;      /* signals that are blocked outside of read_input */
     struct buf input;   /* what was typed */
     struct arena texts; /* values of /set, which options borrow */
     int leave;
 };
+
+static volatile sig_atomic_t resized;
+static int wake[2] = {-1, -1}; /* a pipe, both ends without blocking */
 
 enum { GO_ON, LEAVE };
 
@@ -286,7 +289,18 @@ static char *prompt_text(EditLine *el)
     return l && l->in_block ? more : first;
 }
 
-static volatile sig_atomic_t resized;
+static void on_sigint(int sig)
+{
+    struct hearth_engine *en = atomic_load(&run_engine);
+    int saved = errno;
+
+    (void)sig;
+    run_interrupted = 1;
+    if (en)
+        hearth_engine_cancel(en);
+    if (write(wake[1], "", 1) < 0) /* full: it wakes just as well */
+        errno = saved;
+}
 
 static void on_sigwinch(int sig)
 {
@@ -294,30 +308,42 @@ static void on_sigwinch(int sig)
     resized = 1;
 }
 
+/* The flag first: an interrupt between the two is still seen by its flag. */
+static void wake_clear(void)
+{
+    char c[64];
+
+    run_interrupted = 0;
+    while (read(wake[0], c, sizeof(c)) > 0)
+        ;
+}
+
 /* One character for libedit: 1, 0 at the end, -1 when Ctrl-C was pressed. */
 static int read_key(EditLine *el, wchar_t *key)
 {
-    struct repl *l = NULL;
     mbstate_t state = {0};
 
-    if (el_get(el, EL_CLIENTDATA, &l) != 0 || !l)
-        return -1;
     for (;;) {
-        struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
+        struct pollfd p[2] = {{.fd = wake[0], .events = POLLIN},
+                              {.fd = STDIN_FILENO, .events = POLLIN}};
         ssize_t k;
         size_t n;
         char c;
 
-        if (ppoll(&p, 1, NULL, &l->mask) < 0 && errno != EINTR)
+        if (!run_interrupted && poll(p, 2, -1) < 0 && errno != EINTR)
             return -1;
-        if (run_interrupted)
+        if (run_interrupted || p[0].revents) {
+            run_interrupted = 1;
             return -1;
+        }
         if (resized) {
             resized = 0;
             el_resize(el);
         }
-        k = p.revents ? read(STDIN_FILENO, &c, 1) : -2;
-        if (k == -2 || (k < 0 && (errno == EINTR || errno == EAGAIN)))
+        if (!p[1].revents)
+            continue;
+        k = read(STDIN_FILENO, &c, 1);
+        if (k < 0 && (errno == EINTR || errno == EAGAIN))
             continue;
         if (k <= 0)
             return (int)k;
@@ -332,18 +358,15 @@ static int read_key(EditLine *el, wchar_t *key)
 /* One line, without its newline, added to l->input. 0: the user left; -1: Ctrl-C. */
 static int read_line(struct repl *l)
 {
-    sigset_t block;
     const char *line;
     int n = 0;
 
-    (void)sigemptyset(&block);
-    (void)sigaddset(&block, SIGINT);
-    (void)sigprocmask(SIG_BLOCK, &block, &l->mask);
-    run_interrupted = 0;
+    wake_clear();
+    /* Before the prompt shows: what is typed at once shall meet the editor's terminal. */
+    (void)el_set(l->el, EL_PREP_TERM, 1);
     line = el_gets(l->el, &n);
-    (void)sigprocmask(SIG_SETMASK, &l->mask, NULL);
     if (run_interrupted) {
-        run_interrupted = 0;
+        wake_clear();
         (void)printf("^C\nCtrl-D or /bye leaves.\n");
         return -1;
     }
@@ -434,16 +457,6 @@ static void history_close(struct repl *l)
 
 /* -- the loop -------------------------------------------------------------------------- */
 
-static void on_sigint(int sig)
-{
-    struct hearth_engine *en = atomic_load(&run_engine);
-
-    (void)sig;
-    run_interrupted = 1;
-    if (en)
-        hearth_engine_cancel(en);
-}
-
 static void answer(struct repl *l)
 {
     struct err e = {0};
@@ -483,13 +496,14 @@ static int repl_open(struct repl *l)
 int run_repl(struct run *r)
 {
     struct repl l = {.r = r};
-    struct sigaction sa = {.sa_handler = on_sigint}, old, wa = {.sa_handler = on_sigwinch};
+    struct sigaction sa = {.sa_handler = on_sigint, .sa_flags = SA_RESTART}, old;
+    struct sigaction wa = {.sa_handler = on_sigwinch, .sa_flags = SA_RESTART};
     struct err e = {0};
 
     buf_init(&l.input, INPUT_MAX);
     buf_init(&l.history_path, 1u << 16);
     arena_init(&l.texts, VALUES_MAX);
-    if (!repl_open(&l)) {
+    if (pipe2(wake, O_CLOEXEC | O_NONBLOCK) != 0 || !repl_open(&l)) {
         (void)err_set(&e, E_IO, "the terminal cannot be used for line editing");
         return cmd_fail(&e);
     }
@@ -511,6 +525,8 @@ int run_repl(struct run *r)
     (void)signal(SIGWINCH, SIG_DFL);
     history_close(&l);
     el_end(l.el);
+    (void)close(wake[0]);
+    (void)close(wake[1]);
     arena_done(&l.texts);
     buf_done(&l.history_path);
     buf_done(&l.input);

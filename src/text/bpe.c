@@ -109,7 +109,7 @@ static int read_merges(struct bpe *b, struct extra *x, const struct str *text, s
                        struct err *e)
 {
     for (size_t i = 0; i < n; i++) {
-        uint32_t id[3];
+        uint32_t id[3] = {0};
         int rc = read_merge(x, text[i], id, e);
 
         if (rc >= 0 && map64_put(&b->pairs, (uint64_t)id[0] << 32 | id[1], (uint32_t)i) < 0)

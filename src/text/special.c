@@ -310,11 +310,13 @@ int special_split(const struct special *s, struct str text, int control,
     struct split x = {.s = s, .sink = sink, .p = text.p};
     int rc = 0;
 
-    if (s->n) {
-        x.seen = mem_calloc(s->n / 64 + 1, sizeof(*x.seen));
-        if (!x.seen)
-            return E_NOMEM;
-    }
+    if (!text.n)
+        return 0;
+    if (!s->n)
+        return sink->text(sink->ctx, text);
+    x.seen = mem_calloc(s->n / 64 + 1, sizeof(*x.seen));
+    if (!x.seen)
+        return E_NOMEM;
     for (size_t at = 0; rc >= 0 && at < text.n; at++) {
         uint32_t node = s->root[(unsigned char)text.p[at]];
 

@@ -21,12 +21,16 @@ int vocab_array(const struct gguf *g, const char *key, int strings, int needed,
 {
     const struct gguf_kv *kv = gguf_kv(g, key);
 
-    if (!kv && needed)
-        return err_set(e, E_FORMAT, "%s is missing", key);
+    if (!kv && needed) {
+        (void)err_set(e, E_FORMAT, "%s is missing", key);
+        return E_FORMAT;
+    }
     if (kv && (kv->type != GGUF_ARR ||
-               (strings ? kv->elem_type != GGUF_STR : !is_number(kv->elem_type))))
-        return err_set(e, E_FORMAT, "%s is not an array of %s", key,
-                       strings ? "strings" : "numbers");
+               (strings ? kv->elem_type != GGUF_STR : !is_number(kv->elem_type)))) {
+        (void)err_set(e, E_FORMAT, "%s is not an array of %s", key,
+                      strings ? "strings" : "numbers");
+        return E_FORMAT;
+    }
     *out = kv;
     return 0;
 }
@@ -168,7 +172,7 @@ static int read_ids(struct vocab *v, const struct gguf *g, const struct vocab_de
     if (rc >= 0)
         rc = read_id(v, g, "tokenizer.ggml.unknown_token_id", d->unk, &v->unk, e);
     for (size_t i = 0; rc >= 0 && i < sizeof(ending) / sizeof(*ending); i++) {
-        int id;
+        int id = -1;
 
         rc = read_id(v, g, ending[i], i == 0 ? d->eos : -1, &id, e);
         if (rc >= 0 && id >= 0)
@@ -176,11 +180,6 @@ static int read_ids(struct vocab *v, const struct gguf *g, const struct vocab_de
     }
     return rc;
 }
-
-/* end of sentence, between U+FF5C and with U+2581 for spaces */
-#define DEEPSEEK_END                                                                           \
-    "<\xef\xbd\x9c"                                                                            \
-    "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>"
 
 /* Texts that end a generation in one model or another. */
 static const char *const eog_text[] = {
@@ -204,7 +203,7 @@ static const char *const eog_text[] = {
     "<eos>",
     "<turn|>",
     "<|tool_response>",
-    DEEPSEEK_END,
+    "<\uff5cend\u2581of\u2581sentence\uff5c>",
     "[e~[",
 };
 

@@ -43,7 +43,8 @@ int words_get(const struct words *w, struct str word, struct tok_ids *out,
         return 0;
     if (tok_ids_room(out, s->n_id) < 0)
         return E_NOMEM;
-    memcpy(out->id + out->n, out->id + s->at, s->n_id * sizeof(*out->id));
+    if (s->n_id)
+        memcpy(out->id + out->n, out->id + s->at, s->n_id * sizeof(*out->id));
     out->n += s->n_id;
     return 1;
 }
