@@ -41,6 +41,7 @@ struct repl {
 
 static volatile sig_atomic_t resized;
 static int wake[2] = {-1, -1}; /* a pipe, both ends without blocking */
+static int keys = STDIN_FILENO;
 
 enum { GO_ON, LEAVE };
 
@@ -318,6 +319,26 @@ static void wake_clear(void)
         ;
 }
 
+/* The terminal once more, opened for reading without blocking (stdin itself is shared with
+ * other programs and stays as it is). Ctrl-C drops what was typed, perhaps just after poll saw
+ * it: then a read that blocks would sleep on through the interrupt. */
+static void keys_open(void)
+{
+    char name[256];
+    int fd = -1;
+
+    if (ttyname_r(STDIN_FILENO, name, sizeof(name)) == 0)
+        fd = open(name, O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    keys = fd >= 0 ? fd : STDIN_FILENO;
+}
+
+static void keys_close(void)
+{
+    if (keys != STDIN_FILENO)
+        (void)close(keys);
+    keys = STDIN_FILENO;
+}
+
 /* One character for libedit: 1, 0 at the end, -1 when Ctrl-C was pressed. */
 static int read_key(EditLine *el, wchar_t *key)
 {
@@ -325,7 +346,7 @@ static int read_key(EditLine *el, wchar_t *key)
 
     for (;;) {
         struct pollfd p[2] = {{.fd = wake[0], .events = POLLIN},
-                              {.fd = STDIN_FILENO, .events = POLLIN}};
+                              {.fd = keys, .events = POLLIN}};
         ssize_t k;
         size_t n;
         char c;
@@ -342,7 +363,7 @@ static int read_key(EditLine *el, wchar_t *key)
         }
         if (!p[1].revents)
             continue;
-        k = read(STDIN_FILENO, &c, 1);
+        k = read(keys, &c, 1);
         if (k < 0 && (errno == EINTR || errno == EAGAIN))
             continue;
         if (k <= 0)
@@ -490,6 +511,7 @@ static int repl_open(struct repl *l)
     (void)el_set(l->el, EL_EDITOR, "emacs");
     (void)el_set(l->el, EL_GETCFN, read_key);
     history_open(l);
+    keys_open();
     return 1;
 }
 
@@ -525,6 +547,7 @@ int run_repl(struct run *r)
     (void)signal(SIGWINCH, SIG_DFL);
     history_close(&l);
     el_end(l.el);
+    keys_close();
     (void)close(wake[0]);
     (void)close(wake[1]);
     arena_done(&l.texts);
