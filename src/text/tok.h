@@ -66,7 +66,8 @@ struct tok_ids {
 };
 
 /* Appends the ids of n bytes of text to out, which the caller zeroes first and frees with
- * tok_ids_done. Fails: E_NOMEM; E_TOO_LONG text over 2^31 bytes. */
+ * tok_ids_done. Fails, and out is as it was: E_NOMEM; E_TOO_LONG text over 2^31 bytes, or a
+ * stretch that cannot be cut over 2^32 with its spaces as U+2581. */
 MUST_CHECK int tok_encode(const struct tok *t, const char *text, size_t n, int flags,
                           struct tok_ids *out, struct err *e);
 void tok_ids_done(struct tok_ids *ids);

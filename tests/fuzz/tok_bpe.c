@@ -4,14 +4,15 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { N_PRE = 6 };
+enum { N_PRE = 12 };
 
 static struct tok *tok[N_PRE];
 
 static void make(void)
 {
-    static const char *const pre[N_PRE] = {"gpt-2",     "llama-bpe", "qwen2",
-                                           "starcoder", "falcon",    "default"};
+    static const char *const pre[N_PRE] = {
+        "gpt-2",  "llama-bpe", "qwen2",  "starcoder",   "falcon",       "default",
+        "qwen35", "gpt-4o",    "tekken", "deepseek-v3", "deepseek-llm", "deepseek-coder"};
 
     for (int i = 0; i < N_PRE; i++) {
         struct small s;

@@ -158,9 +158,9 @@ static void test_recorded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        VOCAB("gpt-2"),     VOCAB("llama-spm"), VOCAB("llama-bpe"), VOCAB("mpt"),
-        VOCAB("starcoder"), VOCAB("refact"),    VOCAB("falcon"),    VOCAB("gpt-neox"),
-        VOCAB("baichuan"),  VOCAB("phi-3"),
+        VOCAB("gpt-2"),     VOCAB("llama-spm"),    VOCAB("llama-bpe"),      VOCAB("mpt"),
+        VOCAB("starcoder"), VOCAB("refact"),       VOCAB("falcon"),         VOCAB("gpt-neox"),
+        VOCAB("baichuan"),  VOCAB("deepseek-llm"), VOCAB("deepseek-coder"), VOCAB("phi-3"),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -138,7 +138,12 @@ static void test_endings(void **state)
     small_add(&s, "<|end|>", TOK_NORMAL, 0);
     small_add(&s, "<|return|>", TOK_USER, 0);
     small_add(&s, "<|channel|>", TOK_CONTROL, 0);
+    small_add(&s,
+              "<\xef\xbd\x9c"
+              "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>",
+              TOK_NORMAL, 0);
     init(&v, &s);
+    assert_true(v.eog[v.n - 1]);
     assert_true(ends(&v, "<|end|>") && ends(&v, "<|return|>") && ends(&v, "</s>"));
     assert_false(ends(&v, "<s>") || ends(&v, "<|channel|>") || ends(&v, "a"));
     assert_int_equal(v.type[vocab_find(&v, str_of("<|end|>"))], TOK_CONTROL);
