@@ -364,7 +364,7 @@ static int detok_print(const struct tok *t, const int32_t *ids, size_t n, int sp
     if (rc == 0 && tok_stream_end(&stream, &out) < 0)
         rc = err_set(e, E_NOMEM, "no memory for the text of %zu tokens", n);
     if (rc == 0 && out.n)
-        (void)fwrite(out.p, 1, out.n, stdout);
+        (void)fwrite(out.p, 1, tok_tidy(t, out.p, out.n), stdout);
     buf_done(&out);
     return rc;
 }
@@ -373,7 +373,7 @@ static int debug_detok(int argc, char **argv)
 {
     static const struct opt_spec spec = {
         .usage = "hearth debug detok MODEL --ids 1,2,3 [--special]",
-        .about = "Prints the bytes that the ids stand for.",
+        .about = "Prints the bytes that the ids stand for, tidied as the tokenizer says.",
         ROWS(detok_rows),
     };
     struct debug_options o = {0};

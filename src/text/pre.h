@@ -27,6 +27,7 @@ struct pre {
     pre_stage_fn *stage[PRE_STAGES]; /* applied in order, NULL past the last */
     int ignore_merges;               /* a word that is a token is that token, merges or not */
     int add_bos;                     /* when the file does not say */
+    int tidy;                        /* whole texts are tidied: tok_tidy */
 };
 
 /* NULL when no pre-tokenizer is called so. */

@@ -94,6 +94,12 @@ MUST_CHECK int tok_stream_put(struct tok_stream *s, int id, struct buf *out);
 /* Appends what is still held, at the end of the stream. */
 MUST_CHECK int tok_stream_end(struct tok_stream *s, struct buf *out);
 
+/* Tidies n bytes of a whole detokenised text in place, as the makers of some tokenizers do
+ * (clean_up_tokenization_spaces): the space before . , ? ! and before 's 'm 've 're n't goes,
+ * and " ' " becomes "'". Other tokenizers leave the text alone. Returns the bytes that are
+ * left. What is generated is never tidied: it is shown as the model wrote it. */
+size_t tok_tidy(const struct tok *t, char *text, size_t n);
+
 /* Names of tokenizer kinds and pre-tokenizers, for listing; NULL past the end. */
 const char *tok_kind_name(int i);
 const char *tok_pre_name(int i);
