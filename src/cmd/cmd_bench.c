@@ -10,8 +10,9 @@
 #include <sys/resource.h>
 
 /* Two figures of one sequence: how fast a prompt is computed (prefill), and how fast single
- * tokens follow at some depth of context (decode). The ids are random with a fixed seed, and
- * new ones for each repetition, so that no page of an earlier one is found again. */
+ * tokens follow (decode), both after some depth of context, which is computed once and cut back
+ * to. The ids are random with a fixed seed, and new ones for each repetition, so that no page
+ * of an earlier one is found again. */
 
 struct bench_options {
     int n_prompt, n_gen, depth, reps, threads, kv, json;
@@ -26,7 +27,7 @@ static const struct opt_row rows[] = {
     {.name = "gen", .letter = 'n', .type = OPT_INT, .at = AT(n_gen), .def = "128",
      .min = 0, .max = 1 << 24, .arg = "N", .help = "tokens to decode; 0: no decode"},
     {.name = "depth", .letter = 'd', .type = OPT_INT, .at = AT(depth), .def = "0",
-     .min = 0, .max = 1 << 24, .arg = "N", .help = "tokens in the context before decode"},
+     .min = 0, .max = 1 << 24, .arg = "N", .help = "tokens that are in the context before either"},
     {.name = "reps", .letter = 'r', .type = OPT_INT, .at = AT(reps), .def = "5",
      .min = 1, .max = 1000, .arg = "N", .help = "repetitions"},
     {.name = "threads", .letter = 't', .type = OPT_INT, .at = AT(threads), .def = "0",
@@ -53,6 +54,7 @@ struct bench {
     struct hearth_model *m;
     struct hearth_engine *en;
     struct hearth_seq *s;
+    int depth; /* tokens that the sequence is cut back to */
     struct hearth_model_info info;
     struct hearth_engine_info engine;
     struct rng rng;
@@ -77,13 +79,13 @@ static int bench_open(struct bench *b, struct err *e)
     struct hearth_engine_options eo = {.n_thread = o->threads, .kv_type = o->kv};
     struct hearth_error he = {0};
     uint64_t start = clock_ns();
-    int n_ctx = o->depth + o->n_gen + 1, rc;
+    int longest = o->n_prompt > o->n_gen + 1 ? o->n_prompt : o->n_gen + 1, rc;
 
     rc = cmd_model_open(&b->m, b->path, o->threads, o->cpu, e);
     if (rc < 0)
         return rc;
     hearth_model_info(b->m, &b->info);
-    eo.n_ctx = n_ctx > o->n_prompt ? n_ctx : o->n_prompt;
+    eo.n_ctx = o->depth + longest;
     if (hearth_engine_new(&b->en, b->m, &eo, &he) < 0 || hearth_seq_open(&b->s, b->en, &he) < 0)
         return cmd_err(e, &he);
     hearth_engine_info(b->en, &b->engine);
@@ -117,7 +119,7 @@ static int prefill_once(struct bench *b, int n, double *tok_s, struct hearth_err
 {
     size_t reused = 0;
     uint64_t start;
-    int rc = hearth_seq_truncate(b->s, 0, he);
+    int rc = hearth_seq_truncate(b->s, b->depth, he);
 
     if (rc < 0)
         return rc;
@@ -127,15 +129,14 @@ static int prefill_once(struct bench *b, int n, double *tok_s, struct hearth_err
     return rc;
 }
 
-static int decode_once(struct bench *b, int depth, int n, double *tok_s,
-                       struct hearth_error *he)
+static int decode_once(struct bench *b, int n, double *tok_s, struct hearth_error *he)
 {
     uint64_t start;
-    int rc = hearth_seq_truncate(b->s, 0, he);
+    int rc = hearth_seq_truncate(b->s, b->depth, he);
 
     /* The first token after an empty context is a prompt; it is not timed. */
-    if (rc >= 0)
-        rc = feed(b, depth > 0 ? depth : 1, NULL, he);
+    if (rc >= 0 && b->depth == 0)
+        rc = feed(b, 1, NULL, he);
     start = clock_ns();
     for (int i = 0; i < n && rc >= 0; i++)
         rc = feed(b, 1, NULL, he);
@@ -155,13 +156,19 @@ static int bench_measure(struct bench *b, struct err *e)
     if (o->n_prompt)
         rc = prefill_once(b, o->n_prompt < 64 ? o->n_prompt : 64, &unused, &he);
     if (rc >= 0 && o->n_gen)
-        rc = decode_once(b, 0, 1, &unused, &he);
+        rc = decode_once(b, 1, &unused, &he);
+    if (rc >= 0 && o->depth) {
+        rc = hearth_seq_truncate(b->s, 0, &he);
+        if (rc >= 0)
+            rc = feed(b, o->depth, NULL, &he);
+        b->depth = o->depth;
+    }
     cpu = clock_cpu_ns();
     for (int i = 0; i < o->reps && rc >= 0; i++) {
         if (o->n_prompt)
             rc = prefill_once(b, o->n_prompt, &b->prefill[i], &he);
         if (rc >= 0 && o->n_gen)
-            rc = decode_once(b, o->depth, o->n_gen, &b->decode[i], &he);
+            rc = decode_once(b, o->n_gen, &b->decode[i], &he);
     }
     b->cpu_ns = clock_cpu_ns() - cpu;
     return rc < 0 ? cmd_err(e, &he) : 0;
@@ -254,7 +261,7 @@ static void report_text(struct bench *b)
                  o->reps, o->reps == 1 ? "" : "s");
     (void)printf("%-26s %10s %10s %10s\n", "tokens/s", "median", "min", "max");
     if (o->n_prompt)
-        report_row("prefill", o->n_prompt, 0, b->prefill, o->reps);
+        report_row("prefill", o->n_prompt, o->depth, b->prefill, o->reps);
     if (o->n_gen)
         report_row("decode", o->n_gen, o->depth, b->decode, o->reps);
     (void)printf("\nloaded in %.2f s, %.2f s of CPU time, peak memory %.1f MiB\n",
