@@ -285,10 +285,6 @@ int engine_compute(struct hearth_engine *en, struct hearth_seq *only, int want, 
     int rc;
 
     st->n_tok = st->n_run = 0;
-    for (int i = 0; i < en->n_seq_max; i++) {
-        if (en->seq[i])
-            en->seq[i]->logits = NULL;
-    }
     if (!only)
         rc = take_all(en, e);
     else
@@ -297,6 +293,11 @@ int engine_compute(struct hearth_engine *en, struct hearth_seq *only, int want, 
                  : 0;
     if (rc < 0 || st->n_run == 0)
         return rc;
+    /* The rows are about to be written over; a step that has nothing to do leaves them. */
+    for (int i = 0; i < en->n_seq_max; i++) {
+        if (en->seq[i])
+            en->seq[i]->logits = NULL;
+    }
     choose_rows(en, want);
     step_run(st);
     if (atomic_exchange(&en->cancel, 0))
