@@ -435,7 +435,7 @@ static void any_bytes(const struct kern *k, const struct quant *q, float size, i
 static void any_bytes_body(const struct kern *k)
 {
     for (int i = 0; quant_at(i); i++) {
-        for (int round = 0; round < 40 && quant_at(i)->block > 1; round++)
+        for (int round = 0; round < 16 && quant_at(i)->block > 1; round++)
             any_bytes(k, quant_at(i), round % 2 ? 1.0f : 1e20f, round);
     }
 }
