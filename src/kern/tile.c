@@ -14,7 +14,7 @@ static void pack_block(const struct quant *q, const unsigned char *const src[TIL
     size_t off = 0;
 
     for (int i = 0; q->parts[i]; i++) {
-        size_t unit = q->parts[i] == 2 ? 2 : 4, n = (size_t)q->parts[i] / unit;
+        size_t unit = q->parts[i] < 4 ? (size_t)q->parts[i] : 4, n = (size_t)q->parts[i] / unit;
 
         for (size_t d = 0; d < n; d++) {
             for (size_t r = 0; r < TILE_ROWS; r++) {

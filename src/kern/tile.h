@@ -2,8 +2,9 @@
  *
  * A tile is one block of 16 rows, 16 times the size of the format's block: field by field,
  * the 16 rows' fields are transposed in units of 4 bytes, so that line i of 64 bytes holds
- * dword i of row r in lane r. A field of 2 bytes (a half-precision scale) becomes 16 halves.
- * One rule serves all formats (struct quant, parts), and nothing grows.
+ * dword i of row r in lane r. A field of 2 bytes (a half-precision scale) becomes 16 halves,
+ * a field of 1 byte 16 bytes. One rule serves all formats (struct quant, parts), and nothing
+ * grows.
  *
  * A group is as many rows as the tier's kernel takes at once (kern.n_group, a multiple of
  * 16): for each block along the columns, the tiles of its rows follow each other. So a kernel

@@ -4,8 +4,11 @@
 #include <strings.h>
 
 static const struct quant *const rows[] = {
-    &quant_f32,  &quant_f16,  &quant_bf16, &quant_q4_0, &quant_q4_1, &quant_q5_0, &quant_q5_1,
-    &quant_q8_0, &quant_q2_k, &quant_q3_k, &quant_q4_k, &quant_q5_k, &quant_q6_k,
+    &quant_f32,     &quant_f16,   &quant_bf16,   &quant_q4_0,    &quant_q4_1,   &quant_q5_0,
+    &quant_q5_1,    &quant_q8_0,  &quant_q2_k,   &quant_q3_k,    &quant_q4_k,   &quant_q5_k,
+    &quant_q6_k,    &quant_iq1_s, &quant_iq1_m,  &quant_iq2_xxs, &quant_iq2_xs, &quant_iq2_s,
+    &quant_iq3_xxs, &quant_iq3_s, &quant_iq4_nl, &quant_iq4_xs,  &quant_tq1_0,  &quant_tq2_0,
+    &quant_mxfp4,   &quant_nvfp4, &quant_q1_0,   &quant_q2_0,
 };
 
 #define N_ROW ((int)(sizeof(rows) / sizeof(rows[0])))

@@ -4,7 +4,8 @@
  * list.c is the table of all. These functions are slow and obvious: they are the judge of
  * every kernel. A row of a tensor is a run of whole blocks.
  *
- * Layout   little endian, as in GGUF files; a block may start at any even address
+ * Layout   little endian, as in GGUF files; a block may start at any
+ *          address
  * Threads  any
  * Source   GGUF v3 tensor types; field orders as in the files that users have
  */
@@ -30,7 +31,22 @@ enum quant_type {
     QUANT_Q4_K = 12,
     QUANT_Q5_K = 13,
     QUANT_Q6_K = 14,
+    QUANT_IQ2_XXS = 16,
+    QUANT_IQ2_XS = 17,
+    QUANT_IQ3_XXS = 18,
+    QUANT_IQ1_S = 19,
+    QUANT_IQ4_NL = 20,
+    QUANT_IQ3_S = 21,
+    QUANT_IQ2_S = 22,
+    QUANT_IQ4_XS = 23,
+    QUANT_IQ1_M = 29,
     QUANT_BF16 = 30,
+    QUANT_TQ1_0 = 34,
+    QUANT_TQ2_0 = 35,
+    QUANT_MXFP4 = 39,
+    QUANT_NVFP4 = 40,
+    QUANT_Q1_0 = 41,
+    QUANT_Q2_0 = 42,
     QUANT_TYPE_MAX = 64 /* ids are below this */
 };
 
@@ -42,10 +58,12 @@ struct quant {
     int block;        /* numbers in a block */
     int bytes;        /* bytes of a block */
     /* Sizes in bytes of the block's fields in order, 0 at the end: what a tile layout
-     * transposes (kern/tile.h). Their sum is bytes; each is 2 or a multiple of 4. */
+     * transposes (kern/tile.h). Their sum is bytes; each is 1, 2 or a multiple of 4. */
     int parts[QUANT_PARTS + 1];
     /* n numbers, a multiple of block, from or to n / block blocks. from_f32 rounds as well
-     * as the format's usual writer; to_f32(from_f32(x)) is never NaN for finite x. */
+     * as the format's usual writer; to_f32(from_f32(x)) is never NaN for finite x. It is NULL
+     * for the IQ1, IQ2 and IQ3 formats, whose writers need to know what inputs a weight meets:
+     * those are read only. */
     void (*to_f32)(const void *blocks, float *out, size_t n);
     void (*from_f32)(const float *in, void *blocks, size_t n);
 };

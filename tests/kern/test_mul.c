@@ -14,6 +14,69 @@ struct matrix {
     float *exact;
 };
 
+/* Where the block of a format has its half-precision scales, -1 at the end. Blocks of other
+ * formats may hold any bytes. */
+static const int *halves_of(int type)
+{
+    static const int none[] = {-1}, first[] = {0, -1}, two[] = {0, 2, -1},
+                     q2_k[] = {80, 82, -1}, q3_k[] = {108, -1}, q6_k[] = {208, -1},
+                     tq1_0[] = {52, -1}, tq2_0[] = {64, -1};
+
+    switch (type) {
+    case QUANT_Q4_1:
+    case QUANT_Q5_1:
+    case QUANT_Q4_K:
+    case QUANT_Q5_K:
+        return two;
+    case QUANT_Q2_K:
+        return q2_k;
+    case QUANT_Q3_K:
+        return q3_k;
+    case QUANT_Q6_K:
+        return q6_k;
+    case QUANT_TQ1_0:
+        return tq1_0;
+    case QUANT_TQ2_0:
+        return tq2_0;
+    case QUANT_IQ1_M:
+    case QUANT_MXFP4:
+    case QUANT_NVFP4:
+        return none;
+    default:
+        return first;
+    }
+}
+
+/* Gives a block of any bytes scales of about `half`, a positive half. */
+static void set_scales(int type, unsigned char *p, int half)
+{
+    for (const int *at = halves_of(type); *at >= 0; at++) {
+        p[*at] = (unsigned char)half;
+        p[*at + 1] = (unsigned char)(half >> 8);
+    }
+    if (type == QUANT_IQ1_M) { /* a nibble in the top of each word of its scales */
+        for (int i = 0; i < 4; i++)
+            p[49 + 2 * i] = (unsigned char)((p[49 + 2 * i] & 15) | (half >> 4 * i & 15) << 4);
+    }
+    if (type == QUANT_MXFP4)
+        p[0] = (unsigned char)(112 + (half >> 10)); /* from the exponent of a half */
+}
+
+/* A row of a format: what its writer makes of x or, where there is none, random bytes. */
+static void fill_row(const struct quant *q, const float *x, unsigned char *row, size_t n_col,
+                     struct rng *r)
+{
+    if (q->from_f32) {
+        q->from_f32(x, row, n_col);
+        return;
+    }
+    for (size_t b = 0; b < n_col / (size_t)q->block; b++, row += q->bytes) {
+        for (int i = 0; i < q->bytes; i++)
+            row[i] = (unsigned char)rng_u64(r);
+        set_scales(q->type, row, 0x1c00 + (int)(rng_u64(r) % 0x1800));
+    }
+}
+
 static void matrix_make(struct matrix *m, const struct kern *k, const struct quant *q,
                         size_t n_row, size_t n_col, struct rng *r, int fill)
 {
@@ -29,7 +92,7 @@ static void matrix_make(struct matrix *m, const struct kern *k, const struct qua
             x[j] = fill == 1 ? ((j + i) % 2 ? 3.0f : -3.0f) : rng_normal(r);
         if (fill == 2) /* heavy tails */
             x[rng_u64(r) % n_col] *= 50;
-        q->from_f32(x, m->rows + i * m->row_bytes, n_col);
+        fill_row(q, x, m->rows + i * m->row_bytes, n_col, r);
         q->to_f32(m->rows + i * m->row_bytes, m->exact + i * n_col, n_col);
     }
     m->tiles = test_alloc(n_group * tile_group_bytes(q, n_col, k->n_group));
@@ -266,7 +329,7 @@ static void epilogues(void **state)
 }
 
 /* Extreme weights and activations: nothing saturates. */
-static void extreme_body(const struct kern *k)
+static void extreme_weights(const struct kern *k, int bytes)
 {
     enum { ROWS = 32, COLS = 512 };
 
@@ -286,24 +349,14 @@ static void extreme_body(const struct kern *k)
         }
         rng_seed(&r, 3);
         matrix_make(&m, k, q, ROWS, COLS, &r, 0);
-        /* All bits set but the half-precision scales, which become 1. */
+        /* All bits set, or none, but the scales, which become 1. */
         for (size_t b = 0; b < n_block; b++) {
-            unsigned char *p = m.rows + b * (size_t)q->bytes, keep[256];
-            int off = 0;
+            unsigned char *p = m.rows + b * (size_t)q->bytes;
 
-            memcpy(keep, p, (size_t)q->bytes);
-            memset(p, q->type == QUANT_Q8_0 ? 0x80 : 0xff, (size_t)q->bytes);
-            for (int f = 0; q->parts[f]; f++) {
-                int scale = q->parts[f] == 2 ||
-                            (q->parts[f] == 4 && (f == 0 || f == 2) && q->type != QUANT_Q5_0 &&
-                             !(q->type == QUANT_Q5_1 && f == 1));
-
-                for (int s = 0; scale && s < q->parts[f]; s += 2) {
-                    p[off + s] = 0x00;
-                    p[off + s + 1] = 0x3c;
-                }
-                off += q->parts[f];
-            }
+            memset(p, q->type == QUANT_Q8_0 ? 0x80 : bytes, (size_t)q->bytes);
+            if (q->type == QUANT_NVFP4)
+                memset(p, 0x7e, 4);
+            set_scales(q->type, p, 0x3c00);
         }
         q->to_f32(m.rows, m.exact, ROWS * COLS);
         if (k->mm[q->type].layout == KERN_TILES)
@@ -329,6 +382,70 @@ static void extreme_body(const struct kern *k)
     }
 }
 
+static void extreme_body(const struct kern *k)
+{
+    extreme_weights(k, 0xff);
+    extreme_weights(k, 0x00);
+}
+
+/* Blocks of any bytes, also such as no writer makes: one block a row, so that no scale hides
+ * behind a larger one. */
+static void any_bytes(const struct kern *k, const struct quant *q, float size, int round)
+{
+    enum { ROWS = 64 };
+    size_t n_col = (size_t)q->block;
+    struct rng r;
+    struct matrix m;
+    struct kern_acts a;
+    void *buf;
+    float x[256], y[ROWS];
+
+    rng_seed(&r, (uint64_t)round + 17);
+    matrix_make(&m, k, q, ROWS, n_col, &r, 0);
+    fill_normal(&r, x, n_col, size);
+    for (size_t i = 0; i < ROWS * m.row_bytes; i++)
+        m.rows[i] = (unsigned char)rng_u64(&r);
+    for (size_t row = 0; row < ROWS; row++) {
+        unsigned char *p = m.rows + row * m.row_bytes, first = p[0];
+
+        set_scales(q->type, p, (int)(rng_u64(&r) % 0x7c00));
+        if (q->type == QUANT_MXFP4) /* any exponent that leaves the sum finite */
+            p[0] = first % (size > 1 ? 0x60 : 0xe0);
+    }
+    q->to_f32(m.rows, m.exact, ROWS * n_col);
+    if (k->mm[q->type].layout == KERN_TILES)
+        tile_pack(q, m.rows, ROWS, n_col, k->n_group, m.tiles, 0, ROWS / k->n_group);
+    product(k, &m, NULL, x, 1, KERN_STORE, NULL, y, &a, &buf);
+    for (size_t row = 0; row < ROWS; row++) {
+        double mag, want = dot(&m, row, &a, k->mm[q->type].form, 0, &mag), top = 0, sum = 0;
+
+        for (size_t t = 0; t < n_col; t++) {
+            top = fmax(top, fabs((double)m.exact[row * n_col + t]));
+            sum += fabs(seen(&a, k->mm[q->type].form, 0, t));
+        }
+        /* A minimum may cancel what it is taken from, so the limit looks at the largest. */
+        if (!(fabs((double)y[row] - want) <= 2e-6 * top * sum + 1e-36))
+            fail_msg("%s %s round %d row %zu: %.9g, want %.9g", kern_tier_name(k->tier),
+                     q->name, round, row, (double)y[row], want);
+    }
+    mem_free(buf);
+    matrix_free(&m);
+}
+
+static void any_bytes_body(const struct kern *k)
+{
+    for (int i = 0; quant_at(i); i++) {
+        for (int round = 0; round < 16 && quant_at(i)->block > 1; round++)
+            any_bytes(k, quant_at(i), round % 2 ? 1.0f : 1e20f, round);
+    }
+}
+
+static void blocks_of_any_bytes(void **state)
+{
+    (void)state;
+    each_tier(any_bytes_body);
+}
+
 static void extremes_do_not_saturate(void **state)
 {
     (void)state;
@@ -342,6 +459,7 @@ int main(void)
         cmocka_unit_test(columns_do_not_depend_on_each_other),
         cmocka_unit_test(epilogues),
         cmocka_unit_test(extremes_do_not_saturate),
+        cmocka_unit_test(blocks_of_any_bytes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,6 +23,8 @@ enum { RV = 2, GROUP = RV * VL, CHUNK = 256, TILES = GROUP / TILE_ROWS };
 #define UNROLL _Pragma("GCC unroll 16")
 
 #include "kern/x86/unpack.h"
+#include "kern/x86/unpack_grid.h"
+#include "kern/x86/unpack_level.h"
 
 struct format {
     void (*unpack)(const uint8_t *p, const struct unpack *o);
@@ -34,18 +36,36 @@ struct format {
     int zero;  /* the offset of u is 1 << zero; -1: none */
 };
 
+/* The offset of 8-bit weights. */
+enum { ZERO8 = V_SIGNED8 ? -1 : 7 };
+
 static const struct format formats[QUANT_TYPE_MAX] = {
     /* clang-format off */
-    [QUANT_Q4_0] = {unpack_q4_0,  32,  18, 0, 0, 0,  3},
-    [QUANT_Q4_1] = {unpack_q4_1,  32,  20, 0, 1, 0, -1},
-    [QUANT_Q5_0] = {unpack_q5_0,  32,  22, 0, 0, 0,  4},
-    [QUANT_Q5_1] = {unpack_q5_1,  32,  24, 0, 1, 0, -1},
-    [QUANT_Q8_0] = {unpack_q8_0,  32,  34, 0, 0, 1, V_SIGNED8 ? -1 : 7},
-    [QUANT_Q2_K] = {unpack_q2_k, 256,  84, 1, 1, 0, -1},
-    [QUANT_Q3_K] = {unpack_q3_k, 256, 110, 1, 0, 0,  2},
-    [QUANT_Q4_K] = {unpack_q4_k, 256, 144, 0, 1, 0, -1},
-    [QUANT_Q5_K] = {unpack_q5_k, 256, 176, 0, 1, 0, -1},
-    [QUANT_Q6_K] = {unpack_q6_k, 256, 210, 1, 0, 0,  5},
+    [QUANT_Q4_0]    = {unpack_q4_0,     32,  18, 0, 0, 0,  3},
+    [QUANT_Q4_1]    = {unpack_q4_1,     32,  20, 0, 1, 0, -1},
+    [QUANT_Q5_0]    = {unpack_q5_0,     32,  22, 0, 0, 0,  4},
+    [QUANT_Q5_1]    = {unpack_q5_1,     32,  24, 0, 1, 0, -1},
+    [QUANT_Q8_0]    = {unpack_q8_0,     32,  34, 0, 0, 1, ZERO8},
+    [QUANT_Q2_K]    = {unpack_q2_k,    256,  84, 1, 1, 0, -1},
+    [QUANT_Q3_K]    = {unpack_q3_k,    256, 110, 1, 0, 0,  2},
+    [QUANT_Q4_K]    = {unpack_q4_k,    256, 144, 0, 1, 0, -1},
+    [QUANT_Q5_K]    = {unpack_q5_k,    256, 176, 0, 1, 0, -1},
+    [QUANT_Q6_K]    = {unpack_q6_k,    256, 210, 1, 0, 0,  5},
+    [QUANT_IQ1_S]   = {unpack_iq1_s,   256,  50, 0, 0, 0,  4},
+    [QUANT_IQ1_M]   = {unpack_iq1_m,   256,  56, 1, 0, 0,  4},
+    [QUANT_IQ2_XXS] = {unpack_iq2_xxs, 256,  66, 0, 0, 0,  6},
+    [QUANT_IQ2_XS]  = {unpack_iq2_xs,  256,  74, 1, 0, 0,  6},
+    [QUANT_IQ2_S]   = {unpack_iq2_s,   256,  82, 1, 0, 0,  6},
+    [QUANT_IQ3_XXS] = {unpack_iq3_xxs, 256,  98, 0, 0, 0,  6},
+    [QUANT_IQ3_S]   = {unpack_iq3_s,   256, 110, 0, 0, 0,  4},
+    [QUANT_IQ4_NL]  = {unpack_iq4_nl,   32,  18, 0, 0, 1, ZERO8},
+    [QUANT_IQ4_XS]  = {unpack_iq4_xs,  256, 136, 0, 0, 1, ZERO8},
+    [QUANT_TQ1_0]   = {unpack_tq1_0,   256,  54, 0, 0, 0,  0},
+    [QUANT_TQ2_0]   = {unpack_tq2_0,   256,  66, 0, 0, 0,  0},
+    [QUANT_MXFP4]   = {unpack_mxfp4,    32,  17, 0, 0, 0,  4},
+    [QUANT_NVFP4]   = {unpack_nvfp4,    64,  36, 1, 0, 0,  4},
+    [QUANT_Q1_0]    = {unpack_q1_0,    128,  18, 0, 0, 0,  0},
+    [QUANT_Q2_0]    = {unpack_q2_0,     64,  18, 0, 0, 0,  0},
     /* clang-format on */
 };
 

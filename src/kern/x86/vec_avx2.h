@@ -174,6 +174,18 @@ INL vi vi_dot8(vi acc, vi w, vi a)
 {
     return vi_dot(acc, _mm256_abs_epi8(w), _mm256_sign_epi8(a, w));
 }
+INL vi vi_table16(const void *p)
+{
+    return _mm256_broadcastsi128_si256(_mm_loadu_si128(p));
+}
+INL vi vi_lookup16(vi table, vi x)
+{
+    return _mm256_shuffle_epi8(table, x);
+}
+INL vi vi_gather2(const void *p, vi i)
+{
+    return _mm256_i32gather_epi32(p, i, 2);
+}
 INL vi vi_bytes4(const void *p)
 {
     return _mm256_set1_epi32(*(const int32_t *)p);

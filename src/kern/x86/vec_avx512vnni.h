@@ -167,6 +167,21 @@ INL vi vi_dot8(vi acc, vi w, vi a)
 {
     return _mm512_dpbusd_epi32(acc, w, a);
 }
+/* The same 16 bytes in every 16 bytes. */
+INL vi vi_table16(const void *p)
+{
+    return _mm512_broadcast_i32x4(_mm_loadu_si128(p));
+}
+/* Each byte of x, below 16, to that byte of the table's same 16. */
+INL vi vi_lookup16(vi table, vi x)
+{
+    return _mm512_shuffle_epi8(table, x);
+}
+/* The 4 bytes at p + 2 i of each lane. */
+INL vi vi_gather2(const void *p, vi i)
+{
+    return _mm512_i32gather_epi32(i, p, 2);
+}
 /* The same 4 bytes in every lane. */
 INL vi vi_bytes4(const void *p)
 {

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "base/rng.h"
+#include "block_bits.h"
 #include "quant/f16.h"
 #include "quant/quant.h"
 
@@ -17,32 +18,19 @@
 
 #define N       (256 * 64)
 #define MAX_B   (N * 4 + 16)
-#define N_TABLE 13
+#define N_TABLE 28 /* rows */
+#define N_WRITE 21 /* rows with a writer */
+
+/* Half a step of bfloat16, or of a scale that is subnormal as a half: 0.02 in Q6_K. */
+#define HALF_STEP 3e-3
+
+/* The largest that NVFP4's scales reach without one of the whole tensor. */
+#define NVFP4_MAX 2688.0f
 
 static float x[N], y[N], z[N];
 static unsigned char mem[MAX_B], mem2[MAX_B];
 
 /* ---- the definition of each format, as positions of bits in a block ---- */
-
-/* n bits from bit `at` of a block, counted from the low end of byte 0. */
-static int bits(const unsigned char *b, int at, int n)
-{
-    uint32_t v = 0;
-
-    for (int i = 0; i < n; i++)
-        v |= (uint32_t)(b[(at + i) / 8] >> ((at + i) % 8) & 1) << i;
-    return (int)v;
-}
-
-static double half_at(const unsigned char *b, int byte)
-{
-    int h = bits(b, 8 * byte, 16), exp = h >> 10 & 31, man = h & 1023;
-    double v = exp == 31  ? (man ? (double)NAN : (double)INFINITY)
-               : exp == 0 ? ldexp(man, -24)
-                          : ldexp(1024 + man, exp - 25);
-
-    return h & 0x8000 ? -v : v;
-}
 
 static int signed8(int v)
 {
@@ -117,6 +105,60 @@ static struct want want_q6_k(const unsigned char *b, int i)
     return (struct want){half_at(b, 208) * sc * ((lo | hi << 4) - 32), 0};
 }
 
+static const int iq4_level[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                  1,    13,   25,  38,  53,  69,  89,  113};
+
+static struct want want_iq4_xs(const unsigned char *b, int i)
+{
+    int g = i / 32, q = bits(b, 8 * (8 + 16 * g + i % 16) + i % 32 / 16 * 4, 4);
+    int scale = bits(b, 8 * 4 + 4 * g, 4) | bits(b, 8 * 2 + 2 * g, 2) << 4;
+
+    return (struct want){half_at(b, 0) * (scale - 32) * iq4_level[q], 0};
+}
+
+/* Digit n (from 0, of base 3) of the fraction that a byte is of 256. */
+static int digit3(int byte, int n)
+{
+    static const int pow3[6] = {1, 3, 9, 27, 81, 243};
+
+    return byte * pow3[n + 1] / 256 % 3;
+}
+
+static struct want want_tq1_0(const unsigned char *b, int i)
+{
+    int v = i < 160   ? digit3(b[i % 32], i / 32)
+            : i < 240 ? digit3(b[32 + (i - 160) % 16], (i - 160) / 16)
+                      : digit3(b[48 + (i - 240) % 4], (i - 240) / 4);
+
+    return (struct want){half_at(b, 52) * (v - 1), 0};
+}
+
+/* A number of 4 bits: a sign, 2 bits of exponent with bias 1, 1 of fraction. */
+static double e2m1(int v)
+{
+    int exp = v >> 1 & 3, man = v & 1;
+    double size = exp ? ldexp(2 + man, exp - 2) : 0.5 * man;
+
+    return v & 8 && size != 0 ? -size : size;
+}
+
+/* 4 bits of exponent with bias 7, 3 of fraction; the last code is none. */
+static double ue4m3(int v)
+{
+    int exp = v >> 3 & 15, man = v & 7;
+
+    if (v == 127)
+        return 0;
+    return exp ? ldexp(8 + man, exp - 10) : ldexp(man, -9);
+}
+
+static struct want want_nvfp4(const unsigned char *b, int i)
+{
+    int k = i / 16, q = bits(b, 8 * (4 + 8 * k + i % 8) + i % 16 / 8 * 4, 4);
+
+    return (struct want){ue4m3(b[k]) * e2m1(q), 0};
+}
+
 static struct want want_of(int type, const unsigned char *b, int i)
 {
     switch (type) {
@@ -144,6 +186,24 @@ static struct want want_of(int type, const unsigned char *b, int i)
         return want_q5_k(b, i);
     case QUANT_Q6_K:
         return want_q6_k(b, i);
+    case QUANT_IQ4_NL:
+        return (struct want){iq4_level[nibble(b, 2, i)] * half_at(b, 0), 0};
+    case QUANT_IQ4_XS:
+        return want_iq4_xs(b, i);
+    case QUANT_TQ1_0:
+        return want_tq1_0(b, i);
+    case QUANT_TQ2_0:
+        return (struct want){
+            half_at(b, 64) * (bits(b, 8 * (i / 128 * 32 + i % 32) + i % 128 / 32 * 2, 2) - 1),
+            0};
+    case QUANT_MXFP4:
+        return (struct want){e2m1(nibble(b, 1, i)) * ldexp(1, b[0] - 127), 0};
+    case QUANT_NVFP4:
+        return want_nvfp4(b, i);
+    case QUANT_Q1_0:
+        return (struct want){half_at(b, 0) * (bits(b, 16 + i, 1) ? 1 : -1), 0};
+    case QUANT_Q2_0:
+        return (struct want){half_at(b, 0) * (bits(b, 16 + 2 * i, 2) - 1), 0};
     default:
         fail_msg("no definition of type %d", type);
         return (struct want){0, 0};
@@ -224,7 +284,7 @@ static double worst(const float *got, const float *want)
 
 static void test_table(void **state)
 {
-    int n = 0;
+    int n = 0, n_write = 0;
 
     (void)state;
     for (const struct quant *q; (q = quant_at(n)) != NULL; n++) {
@@ -241,13 +301,15 @@ static void test_table(void **state)
         assert_int_equal(block, q->block);
         assert_int_equal(bytes, q->bytes);
         for (int i = 0; i < QUANT_PARTS && q->parts[i]; i++) {
-            assert_true(q->parts[i] == 2 || q->parts[i] % 4 == 0);
+            assert_true(q->parts[i] <= 2 || q->parts[i] % 4 == 0);
             sum += q->parts[i];
         }
         assert_int_equal(sum, q->bytes);
         assert_int_equal(q->parts[QUANT_PARTS], 0);
+        n_write += q->from_f32 != NULL;
     }
     assert_int_equal(n, N_TABLE);
+    assert_int_equal(n_write, N_WRITE);
     assert_null(quant_at(-1));
     assert_null(quant_find(9)); /* Q8_1: known by name only */
     assert_null(quant_by_name("Q9_Z"));
@@ -289,7 +351,10 @@ static void test_reads_as_defined(void **state)
     for (int t = 0; quant_at(t); t++) {
         const struct quant *q = quant_at(t);
         size_t n_block = (size_t)(N / q->block);
-        unsigned char *p = mem + 2; /* even, and no more than that */
+        unsigned char *p = mem + 1; /* any address will do */
+
+        if (!q->from_f32) /* one with a codebook: test_grid.c */
+            continue;
 
         fill_random(p, n_block * (size_t)q->bytes, &r);
         q->to_f32(p, y, N);
@@ -306,32 +371,42 @@ static void test_reads_as_defined(void **state)
 
 /* Errors as sum((y - x)^2) / sum(x^2), measured with this file's data, plus 3 %; `again` is
  * what a second round trip adds, plus 50 %. The usual tools reach on such data the same for
- * Q4_0 to Q8_0, and 8.8e-2, 2.3e-2, 5.1e-3, 1.3e-3, 3.2e-4 (normal) for Q2_K to Q6_K. */
+ * Q4_0 to Q8_0, and 8.8e-2, 2.3e-2, 5.1e-3, 1.3e-3, 3.2e-4 (normal) for Q2_K to Q6_K, 6.6e-1
+ * for TQ1_0 and TQ2_0, 1.3e-2 for MXFP4. */
 /* clang-format off */
 static const struct {
     int type;
     double normal, laplace, again;
-} limits[N_TABLE] = {
-    {QUANT_F32,  0,       0,       0},
-    {QUANT_F16,  5.0e-8,  5.0e-8,  0},
-    {QUANT_BF16, 3.0e-6,  3.0e-6,  0},
-    {QUANT_Q4_0, 7.50e-3, 1.18e-2, 0},
-    {QUANT_Q4_1, 6.25e-3, 8.64e-3, 0},
-    {QUANT_Q5_0, 1.84e-3, 2.89e-3, 0},
-    {QUANT_Q5_1, 1.48e-3, 2.00e-3, 0},
-    {QUANT_Q8_0, 2.92e-5, 4.52e-5, 0},
-    {QUANT_Q2_K, 6.91e-2, 8.56e-2, 5.7e-4},
-    {QUANT_Q3_K, 2.11e-2, 2.92e-2, 2.1e-6},
-    {QUANT_Q4_K, 5.02e-3, 7.00e-3, 3.6e-5},
-    {QUANT_Q5_K, 1.24e-3, 1.71e-3, 3.3e-5},
-    {QUANT_Q6_K, 3.02e-4, 4.51e-4, 4.6e-6},
+    double constant; /* relative error of a block of equal numbers */
+} limits[N_WRITE] = {
+    {QUANT_F32,    0,       0,       0,      HALF_STEP},
+    {QUANT_F16,    5.0e-8,  5.0e-8,  0,      HALF_STEP},
+    {QUANT_BF16,   3.0e-6,  3.0e-6,  0,      HALF_STEP},
+    {QUANT_Q4_0,   7.50e-3, 1.18e-2, 0,      HALF_STEP},
+    {QUANT_Q4_1,   6.25e-3, 8.64e-3, 0,      HALF_STEP},
+    {QUANT_Q5_0,   1.84e-3, 2.89e-3, 0,      HALF_STEP},
+    {QUANT_Q5_1,   1.48e-3, 2.00e-3, 0,      HALF_STEP},
+    {QUANT_Q8_0,   2.92e-5, 4.52e-5, 0,      HALF_STEP},
+    {QUANT_Q2_K,   6.91e-2, 8.56e-2, 5.7e-4, HALF_STEP},
+    {QUANT_Q3_K,   2.11e-2, 2.92e-2, 2.1e-6, HALF_STEP},
+    {QUANT_Q4_K,   5.02e-3, 7.00e-3, 3.6e-5, HALF_STEP},
+    {QUANT_Q5_K,   1.24e-3, 1.71e-3, 3.3e-5, HALF_STEP},
+    {QUANT_Q6_K,   3.02e-4, 4.51e-4, 4.6e-6, HALF_STEP},
+    {QUANT_IQ4_NL, 5.53e-3, 7.32e-3, 0,      HALF_STEP},
+    {QUANT_IQ4_XS, 5.61e-3, 7.45e-3, 1.7e-6, HALF_STEP},
+    {QUANT_TQ1_0,  1.93e-1, 2.66e-1, 0,      HALF_STEP},
+    {QUANT_TQ2_0,  1.93e-1, 2.66e-1, 0,      HALF_STEP},
+    {QUANT_MXFP4,  1.29e-2, 1.55e-2, 0,      0.18},
+    {QUANT_NVFP4,  8.04e-3, 7.72e-3, 0,      0.02},
+    {QUANT_Q1_0,   3.68e-1, 5.06e-1, 0,      HALF_STEP},
+    {QUANT_Q2_0,   1.27e-1, 1.65e-1, 0,      HALF_STEP},
 };
 /* clang-format on */
 
 static void test_write_error(void **state)
 {
     (void)state;
-    for (int t = 0; t < N_TABLE; t++) {
+    for (int t = 0; t < N_WRITE; t++) {
         const struct quant *q = quant_find(limits[t].type);
         double e1, e2, again;
 
@@ -356,10 +431,12 @@ static void test_sizes_of_numbers(void **state)
     static const float sizes[] = {1.0f, 64.0f, 8192.0f};
 
     (void)state;
-    for (int t = 0; t < N_TABLE; t++) {
+    for (int t = 0; t < N_WRITE; t++) {
         const struct quant *q = quant_find(limits[t].type);
 
         for (size_t s = 0; s < 3; s++) {
+            if (q->type == QUANT_NVFP4 && 4 * sizes[s] > NVFP4_MAX)
+                continue;
             fill_normal(x, sizes[s], 1);
             round_trip(q, x, y);
             if (nmse(y, x) > limits[t].normal)
@@ -368,11 +445,8 @@ static void test_sizes_of_numbers(void **state)
     }
 }
 
-static void check_constant(const struct quant *q, float c)
+static void check_constant(const struct quant *q, float c, double limit)
 {
-    /* Half a step of bfloat16, or of a scale that is subnormal as a half: 0.02 in Q6_K. */
-    double limit = 3e-3;
-
     for (int i = 0; i < N; i++)
         x[i] = c;
     round_trip(q, x, y);
@@ -387,19 +461,25 @@ static void test_constants(void **state)
     static const float c[] = {0.0f, 1.0f, -1.0f, 0.02f, -0.02f, 3.7f, -3.7f, 6e4f, -6e4f};
 
     (void)state;
-    for (int t = 0; t < N_TABLE; t++) {
-        for (size_t i = 0; i < sizeof(c) / sizeof(c[0]); i++)
-            check_constant(quant_find(limits[t].type), c[i]);
+    for (int t = 0; t < N_WRITE; t++) {
+        for (size_t i = 0; i < sizeof(c) / sizeof(c[0]); i++) {
+            if (limits[t].type == QUANT_NVFP4 && fabsf(c[i]) > NVFP4_MAX)
+                continue;
+            check_constant(quant_find(limits[t].type), c[i], limits[t].constant);
+        }
     }
 }
 
-/* One number that is not zero, in each place: the rest stays zero, or nearly. */
+/* One number that is not zero, in each place: the rest stays zero, or nearly. Q1_0 has no
+ * zero. */
 static void test_spikes(void **state)
 {
     (void)state;
-    for (int t = 0; t < N_TABLE; t++) {
+    for (int t = 0; t < N_WRITE; t++) {
         const struct quant *q = quant_find(limits[t].type);
 
+        if (q->type == QUANT_Q1_0)
+            continue;
         memset(x, 0, sizeof(x));
         for (int i = 0; i < 64; i++)
             x[256 * i + (i * 37) % 256] = i % 2 ? -1.0f : 1.0f;
@@ -417,7 +497,7 @@ static void test_out_of_range(void **state)
                                   1e-5f,  6e4f,   1e7f,   1e10f, 1e20f, 3e37f};
 
     (void)state;
-    for (int t = 0; t < N_TABLE; t++) {
+    for (int t = 0; t < N_WRITE; t++) {
         const struct quant *q = quant_find(limits[t].type);
 
         for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
@@ -437,7 +517,7 @@ static void test_out_of_range(void **state)
 static void test_not_finite(void **state)
 {
     (void)state;
-    for (int t = 0; t < N_TABLE; t++) {
+    for (int t = 0; t < N_WRITE; t++) {
         const struct quant *q = quant_find(limits[t].type);
 
         fill_normal(x, 1.0f, 4);
@@ -462,7 +542,7 @@ static void test_bounds(void **state)
 {
     (void)state;
     fill_normal(x, 1.0f, 5);
-    for (int t = 0; t < N_TABLE; t++) {
+    for (int t = 0; t < N_WRITE; t++) {
         const struct quant *q = quant_find(limits[t].type);
         size_t n = (size_t)q->block * 3, n_byte = (size_t)q->bytes * 3;
 
