@@ -64,10 +64,14 @@ INL part part_lookup(part table, part x)
 /* Byte b of each lane in all four bytes of it. */
 INL part part_spread(part x, int b)
 {
-    uint8_t from[16];
+    static const uint8_t from[4][16] = {
+        {0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12},
+        {1, 1, 1, 1, 5, 5, 5, 5, 9, 9, 9, 9, 13, 13, 13, 13},
+        {2, 2, 2, 2, 6, 6, 6, 6, 10, 10, 10, 10, 14, 14, 14, 14},
+        {3, 3, 3, 3, 7, 7, 7, 7, 11, 11, 11, 11, 15, 15, 15, 15},
+    };
 
-    UNROLL for (int i = 0; i < 16; i++) from[i] = (uint8_t)(i / 4 * 4 + b);
-    return part_lookup(x, part_table(from));
+    return part_lookup(x, part_table(from[b]));
 }
 
 /* Bits 2j..2j+1 of the low byte of each lane to byte j; the others count as zero. */

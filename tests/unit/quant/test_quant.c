@@ -397,7 +397,7 @@ static const struct {
     {QUANT_TQ1_0,  1.93e-1, 2.66e-1, 0,      HALF_STEP},
     {QUANT_TQ2_0,  1.93e-1, 2.66e-1, 0,      HALF_STEP},
     {QUANT_MXFP4,  1.29e-2, 1.55e-2, 0,      0.18},
-    {QUANT_NVFP4,  8.04e-3, 7.72e-3, 0,      0.02},
+    {QUANT_NVFP4,  8.04e-3, 7.72e-3, 0,      0.03},
     {QUANT_Q1_0,   3.68e-1, 5.06e-1, 0,      HALF_STEP},
     {QUANT_Q2_0,   1.27e-1, 1.65e-1, 0,      HALF_STEP},
 };
