@@ -140,7 +140,7 @@ int kern_describe(const struct kern *k, int i, char *line, size_t n)
     }
     if (type < 0)
         return 0;
-    (void)snprintf(line, n, "mul %-6s %-10s %s, %s", quant_type_name(type),
+    (void)snprintf(line, n, "mul %-7s %-10s %s, %s", quant_type_name(type),
                    kern_tier_name(tier_of_mm(k, type)),
                    k->mm[type].layout == KERN_TILES ? "tiles" : "rows", form[k->mm[type].form]);
     return 1;

@@ -19,8 +19,10 @@
 enum { TOK_MAX = 128, GREEDY = 16, NAME_LEN = 64 };
 
 static const char *const models[] = {"llama2", "llama3", "mistral_small", "falcon3", "qwen3"};
-static const char *const quants[] = {"f16",  "bf16", "q4_0", "q4_1", "q5_0", "q5_1",
-                                     "q8_0", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k"};
+static const char *const quants[] = {
+    "f16",   "bf16",   "q4_0",   "q4_1",  "q5_0",  "q5_1",    "q8_0",   "q2_k",  "q3_k",
+    "q4_k",  "q5_k",   "q6_k",   "iq1_s", "iq1_m", "iq2_xxs", "iq2_xs", "iq2_s", "iq3_xxs",
+    "iq3_s", "iq4_nl", "iq4_xs", "tq1_0", "tq2_0", "mxfp4",   "nvfp4",  "q1_0"};
 static const char stories[] = "../shared/models/stories260k.gguf";
 
 /* -- what is expected ------------------------------------------------------------------ */
