@@ -159,13 +159,16 @@ int hearth_seq_len(const struct hearth_seq *s)
 
 /* A page that others hold or can find is not written any more: the sequence goes on in a
  * copy of it. */
-static int own_last_page(struct hearth_seq *s, struct err *e)
+static int own_last_page(struct hearth_seq *s)
 {
     int i = s->n_page - 1, page;
 
+    /* What follows stands behind other content than was published for this page. */
+    if (s->n_published > i)
+        s->n_published = i;
     if (kv_private(s->en->kv, s->page[i]))
         return 0;
-    page = kv_take(s->en->kv, e);
+    page = kv_take(s->en->kv, NULL);
     if (page < 0)
         return page;
     memcpy(kv_data(s->en->kv, page), s->data[i], s->en->layout.page_bytes);
@@ -184,7 +187,7 @@ int hearth_seq_truncate(struct hearth_seq *s, int n, struct hearth_error *error)
     if (n < s->n_done) {
         drop_pages(s, (n + KERN_PAGE - 1) / KERN_PAGE);
         if (n % KERN_PAGE)
-            rc = own_last_page(s, e);
+            rc = own_last_page(s);
         if (rc < 0) /* forget the whole page instead: what is left is right */
             drop_pages(s, n / KERN_PAGE);
         s->n_done = rc < 0 ? n / KERN_PAGE * KERN_PAGE : n;
