@@ -64,10 +64,14 @@ UNIT_SRC := $(call find_c,tests/unit tests/kern tests/fault tests/golden,test_*.
 UNIT     := $(UNIT_SRC:%.c=$(B)/%)
 FUZZ_SRC := $(filter-out tests/fuzz/replay_main.c,$(wildcard tests/fuzz/*.c))
 FUZZERS  := $(FUZZ_SRC:%.c=$(B)/%)
+BENCH_SRC := bench/kernels.c bench/roof.c
+ifeq ($(CPU),x86_64)
+BENCH_SRC += bench/roof_avx2.c bench/roof_avx512vnni.c
+endif
 AID_SRC  := $(filter-out $(UNIT_SRC),$(wildcard tests/cli/*.c tests/golden/*.c))
 AIDS     := $(AID_SRC:%.c=$(B)/%)
 SCRIPTS  := $(filter-out $(wildcard tests/*/lib*.sh),$(wildcard tests/*/*.sh))
-C_FILES  := $(SRC) $(UNIT_SRC) $(FUZZ_SRC) $(AID_SRC) tests/fuzz/replay_main.c
+C_FILES  := $(SRC) $(UNIT_SRC) $(FUZZ_SRC) $(AID_SRC) $(BENCH_SRC) tests/fuzz/replay_main.c
 
 # Recipes that call make again use all cores, unless the caller said how many.
 JOBS = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
@@ -147,6 +151,16 @@ bench:  ## measure a model: make bench MODEL=file.gguf [ARGS="-p 512 -n 128 -r 5
 	@$(SUB) all >&2
 	@test -n "$(MODEL)" || { echo 'which model? make bench MODEL=path/to/model.gguf' >&2; exit 2; }
 	@$(BIN) bench "$(MODEL)" $(ARGS)
+
+.PHONY: bench-kernels
+bench-kernels:  ## measure the product kernels: make bench-kernels [ARGS="avx2 q4_k q6_k"]
+	@tools/setup build >&2
+	@$(SUB) $(B)/bench/kernels >&2
+	@$(B)/bench/kernels $(ARGS)
+
+$(B)/bench/kernels: $(BENCH_SRC:%.c=$(B)/%.o) $(LIB)
+	@echo "  ld $@"
+	$(Q)$(CC) -o $@ $(filter %.o %.a,$^) $(ALL_LDFLAGS) $(LIBS)
 
 # -- tests -------------------------------------------------------------------------------
 
