@@ -220,7 +220,7 @@ struct hearth_piece {
     const char *text; /* NUL-terminated; may be empty */
     size_t n_text;
     int32_t id;    /* the token that was just sampled; -1 in the last call */
-    float logprob; /* when n_logprobs >= 0 was asked for */
+    float logprob; /* when n_logprobs > 0 was asked for */
     const struct hearth_token_logprob *top; /* n_top of them, best first */
     int n_top;
 };

@@ -278,7 +278,9 @@ int cmd_bench(int argc, char **argv)
     if (cmd_options(&spec, argc, argv, &b.opt, 1, 1, &status) < 0)
         return status;
     b.path = argv[0];
-    rc = bench_open(&b, &e);
+    rc = b.opt.n_prompt || b.opt.n_gen
+             ? bench_open(&b, &e)
+             : err_set(&e, E_INVALID, "-p 0 and -n 0 leave nothing to measure");
     if (rc == 0)
         rc = bench_measure(&b, &e);
     if (rc == 0 && b.opt.json)

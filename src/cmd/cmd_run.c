@@ -44,7 +44,7 @@ static const struct opt_row rows[] = {
      .help = "the same seed gives the same text (default: another one each time)"},
     {.name = "num-predict", .letter = 'n', .type = OPT_INT, .at = AT(num_predict), .def = "-1",
      .min = -1, .max = INT32_MAX, .param = "num_predict", .arg = "N",
-     .help = "most tokens of an answer; -1: until it is done"},
+     .help = "most tokens of an answer; 0 or -1: until it is done"},
     {.name = "num-ctx", .letter = 'c', .type = OPT_INT, .at = AT(num_ctx), .def = "0",
      .min = 0, .max = INT32_MAX, .arg = "N",
      .help = "tokens that the context holds; 0: the model's own, at most 4096"},

@@ -161,7 +161,7 @@ static int range_err(const struct opt_row *row, const char *what, const char *te
     if (row->above && v == row->min)
         return err_set(e, E_INVALID, "%s: %s is not above %g", what, text, row->min);
     if (row->max < (double)INT32_MAX)
-        return err_set(e, E_INVALID, "%s: %s is outside %g..%g", what, text, row->min,
+        return err_set(e, E_INVALID, "%s: %s is outside %.10g..%.10g", what, text, row->min,
                        row->max);
     if (v > row->max)
         return err_set(e, E_INVALID, "%s: %s is more than %.10g", what, text, row->max);

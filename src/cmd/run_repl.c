@@ -114,8 +114,13 @@ static void show_parameters(const struct run *r)
         const struct opt_row *row = &run_spec.rows[i];
         char value[64];
 
-        if (row->param && opt_show(row, &r->opt, value, sizeof(value)))
+        if (!row->param)
+            continue;
+        if (opt_show(row, &r->opt, value, sizeof(value)))
             (void)printf("%-18s %s\n", row->param, value);
+        else if (row->type != OPT_LIST || r->opt.stop.n == 0)
+            (void)printf("%-18s %s\n", row->param,
+                         row->type == OPT_SEED ? "(another one each time)" : "(none)");
     }
     for (int i = 0; i < r->opt.stop.n; i++)
         show_text("stop", r->opt.stop.v[i]);
@@ -166,16 +171,24 @@ static void set_stop(struct repl *l, char *values, struct err *e)
 {
     struct opt_list list = {0};
 
-    while (*values && list.n < OPT_LIST_MAX) {
+    while (*values) {
         const char *s = keep(l, word(&values));
 
         if (!s || !*s) {
             (void)err_set(e, E_INVALID, "stop: %s", s ? "an empty text" : "no room left");
             return;
         }
+        if (list.n == OPT_LIST_MAX) {
+            (void)err_set(e, E_INVALID, "stop: more than %d texts", OPT_LIST_MAX);
+            return;
+        }
         list.v[list.n++] = s;
     }
     l->r->opt.stop = list;
+    if (list.n)
+        (void)printf("Set stop to %d text%s.\n", list.n, list.n == 1 ? "" : "s");
+    else
+        (void)printf("No text stops the answer now.\n");
 }
 
 static void set_parameter(struct repl *l, char *args)
@@ -211,6 +224,12 @@ static void set_system(struct repl *l, const char *text)
                  hearth_seq_len(l->r->seq) > 0 ? "; it counts after /clear" : "");
 }
 
+static void set_switch(int *to, int value, const char *name)
+{
+    *to = value;
+    (void)printf("Set '%s' mode.\n", name);
+}
+
 static int slash_set(struct repl *l, char *args)
 {
     const char *what = word(&args);
@@ -220,9 +239,9 @@ static int slash_set(struct repl *l, char *args)
     else if (strcmp(what, "system") == 0 && *args)
         set_system(l, args);
     else if (strcmp(what, "verbose") == 0 || strcmp(what, "quiet") == 0)
-        l->r->opt.verbose = what[0] == 'v';
+        set_switch(&l->r->opt.verbose, what[0] == 'v', what);
     else if (strcmp(what, "history") == 0 || strcmp(what, "nohistory") == 0)
-        l->keep_history = what[0] == 'h';
+        set_switch(&l->keep_history, what[0] == 'h', what);
     else
         (void)printf("Usage: /set parameter NAME VALUE | system TEXT | verbose | quiet | "
                      "history | nohistory\n");

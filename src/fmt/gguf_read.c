@@ -445,9 +445,11 @@ static int place_tensor(struct scan *s, struct gguf_tensor *t, uint64_t data, ui
 
     s->name = t->name;
     if (!check_add(data, t->offset, &from) || !check_add(from, t->n_byte, &to) || to > s->n)
-        return fail(s, E_FORMAT, s->n,
-                    "its %llu bytes at offset %llu go past the end of the file, which is",
-                    (unsigned long long)t->n_byte, (unsigned long long)t->offset);
+        return fail(
+            s, E_FORMAT, s->n,
+            "its %llu bytes at offset %llu go past the end of the file (get it again if a "
+            "download was cut short), which is",
+            (unsigned long long)t->n_byte, (unsigned long long)t->offset);
     if (t->offset % align)
         return fail(s, E_FORMAT, from,
                     "its data, at offset %llu, not a multiple of %llu, begin",

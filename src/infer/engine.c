@@ -196,8 +196,7 @@ void hearth_engine_cancel(struct hearth_engine *en)
 
 /* -- a step ---------------------------------------------------------------------------- */
 
-/* How many tokens sequence i gets now: those that make one token each go first, so that a
- * long prompt never holds up the others; what is left of the batch goes to prompts in turn. */
+/* The next n waiting tokens of a sequence. */
 static void add_run(struct hearth_engine *en, struct hearth_seq *s, int n)
 {
     struct step *st = &en->step;
@@ -221,8 +220,9 @@ static int take_run(struct hearth_engine *en, struct hearth_seq *s, int limit, s
     return rc;
 }
 
-/* Fills the step from all sequences. A sequence for which no page is free is passed over as
- * long as another can run. */
+/* Fills the step from all sequences: those that make one token each go first, so that a long
+ * prompt never holds up the others; what is left of the batch goes to prompts in turn. A
+ * sequence for which no page is free is passed over as long as another can run. */
 static int take_all(struct hearth_engine *en, struct err *e)
 {
     int rc = 0;

@@ -105,7 +105,9 @@ static int gen_catch_up(struct gen *g, struct err *e)
         if (rc < 0)
             return rc;
         if (rc == 0)
-            return err_set(e, E_INVALID, "nothing to continue: the sequence is empty");
+            return err_set(e, E_INVALID,
+                           "nothing to continue: the sequence is empty, or has no logits "
+                           "since another step; feed tokens");
     }
     return 0;
 }

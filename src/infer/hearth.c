@@ -69,19 +69,21 @@ static void name_file_type(struct hearth_model *h)
     (void)snprintf(h->file_type, sizeof(h->file_type), "%s", name ? name : "?");
 }
 
-static char *copy_str(const struct gguf *g, const char *key)
+/* A copy of a text of the file; *out stays when there is none, or an empty one. */
+static int copy_str(char **out, const struct gguf *g, const char *key)
 {
     struct str s;
     char *p;
 
     if (gguf_str(g, key, &s, NULL) != 1 || s.n == 0)
-        return NULL;
+        return 0;
     p = mem_alloc(s.n + 1);
-    if (p) {
-        memcpy(p, s.p, s.n);
-        p[s.n] = '\0';
-    }
-    return p;
+    if (!p)
+        return E_NOMEM;
+    memcpy(p, s.p, s.n);
+    p[s.n] = '\0';
+    *out = p;
+    return 0;
 }
 
 static int read_words(struct hearth_model *h, const char *path, struct err *e)
@@ -95,12 +97,12 @@ static int read_words(struct hearth_model *h, const char *path, struct err *e)
         return rc;
     }
     name_file_type(h);
-    h->chat_template = copy_str(h->m->file, "tokenizer.chat_template");
-    h->name = copy_str(h->m->file, "general.name");
-    if (!h->name)
+    rc = copy_str(&h->chat_template, h->m->file, "tokenizer.chat_template");
+    if (rc == 0)
+        rc = copy_str(&h->name, h->m->file, "general.name");
+    if (rc == 0 && !h->name)
         h->name = mem_strdup(base ? base + 1 : path);
-    if (!h->name || (!h->chat_template && gguf_kv(h->m->file, "tokenizer.chat_template") &&
-                     mem_should_fail()))
+    if (!h->name)
         return err_set(e, E_NOMEM, "%s: no memory", path);
     if (h->tok && tok_count(h->tok) > h->m->p.n_vocab)
         return err_set(e, E_FORMAT, "%s: %d tokens, the model has rows for %d", path,

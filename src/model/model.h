@@ -90,8 +90,7 @@ struct layer {
 };
 
 struct arch {
-    const char *name;    /* general.architecture */
-    const char *summary; /* which models it runs, for listing */
+    const char *name; /* general.architecture */
     const struct tensor_spec *tensors;
     int n_tensor;
     int rope_kind; /* enum kern_rope */

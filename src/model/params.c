@@ -88,7 +88,7 @@ double params_f64(struct params_reader *r, const char *name, double min, double 
 
 static int scaling_read(struct params_reader *r)
 {
-    static const char *const name[] = {"none", "linear", "yarn", "longrope"};
+    static const char *const name[] = {"none", "linear", "yarn"};
     char key[KEY_MAX];
     struct str s = {"linear", 6};
 
@@ -98,13 +98,13 @@ static int scaling_read(struct params_reader *r)
 
         r->rc = rc < 0 ? rc : 0;
     }
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i <= ROPE_YARN; i++) {
         if (str_is(s, name[i]))
             return i;
     }
     if (r->rc == 0)
         r->rc = err_set(r->e, E_UNSUPPORTED,
-                        "key %s: '%.*s', expected none, linear, yarn or longrope", key,
+                        "key %s: '%.*s' is not supported; none, linear and yarn are", key,
                         (int)(s.n < 40 ? s.n : 40), s.p);
     return ROPE_PLAIN;
 }
@@ -162,6 +162,25 @@ static void heads_read(struct params_reader *r, struct params *p)
     p->d_v = params_int(r, "attention.value_length", 1, PARAMS_HEAD_DIM_MAX, d);
 }
 
+/* All families here look back only. A file that says otherwise (some embedding models do)
+ * would run, and give other numbers than it should. */
+static void causal_check(struct params_reader *r)
+{
+    char key[KEY_MAX];
+    int causal = 1, rc;
+
+    (void)full_key(r, "attention.causal", key);
+    if (r->rc < 0)
+        return;
+    rc = gguf_bool(r->g, key, &causal, r->e);
+    if (rc < 0)
+        r->rc = rc;
+    else if (!causal)
+        r->rc =
+            err_set(r->e, E_UNSUPPORTED,
+                    "key %s: false, attention in both directions is not supported yet", key);
+}
+
 int params_read(struct params *p, const struct gguf *g, const char *arch, struct err *e)
 {
     struct params_reader r = {g, arch, e, 0};
@@ -183,6 +202,7 @@ int params_read(struct params *p, const struct gguf *g, const char *arch, struct
     scale = params_f64(&r, "attention.scale", 0, 1e6, 0);
     p->kq_scale = (float)(scale > 0 ? scale : 1 / sqrt((double)p->d_k));
     rope_read(&r, p, &p->rope);
+    causal_check(&r);
     p->pooling = params_int(&r, "pooling_type", POOL_NONE, POOL_RANK, POOL_NONE);
     return r.rc;
 }

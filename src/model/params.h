@@ -23,7 +23,7 @@ enum params_limit {
     PARAMS_CTX_MAX = 1 << 24
 };
 
-enum rope_scaling { ROPE_PLAIN, ROPE_LINEAR, ROPE_YARN, ROPE_LONG };
+enum rope_scaling { ROPE_PLAIN, ROPE_LINEAR, ROPE_YARN };
 
 struct rope_params {
     int n_rot; /* numbers of a head that rotate, even */

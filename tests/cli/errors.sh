@@ -15,6 +15,8 @@ fails "no value" 64 "--seed needs a value" run x --seed
 fails "a choice that is none" 64 "--kv: 'q9' is none of f16|f32" run x --kv q9
 fails "debug without a word" 64 "usage: hearth debug" debug
 fails "unknown list" 64 "no list 'x'" debug list x
+fails "nothing to measure" 64 "-p 0 and -n 0" bench x -p 0 -n 0
+fails "a range is written out" 64 "99999999 is outside 0..16777216" bench x -d 99999999
 fails "ids missing" 64 "--ids and --out are needed" debug logits x
 fails "help of an unknown command" 64 "unknown command 'x'" help x
 

@@ -87,12 +87,20 @@ type /set parameter top_p 7\n
 wait error: top_p: 7 is outside 0..1
 type /set parameter xyzzy 1\n
 wait error: no parameter 'xyzzy'
+type /show parameters\n
+wait seed               (another one each time)
+wait stop               (none)
 type /set parameter stop Lily girl\n
+wait Set stop to 2 texts.
 type /show parameters\n
 wait top_p              0.9
 wait num_predict        3
 wait stop               Lily
 wait stop               girl
+type /set parameter stop\n
+wait No text stops the answer now.
+type /set verbose\n
+wait Set 'verbose' mode.
 type /set system "You are Tom"\n
 wait Set the system text.
 type /show system\n

@@ -24,7 +24,12 @@ hearth run $model --temp 0 "Once upon a time"
 [ $? = 0 ] && [ ! -s "$work/err" ] &&
     head -n 1 "$work/out" | grep -q '^, there was a little girl named Lily\.'
 ok "the story begins with Lily" $?
-cp "$work/out" "$work/story"
+# README's example, word for word.
+hearth run $model --temp 0 -n 40 "Once upon a time" &&
+    grep -A1 -F '$ hearth run stories260k.gguf --temp 0 -n 40 "Once upon a time"' README.md |
+    tail -n 1 | cmp -s - "$work/out"
+ok "README's story is the one that comes" $?
+hearth run $model --temp 0 "Once upon a time" && cp "$work/out" "$work/story"
 [ "$(tail -c 1 "$work/story" | od -An -c | tr -d ' ')" = '\n' ]
 ok "the output ends with a newline" $?
 hearth run $model --temp 0 Once upon a time && cmp -s "$work/out" "$work/story"

@@ -62,7 +62,6 @@ static void llama_forward(struct step *s)
 
 const struct arch arch_llama = {
     .name = "llama",
-    .summary = "Llama 1-3.x, Mistral 7B, Nemo, Small, CodeLlama, Falcon 3, SmolLM",
     .tensors = tensors,
     .n_tensor = sizeof(tensors) / sizeof(*tensors),
     .rope_kind = KERN_ROPE_NORM,

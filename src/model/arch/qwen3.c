@@ -42,7 +42,6 @@ static void qwen3_forward(struct step *s)
 
 const struct arch arch_qwen3 = {
     .name = "qwen3",
-    .summary = "Qwen3 dense (0.6B to 32B), Qwen3-Embedding",
     .tensors = tensors,
     .n_tensor = sizeof(tensors) / sizeof(*tensors),
     .rope_kind = KERN_ROPE_NEOX,
