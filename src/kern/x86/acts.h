@@ -47,7 +47,7 @@ INL void half_sums(const int8_t q[32], int32_t sum[2])
 INL float block_q8(const float *x, int8_t q[32], int32_t sum[2])
 {
     vf v[NV], r[TOPS][NV], sxq[TOPS], sqq[TOPS], max = vf_zero();
-    float xq[4], qq[4], inv;
+    float xq[4], qq[4], top, inv;
     int best;
 
     UNROLL for (int i = 0; i < NV; i++)
@@ -55,9 +55,8 @@ INL float block_q8(const float *x, int8_t q[32], int32_t sum[2])
         v[i] = vf_load(x + i * VL);
         max = vf_max(max, vf_abs(v[i]));
     }
-    inv = 1.0f / vf_hmax(max);
-    if (!(inv < INFINITY))
-        inv = 0; /* all zero, or too small for 8 bits */
+    top = vf_hmax(max);
+    inv = top >= KERN_Q8_LEAST ? 1.0f / top : 0;
     UNROLL for (int t = 0; t < TOPS; t++)
         block_round(v, (float)(TOP_FIRST - t) * inv, r[t], &sxq[t], &sqq[t]);
     vf_sum4(sxq[0], sxq[1], sxq[2], vf_zero(), xq);
