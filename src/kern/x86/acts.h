@@ -47,7 +47,7 @@ INL void half_sums(const int8_t q[32], int32_t sum[2])
 INL float block_q8(const float *x, int8_t q[32], int32_t sum[2])
 {
     vf v[NV], r[TOPS][NV], sxq[TOPS], sqq[TOPS], max = vf_zero();
-    float xq[4], qq[4], inv, top;
+    float xq[4], qq[4], top, inv;
     int best;
 
     UNROLL for (int i = 0; i < NV; i++)

@@ -60,19 +60,25 @@ INL void score_block(const int kv, const int nr, const float *const *q, int d_k,
     }
 }
 
-/* o[r] = o[r] * keep[r] + sum_l w[r][l] values[l], for nr rows and nv vectors from i0. */
+/* o[r] = o[r] * keep[r] + sum_l w[r][l] values[l], for nr rows and nv vectors from i0. Row r
+ * ends at end[r]: a weight of zero would not keep out a later value that is infinite. */
 INL void value_block(const int kv, const int nr, const int nv, const float *w,
                      const float *keep, const unsigned char *values, size_t wide, size_t i0,
-                     int lo, int hi, float *o)
+                     int lo, const int *end, float *o)
 {
     vf acc[AR * AV];
+    int all = end[0], hi = end[0], l = lo;
 
     UNROLL for (int r = 0; r < nr; r++)
     {
         UNROLL for (int v = 0; v < nv; v++) acc[r * AV + v] =
             vf_mul(vf_load(o + (size_t)r * wide + i0 + (size_t)v * VL), vf_set(keep[r]));
     }
-    for (int l = lo; l < hi; l++) {
+    for (int r = 1; r < nr; r++) {
+        all = end[r] < all ? end[r] : all;
+        hi = end[r] > hi ? end[r] : hi;
+    }
+    for (; l < all; l++) {
         vf x[AV];
 
         UNROLL for (int v = 0; v < nv; v++) x[v] =
@@ -83,6 +89,18 @@ INL void value_block(const int kv, const int nr, const int nv, const float *w,
 
             UNROLL for (int v = 0; v < nv; v++) acc[r * AV + v] =
                 vf_fma(a, x[v], acc[r * AV + v]);
+        }
+    }
+    for (; l < hi; l++) { /* a few positions, which only some of the rows see */
+        UNROLL for (int r = 0; r < nr; r++)
+        {
+            vf a = vf_set(w[(size_t)r * KERN_PAGE + (size_t)l]);
+
+            if (l >= end[r])
+                continue;
+            UNROLL for (int v = 0; v < nv; v++) acc[r * AV + v] =
+                vf_fma(a, load_kv(kv, values, (size_t)l * wide + i0 + (size_t)v * VL),
+                       acc[r * AV + v]);
         }
     }
     UNROLL for (int r = 0; r < nr; r++)
@@ -126,39 +144,39 @@ INL float softmax_row(float *s, float scale, int lo, int hi, float *max, float *
 }
 
 typedef void attn_rows_fn(const struct kern_attn *a, const struct attn_state *st, int r0,
-                          const unsigned char *page, int base, int lo, int hi);
+                          const unsigned char *page, int base, int lo);
 
-/* nr rows from r0 over one page; [lo, hi) covers what any of them sees. */
+/* nr rows from r0 over one page; its positions from lo on are seen. */
 INL void attn_rows(const int kv, const int nr, const struct kern_attn *a,
                    const struct attn_state *st, int r0, const unsigned char *page, int base,
-                   int lo, int hi)
+                   int lo)
 {
     float *s = st->s + (size_t)r0 * KERN_PAGE, keep[AR];
+    int end[AR];
     size_t i = 0;
 
     for (size_t l = 0; l < KERN_PAGE; l += AV * VL)
         score_block(kv, nr, a->q + r0, a->d_k, page + a->off_k, l, s);
     for (int r = 0; r < nr; r++) {
-        int end = a->pos[r0 + r] - base + 1, from = a->first - base;
+        int n = a->pos[r0 + r] - base + 1;
 
-        end = end > KERN_PAGE ? KERN_PAGE : end;
-        from = from < 0 ? 0 : from;
-        keep[r] = softmax_row(s + (size_t)r * KERN_PAGE, a->scale, from, end, &st->max[r0 + r],
+        end[r] = n > KERN_PAGE ? KERN_PAGE : n;
+        keep[r] = softmax_row(s + (size_t)r * KERN_PAGE, a->scale, lo, end[r], &st->max[r0 + r],
                               &st->sum[r0 + r]);
     }
     for (; i + AV * VL <= st->wide; i += AV * VL)
-        value_block(kv, nr, AV, s, keep, page + a->off_v, st->wide, i, lo, hi,
+        value_block(kv, nr, AV, s, keep, page + a->off_v, st->wide, i, lo, end,
                     st->o + (size_t)r0 * st->wide);
     for (; i < st->wide; i += VL)
-        value_block(kv, nr, 1, s, keep, page + a->off_v, st->wide, i, lo, hi,
+        value_block(kv, nr, 1, s, keep, page + a->off_v, st->wide, i, lo, end,
                     st->o + (size_t)r0 * st->wide);
 }
 
 #define ATTN_FN(kv, nr)                                                                        \
     static void attn_##kv##_##nr(const struct kern_attn *a, const struct attn_state *st,       \
-                                 int r0, const unsigned char *page, int base, int lo, int hi)  \
+                                 int r0, const unsigned char *page, int base, int lo)          \
     {                                                                                          \
-        attn_rows(kv, nr, a, st, r0, page, base, lo, hi);                                      \
+        attn_rows(kv, nr, a, st, r0, page, base, lo);                                          \
     }
 #define ATTN_FNS(nr) ATTN_FN(0, nr) ATTN_FN(1, nr)
 
@@ -190,9 +208,8 @@ static void attn_run(const struct kern_attn *a, void *scratch)
 
             for (int i = r; i < r + nr; i++)
                 hi = a->pos[i] - base + 1 > hi ? a->pos[i] - base + 1 : hi;
-            hi = hi > KERN_PAGE ? KERN_PAGE : hi;
             if (hi > 0)
-                attn_fns[a->kv][nr](a, &st, r, a->page[p], base, lo < 0 ? 0 : lo, hi);
+                attn_fns[a->kv][nr](a, &st, r, a->page[p], base, lo < 0 ? 0 : lo);
         }
     }
     for (int r = 0; r < a->n_q; r++) {
