@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 
 #include <math.h>
@@ -106,6 +107,11 @@ static int run_open(struct run *r, struct err *e)
         return cmd_err(e, &he);
     hearth_engine_info(r->engine, &ei);
     r->n_ctx = ei.n_ctx;
+    if (r->n_ctx > r->info.n_ctx_train)
+        log_line(LOG_WARN,
+                 "a context of %d is more than the %d tokens that this model was trained for; "
+                 "what it writes past them may make no sense",
+                 r->n_ctx, r->info.n_ctx_train);
     r->load_ns = clock_ns() - start;
     return 0;
 }

@@ -326,11 +326,6 @@ const struct gguf_tensor *gguf_tensor(const struct gguf *g, const char *name)
     return map_get(&g->names, str_of(name), &i) ? &g->tensors[i] : NULL;
 }
 
-void gguf_drop(const struct gguf *g, const struct gguf_tensor *t)
-{
-    mmap_drop(&g->parts[t->part].map, (size_t)t->offset, (size_t)t->n_byte);
-}
-
 uint64_t gguf_key_offset(const struct gguf *g, const struct gguf_kv *kv)
 {
     return (uint64_t)((const unsigned char *)kv->key.p - g->parts[0].map.p);

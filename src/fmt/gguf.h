@@ -90,9 +90,6 @@ const struct gguf_tensor *gguf_tensor_at(const struct gguf *g, size_t i);
 const struct gguf_tensor *gguf_tensor(const struct gguf *g,
                                       const char *name); /* NULL: absent */
 
-/* Tells the system that the tensor's pages of the file are not needed now (mmap_drop). */
-void gguf_drop(const struct gguf *g, const struct gguf_tensor *t);
-
 /* Typed getters. Each returns 1 and *out when the key is there, 0 when it is absent (and
  * leaves *out alone), or E_FORMAT when it has another type or does not fit: integers of any
  * width are taken tolerantly, also floats for gguf_f64. */

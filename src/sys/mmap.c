@@ -55,12 +55,6 @@ void vm_drop(const void *p, size_t n)
         (void)madvise((void *)from, to - from, MADV_DONTNEED);
 }
 
-void mmap_drop(const struct mapping *m, size_t off, size_t n)
-{
-    if (m->p)
-        vm_drop(m->p + off, n);
-}
-
 enum { VM_HUGE = 2 << 20 };
 
 void *vm_alloc(size_t n)

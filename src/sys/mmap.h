@@ -20,11 +20,9 @@ struct mapping {
 MUST_CHECK int mmap_open(struct mapping *m, const char *path, struct err *e);
 void mmap_close(struct mapping *m); /* m becomes empty; an empty one is fine */
 
-/* Tells the system that bytes [off, off + n) are not needed now: their pages leave the
- * resident set and come back from the file when touched. Best effort, whole pages inside. */
-void mmap_drop(const struct mapping *m, size_t off, size_t n);
-
-/* The same for n bytes at p inside some file mapping. */
+/* Tells the system that n bytes at p, inside of some mapping of a file, are not needed now:
+ * their pages leave the resident set and come back from the file when touched. Best effort,
+ * whole pages inside. */
 void vm_drop(const void *p, size_t n);
 
 /* n zeroed bytes, aligned to 2 MiB, from huge pages where the system has them. NULL: no

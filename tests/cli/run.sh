@@ -72,6 +72,10 @@ hearth run $model ""
 [ $? = 0 ] && [ ! -s "$work/out" ] && [ ! -s "$work/err" ]
 ok "an empty prompt only loads" $?
 
+hearth run $model -c 1024 ""
+[ $? = 0 ] && [ "$(wc -l <"$work/err")" = 1 ] && grep -q '^warning: .*1024.*512' "$work/err"
+ok "a context past the trained one warns" $?
+
 hearth run $model --temp 0 --num-predict 8 --verbose "Once upon a time"
 for line in 'total duration: *[0-9]' 'load duration: *[0-9]' 'prompt eval count: *[0-9]* token(s)' \
     'prompt eval duration: *[0-9]' 'prompt eval rate: *[0-9.]* tokens/s' \

@@ -45,10 +45,10 @@ static void test_open(void **state)
     assert_int_equal(m.n, 100000);
     assert_int_equal(unlink(path), 0); /* the bytes stay */
     check_bytes(&m);
-    mmap_drop(&m, 0, m.n);
-    mmap_drop(&m, 5000, 50000);
-    mmap_drop(&m, 4097, 10); /* less than a page */
-    mmap_drop(&m, m.n, 0);
+    vm_drop(m.p, m.n);
+    vm_drop(m.p + 5000, 50000);
+    vm_drop(m.p + 4097, 10); /* less than a page */
+    vm_drop(m.p + m.n, 0);
     vm_drop(m.p + 100, 50000);
     vm_drop(NULL, 10);
     check_bytes(&m);
@@ -68,7 +68,7 @@ static void test_empty(void **state)
     assert_int_equal(mmap_open(&m, path, &e), 0);
     assert_null(m.p);
     assert_int_equal(m.n, 0);
-    mmap_drop(&m, 0, 0);
+    vm_drop(m.p, 0);
     mmap_close(&m);
     (void)unlink(path);
 }
