@@ -185,9 +185,11 @@ void blk_attn_gqa(struct step *s, int layer, float *x)
     j.v = step_floats(s, n * n_kv * d_v);
     j.out = step_floats(s, n * n_head * d_v);
     j.cs = s->angles;
-    blk_linear(s, l->t[T_ATTN_Q], l->t[T_ATTN_Q_BIAS], &a, j.q, KERN_STORE);
-    blk_linear(s, l->t[T_ATTN_K], l->t[T_ATTN_K_BIAS], &a, j.k, KERN_STORE);
-    blk_linear(s, l->t[T_ATTN_V], l->t[T_ATTN_V_BIAS], &a, j.v, KERN_STORE);
+    blk_linears(s,
+                (struct linear[]){{l->t[T_ATTN_Q], l->t[T_ATTN_Q_BIAS], j.q, KERN_STORE},
+                                  {l->t[T_ATTN_K], l->t[T_ATTN_K_BIAS], j.k, KERN_STORE},
+                                  {l->t[T_ATTN_V], l->t[T_ATTN_V_BIAS], j.v, KERN_STORE}},
+                3, &a);
     attention(s, &j);
     o = blk_acts(s, j.out, n, n_head * d_v, l->t[T_ATTN_OUTPUT]);
     blk_linear(s, l->t[T_ATTN_OUTPUT], l->t[T_ATTN_OUTPUT_BIAS], &o, x, KERN_ADD);

@@ -24,6 +24,17 @@ struct kern_acts blk_norm(struct step *s, const float *x, const struct weight *w
 struct kern_acts blk_acts(struct step *s, const float *x, size_t n_row, size_t n_col,
                           const struct weight *w);
 
+/* Up to LINEARS_MAX products of the same input at once, each as blk_linear. */
+enum { LINEARS_MAX = 4 };
+
+struct linear {
+    const struct weight *w, *bias; /* bias: NULL for none */
+    float *y;
+    int epilogue;
+};
+
+void blk_linears(struct step *s, const struct linear *l, size_t n, const struct kern_acts *x);
+
 /* y[t] = w x[t] (+ bias); KERN_ADD adds to what y has. [n_tok][n_row of w] */
 void blk_linear(struct step *s, const struct weight *w, const struct weight *bias,
                 const struct kern_acts *x, float *y, int epilogue);

@@ -118,43 +118,74 @@ struct kern_acts blk_acts(struct step *s, const float *x, size_t n_row, size_t n
 
 /* -- products -------------------------------------------------------------------------- */
 
+/* Products of one input, run as one loop: the groups of rows of the first, then of the next.
+ * One loop for queries, keys and values has one end to wait for instead of three. */
 struct mul_job {
     const struct step *s;
     const struct kern_mul *mul;
+    size_t n_mul;
 };
+
+static size_t groups_of(const struct step *s, const struct kern_mul *mul)
+{
+    return (mul->w[0]->n_row + s->k->n_group - 1) / s->k->n_group;
+}
 
 static void mul_groups(void *ctx, int worker, size_t lo, size_t hi)
 {
-    struct mul_job *j = ctx;
+    const struct mul_job *j = ctx;
     const struct step *s = j->s;
+    void *scratch = s->worker + (size_t)worker * s->n_worker;
+    size_t first = 0;
 
     if (step_stopped(s))
         return;
-    s->k->mm[j->mul->w[0]->type].mul(s->k, j->mul, lo, hi,
-                                     s->worker + (size_t)worker * s->n_worker);
+    for (size_t i = 0; i < j->n_mul && first < hi; i++) {
+        const struct kern_mul *mul = &j->mul[i];
+        size_t end = first + groups_of(s, mul), from = lo > first ? lo : first,
+               to = hi < end ? hi : end;
+
+        if (from < to)
+            s->k->mm[mul->w[0]->type].mul(s->k, mul, from - first, to - first, scratch);
+        first = end;
+    }
 }
 
 /* A piece is long enough to outweigh taking it: 64 KiB of weights, some microseconds. */
-static void mul_run(struct step *s, const struct kern_mul *mul)
+static void mul_run(struct step *s, const struct kern_mul *mul, size_t n_mul)
 {
-    const struct kern_weight *w = mul->w[0];
-    struct mul_job j = {s, mul};
-    size_t n_group, bytes;
+    struct mul_job j = {s, mul, n_mul};
+    size_t n_group = 0, bytes = s->k->n_group * mul->x->k;
 
-    assert(w); /* model_open found every tensor that is not optional */
-    n_group = (w->n_row + s->k->n_group - 1) / s->k->n_group;
-    bytes = s->k->n_group * w->n_col;
+    for (size_t i = 0; i < n_mul; i++) {
+        assert(mul[i].w[0]); /* model_open found every tensor that is not optional */
+        n_group += groups_of(s, &mul[i]);
+    }
     if (!step_stopped(s))
         pool_run(s->pool, n_group, at_least(65536 / at_least(bytes, 1), 1), mul_groups, &j);
+}
+
+static struct kern_mul linear_of(const struct linear *l, const struct kern_acts *x)
+{
+    return (struct kern_mul){
+        {&l->w->w, NULL}, x,          {l->bias ? l->bias->vec : NULL, NULL}, l->y,
+        l->w->w.n_row,    l->epilogue};
+}
+
+void blk_linears(struct step *s, const struct linear *l, size_t n, const struct kern_acts *x)
+{
+    struct kern_mul mul[LINEARS_MAX];
+
+    assert(n <= LINEARS_MAX);
+    for (size_t i = 0; i < n; i++)
+        mul[i] = linear_of(&l[i], x);
+    mul_run(s, mul, n);
 }
 
 void blk_linear(struct step *s, const struct weight *w, const struct weight *bias,
                 const struct kern_acts *x, float *y, int epilogue)
 {
-    struct kern_mul mul = {{&w->w, NULL}, x,       {bias ? bias->vec : NULL, NULL}, y,
-                           w->w.n_row,    epilogue};
-
-    mul_run(s, &mul);
+    blk_linears(s, &(struct linear){w, bias, y, epilogue}, 1, x);
 }
 
 void blk_ffn_gated(struct step *s, const struct layer *l, float *x)
@@ -171,7 +202,7 @@ void blk_ffn_gated(struct step *s, const struct layer *l, float *x)
                            n_ff,
                            KERN_SILU_MUL};
 
-    mul_run(s, &mul);
+    mul_run(s, &mul, 1);
     b = blk_acts(s, h, (size_t)s->n_tok, n_ff, l->t[T_FFN_DOWN]);
     blk_linear(s, l->t[T_FFN_DOWN], l->t[T_FFN_DOWN_BIAS], &b, x, KERN_ADD);
     step_release(s, mark);
