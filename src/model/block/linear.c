@@ -158,18 +158,11 @@ static void mul_run(struct step *s, const struct kern_mul *mul, size_t n_mul)
     size_t n_group = 0, bytes = s->k->n_group * mul->x->k;
 
     for (size_t i = 0; i < n_mul; i++) {
-        assert(mul[i].w[0]); /* model_open found every tensor that is not optional */
+        assert(mul[i].w[0]);
         n_group += groups_of(s, &mul[i]);
     }
     if (!step_stopped(s))
         pool_run(s->pool, n_group, at_least(65536 / at_least(bytes, 1), 1), mul_groups, &j);
-}
-
-static struct kern_mul linear_of(const struct linear *l, const struct kern_acts *x)
-{
-    return (struct kern_mul){
-        {&l->w->w, NULL}, x,          {l->bias ? l->bias->vec : NULL, NULL}, l->y,
-        l->w->w.n_row,    l->epilogue};
 }
 
 void blk_linears(struct step *s, const struct linear *l, size_t n, const struct kern_acts *x)
@@ -177,8 +170,13 @@ void blk_linears(struct step *s, const struct linear *l, size_t n, const struct 
     struct kern_mul mul[LINEARS_MAX];
 
     assert(n <= LINEARS_MAX);
-    for (size_t i = 0; i < n; i++)
-        mul[i] = linear_of(&l[i], x);
+    for (size_t i = 0; i < n; i++) {
+        const struct weight *w = l[i].w, *bias = l[i].bias;
+
+        assert(w); /* model_open found every tensor that is not optional */
+        mul[i] = (struct kern_mul){{&w->w, NULL}, x,          {bias ? bias->vec : NULL, NULL},
+                                   l[i].y,        w->w.n_row, l[i].epilogue};
+    }
     mul_run(s, mul, n);
 }
 
@@ -191,17 +189,19 @@ void blk_linear(struct step *s, const struct weight *w, const struct weight *bia
 void blk_ffn_gated(struct step *s, const struct layer *l, float *x)
 {
     size_t mark = step_mark(s), n_ff = (size_t)s->m->p.n_ff;
-    const struct weight *readers[] = {l->t[T_FFN_GATE], l->t[T_FFN_UP]};
-    struct kern_acts a = blk_norm(s, x, l->t[T_FFN_NORM], readers, 2), b;
+    const struct weight *gate = l->t[T_FFN_GATE], *up = l->t[T_FFN_UP],
+                        *bg = l->t[T_FFN_GATE_BIAS], *bu = l->t[T_FFN_UP_BIAS];
+    struct kern_acts a = blk_norm(s, x, l->t[T_FFN_NORM], (const struct weight *[]){gate, up},
+                                  2),
+                     b;
     float *h = step_floats(s, (size_t)s->n_tok * n_ff);
-    const struct weight *bg = l->t[T_FFN_GATE_BIAS], *bu = l->t[T_FFN_UP_BIAS];
-    struct kern_mul mul = {{&readers[0]->w, &readers[1]->w},
-                           &a,
-                           {bg ? bg->vec : NULL, bu ? bu->vec : NULL},
-                           h,
-                           n_ff,
-                           KERN_SILU_MUL};
+    struct kern_mul mul = {.x = &a, .y = h, .ldy = n_ff, .epilogue = KERN_SILU_MUL};
 
+    assert(gate && up); /* model_open found every tensor that is not optional */
+    mul.w[0] = &gate->w;
+    mul.w[1] = &up->w;
+    mul.bias[0] = bg ? bg->vec : NULL;
+    mul.bias[1] = bu ? bu->vec : NULL;
     mul_run(s, &mul, 1);
     b = blk_acts(s, h, (size_t)s->n_tok, n_ff, l->t[T_FFN_DOWN]);
     blk_linear(s, l->t[T_FFN_DOWN], l->t[T_FFN_DOWN_BIAS], &b, x, KERN_ADD);
