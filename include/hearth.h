@@ -72,7 +72,7 @@ struct hearth_model_options {
 
 struct hearth_model_info {
     const char *arch, *name;   /* "llama"; general.name or the file's name */
-    const char *file_type;     /* "Q4_K - Medium" as users know it, or the commonest type */
+    const char *file_type;     /* "Q4_K_M", as users know it, or the commonest type */
     const char *tokenizer;     /* "llama", "gpt2"; NULL: the file has none */
     const char *chat_template; /* NULL: the file has none; NUL-terminated */
     const char *cpu;           /* the tier in use */

@@ -19,7 +19,6 @@ enum {
     SHOW_ELEMS = 5,      /* elements of an array that are printed */
     SHOW_TEXT = 120,     /* bytes of a string that are printed as metadata */
     SHOW_LICENSE = 2,    /* lines */
-    SHOW_TYPES = 64,     /* tensor type ids are below */
     SHOW_PREFIX_MAX = 64 /* bytes of an architecture's name in front of its keys */
 };
 
@@ -63,30 +62,6 @@ static int arch_u64(const struct gguf *g, struct str arch, const char *name, uin
     return arch_key(arch, name, key, sizeof(key)) && gguf_u64(g, key, out, NULL) > 0;
 }
 
-/* The name of the file's mix of types, or the type that most bytes have. */
-static const char *quant_of(const struct gguf *g)
-{
-    uint64_t n_byte[SHOW_TYPES] = {0}, file_type;
-    int most = 0;
-
-    if (gguf_n_tensor(g) == 0)
-        return NULL;
-    if (gguf_u64(g, "general.file_type", &file_type, NULL) > 0 &&
-        gguf_file_type_name(file_type))
-        return gguf_file_type_name(file_type);
-    for (size_t i = 0; i < gguf_n_tensor(g); i++) {
-        const struct gguf_tensor *t = gguf_tensor_at(g, i);
-
-        if (t->type >= 0 && t->type < SHOW_TYPES)
-            n_byte[t->type] += t->n_byte;
-    }
-    for (int i = 1; i < SHOW_TYPES; i++) {
-        if (n_byte[i] > n_byte[most])
-            most = i;
-    }
-    return gguf_tensor_type_name(most);
-}
-
 /* A file proves that it embeds by saying how to pool, and that it completes by having token
  * embeddings, looking backwards only, and not pooling. */
 static void capabilities(const struct gguf *g, struct facts *f)
@@ -121,7 +96,7 @@ static void facts_read(const struct gguf *g, struct facts *f)
     f->has_embd = arch_u64(g, f->arch, "embedding_length", &f->n_embd);
     for (size_t i = 0; i < gguf_n_tensor(g); i++)
         f->n_param += gguf_tensor_at(g, i)->n_elem;
-    f->quant = quant_of(g);
+    f->quant = gguf_file_type(g);
     capabilities(g, f);
 }
 

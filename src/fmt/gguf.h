@@ -114,6 +114,9 @@ const char *gguf_tensor_type_name(int type);
 int gguf_tensor_type_size(int type, int *block, int *bytes);
 /* The name of a value of general.file_type: "Q4_K_M"; NULL for one that means nothing. */
 const char *gguf_file_type_name(uint64_t file_type);
+/* What users call the file's mix of types: the name of general.file_type, else of the tensor
+ * type that most bytes have; NULL when there is no tensor. */
+const char *gguf_file_type(const struct gguf *g);
 
 /* -- writing ------------------------------------------------------------------------- */
 

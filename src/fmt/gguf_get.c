@@ -183,3 +183,26 @@ void gguf_arr_strs(const struct gguf_kv *kv, struct str *out)
         p += sizeof(n) + n;
     }
 }
+
+const char *gguf_file_type(const struct gguf *g)
+{
+    uint64_t most = 0, file_type;
+    const char *name = NULL;
+
+    if (gguf_n_tensor(g) == 0)
+        return NULL;
+    if (gguf_u64(g, "general.file_type", &file_type, NULL) > 0 &&
+        gguf_file_type_name(file_type))
+        return gguf_file_type_name(file_type);
+    for (int type = 0; type < GGUF_TENSOR_TYPES; type++) {
+        uint64_t n_byte = 0;
+
+        for (size_t i = 0; i < gguf_n_tensor(g); i++)
+            n_byte += gguf_tensor_at(g, i)->type == type ? gguf_tensor_at(g, i)->n_byte : 0;
+        if (n_byte > most) {
+            most = n_byte;
+            name = gguf_tensor_type_name(type);
+        }
+    }
+    return name;
+}

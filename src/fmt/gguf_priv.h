@@ -72,4 +72,7 @@ const char *gguf_key_fault(struct str key);
 /* The text of s for a message: cut to fit, control and broken bytes as \xNN. Returns out. */
 const char *gguf_printable(struct str s, char *out, size_t cap);
 
+/* Tensor type ids are below this. */
+enum { GGUF_TENSOR_TYPES = 64 };
+
 #endif

@@ -32,7 +32,6 @@ struct hearth_model {
     struct tok *tok;    /* NULL: the file has none */
     struct err tok_why; /* why not */
     char *name, *chat_template;
-    char file_type[32];
     int n_thread;
     uint64_t load_ns;
 };

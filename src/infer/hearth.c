@@ -40,35 +40,6 @@ static int choose_tier(const char *asked, struct err *e)
     return tier;
 }
 
-/* The name that the file's writer gave to its mix of types, or the type that most bytes are
- * of. */
-static void name_file_type(struct hearth_model *h)
-{
-    static const char *const known[] = {
-        [0] = "F32",     [1] = "F16",     [2] = "Q4_0",    [3] = "Q4_1",    [7] = "Q8_0",
-        [8] = "Q5_0",    [9] = "Q5_1",    [10] = "Q2_K",   [11] = "Q3_K_S", [12] = "Q3_K_M",
-        [13] = "Q3_K_L", [14] = "Q4_K_S", [15] = "Q4_K_M", [16] = "Q5_K_S", [17] = "Q5_K_M",
-        [18] = "Q6_K",   [21] = "Q2_K_S", [32] = "BF16",
-    };
-    uint64_t bytes[QUANT_TYPE_MAX] = {0}, id;
-    const struct gguf *g = h->m->file;
-    const char *name = NULL;
-    int most = 0;
-
-    if (gguf_u64(g, "general.file_type", &id, NULL) == 1 && id < sizeof(known) / sizeof(*known))
-        name = known[id];
-    for (size_t i = 0; i < gguf_n_tensor(g); i++) {
-        const struct gguf_tensor *t = gguf_tensor_at(g, i);
-
-        bytes[t->type % QUANT_TYPE_MAX] += t->n_byte;
-    }
-    for (int i = 0; i < QUANT_TYPE_MAX; i++)
-        most = bytes[i] > bytes[most] ? i : most;
-    if (!name)
-        name = quant_type_name(most);
-    (void)snprintf(h->file_type, sizeof(h->file_type), "%s", name ? name : "?");
-}
-
 /* A copy of a text of the file; *out stays when there is none, or an empty one. */
 static int copy_str(char **out, const struct gguf *g, const char *key)
 {
@@ -96,7 +67,6 @@ static int read_words(struct hearth_model *h, const char *path, struct err *e)
             *e = h->tok_why;
         return rc;
     }
-    name_file_type(h);
     rc = copy_str(&h->chat_template, h->m->file, "tokenizer.chat_template");
     if (rc == 0)
         rc = copy_str(&h->name, h->m->file, "general.name");
@@ -165,7 +135,7 @@ void hearth_model_info(const struct hearth_model *h, struct hearth_model_info *o
     *out = (struct hearth_model_info){
         .arch = h->m->arch->name,
         .name = h->name,
-        .file_type = h->file_type,
+        .file_type = gguf_file_type(h->m->file),
         .tokenizer = h->tok ? tok_kind(h->tok) : NULL,
         .chat_template = h->chat_template,
         .cpu = kern_tier_name(h->m->kern.tier),
