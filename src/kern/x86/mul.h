@@ -81,6 +81,7 @@ struct panel {
     const float *d, *ds;
     const int32_t *ns;
     const uint8_t *ahead; /* weights that are needed soon: two lines are fetched per quad */
+    size_t step;          /* bytes of weights in a quad: ahead keeps the pace of reading */
 };
 
 /* n32 groups of 32 columns of one panel onto its partial sums s[nc][GROUP]. */
@@ -122,7 +123,7 @@ INL void panel_mul(const int nc, const int small, const int min, const int wide,
             if (nc <= 2 && !wide) {
                 _mm_prefetch((const char *)ahead, _MM_HINT_T0);
                 _mm_prefetch((const char *)ahead + LINE, _MM_HINT_T0);
-                ahead += 2 * LINE;
+                ahead += p->step;
             }
             w += GROUP * 4;
             q += nc * 4;
@@ -218,7 +219,8 @@ static void sum_quantised(const struct kern_weight *w, const struct kern_acts *x
 {
     const struct format *f = &formats[w->type];
     const uint8_t *tile = (const uint8_t *)w->data + g * w->stride;
-    size_t n_panel = (x->n + V_PANEL - 1) / V_PANEL, per = f->small ? 16 : 32;
+    size_t n_panel = (x->n + V_PANEL - 1) / V_PANEL, per = f->small ? 16 : 32,
+           step = (size_t)f->bytes * GROUP * 4 / (size_t)f->block;
 
     for (size_t k0 = 0; k0 < w->n_col; k0 += CHUNK) {
         size_t n = w->n_col - k0 < CHUNK ? w->n_col - k0 : CHUNK;
@@ -237,9 +239,12 @@ static void sum_quantised(const struct kern_weight *w, const struct kern_acts *x
             size_t nc = kern_panel_width(x, p),
                    at32 = kern_panel_at(x, p, x->k / 32) + k0 / 32 * nc,
                    at16 = kern_panel_at(x, p, x->k / 16) + k0 / 16 * nc;
-            struct panel a = {x->q + kern_panel_at(x, p, x->k) + k0 * nc, x->d + at32,
+            struct panel a = {x->q + kern_panel_at(x, p, x->k) + k0 * nc,
+                              x->d + at32,
                               f->small ? x->ds16 + at16 : x->ds32 + at32,
-                              f->small ? x->ns16 + at16 : x->ns32 + at32, tile + AHEAD};
+                              f->small ? x->ns16 + at16 : x->ns32 + at32,
+                              tile + AHEAD,
+                              step};
 
             panel_fns[nc][f->wide ? 2 : f->small][f->min](f->zero, u, (int)(n / 32), &a,
                                                           s + p * V_PANEL * GROUP);
