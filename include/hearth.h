@@ -123,7 +123,8 @@ enum hearth_kv_type { HEARTH_KV_F16, HEARTH_KV_F32 };
 struct hearth_engine_options {
     int n_ctx;     /* most tokens of one sequence; 0: the smaller of 4096 and the model's own */
     int n_seq_max; /* most sequences open at once; 0: 1 */
-    int n_batch;   /* most tokens computed in one step; 0: 512 */
+    int n_batch;   /* most tokens computed in one step; 0: 512; at least 32 and n_seq_max are
+                      taken, and hearth_engine_info says how many */
     int n_thread;  /* 0: the model's */
     int pin;       /* 1: threads stay on their CPU */
     int kv_type;   /* enum hearth_kv_type */
@@ -186,7 +187,8 @@ HEARTH_API int hearth_seq_len(const struct hearth_seq *s);
 HEARTH_API int hearth_seq_truncate(struct hearth_seq *s, int n, struct hearth_error *e);
 
 /* The pooled embedding of ids as the model says (last token when it says nothing), n_embd
- * floats, not normalised. The sequence must be empty, and is empty afterwards. */
+ * floats, not normalised. The sequence must be empty, and is empty afterwards. After a failure
+ * out holds nothing of use. */
 HEARTH_API int hearth_seq_embed(struct hearth_seq *s, const int32_t *ids, size_t n, float *out,
                                 struct hearth_error *e);
 

@@ -75,6 +75,9 @@ struct unpacked {
     float d[CHUNK / 16 * GROUP], m[CHUNK / 16 * GROUP];
 };
 
+_Static_assert(GROUP <= 32 && sizeof(struct unpacked) <= 32 * 256 + 2 * 16 * 32 * sizeof(float),
+               "kern_mul_scratch has room for it");
+
 /* A panel's activations from the chunk's first column on. */
 struct panel {
     const int8_t *q;
