@@ -11,6 +11,9 @@
 /* 16 registers: 2 row vectors x 3 columns. */
 enum { VL = 8, V_PANEL = 3 };
 
+/* Up to this many columns are multiplied as the weights are read (direct.h). */
+enum { V_DIRECT = 6 };
+
 /* maddubs saturates at 16 bits: two products of 8-bit weights fit only as |w| <= 128 times
  * a with w's sign, so such weights are unpacked signed. */
 enum { V_SIGNED8 = 1 };
@@ -137,6 +140,13 @@ INL vi vi_load(const void *p)
 {
     return _mm256_loadu_si256(p);
 }
+/* x, when the line at p has been asked for: tied to a value, since a compiler gathers free
+ * prefetches in one place, where they fill the queue of misses and stall what comes after. */
+INL vi vi_fetch(vi x, const void *p)
+{
+    __asm__ volatile("prefetcht1 %1" : "+x"(x) : "m"(*(const char *)p));
+    return x;
+}
 INL vi vi_set(int32_t x)
 {
     return _mm256_set1_epi32(x);
@@ -148,6 +158,10 @@ INL vi vi_zero(void)
 INL vi vi_shl(vi a, int n)
 {
     return _mm256_sll_epi32(a, _mm_cvtsi32_si128(n));
+}
+INL vi vi_sra(vi a, const int n)
+{
+    return _mm256_srai_epi32(a, n);
 }
 INL vf vi_to_f(vi a)
 {

@@ -14,6 +14,10 @@
 /* Columns in a panel: 2 row vectors x 6 columns keep 12 sums and 12 results in registers. */
 enum { VL = 16, V_PANEL = 6 };
 
+/* Up to this many columns are multiplied as the weights are read (direct.h): unpacking once
+ * costs as much as a dozen columns, and then gains a tenth at most. */
+enum { V_DIRECT = 24 };
+
 /* Weights of 8 bits stay unsigned (offset 128): dpbusd does not saturate between. */
 enum { V_SIGNED8 = 0 };
 
@@ -133,6 +137,13 @@ INL vi vi_load(const void *p)
 {
     return _mm512_loadu_si512(p);
 }
+/* x, when the line at p has been asked for: tied to a value, since a compiler gathers free
+ * prefetches in one place, where they fill the queue of misses and stall what comes after. */
+INL vi vi_fetch(vi x, const void *p)
+{
+    __asm__ volatile("prefetcht1 %1" : "+v"(x) : "m"(*(const char *)p));
+    return x;
+}
 INL vi vi_set(int32_t x)
 {
     return _mm512_set1_epi32(x);
@@ -144,6 +155,10 @@ INL vi vi_zero(void)
 INL vi vi_shl(vi a, int n)
 {
     return _mm512_sll_epi32(a, _mm_cvtsi32_si128(n));
+}
+INL vi vi_sra(vi a, const int n)
+{
+    return _mm512_srai_epi32(a, n);
 }
 INL vf vi_to_f(vi a)
 {
