@@ -124,12 +124,12 @@ static struct kern_weight weight_of(const struct matrix *m, const struct kern *k
 /* y for n columns of x, through the table as the engine calls it. */
 static void product(const struct kern *k, const struct matrix *m, const struct matrix *m2,
                     const float *x, size_t n, int epilogue, const float *bias, float *y,
-                    struct kern_acts *acts, void **acts_buf)
+                    struct kern_acts *to, struct kern_acts *acts, void **acts_buf)
 {
     struct kern_weight w = weight_of(m, k), w2;
     int form = k->mm[m->q->type].form;
     void *scratch = test_alloc(kern_mul_scratch(n));
-    struct kern_mul j = {{&w, NULL}, acts, {bias, bias}, y, m->n_row, epilogue};
+    struct kern_mul j = {{&w, NULL}, acts, {bias, bias}, y, m->n_row, epilogue, to};
 
     if (m2) {
         w2 = weight_of(m2, k);
@@ -189,7 +189,7 @@ static void check_case(const struct kern *k, const struct quant *q, size_t n_row
         memset(x, 0, n_col * sizeof(*x)); /* a column of zeros gives zeros */
     for (size_t i = 0; i < 8; i++)
         y[n * n_row + i] = 12345.0f;
-    product(k, &m, NULL, x, n, KERN_STORE, NULL, y, &a, &buf);
+    product(k, &m, NULL, x, n, KERN_STORE, NULL, y, NULL, &a, &buf);
     for (size_t c = 0; c < n; c++) {
         for (size_t i = 0; i < n_row; i++) {
             double mag, want = dot(&m, i, &a, form, c, &mag), got = (double)y[c * n_row + i];
@@ -254,10 +254,10 @@ static void invariance_body(const struct kern *k)
 
         matrix_make(&m, k, q, ROWS, n_col, &r, 0);
         fill_normal(&r, x, N * n_col, 1);
-        product(k, &m, NULL, x, N, KERN_STORE, NULL, y, &a, &buf);
+        product(k, &m, NULL, x, N, KERN_STORE, NULL, y, NULL, &a, &buf);
         mem_free(buf);
         for (size_t c = 0; c < N; c++) {
-            product(k, &m, NULL, x + c * n_col, 1, KERN_STORE, NULL, one, &a, &buf);
+            product(k, &m, NULL, x + c * n_col, 1, KERN_STORE, NULL, one, NULL, &a, &buf);
             mem_free(buf);
             assert_memory_equal(one, y + c * ROWS, ROWS * sizeof(*one));
         }
@@ -294,11 +294,11 @@ static void epilogue_body(const struct kern *k)
         matrix_make(&u, k, q, ROWS, COLS, &r, 0);
         fill_normal(&r, x, N * COLS, 0.3f);
         fill_normal(&r, bias, ROWS, 1);
-        product(k, &g, NULL, x, N, KERN_STORE, NULL, vg, &a, &buf);
+        product(k, &g, NULL, x, N, KERN_STORE, NULL, vg, NULL, &a, &buf);
         mem_free(buf);
-        product(k, &u, NULL, x, N, KERN_STORE, NULL, vu, &a, &buf);
+        product(k, &u, NULL, x, N, KERN_STORE, NULL, vu, NULL, &a, &buf);
         mem_free(buf);
-        product(k, &g, &u, x, N, KERN_SILU_MUL, NULL, y, &a, &buf);
+        product(k, &g, &u, x, N, KERN_SILU_MUL, NULL, y, NULL, &a, &buf);
         mem_free(buf);
         for (size_t t = 0; t < N * ROWS; t++) {
             double v = (double)vg[t], want = v / (1 + exp(-v)) * (double)vu[t];
@@ -306,7 +306,7 @@ static void epilogue_body(const struct kern *k)
             assert_true(fabs((double)y[t] - want) <= 1e-6 * fabs(want) + 1e-12);
         }
         memcpy(y, vu, N * ROWS * sizeof(*y));
-        product(k, &g, NULL, x, N, KERN_ADD, bias, y, &a, &buf);
+        product(k, &g, NULL, x, N, KERN_ADD, bias, y, NULL, &a, &buf);
         mem_free(buf);
         for (size_t t = 0; t < N * ROWS; t++) {
             float want = vu[t] + (vg[t] + bias[t % ROWS]);
@@ -320,6 +320,53 @@ static void epilogue_body(const struct kern *k)
         mem_free(vu);
         mem_free(y);
     }
+}
+
+/* A result left in 8 bits is the same as one that was written and then rounded. */
+static void to_acts_body(const struct kern *k)
+{
+    enum { N = 9, ROWS = 96, COLS = 512 };
+    struct rng r;
+    struct matrix g, u;
+    struct kern_acts a, want, got;
+    void *buf, *bufs[2];
+    float *x = test_alloc(N * COLS * sizeof(*x)), *y = test_alloc(N * ROWS * sizeof(*y));
+    size_t bytes = kern_acts_bytes(N, ROWS, KERN_FORM_Q8);
+
+    if (!k->mul_acts) {
+        mem_free(x);
+        mem_free(y);
+        return;
+    }
+    rng_seed(&r, 6);
+    matrix_make(&g, k, quant_find(QUANT_Q6_K), ROWS, COLS, &r, 0);
+    matrix_make(&u, k, quant_find(QUANT_Q6_K), ROWS, COLS, &r, 0);
+    fill_normal(&r, x, N * COLS, 0.3f);
+    for (int i = 0; i < 2; i++) {
+        bufs[i] = test_alloc(bytes);
+        memset(bufs[i], 0, bytes);
+    }
+    product(k, &g, &u, x, N, KERN_SILU_MUL, NULL, y, NULL, &a, &buf);
+    mem_free(buf);
+    kern_acts_bind(k, &want, bufs[0], N, ROWS, KERN_FORM_Q8);
+    want.x = y;
+    k->acts(&want, KERN_FORM_Q8, 0, N);
+    kern_acts_bind(k, &got, bufs[1], N, ROWS, KERN_FORM_Q8);
+    product(k, &g, &u, x, N, KERN_SILU_MUL, NULL, NULL, &got, &a, &buf);
+    mem_free(buf);
+    assert_memory_equal(bufs[0], bufs[1], bytes);
+    mem_free(bufs[0]);
+    mem_free(bufs[1]);
+    mem_free(x);
+    mem_free(y);
+    matrix_free(&g);
+    matrix_free(&u);
+}
+
+static void results_in_8_bits(void **state)
+{
+    (void)state;
+    each_tier(to_acts_body);
 }
 
 static void epilogues(void **state)
@@ -365,7 +412,7 @@ static void extreme_weights(const struct kern *k, int bytes)
             x[t] = 5;
             x[COLS + t] = t % 2 ? -7.0f : 7.0f;
         }
-        product(k, &m, NULL, x, 2, KERN_STORE, NULL, y, &a, &buf);
+        product(k, &m, NULL, x, 2, KERN_STORE, NULL, y, NULL, &a, &buf);
         for (size_t c = 0; c < 2; c++) {
             for (size_t row = 0; row < ROWS; row++) {
                 double mag, want = dot(&m, row, &a, k->mm[q->type].form, c, &mag);
@@ -415,7 +462,7 @@ static void any_bytes(const struct kern *k, const struct quant *q, float size, i
     q->to_f32(m.rows, m.exact, ROWS * n_col);
     if (k->mm[q->type].layout == KERN_TILES)
         tile_pack(q, m.rows, ROWS, n_col, k->n_group, m.tiles, 0, ROWS / k->n_group);
-    product(k, &m, NULL, x, 1, KERN_STORE, NULL, y, &a, &buf);
+    product(k, &m, NULL, x, 1, KERN_STORE, NULL, y, NULL, &a, &buf);
     for (size_t row = 0; row < ROWS; row++) {
         double mag, want = dot(&m, row, &a, k->mm[q->type].form, 0, &mag), top = 0, sum = 0;
 
@@ -458,6 +505,7 @@ int main(void)
         cmocka_unit_test(every_type_on_every_tier),
         cmocka_unit_test(columns_do_not_depend_on_each_other),
         cmocka_unit_test(epilogues),
+        cmocka_unit_test(results_in_8_bits),
         cmocka_unit_test(extremes_do_not_saturate),
         cmocka_unit_test(blocks_of_any_bytes),
     };

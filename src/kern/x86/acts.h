@@ -3,94 +3,18 @@
 #ifndef HEARTH_KERN_X86_ACTS_H
 #define HEARTH_KERN_X86_ACTS_H
 
-#include "kern/kern.h"
+#include "kern/x86/q8.h"
 
 #include <math.h>
-#include <string.h>
 
 #define UNROLL _Pragma("GCC unroll 16")
 
-enum { NV = 32 / VL }; /* vectors in a block of 32 */
-
-/* How the largest magnitude of a block may be rounded: the best of these is taken. */
-enum { TOPS = 3, TOP_FIRST = 127 };
-
-/* The block rounded so that its largest magnitude becomes `top`, and the vectors whose sums
- * choose the scale and judge the fit (ref.c, ref_round). */
-INL void block_round(const vf v[NV], float inv, vf r[NV], vf *xq, vf *qq)
-{
-    *xq = *qq = vf_zero();
-    UNROLL for (int i = 0; i < NV; i++)
-    {
-        vf f = vf_round(vf_mul(v[i], vf_set(inv)));
-
-        r[i] = vf_max(vf_min(f, vf_set(127.0f)), vf_set(-127.0f));
-        *xq = vf_fma(v[i], r[i], *xq);
-        *qq = vf_fma(r[i], r[i], *qq);
-    }
-}
-
-/* The sums of the two halves of 32 signed bytes: sums of 8 unsigned ones, less the offset. */
-INL void half_sums(const int8_t q[32], int32_t sum[2])
-{
-    __m256i u = _mm256_xor_si256(_mm256_loadu_si256((const __m256i *)(const void *)q),
-                                 _mm256_set1_epi8((char)0x80)),
-            s = _mm256_sad_epu8(u, _mm256_setzero_si256());
-    int64_t part[4];
-
-    _mm256_storeu_si256((__m256i *)(void *)part, s);
-    sum[0] = (int32_t)(part[0] + part[1]) - 16 * 128;
-    sum[1] = (int32_t)(part[2] + part[3]) - 16 * 128;
-}
-
-/* One block: rounded values to q, their two half sums, and the scale. */
-INL float block_q8(const float *x, int8_t q[32], int32_t sum[2])
-{
-    vf v[NV], r[TOPS][NV], sxq[TOPS], sqq[TOPS], max = vf_zero();
-    float xq[4], qq[4], top, inv;
-    int best;
-
-    UNROLL for (int i = 0; i < NV; i++)
-    {
-        v[i] = vf_load(x + i * VL);
-        max = vf_max(max, vf_abs(v[i]));
-    }
-    top = vf_hmax(max);
-    inv = top >= KERN_Q8_LEAST ? 1.0f / top : 0;
-    UNROLL for (int t = 0; t < TOPS; t++)
-        block_round(v, (float)(TOP_FIRST - t) * inv, r[t], &sxq[t], &sqq[t]);
-    vf_sum4(sxq[0], sxq[1], sxq[2], vf_zero(), xq);
-    vf_sum4(sqq[0], sqq[1], sqq[2], vf_zero(), qq);
-    /* The largest xq^2 / qq, without dividing; by index, since a branch would be a guess. */
-    best = xq[0] * xq[0] * qq[1] < xq[1] * xq[1] * qq[0];
-    best = xq[best] * xq[best] * qq[2] < xq[2] * xq[2] * qq[best] ? 2 : best;
-    UNROLL for (int i = 0; i < NV; i++) vi_store_i8(q + i * VL, vf_to_i(r[best][i]));
-    half_sums(q, sum);
-    return qq[best] > 0 ? xq[best] / qq[best] : 0;
-}
-
 static void column_q8(struct kern_acts *a, size_t c)
 {
-    size_t p = c / a->n_panel, i = c % a->n_panel, w = kern_panel_width(a, p);
-    int8_t *q = a->q + kern_panel_at(a, p, a->k) + i * 4;
+    struct q8_column to = q8_column(a, c);
 
-    for (size_t b = 0; b < a->k / 32; b++) {
-        size_t at32 = kern_panel_at(a, p, a->k / 32) + b * w + i,
-               at16 = kern_panel_at(a, p, a->k / 16) + 2 * b * w + i;
-        int8_t v[32];
-        int32_t sum[2];
-        float d = block_q8(a->x + c * a->k + 32 * b, v, sum);
-
-        for (size_t t = 0; t < 8; t++)
-            memcpy(q + (8 * b + t) * w * 4, v + 4 * t, 4);
-        a->d[at32] = d;
-        a->ns16[at16] = -sum[0];
-        a->ns16[at16 + w] = -sum[1];
-        a->ns32[at32] = -(sum[0] + sum[1]);
-        a->ds16[at16] = d * (float)sum[0];
-        a->ds16[at16 + w] = d * (float)sum[1];
-        a->ds32[at32] = d * (float)(sum[0] + sum[1]);
-    }
+    for (size_t b = 0; b < a->k / 32; b++)
+        q8_put(&to, b, a->x + c * a->k + 32 * b);
 }
 
 static void acts_fill(struct kern_acts *a, int forms, size_t c0, size_t c1)

@@ -11,11 +11,10 @@
 
 #include "kern/kern.h"
 #include "kern/tile.h"
+#include "kern/x86/q8.h"
 #include "kern/x86/vexp.h"
 
 enum { RV = 2, GROUP = RV * VL, CHUNK = 256, TILES = GROUP / TILE_ROWS };
-
-#define UNROLL _Pragma("GCC unroll 16")
 
 #include "kern/x86/direct.h"
 #include "kern/x86/unpack_grid.h"
@@ -287,6 +286,16 @@ static void add_bias(float *s, const float *bias, size_t n_col, size_t n)
     }
 }
 
+/* A group of rows is one block of the next product's input. */
+static void write_acts(struct kern_acts *to, size_t r0, const float *s)
+{
+    for (size_t c = 0; c < to->n; c++, s += GROUP) {
+        struct q8_column column = q8_column(to, c);
+
+        q8_put(&column, r0 / 32, s);
+    }
+}
+
 static void write_group(const struct kern_mul *j, size_t r0, size_t n, const float *s)
 {
     for (size_t c = 0; c < j->x->n; c++, s += GROUP) {
@@ -327,7 +336,10 @@ static void mul_tiles(const struct kern *k, const struct kern_mul *j, size_t g0,
         }
         if (j->epilogue == KERN_SILU_MUL)
             gate(s[0], s[1], n_s);
-        write_group(j, r0, n, s[0]);
+        if (GROUP == 32 && j->to)
+            write_acts(j->to, r0, s[0]);
+        else
+            write_group(j, r0, n, s[0]);
     }
 }
 
@@ -337,6 +349,7 @@ static void mul_add(struct kern *k)
 
     k->n_panel = V_PANEL;
     k->n_group = GROUP;
+    k->mul_acts = GROUP == 32;
     for (int i = 0; i < QUANT_TYPE_MAX; i++) {
         if (formats[i].f)
             k->mm[i] = (struct kern_mm){mul_tiles, KERN_TILES, KERN_FORM_Q8};

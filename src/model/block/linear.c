@@ -174,8 +174,12 @@ void blk_linears(struct step *s, const struct linear *l, size_t n, const struct 
         const struct weight *w = l[i].w, *bias = l[i].bias;
 
         assert(w); /* model_open found every tensor that is not optional */
-        mul[i] = (struct kern_mul){{&w->w, NULL}, x,          {bias ? bias->vec : NULL, NULL},
-                                   l[i].y,        w->w.n_row, l[i].epilogue};
+        mul[i] = (struct kern_mul){.w = {&w->w, NULL},
+                                   .x = x,
+                                   .bias = {bias ? bias->vec : NULL, NULL},
+                                   .y = l[i].y,
+                                   .ldy = w->w.n_row,
+                                   .epilogue = l[i].epilogue};
     }
     mul_run(s, mul, n);
 }
@@ -188,23 +192,30 @@ void blk_linear(struct step *s, const struct weight *w, const struct weight *bia
 
 void blk_ffn_gated(struct step *s, const struct layer *l, float *x)
 {
-    size_t mark = step_mark(s), n_ff = (size_t)s->m->p.n_ff;
+    size_t mark = step_mark(s), n = (size_t)s->n_tok, n_ff = (size_t)s->m->p.n_ff;
     const struct weight *gate = l->t[T_FFN_GATE], *up = l->t[T_FFN_UP],
-                        *bg = l->t[T_FFN_GATE_BIAS], *bu = l->t[T_FFN_UP_BIAS];
+                        *down = l->t[T_FFN_DOWN], *bg = l->t[T_FFN_GATE_BIAS],
+                        *bu = l->t[T_FFN_UP_BIAS];
     struct kern_acts a = blk_norm(s, x, l->t[T_FFN_NORM], (const struct weight *[]){gate, up},
                                   2),
                      b;
-    float *h = step_floats(s, (size_t)s->n_tok * n_ff);
-    struct kern_mul mul = {.x = &a, .y = h, .ldy = n_ff, .epilogue = KERN_SILU_MUL};
+    struct kern_mul mul = {.x = &a, .ldy = n_ff, .epilogue = KERN_SILU_MUL};
 
-    assert(gate && up); /* model_open found every tensor that is not optional */
+    assert(gate && up && down); /* model_open found every tensor that is not optional */
     mul.w[0] = &gate->w;
     mul.w[1] = &up->w;
     mul.bias[0] = bg ? bg->vec : NULL;
     mul.bias[1] = bu ? bu->vec : NULL;
-    mul_run(s, &mul, 1);
-    b = blk_acts(s, h, (size_t)s->n_tok, n_ff, l->t[T_FFN_DOWN]);
-    blk_linear(s, l->t[T_FFN_DOWN], l->t[T_FFN_DOWN_BIAS], &b, x, KERN_ADD);
+    if (s->k->mul_acts && forms_of(s, &down, 1) == KERN_FORM_Q8) {
+        b = acts_alloc(s, n, n_ff, KERN_FORM_Q8);
+        mul.to = &b;
+        mul_run(s, &mul, 1);
+    } else {
+        mul.y = step_floats(s, n * n_ff);
+        mul_run(s, &mul, 1);
+        b = blk_acts(s, mul.y, n, n_ff, down);
+    }
+    blk_linear(s, down, l->t[T_FFN_DOWN_BIAS], &b, x, KERN_ADD);
     step_release(s, mark);
 }
 
