@@ -152,6 +152,16 @@ bench:  ## measure a model: make bench MODEL=file.gguf [ARGS="-p 512 -n 128 -r 5
 	@test -n "$(MODEL)" || { echo 'which model? make bench MODEL=path/to/model.gguf' >&2; exit 2; }
 	@$(BIN) bench "$(MODEL)" $(ARGS)
 
+PEER ?=
+
+.PHONY: compare
+compare:  ## measure beside another engine: make compare PEER=path/to/llama-bench MODEL=file.gguf
+	@tools/setup build >&2
+	@$(SUB) all >&2
+	@test -n "$(PEER)" || { echo 'beside whom? make compare PEER=path/to/llama-bench MODEL=file.gguf' >&2; exit 2; }
+	@test -n "$(MODEL)" || { echo 'which model? make compare PEER=path/to/llama-bench MODEL=file.gguf' >&2; exit 2; }
+	@HEARTH=$(BIN) bench/compare "$(PEER)" "$(MODEL)" $(ARGS)
+
 .PHONY: bench-kernels
 bench-kernels:  ## measure kernels: make bench-kernels [ARGS="[--columns] mul avx2 q4_k"]
 	@tools/setup build >&2
