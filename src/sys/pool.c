@@ -26,13 +26,13 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "sys/cgroup.h"
 
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -265,66 +265,13 @@ static int cpus_allowed(cpu_set_t *set, size_t size)
     return CPU_COUNT_S(size, set) > 0 ? CPU_COUNT_S(size, set) : 1;
 }
 
-/* The quota of one cgroup in whole CPUs, rounded up; 0 when it has none. The file holds
- * "QUOTA PERIOD" in microseconds, or "max PERIOD". */
-static int cgroup_quota(const char *path)
-{
-    char file[4096 + 64];
-    long long quota = 0, period = 0;
-    FILE *f;
-    int n;
-
-    n = snprintf(file, sizeof(file), "/sys/fs/cgroup%s/cpu.max", path);
-    if (n < 0 || (size_t)n >= sizeof(file))
-        return 0;
-    f = fopen(file, "re");
-    if (!f)
-        return 0;
-    n = fscanf(f, "%lld %lld", &quota, &period);
-    (void)fclose(f);
-    if (n != 2 || quota <= 0 || period <= 0 || quota / period >= POOL_THREADS_MAX)
-        return 0;
-    return (int)((quota + period - 1) / period);
-}
-
-/* The path of this process in the version 2 hierarchy: the line "0::PATH". */
-static int cgroup_path(char *out, int size)
-{
-    FILE *f = fopen("/proc/self/cgroup", "re");
-    int found = 0;
-
-    if (!f)
-        return 0;
-    while (!found && fgets(out, size, f)) {
-        if (strncmp(out, "0::/", 4) != 0)
-            continue;
-        memmove(out, out + 3, strlen(out + 3) + 1);
-        out[strcspn(out, "\n")] = 0;
-        found = 1;
-    }
-    (void)fclose(f);
-    return found;
-}
-
 int pool_default_threads(void)
 {
     cpu_set_t set[CPU_SETS];
-    char path[4096];
-    int n = cpus_allowed(set, sizeof(set));
+    int n = cpus_allowed(set, sizeof(set)), quota = cgroup_cpus(NULL, NULL);
 
     n = n < POOL_THREADS_MAX ? n : POOL_THREADS_MAX;
-    if (!cgroup_path(path, (int)sizeof(path)))
-        return n;
-    /* The tightest bound of the group and those above it holds. */
-    for (;;) {
-        int quota = cgroup_quota(path);
-        char *end = strrchr(path, '/');
-
-        n = quota > 0 && quota < n ? quota : n;
-        if (!end)
-            return n;
-        *end = 0;
-    }
+    return quota > 0 && quota < n ? quota : n;
 }
 
 /* Workers leave signals to the program's own threads. */
