@@ -13,9 +13,12 @@
 #include "kern/tile.h"
 #include "kern/x86/vexp.h"
 
-/* How far ahead weights are fetched, bytes. Measured with one column from memory, 2026-11: the
+/* How far ahead weights are fetched, bytes. Measured with weights in memory, 2026-11: the
  * hardware's own prefetch stops while a chunk is unpacked and multiplied; with ours Q4_K and
- * Q6_K read twice as fast. 2 to 16 KiB are alike; Q8_0 is better without. */
+ * Q6_K read twice as fast. Into the second level: two lines for every quad are more than the
+ * first can wait for, and with AVX-512 Q6_K read a third as fast into that. Also with wide
+ * panels: without, three columns of Q6_K took 3.5 times as long as one. 4 KiB is better than
+ * 1, 2, 8 or 16; narrow panels of 8-bit weights, little to compute, are better without. */
 enum { AHEAD = 4096 };
 
 enum { RV = 2, GROUP = RV * VL, CHUNK = 256, TILES = GROUP / TILE_ROWS };
@@ -83,7 +86,7 @@ struct panel {
     const int8_t *q;
     const float *d, *ds;
     const int32_t *ns;
-    const uint8_t *ahead; /* weights that are needed soon: two lines are fetched per quad */
+    const uint8_t *ahead; /* weights that are needed soon: two or three lines for a quad */
     size_t step;          /* bytes of weights in a quad: ahead keeps the pace of reading */
 };
 
@@ -123,9 +126,11 @@ INL void panel_mul(const int nc, const int small, const int min, const int wide,
                 UNROLL for (int v = 0; v < RV; v++) t[c * RV + v] =
                     wide ? vi_dot8(t[c * RV + v], x[v], a) : vi_dot(t[c * RV + v], x[v], a);
             }
-            if (nc <= 2 && !wide) {
-                _mm_prefetch((const char *)ahead, _MM_HINT_T0);
-                _mm_prefetch((const char *)ahead + LINE, _MM_HINT_T0);
+            if (!wide || nc > V_PANEL / 2) {
+                _mm_prefetch((const char *)ahead, _MM_HINT_T1);
+                _mm_prefetch((const char *)ahead + LINE, _MM_HINT_T1);
+                if (wide) /* 136 bytes for a quad of 32 rows */
+                    _mm_prefetch((const char *)ahead + 2 * LINE, _MM_HINT_T1);
                 ahead += p->step;
             }
             w += GROUP * 4;
