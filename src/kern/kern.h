@@ -100,7 +100,7 @@ struct kern_mul {
     /* KERN_SILU_MUL, where kern.mul_acts is set: the result goes into KERN_FORM_Q8 of these
      * columns of n_row numbers, a multiple of 32, as if y had been given to acts; y is left
      * alone. NULL: to y. */
-    struct kern_acts *to;
+    struct kern_acts *acts;
 };
 
 struct kern;
@@ -148,7 +148,7 @@ struct kern {
     int tier;
     size_t n_panel; /* columns in a panel of activations */
     size_t n_group; /* rows in a group of the product */
-    int mul_acts;   /* 1: products can leave their result in 8 bits (kern_mul.to) */
+    int mul_acts;   /* 1: products can leave their result in 8 bits (kern_mul.acts) */
 
     struct kern_mm mm[QUANT_TYPE_MAX];
 

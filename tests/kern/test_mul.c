@@ -129,7 +129,13 @@ static void product(const struct kern *k, const struct matrix *m, const struct m
     struct kern_weight w = weight_of(m, k), w2;
     int form = k->mm[m->q->type].form;
     void *scratch = test_alloc(kern_mul_scratch(n));
-    struct kern_mul j = {{&w, NULL}, acts, {bias, bias}, y, m->n_row, epilogue, to};
+    struct kern_mul j = {.w = {&w, NULL},
+                         .x = acts,
+                         .bias = {bias, bias},
+                         .y = y,
+                         .ldy = m->n_row,
+                         .epilogue = epilogue,
+                         .acts = to};
 
     if (m2) {
         w2 = weight_of(m2, k);

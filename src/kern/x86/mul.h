@@ -336,8 +336,8 @@ static void mul_tiles(const struct kern *k, const struct kern_mul *j, size_t g0,
         }
         if (j->epilogue == KERN_SILU_MUL)
             gate(s[0], s[1], n_s);
-        if (GROUP == 32 && j->to)
-            write_acts(j->to, r0, s[0]);
+        if (GROUP == 32 && j->acts)
+            write_acts(j->acts, r0, s[0]);
         else
             write_group(j, r0, n, s[0]);
     }

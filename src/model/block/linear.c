@@ -208,7 +208,7 @@ void blk_ffn_gated(struct step *s, const struct layer *l, float *x)
     mul.bias[1] = bu ? bu->vec : NULL;
     if (s->k->mul_acts && forms_of(s, &down, 1) == KERN_FORM_Q8) {
         b = acts_alloc(s, n, n_ff, KERN_FORM_Q8);
-        mul.to = &b;
+        mul.acts = &b;
         mul_run(s, &mul, 1);
     } else {
         mul.y = step_floats(s, n * n_ff);
