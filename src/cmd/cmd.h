@@ -46,6 +46,6 @@ struct buf;
 MUST_CHECK int cmd_read_all(int fd, struct buf *b, struct err *e);
 
 /* Choices that several commands have. */
-#define CMD_KV_CHOICES "f16|f32" /* in the order of enum hearth_kv_type */
+#define CMD_KV_CHOICES "auto|f16|f32|q8_0|q4_0" /* in the order of enum hearth_kv_type */
 
 #endif
