@@ -64,7 +64,7 @@ UNIT_SRC := $(call find_c,tests/unit tests/kern tests/fault tests/golden,test_*.
 UNIT     := $(UNIT_SRC:%.c=$(B)/%)
 FUZZ_SRC := $(filter-out tests/fuzz/replay_main.c,$(wildcard tests/fuzz/*.c))
 FUZZERS  := $(FUZZ_SRC:%.c=$(B)/%)
-BENCH_SRC := bench/kernels.c bench/roof.c
+BENCH_SRC := bench/kernels.c bench/attn.c bench/roof.c
 ifeq ($(CPU),x86_64)
 BENCH_SRC += bench/roof_avx2.c bench/roof_avx512vnni.c
 endif

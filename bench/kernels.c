@@ -5,8 +5,11 @@
  * caches, as Gop/s (a multiplication and an addition are two), the last also as a share of
  * the tier's 8-bit rate. Speed does not depend on the values, so blocks are random.
  *
+ * Then attention, see attn.c; as a format its name is "attention".
+ *
  *   bench/kernels [TIER [FORMAT...]]
  */
+#include "attn.h"
 #include "roof.h"
 
 #include "base/clock.h"
@@ -143,6 +146,8 @@ int main(int argc, char **argv)
                 wanted(quant_at(i)->name, argc, argv))
                 report(&b, quant_at(i));
         }
+        if (wanted("attention", argc, argv))
+            bench_attn(t, b.read);
     }
     return 0;
 }

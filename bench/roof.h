@@ -16,4 +16,8 @@ double roof_read(const void *p, size_t n);
 double roof_int8_avx2(void);
 double roof_int8_avx512vnni(void);
 
+/* The same of floats: fused multiplications and additions. */
+double roof_fma_avx2(void);
+double roof_fma_avx512vnni(void);
+
 #endif

@@ -32,3 +32,31 @@ double roof_int8_avx512vnni(void)
     }
     return best;
 }
+
+/* 16 products and 16 additions in an instruction. */
+double roof_fma_avx512vnni(void)
+{
+    enum { N = 200000, SUMS = 16 };
+    double best = 0;
+
+    for (int try = 0; try < 5; try++) {
+        __m512 s[SUMS], a = _mm512_set1_ps(0.5f);
+        uint64_t start;
+        double rate;
+        float out = 0;
+
+        for (int i = 0; i < SUMS; i++)
+            s[i] = _mm512_set1_ps((float)i);
+        start = clock_ns();
+        for (int k = 0; k < N; k++) {
+            _Pragma("GCC unroll 16") for (int i = 0; i < SUMS; i++) s[i] =
+                _mm512_fmadd_ps(s[i], a, a);
+        }
+        rate = (double)N * SUMS * 32 / (double)(clock_ns() - start);
+        for (int i = 0; i < SUMS; i++)
+            out += _mm512_reduce_add_ps(s[i]);
+        rate += (double)out * 1e-12;
+        best = rate > best ? rate : best;
+    }
+    return best;
+}

@@ -15,7 +15,8 @@
  * of an earlier one is found again. */
 
 struct bench_options {
-    int n_prompt, n_gen, depth, reps, threads, kv, json;
+    int n_prompt, n_gen, depth, reps, threads, json;
+    struct cmd_kv kv;
     const char *cpu;
 };
 
@@ -35,8 +36,7 @@ static const struct opt_row rows[] = {
      .help = "compute threads; 0: what the machine allows"},
     {.name = "cpu", .type = OPT_STR, .at = AT(cpu), .arg = "TIER",
      .help = "at most these instructions: ref, avx2, avx512vnni"},
-    {.name = "kv", .type = OPT_CHOICE, .at = AT(kv), .def = "f16", .arg = CMD_KV_CHOICES,
-     .help = "type of the key/value cache"},
+    CMD_KV_ROWS(AT(kv)),
     {.name = "json", .type = OPT_FLAG, .at = AT(json), .help = "one JSON object"},
 };
 /* clang-format on */
@@ -76,7 +76,7 @@ static void bench_close(struct bench *b)
 static int bench_open(struct bench *b, struct err *e)
 {
     const struct bench_options *o = &b->opt;
-    struct hearth_engine_options eo = {.n_thread = o->threads, .kv_type = o->kv};
+    struct hearth_engine_options eo = {.n_thread = o->threads};
     struct hearth_error he = {0};
     uint64_t start = clock_ns();
     int longest = o->n_prompt > o->n_gen + 1 ? o->n_prompt : o->n_gen + 1, rc;
@@ -86,6 +86,7 @@ static int bench_open(struct bench *b, struct err *e)
         return rc;
     hearth_model_info(b->m, &b->info);
     eo.n_ctx = o->depth + longest;
+    cmd_kv_set(&o->kv, &eo);
     if (hearth_engine_new(&b->en, b->m, &eo, &he) < 0 || hearth_seq_open(&b->s, b->en, &he) < 0)
         return cmd_err(e, &he);
     hearth_engine_info(b->en, &b->engine);
@@ -215,7 +216,7 @@ static int report_json(struct bench *b, struct err *e)
     const struct bench_options *o = &b->opt;
     const char *slash = strrchr(b->path, '/');
     json_t *name = json_string(slash ? slash + 1 : b->path), *j;
-    char *line;
+    char *line, kv[16];
 
     if (!name) /* a file name that is no UTF-8 */
         name = json_string("?");
@@ -227,7 +228,7 @@ static int report_json(struct bench *b, struct err *e)
                   json_spread(b->decode, o->reps, o->n_gen > 0), "cpu_s",
                   (double)b->cpu_ns / 1e9, "peak_rss_bytes", (json_int_t)peak_rss(), "load_s",
                   (double)b->load_ns / 1e9, "tier", b->info.cpu ? b->info.cpu : "?", "threads",
-                  b->engine.n_thread, "kv", o->kv == HEARTH_KV_F32 ? "f32" : "f16");
+                  b->engine.n_thread, "kv", cmd_kv_name(&o->kv, kv));
     line = j ? json_dumps(j, JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
     json_decref(j);
     if (!line)
@@ -252,13 +253,14 @@ static void report_row(const char *what, int n, int depth, double *v, int reps)
 static void report_text(struct bench *b)
 {
     const struct bench_options *o = &b->opt;
+    char kv[16];
 
     (void)printf("%s: %s, %s, %.1f M parameters; %s, %d thread%s, kv %s, %d repetition%s\n\n",
                  b->path, b->info.arch ? b->info.arch : "?",
                  b->info.file_type ? b->info.file_type : "?", (double)b->info.n_param / 1e6,
                  b->info.cpu ? b->info.cpu : "?", b->engine.n_thread,
-                 b->engine.n_thread == 1 ? "" : "s", o->kv == HEARTH_KV_F32 ? "f32" : "f16",
-                 o->reps, o->reps == 1 ? "" : "s");
+                 b->engine.n_thread == 1 ? "" : "s", cmd_kv_name(&o->kv, kv), o->reps,
+                 o->reps == 1 ? "" : "s");
     (void)printf("%-26s %10s %10s %10s\n", "tokens/s", "median", "min", "max");
     if (o->n_prompt)
         report_row("prefill", o->n_prompt, o->depth, b->prefill, o->reps);

@@ -148,13 +148,13 @@ struct kern_attn {
     const int32_t *first, *pos;
     const unsigned char *const *page; /* page j holds positions 64 j .. 64 j + 63 */
     size_t off_k, off_v;              /* of this head's keys and values in a page, bytes */
-    float scale;
+    float scale;                      /* of the scores, above 0 */
 };
 
 #define KERN_ATTN_ROWS 48 /* most rows of one call */
 
-/* Floats of a row's partial result: outputs (rounded up to 16), largest score, sum. The sum is
- * 0 when the row sees nothing of the segment. */
+/* Floats of a row's partial result: outputs (rounded up to 16), largest score, sum. The score
+ * is -infinity when the row sees nothing of the segment. */
 static inline size_t kern_attn_part(int d_v)
 {
     return (((size_t)d_v + 15) & ~(size_t)15) + 16;

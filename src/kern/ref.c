@@ -185,8 +185,7 @@ static struct kv_place key_place(const struct quant *q, size_t b, size_t i, int 
 {
     size_t at = b * (size_t)q->bytes * KERN_PAGE;
 
-    return (struct kv_place){at + 2 * (size_t)slot,
-                             at + (2 + i) * KERN_PAGE + (size_t)slot};
+    return (struct kv_place){at + 2 * (size_t)slot, at + (2 + i) * KERN_PAGE + (size_t)slot};
 }
 
 static struct kv_place value_place(const struct quant *q, size_t n, size_t b, size_t i,
@@ -320,9 +319,9 @@ static void fold_row(float *into, const float *part, size_t d_v)
     double max = (double)(at[0] > from[0] ? at[0] : from[0]), keep = exp((double)at[0] - max),
            add = exp((double)from[0] - max);
 
-    if (from[1] == 0) /* sees nothing of this segment */
+    if (from[0] == -INFINITY) /* sees nothing of this segment */
         return;
-    if (at[1] == 0) {
+    if (at[0] == -INFINITY) {
         memcpy(into, part, kern_attn_part((int)d_v) * sizeof(*into));
         return;
     }

@@ -87,7 +87,7 @@ struct weight {
 
 struct layer {
     const struct weight *t[T_ROLE_N]; /* NULL: the file has none */
-    int n_window;                     /* positions that attention sees, its own the last; 0: all */
+    int n_window; /* positions that attention sees, its own the last; 0: all */
 };
 
 struct arch {

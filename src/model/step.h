@@ -73,8 +73,8 @@ static inline int step_stopped(const struct step *s)
     return s->dry || (s->cancel && atomic_load_explicit(s->cancel, memory_order_relaxed));
 }
 
-/* Bytes of scratch for steps of up to n_tok tokens and n_out outputs of sequences of up to n_ctx
- * positions, and of each worker. */
+/* Bytes of scratch for steps of up to n_tok tokens and n_out outputs of sequences of up to
+ * n_ctx positions, and of each worker. */
 void step_plan(const struct model *m, const struct cache_layout *c, int n_ctx, int n_tok,
                int n_out, size_t *n_scratch, size_t *n_worker);
 

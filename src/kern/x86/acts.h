@@ -160,8 +160,8 @@ static void acts_rope(float *x, const float *cs, size_t n_rot, int kind)
         for (; i + VL / 2 <= half; i += VL / 2) {
             vf v = vf_load(x + 2 * i), t = vf_load(cs + 2 * i);
 
-            vf_store(x + 2 * i, vf_fmaddsub(v, vf_dup_even(t),
-                                            vf_mul(vf_swap_pairs(v), vf_dup_odd(t))));
+            vf_store(x + 2 * i,
+                     vf_fmaddsub(v, vf_dup_even(t), vf_mul(vf_swap_pairs(v), vf_dup_odd(t))));
         }
     } else {
         for (; i + VL <= half; i += VL) {

@@ -27,7 +27,7 @@ enum { AR = V_PANEL, AV = 4, AB = 32, AP = KERN_SEG / KERN_PAGE };
 /* The keys, or the values, of a head in one page. */
 struct kv_page {
     const unsigned char *p; /* numbers, past the scales where values have them in front */
-    const float *scale;     /* of quantised blocks: keys [d_k / 32][64], values [64][d_v / 32] */
+    const float *scale; /* of quantised blocks: keys [d_k / 32][64], values [64][d_v / 32] */
     const unsigned char *next; /* what is read after it */
     size_t wide;               /* numbers of a position */
 };
@@ -67,12 +67,16 @@ INL vf value_at(const int kv, const struct kv_page *v, size_t l, size_t i0, cons
     return vf_mul(i % AB < 16 ? vf_load_low4(v->p + at) : vf_load_high4(v->p + at), d);
 }
 
-/* The same bytes of what is read next are fetched while these are used: its lines come in the
- * pace of reading, also where the machine's own prefetch stops, at the end of a page. */
-INL void fetch_next(const int kv, const struct kv_page *g, const unsigned char *at)
+/* Of what is read next, fetches the bytes of numbers [i, i + n), the same that are read now:
+ * its lines come in the pace of reading, also where the machine's own prefetch stops, at the
+ * end of a head's part of a page. Measured, 2026-11, a token of 131,072 positions from memory:
+ * half as fast without, and also where the first cache is to hold what comes. */
+INL void fetch(const int kv, const struct kv_page *g, size_t i, const size_t n)
 {
-    (void)kv;
-    v_prefetch(g->next + (at - g->p));
+    const size_t bits = kv == KERN_KV_F16 ? 16 : kv == KERN_KV_Q8_0 ? 8 : 4;
+
+    UNROLL for (size_t at = 0; at < n * bits / 8; at += 64)
+        v_prefetch(g->next + i * bits / 8 + at);
 }
 
 /* -- a page for a block of rows ---------------------------------------------------------- */
@@ -88,6 +92,8 @@ INL void score_block(const int kv, const int nr, const float *const *q, size_t d
         vf x[AV];
 
         UNROLL for (int v = 0; v < AV; v++) x[v] = key_at(kv, k, d, l0 + (size_t)v * VL);
+        if (kv != KERN_KV_F32) /* which has its numbers at hand, see page_ready() */
+            fetch(kv, k, d * KERN_PAGE + l0, AV * VL);
         UNROLL for (int r = 0; r < nr; r++)
         {
             vf a = vf_set(q[r][d]);
@@ -117,50 +123,66 @@ struct span {
     int lo, hi;
 };
 
-/* o[r] += sum_l w[r][l] values[l], for nr rows and nv vectors from i0. A row ends where it
- * ends: a weight of zero would not keep out a value that is infinite, or was never written. */
-INL void value_block(const int kv, const int nr, const int nv, const float *w,
-                     const struct span *span, const struct kv_page *v, size_t i0, float *o,
-                     size_t step)
+/* o[r] += sum_l w[r][l] values[l] over positions [lo, hi), for nr rows and nv vectors. */
+INL void value_block(const int kv, const int nr, const int nv, const float *w, int lo, int hi,
+                     const struct kv_page *v, size_t i0, float *o, size_t step)
 {
     vf acc[AR * AV];
-    struct span all = span[0], some = span[0];
+
+    UNROLL for (int r = 0; r < nr; r++)
+    {
+        UNROLL for (int j = 0; j < nv; j++) acc[r * AV + j] =
+            vf_load(o + (size_t)r * step + (size_t)j * VL);
+    }
+    for (size_t l = (size_t)lo; l < (size_t)hi; l++) {
+        vf x[AV];
+
+        UNROLL for (int j = 0; j < nv; j++) x[j] = value_at(kv, v, l, i0, (size_t)j * VL);
+        if (kv != KERN_KV_F32)
+            fetch(kv, v, l * v->wide + i0, (size_t)nv * VL);
+        UNROLL for (int r = 0; r < nr; r++)
+        {
+            vf a = vf_set(w[(size_t)r * KERN_SEG + l]);
+
+            UNROLL for (int j = 0; j < nv; j++) acc[r * AV + j] =
+                vf_fma(a, x[j], acc[r * AV + j]);
+        }
+    }
+    UNROLL for (int r = 0; r < nr; r++)
+    {
+        UNROLL for (int j = 0; j < nv; j++)
+            vf_store(o + (size_t)r * step + (size_t)j * VL, acc[r * AV + j]);
+    }
+}
+
+/* nv vectors of values from i0. A row begins and ends at its own positions: a weight of zero
+ * would not keep out a value that is infinite, or was never written. Between are those that
+ * all rows see. */
+INL void value_rows(const int kv, const int nr, const int nv, const float *w,
+                    const struct span *span, const struct kv_page *v, size_t i0, float *o,
+                    size_t step)
+{
+    struct span all = span[0];
 
     for (int r = 1; r < nr; r++) {
         all.lo = span[r].lo > all.lo ? span[r].lo : all.lo;
         all.hi = span[r].hi < all.hi ? span[r].hi : all.hi;
-        some.lo = span[r].lo < some.lo ? span[r].lo : some.lo;
-        some.hi = span[r].hi > some.hi ? span[r].hi : some.hi;
     }
-    UNROLL for (int i = 0; i < nr * nv; i++) acc[i] =
-        vf_load(o + (size_t)(i / nv) * step + i0 + (size_t)(i % nv) * VL);
-    for (int l = some.lo; l < some.hi; l++) {
-        vf x[AV];
+    if (all.lo > all.hi)
+        all.lo = all.hi = KERN_PAGE;
+    o += i0;
+    for (size_t r = 0; r < (size_t)nr; r++) {
+        int hi = span[r].hi < all.lo ? span[r].hi : all.lo;
 
-        UNROLL for (int j = 0; j < nv; j++) x[j] =
-            value_at(kv, v, (size_t)l, i0, (size_t)j * VL);
-        if (l >= all.lo && l < all.hi) {
-            UNROLL for (int r = 0; r < nr; r++)
-            {
-                vf a = vf_set(w[(size_t)r * KERN_SEG + (size_t)l]);
-
-                UNROLL for (int j = 0; j < nv; j++) acc[r * nv + j] =
-                    vf_fma(a, x[j], acc[r * nv + j]);
-            }
-            continue;
-        }
-        UNROLL for (int r = 0; r < nr; r++) /* a few positions, which only some rows see */
-        {
-            vf a = vf_set(w[(size_t)r * KERN_SEG + (size_t)l]);
-
-            if (l < span[r].lo || l >= span[r].hi)
-                continue;
-            UNROLL for (int j = 0; j < nv; j++) acc[r * nv + j] =
-                vf_fma(a, x[j], acc[r * nv + j]);
-        }
+        if (span[r].lo < hi)
+            value_block(kv, 1, nv, w + r * KERN_SEG, span[r].lo, hi, v, i0, o + r * step, step);
     }
-    UNROLL for (int i = 0; i < nr * nv; i++)
-        vf_store(o + (size_t)(i / nv) * step + i0 + (size_t)(i % nv) * VL, acc[i]);
+    value_block(kv, nr, nv, w, all.lo, all.hi, v, i0, o, step);
+    for (size_t r = 0; r < (size_t)nr; r++) {
+        if (all.hi < span[r].hi)
+            value_block(kv, 1, nv, w + r * KERN_SEG, all.hi, span[r].hi, v, i0, o + r * step,
+                        step);
+    }
 }
 
 typedef void value_fn(const float *w, const struct span *span, const struct kv_page *v,
@@ -172,11 +194,11 @@ INL void value_page(const int kv, const int nr, const float *w, const struct spa
     size_t i = 0;
 
     for (; i + AV * VL <= v->wide; i += AV * VL)
-        value_block(kv, nr, AV, w, span, v, i, o, step);
+        value_rows(kv, nr, AV, w, span, v, i, o, step);
     for (; i + AB <= v->wide; i += AB)
-        value_block(kv, nr, AB / VL, w, span, v, i, o, step);
+        value_rows(kv, nr, AB / VL, w, span, v, i, o, step);
     for (; i < v->wide; i += VL) /* float types only: the others fill blocks */
-        value_block(kv < KERN_KV_Q8_0 ? kv : KERN_KV_F32, nr, 1, w, span, v, i, o, step);
+        value_rows(kv < KERN_KV_Q8_0 ? kv : KERN_KV_F32, nr, 1, w, span, v, i, o, step);
 }
 
 /* -- a page in floats -------------------------------------------------------------------- */
@@ -188,6 +210,7 @@ INL void unpack_keys(const int kv, const struct kv_page *k, size_t d_k, float *o
     for (size_t d = 0; d < d_k; d++) {
         UNROLL for (size_t l = 0; l < KERN_PAGE; l += VL)
             vf_store(out + d * KERN_PAGE + l, key_at(kv, k, d, l));
+        fetch(kv, k, d * KERN_PAGE, KERN_PAGE);
     }
 }
 
@@ -199,6 +222,7 @@ INL void unpack_values(const int kv, const struct kv_page *v, size_t wide, float
         for (; i + AB <= wide; i += AB) {
             UNROLL for (size_t j = 0; j < AB; j += VL)
                 vf_store(out + l * wide + i + j, value_at(kv, v, l, i, j));
+            fetch(kv, v, l * wide + i, AB);
         }
         for (; i < wide; i += VL)
             vf_store(out + l * wide + i,
@@ -215,10 +239,10 @@ static void unpack_scales(const unsigned char *p, size_t n, float *out)
 /* -- what each type and number of rows has ----------------------------------------------- */
 
 struct attn_kv {
-    int quantised;
     score_fn *score[AR + 1];
     value_fn *value[AR + 1];
     unpack_fn *keys, *values; /* NULL: they are floats */
+    int quantised;
 };
 
 /* attn_<tier>.c instantiates the row counts that fit its registers. */
@@ -277,34 +301,36 @@ static int page_spans(const struct attn_state *st, int r0, int nr, int page, str
     return any;
 }
 
-/* In floats when many rows read it. Returns 1 when it is. */
-static int page_ready(const struct attn_state *st, const struct attn_kv *kv, unpack_fn *unpack,
-                      size_t d, const int many, struct kv_page *g)
+/* Rows of a register block, so that n_q fill blocks evenly. */
+static int rows_of_block(int n_q)
 {
-    (void)kv;
-    if (!many || !unpack)
-        return 0;
-    unpack(g, d, st->floats);
-    g->p = (const unsigned char *)st->floats;
-    return 1;
+    int n = (n_q + AR - 1) / AR;
+
+    return (n_q + n - 1) / n;
 }
 
 static void scores(const struct kern_attn *a, const struct attn_state *st, int seg)
 {
+    const unsigned char *const *page = a->page + seg * AP;
     size_t d_k = (size_t)a->d_k;
+    int rows = rows_of_block(a->n_q);
 
     for (int p = st->p0; p < st->p1; p++) {
-        const unsigned char *keys = a->page[seg * AP + p] + a->off_k;
-        struct kv_page g = {keys, st->scale, NULL, 0};
+        struct kv_page g = {page[p] + a->off_k, st->scale,
+                            p + 1 < st->p1 ? page[p + 1] + a->off_k : page[st->p0] + a->off_v,
+                            0};
         const struct attn_kv *kv = st->k;
 
         for (size_t b = 0; kv->quantised && b < d_k / AB; b++)
-            unpack_scales(keys + b * (size_t)kern_kv_bytes(a->kv_k, AB), KERN_PAGE,
+            unpack_scales(g.p + b * kern_kv_bytes(a->kv_k, AB), KERN_PAGE,
                           st->scale + b * KERN_PAGE);
-        if (page_ready(st, kv, kv->keys, d_k, a->n_q > AR, &g))
+        if (a->n_q > AR && kv->keys) {
+            kv->keys(&g, d_k, st->floats);
+            g.p = (const unsigned char *)st->floats;
             kv = &attn_kvs[KERN_KV_F32];
-        for (int r = 0; r < a->n_q; r += AR) {
-            int nr = a->n_q - r < AR ? a->n_q - r : AR;
+        }
+        for (int r = 0; r < a->n_q; r += rows) {
+            int nr = a->n_q - r < rows ? a->n_q - r : rows;
             struct span span[AR];
 
             if (page_spans(st, r, nr, p, span))
@@ -314,28 +340,28 @@ static void scores(const struct kern_attn *a, const struct attn_state *st, int s
     }
 }
 
-/* Scores of one row to weights; what it does not see becomes 0 as far as vectors reach. */
+/* Scores of one row to weights e^(scale (s - m)), m the largest: its weight is 1 exactly. What
+ * the row does not see becomes almost 0 as far as vectors reach. */
 static void softmax_row(float *s, float scale, struct span span, float *max, float *sum)
 {
-    vf top = vf_set(-INFINITY), total = vf_zero(), m;
-    int from = span.lo / VL * VL;
+    vf top = vf_set(-INFINITY), total = vf_zero(), m, c = vf_set(scale * 1.44269504f);
+    int from = span.lo / VL * VL, last = (span.hi - 1) / VL * VL;
 
     *max = -INFINITY;
     *sum = 0;
     if (span.lo >= span.hi)
         return;
-    for (int l = from; l < span.hi; l += VL) {
-        vf x = vf_mul(vf_load(s + l), vf_set(scale));
-
-        if (l < span.lo || l + VL > span.hi)
-            x = vf_lanes(x, vf_set(-INFINITY), span.lo - l, span.hi - l);
-        vf_store(s + l, x);
-        top = vf_max(top, x);
-    }
+    vf_store(s + from,
+             vf_lanes(vf_load(s + from), vf_set(-INFINITY), span.lo - from, span.hi - from));
+    vf_store(s + last,
+             vf_lanes(vf_load(s + last), vf_set(-INFINITY), span.lo - last, span.hi - last));
+    for (int l = from; l < span.hi; l += VL)
+        top = vf_max(top, vf_load(s + l));
     *max = vf_hmax(top);
     m = vf_set(*max);
+    *max *= scale;
     for (int l = from; l < span.hi; l += VL) {
-        vf x = vf_exp(vf_sub(vf_load(s + l), m));
+        vf x = vf_exp2_neg(vf_mul(vf_sub(vf_load(s + l), m), c));
 
         vf_store(s + l, x);
         total = vf_add(total, x);
@@ -343,23 +369,30 @@ static void softmax_row(float *s, float scale, struct span span, float *max, flo
     *sum = vf_sum(total);
 }
 
-static void values(const struct kern_attn *a, const struct attn_state *st, int seg, float *part)
+/* more: 1 when keys of another segment follow. */
+static void values(const struct kern_attn *a, const struct attn_state *st, int seg, int more,
+                   float *part)
 {
-    size_t step = kern_attn_part(a->d_v);
+    const unsigned char *const *page = a->page + seg * AP;
+    size_t step = kern_attn_part(a->d_v), n_scale = KERN_PAGE * (st->wide / AB);
+    int rows = rows_of_block(a->n_q);
 
     for (int p = st->p0; p < st->p1; p++) {
-        const unsigned char *v = a->page[seg * AP + p] + a->off_v;
-        struct kv_page g = {v, st->scale, NULL, st->wide};
+        struct kv_page g = {page[p] + a->off_v, st->scale, NULL, st->wide};
         const struct attn_kv *kv = st->v;
 
+        g.next = p + 1 < st->p1 ? page[p + 1] + a->off_v : more ? page[AP] + a->off_k : g.p;
         if (kv->quantised) {
-            unpack_scales(v, KERN_PAGE * (st->wide / AB), st->scale);
-            g.p += 2 * KERN_PAGE * (st->wide / AB);
+            unpack_scales(g.p, n_scale, st->scale);
+            g.p += 2 * n_scale;
         }
-        if (page_ready(st, kv, kv->values, st->wide, a->n_q > AR, &g))
+        if (a->n_q > AR && kv->values) {
+            kv->values(&g, st->wide, st->floats);
+            g.p = (const unsigned char *)st->floats;
             kv = &attn_kvs[KERN_KV_F32];
-        for (int r = 0; r < a->n_q; r += AR) {
-            int nr = a->n_q - r < AR ? a->n_q - r : AR;
+        }
+        for (int r = 0; r < a->n_q; r += rows) {
+            int nr = a->n_q - r < rows ? a->n_q - r : rows;
             struct span span[AR];
 
             if (page_spans(st, r, nr, p, span))
@@ -369,48 +402,58 @@ static void values(const struct kern_attn *a, const struct attn_state *st, int s
     }
 }
 
-static void attn_run(const struct kern_attn *a, int seg, float *part, void *scratch)
+static struct attn_state state_of(const struct kern_attn *a, int seg, void *scratch)
 {
     struct attn_state st = {.k = &attn_kvs[a->kv_k],
                             .v = &attn_kvs[a->kv_v],
                             .s = scratch,
                             .wide = ((size_t)a->d_v + 15) & ~(size_t)15,
                             .p0 = AP};
-    size_t step = kern_attn_part(a->d_v), d_k = ((size_t)a->d_k + 15) & ~(size_t)15,
-           most = d_k > st.wide ? d_k : st.wide;
+    size_t d_k = ((size_t)a->d_k + 15) & ~(size_t)15;
 
     st.floats = st.s + KERN_ATTN_ROWS * KERN_SEG;
-    st.scale = st.floats + most * KERN_PAGE;
+    st.scale = st.floats + (d_k > st.wide ? d_k : st.wide) * KERN_PAGE;
     for (int r = 0; r < a->n_q; r++) {
         struct span *s = &st.span[r];
+        int first, end;
 
         s->lo = clip(a->first[r] - seg * KERN_SEG, KERN_SEG);
         s->hi = clip(a->pos[r] + 1 - seg * KERN_SEG, KERN_SEG);
+        first = s->lo / KERN_PAGE;
+        end = (s->hi + KERN_PAGE - 1) / KERN_PAGE;
         if (s->lo < s->hi) {
-            st.p0 = s->lo / KERN_PAGE < st.p0 ? s->lo / KERN_PAGE : st.p0;
-            st.p1 = (s->hi + KERN_PAGE - 1) / KERN_PAGE > st.p1
-                        ? (s->hi + KERN_PAGE - 1) / KERN_PAGE
-                        : st.p1;
+            st.p0 = first < st.p0 ? first : st.p0;
+            st.p1 = end > st.p1 ? end : st.p1;
         }
     }
+    return st;
+}
+
+static void attn_run(const struct kern_attn *a, int seg, float *part, void *scratch)
+{
+    struct attn_state st = state_of(a, seg, scratch);
+    size_t step = kern_attn_part(a->d_v);
+    int more = 0;
+
     scores(a, &st, seg);
     for (int r = 0; r < a->n_q; r++) {
         float *row = part + (size_t)r * step;
 
+        more |= a->pos[r] >= (seg + 1) * KERN_SEG;
         memset(row, 0, st.wide * sizeof(*row));
         softmax_row(st.s + (size_t)r * KERN_SEG, a->scale, st.span[r], &row[st.wide],
                     &row[st.wide + 1]);
     }
-    values(a, &st, seg, part);
+    values(a, &st, seg, more, part);
 }
 
 static void attn_fold_row(float *into, const float *part, size_t wide)
 {
     float max = into[wide] > part[wide] ? into[wide] : part[wide], keep, add;
 
-    if (part[wide + 1] == 0) /* sees nothing of this segment */
+    if (part[wide] == -INFINITY) /* sees nothing of this segment */
         return;
-    if (into[wide + 1] == 0) {
+    if (into[wide] == -INFINITY) {
         memcpy(into, part, (wide + 2) * sizeof(*into));
         return;
     }

@@ -118,13 +118,13 @@ INL vf vf_swap_pairs(vf a)
 }
 INL vf vf_evens(vf a, vf b)
 {
-    return _mm256_castpd_ps(_mm256_permute4x64_pd(
-        _mm256_castps_pd(_mm256_shuffle_ps(a, b, 0x88)), 0xd8));
+    return _mm256_castpd_ps(
+        _mm256_permute4x64_pd(_mm256_castps_pd(_mm256_shuffle_ps(a, b, 0x88)), 0xd8));
 }
 INL vf vf_odds(vf a, vf b)
 {
-    return _mm256_castpd_ps(_mm256_permute4x64_pd(
-        _mm256_castps_pd(_mm256_shuffle_ps(a, b, 0xdd)), 0xd8));
+    return _mm256_castpd_ps(
+        _mm256_permute4x64_pd(_mm256_castps_pd(_mm256_shuffle_ps(a, b, 0xdd)), 0xd8));
 }
 INL vf vf_round(vf a)
 {
@@ -182,7 +182,7 @@ INL float vf_hmax(vf x)
 
 INL void v_prefetch(const void *p)
 {
-    _mm_prefetch((const char *)p, _MM_HINT_T0);
+    _mm_prefetch((const char *)p, _MM_HINT_T1);
 }
 
 INL vi vi_load(const void *p)

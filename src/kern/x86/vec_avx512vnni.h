@@ -125,17 +125,13 @@ INL vf vf_swap_pairs(vf a)
 /* The first, or the second, of the pairs of a, then of those of b. */
 INL vf vf_evens(vf a, vf b)
 {
-    return _mm512_permutex2var_ps(a,
-                                  _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22,
-                                                    24, 26, 28, 30),
-                                  b);
+    return _mm512_permutex2var_ps(
+        a, _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30), b);
 }
 INL vf vf_odds(vf a, vf b)
 {
-    return _mm512_permutex2var_ps(a,
-                                  _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23,
-                                                    25, 27, 29, 31),
-                                  b);
+    return _mm512_permutex2var_ps(
+        a, _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31), b);
 }
 INL vf vf_round(vf a)
 {
@@ -184,10 +180,10 @@ INL float vf_hmax(vf x)
     return _mm512_reduce_max_ps(x);
 }
 
-/* A line that is read soon. */
+/* A line that is read soon, into the second cache. */
 INL void v_prefetch(const void *p)
 {
-    _mm_prefetch((const char *)p, _MM_HINT_T0);
+    _mm_prefetch((const char *)p, _MM_HINT_T1);
 }
 
 INL vi vi_load(const void *p)

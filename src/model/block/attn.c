@@ -75,8 +75,7 @@ static void store_heads(void *ctx, int worker, size_t lo, size_t hi)
                 s->k->key_put(s->cache->kv_k, j->k + row * (size_t)p->d_k, p->d_k,
                               pos % KERN_PAGE, page + j->cache->off_k + h * j->cache->head_k);
                 s->k->value_put(s->cache->kv_v, j->v + row * (size_t)p->d_v, p->d_v,
-                                pos % KERN_PAGE,
-                                page + j->cache->off_v + h * j->cache->head_v);
+                                pos % KERN_PAGE, page + j->cache->off_v + h * j->cache->head_v);
             }
         }
     }
@@ -183,8 +182,8 @@ static void segments_of(const struct rows *o, size_t *first, size_t *end)
 /* The partial results of an item for a segment. */
 static float *part_of(const struct items *it, const struct rows *o, size_t seg)
 {
-    return it->part + (o->at * it->n_seg + seg * (size_t)o->a.n_q) *
-                          kern_attn_part(it->j->s->m->p.d_v);
+    return it->part +
+           (o->at * it->n_seg + seg * (size_t)o->a.n_q) * kern_attn_part(it->j->s->m->p.d_v);
 }
 
 static void attend_segments(void *ctx, int worker, size_t lo, size_t hi)
@@ -232,8 +231,7 @@ static size_t split_rows(const struct step *s)
 {
     int n = s->n_tok < SPLIT_TOKENS ? s->n_tok : SPLIT_TOKENS;
 
-    return (size_t)n * (size_t)s->m->p.n_head *
-           (((size_t)s->n_ctx + KERN_SEG - 1) / KERN_SEG);
+    return (size_t)n * (size_t)s->m->p.n_head * (((size_t)s->n_ctx + KERN_SEG - 1) / KERN_SEG);
 }
 
 static struct items items_of(const struct qkv *j, float *part)
