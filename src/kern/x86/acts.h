@@ -229,8 +229,10 @@ INL int block_bytes(const int kv, int8_t q[32])
     return 16;
 }
 
-INL void key_blocks(const int kv, const float *x, int d_k, int slot, unsigned char *keys)
+INL void key_blocks(const int kv, const float *x, int d_k, int slot, void *page)
 {
+    unsigned char *keys = page;
+
     for (int b = 0; b < d_k / 32; b++) {
         uint16_t d[VL];
         int8_t q[32];
@@ -245,8 +247,9 @@ INL void key_blocks(const int kv, const float *x, int d_k, int slot, unsigned ch
     }
 }
 
-INL void value_blocks(const int kv, const float *x, int d_v, int slot, unsigned char *values)
+INL void value_blocks(const int kv, const float *x, int d_v, int slot, void *page)
 {
+    unsigned char *values = page;
     size_t n_block = (size_t)d_v / 32;
 
     for (size_t b = 0; b < n_block; b++) {
@@ -261,7 +264,7 @@ INL void value_blocks(const int kv, const float *x, int d_v, int slot, unsigned 
     }
 }
 
-static void key_floats(int kv, const float *x, int d_k, int slot, void *keys)
+INL void key_floats(const int kv, const float *x, int d_k, int slot, void *keys)
 {
     float last[VL] = {0};
     uint16_t h[VL];
@@ -282,7 +285,7 @@ static void key_floats(int kv, const float *x, int d_k, int slot, void *keys)
     }
 }
 
-static void value_floats(int kv, const float *x, int d_v, int slot, void *values)
+INL void value_floats(const int kv, const float *x, int d_v, int slot, void *values)
 {
     size_t wide = ((size_t)d_v + 15) & ~(size_t)15, s = (size_t)slot;
     float last[VL];
@@ -299,24 +302,42 @@ static void value_floats(int kv, const float *x, int d_v, int slot, void *values
     }
 }
 
+/* A row of the table for each type. */
+struct kv_put {
+    void (*key)(const float *x, int d, int slot, void *page);
+    void (*value)(const float *x, int d, int slot, void *page);
+};
+
+#define KV_PUT(kv, how)                                                                        \
+    static void key_##kv(const float *x, int d, int slot, void *page)                          \
+    {                                                                                          \
+        key_##how(KERN_KV_##kv, x, d, slot, page);                                             \
+    }                                                                                          \
+    static void value_##kv(const float *x, int d, int slot, void *page)                        \
+    {                                                                                          \
+        value_##how(KERN_KV_##kv, x, d, slot, page);                                           \
+    }
+
+KV_PUT(F16, floats)
+KV_PUT(F32, floats)
+KV_PUT(Q8_0, blocks)
+KV_PUT(Q4_0, blocks)
+
+static const struct kv_put kv_puts[KERN_KV_N] = {
+    [KERN_KV_F16] = {key_F16, value_F16},
+    [KERN_KV_F32] = {key_F32, value_F32},
+    [KERN_KV_Q8_0] = {key_Q8_0, value_Q8_0},
+    [KERN_KV_Q4_0] = {key_Q4_0, value_Q4_0},
+};
+
 static void acts_key_put(int kv, const float *x, int d_k, int slot, void *keys)
 {
-    if (kv == KERN_KV_Q8_0)
-        key_blocks(KERN_KV_Q8_0, x, d_k, slot, keys);
-    else if (kv == KERN_KV_Q4_0)
-        key_blocks(KERN_KV_Q4_0, x, d_k, slot, keys);
-    else
-        key_floats(kv, x, d_k, slot, keys);
+    kv_puts[kv].key(x, d_k, slot, keys);
 }
 
 static void acts_value_put(int kv, const float *x, int d_v, int slot, void *values)
 {
-    if (kv == KERN_KV_Q8_0)
-        value_blocks(KERN_KV_Q8_0, x, d_v, slot, values);
-    else if (kv == KERN_KV_Q4_0)
-        value_blocks(KERN_KV_Q4_0, x, d_v, slot, values);
-    else
-        value_floats(kv, x, d_v, slot, values);
+    kv_puts[kv].value(x, d_v, slot, values);
 }
 
 static void acts_add(struct kern *k)
