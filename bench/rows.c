@@ -122,20 +122,23 @@ static void kv_put(void *ctx)
         for (size_t slot = 0; slot < KERN_PAGE; slot++) {
             size_t at = (slot * KEPT + h) * HEAD;
 
-            r->k->kv_put(r->kind, r->x + at, v + at, HEAD, HEAD, (int)slot,
-                         r->page + 2 * h * bytes, r->page + (2 * h + 1) * bytes);
+            r->k->key_put(r->kind, r->x + at, HEAD, (int)slot, r->page + 2 * h * bytes);
+            r->k->value_put(r->kind, v + at, HEAD, (int)slot, r->page + (2 * h + 1) * bytes);
         }
     }
 }
 
 void bench_kv_put(struct bench *b)
 {
-    static const struct kind kinds[] = {{KERN_KV_F16, "f16"}, {KERN_KV_F32, "f32"}};
+    static const struct kind kinds[] = {{KERN_KV_F16, "f16"},
+                                        {KERN_KV_F32, "f32"},
+                                        {KERN_KV_Q8_0, "q8_0"},
+                                        {KERN_KV_Q4_0, "q4_0"}};
     static unsigned char *page;
     struct rows r = {.k = &b->k, .x = b->normal};
 
-    if (b->k.tier != KERN_REF && b->k.kv_put == b->below.kv_put)
+    if (b->k.tier != KERN_REF && b->k.key_put == b->below.key_put)
         return;
     r.page = page = page ? page : bench_alloc(BENCH_BYTES_CACHE);
-    report(b, "kv_put", kinds, 2, kv_put, &r);
+    report(b, "kv_put", kinds, 4, kv_put, &r);
 }

@@ -16,7 +16,8 @@
  * measures everything once: what disturbs the machine for a while disturbs all alike. */
 
 struct bench_options {
-    int n_prompt, n_gen, depth, reps, threads, kv, json;
+    int n_prompt, n_gen, depth, reps, threads, json;
+    struct cmd_kv kv;
     const char *cpu, *batch;
 };
 
@@ -40,8 +41,7 @@ static const struct opt_row rows[] = {
      .help = "compute threads; 0: what the machine allows"},
     {.name = "cpu", .type = OPT_STR, .at = AT(cpu), .arg = "TIER",
      .help = "at most these instructions: ref, avx2, avx512vnni"},
-    {.name = "kv", .type = OPT_CHOICE, .at = AT(kv), .def = "f16", .arg = CMD_KV_CHOICES,
-     .help = "type of the key/value cache"},
+    CMD_KV_ROWS(AT(kv)),
     {.name = "json", .type = OPT_FLAG, .at = AT(json), .help = "one JSON object"},
 };
 /* clang-format on */
@@ -139,7 +139,7 @@ static int bench_alloc(struct bench *b, int n_ctx, struct err *e)
 static int bench_open(struct bench *b, struct err *e)
 {
     const struct bench_options *o = &b->opt;
-    struct hearth_engine_options eo = {.n_thread = o->threads, .kv_type = o->kv};
+    struct hearth_engine_options eo = {.n_thread = o->threads};
     struct hearth_error he = {0};
     uint64_t start = clock_ns();
     int longest = o->n_prompt > o->n_gen + 1 ? o->n_prompt : o->n_gen + 1, rc;
@@ -151,6 +151,7 @@ static int bench_open(struct bench *b, struct err *e)
         return rc;
     hearth_model_info(b->m, &b->info);
     eo.n_ctx = o->depth + longest;
+    cmd_kv_set(&o->kv, &eo);
     eo.n_seq_max = b->n_seq;
     rc = bench_alloc(b, eo.n_ctx, e);
     if (rc < 0)
@@ -333,7 +334,7 @@ static int report_json(struct bench *b, struct err *e)
     const struct bench_options *o = &b->opt;
     const char *slash = strrchr(b->path, '/');
     json_t *name = json_string(slash ? slash + 1 : b->path), *j;
-    char *line;
+    char *line, kv[16];
 
     if (!name) /* a file name that is no UTF-8 */
         name = json_string("?");
@@ -346,7 +347,7 @@ static int report_json(struct bench *b, struct err *e)
         json_spread(b->one ? b->one->tok_s : NULL, o->reps), "batch", json_widths(b), "cpu_s",
         (double)b->cpu_ns / 1e9, "peak_rss_bytes", (json_int_t)peak_rss(), "load_s",
         (double)b->load_ns / 1e9, "tier", b->info.cpu ? b->info.cpu : "?", "threads",
-        b->engine.n_thread, "kv", o->kv == HEARTH_KV_F32 ? "f32" : "f16");
+        b->engine.n_thread, "kv", cmd_kv_name(&o->kv, kv));
     line = j ? json_dumps(j, JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
     json_decref(j);
     if (!line)
@@ -378,13 +379,14 @@ static void report_text(struct bench *b)
 {
     const struct bench_options *o = &b->opt;
     int ratios = b->one && b->n_width > 1;
+    char kv[16];
 
     (void)printf("%s: %s, %s, %.1f M parameters; %s, %d thread%s, kv %s, %d repetition%s\n\n",
                  b->path, b->info.arch ? b->info.arch : "?",
                  b->info.file_type ? b->info.file_type : "?", (double)b->info.n_param / 1e6,
                  b->info.cpu ? b->info.cpu : "?", b->engine.n_thread,
-                 b->engine.n_thread == 1 ? "" : "s", o->kv == HEARTH_KV_F32 ? "f32" : "f16",
-                 o->reps, o->reps == 1 ? "" : "s");
+                 b->engine.n_thread == 1 ? "" : "s", cmd_kv_name(&o->kv, kv), o->reps,
+                 o->reps == 1 ? "" : "s");
     (void)printf("%-26s %10s %10s %10s%s\n", "tokens/s", "median", "min", "max",
                  ratios ? "   x of one" : "");
     if (o->n_prompt)

@@ -108,12 +108,68 @@ size_t kern_mul_scratch(size_t n_col)
     return round64(2 * n_col * 32 * sizeof(float)) + 32 * 256 + 2 * 16 * 32 * sizeof(float);
 }
 
-/* Scores of a page and running outputs, maximums and sums of KERN_ATTN_ROWS rows. */
-size_t kern_attn_scratch(int d_v)
-{
-    size_t wide = ((size_t)d_v + 15) & ~(size_t)15;
+/* -- attention ------------------------------------------------------------------------- */
 
-    return round64(KERN_ATTN_ROWS * (KERN_PAGE + wide + 2) * sizeof(float));
+static const int kv_types[KERN_KV_N] = {
+    [KERN_KV_F16] = QUANT_F16,
+    [KERN_KV_F32] = QUANT_F32,
+    [KERN_KV_Q8_0] = QUANT_Q8_0,
+    [KERN_KV_Q4_0] = QUANT_Q4_0,
+};
+
+const struct quant *kern_kv_quant(int kv)
+{
+    return quant_find(kv_types[kv]);
+}
+
+static size_t round16(int n)
+{
+    return ((size_t)n + 15) & ~(size_t)15;
+}
+
+size_t kern_kv_bytes(int kv, int d)
+{
+    const struct quant *q = kern_kv_quant(kv);
+
+    return round16(d) / (size_t)q->block * (size_t)q->bytes * KERN_PAGE;
+}
+
+/* What a tier's op needs: scores of a segment for all rows, and the keys or values of a page
+ * in floats with their scales. */
+static size_t attn_op_scratch(int d_k, int d_v)
+{
+    size_t d = round16(d_k > d_v ? d_k : d_v);
+
+    return round64((KERN_ATTN_ROWS * KERN_SEG + KERN_PAGE * (d + d / 32)) * sizeof(float));
+}
+
+/* And two partial results of all rows, for kern_attn_all. */
+size_t kern_attn_scratch(int d_k, int d_v)
+{
+    return attn_op_scratch(d_k, d_v) +
+           2 * round64(KERN_ATTN_ROWS * kern_attn_part(d_v) * sizeof(float));
+}
+
+void kern_attn_all(const struct kern *k, const struct kern_attn *a, float *const *out,
+                   void *scratch)
+{
+    float *into = (float *)(void *)((char *)scratch + attn_op_scratch(a->d_k, a->d_v)),
+          *part = into + KERN_ATTN_ROWS * kern_attn_part(a->d_v);
+    int first = a->first[0], last = a->pos[0];
+
+    for (int i = 1; i < a->n_q; i++) {
+        first = a->first[i] < first ? a->first[i] : first;
+        last = a->pos[i] > last ? a->pos[i] : last;
+    }
+    first /= KERN_SEG;
+    last /= KERN_SEG;
+    k->attn(a, first, into, scratch);
+    for (int seg = first + 1; seg <= last; seg++) {
+        k->attn(a, seg, part, scratch);
+        k->attn_fold(into, part, a->n_q, a->d_v, seg == last ? out : NULL);
+    }
+    if (first == last)
+        k->attn_fold(into, NULL, a->n_q, a->d_v, out);
 }
 
 /* Which tier brought a slot: the first whose table has this pointer. */

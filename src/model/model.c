@@ -343,6 +343,8 @@ int model_open(struct model **out, const char *path, const struct model_options 
         rc = read_all_params(m, e);
     if (rc == 0)
         rc = take_tensors(m, e);
+    for (int i = 0; rc == 0 && m->arch->window && i < m->p.n_layer; i++)
+        m->layer[i].n_window = m->arch->window(&m->p, i);
     if (rc == 0) {
         tie_output(m);
         rc = pack_all(m, opt, e);
@@ -370,12 +372,30 @@ void model_free(struct model *m)
 
 /* -- cache layout ---------------------------------------------------------------------- */
 
-int cache_layout_init(struct cache_layout *c, const struct model *m, int kv, struct err *e)
+static int check_blocks(const char *what, int d, int kv, struct err *e)
+{
+    const struct quant *q = kern_kv_quant(kv);
+
+    if (d % q->block == 0)
+        return 0;
+    return err_set(e, E_UNSUPPORTED,
+                   "this model has %s of %d numbers a head, which do not fill the blocks of %d "
+                   "of a %s cache; F16 and F32 take any size",
+                   what, d, q->block, q->name);
+}
+
+int cache_layout_init(struct cache_layout *c, const struct model *m, int kv_k, int kv_v,
+                      struct err *e)
 {
     const struct params *p = &m->p;
-    uint64_t size = kv == KERN_KV_F32 ? 4 : 2, at = 0;
+    uint64_t at = 0;
+    int rc = check_blocks("keys", p->d_k, kv_k, e);
 
-    *c = (struct cache_layout){.kv = kv, .n_layer = p->n_layer};
+    if (rc == 0)
+        rc = check_blocks("values", p->d_v, kv_v, e);
+    if (rc < 0)
+        return rc;
+    *c = (struct cache_layout){.kv_k = kv_k, .kv_v = kv_v, .n_layer = p->n_layer};
     c->layer = mem_calloc((size_t)p->n_layer, sizeof(*c->layer));
     if (!c->layer)
         return err_set(e, E_NOMEM, "no memory for the cache of %d layers", p->n_layer);
@@ -383,8 +403,8 @@ int cache_layout_init(struct cache_layout *c, const struct model *m, int kv, str
         struct cache_layer *l = &c->layer[i];
 
         l->kind = CACHE_FULL;
-        l->head_k = (size_t)((uint64_t)p->d_k * KERN_PAGE * size);
-        l->head_v = (size_t)((((uint64_t)p->d_v + 15) & ~(uint64_t)15) * KERN_PAGE * size);
+        l->head_k = kern_kv_bytes(kv_k, p->d_k);
+        l->head_v = kern_kv_bytes(kv_v, p->d_v);
         l->off_k = (size_t)at;
         at += (uint64_t)p->n_head_kv * l->head_k;
         l->off_v = (size_t)at;

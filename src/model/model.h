@@ -87,6 +87,7 @@ struct weight {
 
 struct layer {
     const struct weight *t[T_ROLE_N]; /* NULL: the file has none */
+    int n_window; /* positions that attention sees, its own the last; 0: all */
 };
 
 struct arch {
@@ -96,6 +97,8 @@ struct arch {
     int rope_kind; /* enum kern_rope */
     /* Reads and checks keys beyond params_read's; may be NULL. */
     int (*read_params)(struct params *p, struct params_reader *r);
+    /* The n_window of a layer (struct layer); NULL: all layers see everything. */
+    int (*window)(const struct params *p, int layer);
     /* Computes the step's tokens: block.h. */
     void (*forward)(struct step *s);
 };
@@ -148,15 +151,16 @@ struct cache_layer {
 
 /* A page holds KERN_PAGE positions of one sequence, for every layer. */
 struct cache_layout {
-    int kv; /* enum kern_kv */
+    int kv_k, kv_v; /* enum kern_kv, of keys and of values */
     size_t page_bytes;
     int n_layer;
     struct cache_layer *layer;
 };
 
-/* Fails: E_NOMEM; E_TOO_LONG a page would pass 1 GiB. Free with cache_layout_done. */
-MUST_CHECK int cache_layout_init(struct cache_layout *c, const struct model *m, int kv,
-                                 struct err *e);
+/* Fails: E_NOMEM; E_TOO_LONG a page would pass 1 GiB; E_UNSUPPORTED a head's numbers do not
+ * fill the blocks of the type. Free with cache_layout_done. */
+MUST_CHECK int cache_layout_init(struct cache_layout *c, const struct model *m, int kv_k,
+                                 int kv_v, struct err *e);
 void cache_layout_done(struct cache_layout *c);
 
 #endif

@@ -21,6 +21,13 @@ for field in '"model":"stories260k.gguf"' '"arch":"llama"' '"n_prompt":32' '"n_g
     grep -q "$field" "$work/out"
     ok "JSON has $field" $?
 done
+grep -q '"kv":"f32"' "$work/out"
+ok "JSON says which cache" $?
+hearth bench $model -p 8 -n 2 -r 1 --json --kv-v f32 && grep -q '"kv":"f16/f32"' "$work/out"
+ok "keys and values of two types" $?
+hearth bench $model -p 8 -n 2 -r 1 --kv-k q8_0
+[ $? = 3 ] && grep -q '^error: .*keys of 8 numbers.*Q8_0.*F16' "$work/err"
+ok "heads that do not fill blocks are refused" $?
 hearth bench $model -p 0 -n 4 -r 1 --json && grep -q '"prefill_tok_s":null' "$work/out" &&
     ! grep -q '"decode_tok_s":null' "$work/out"
 ok "decode alone" $?

@@ -46,6 +46,23 @@ INL vf vf_load_bf16(const void *p)
     return _mm256_castsi256_ps(
         _mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(p)), 16));
 }
+INL vf vf_load_i8(const void *p)
+{
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(p)));
+}
+INL vf vf_load_low4(const void *p)
+{
+    __m256i x =
+        _mm256_and_si256(_mm256_cvtepu8_epi32(_mm_loadl_epi64(p)), _mm256_set1_epi32(15));
+
+    return _mm256_cvtepi32_ps(_mm256_sub_epi32(x, _mm256_set1_epi32(8)));
+}
+INL vf vf_load_high4(const void *p)
+{
+    __m256i x = _mm256_srli_epi32(_mm256_cvtepu8_epi32(_mm_loadl_epi64(p)), 4);
+
+    return _mm256_cvtepi32_ps(_mm256_sub_epi32(x, _mm256_set1_epi32(8)));
+}
 INL void vf_store_f16(void *p, vf x)
 {
     _mm_storeu_si128(p, _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
@@ -86,6 +103,32 @@ INL vf vf_fnma(vf a, vf b, vf c)
 {
     return _mm256_fnmadd_ps(a, b, c);
 }
+INL vf vf_fmaddsub(vf a, vf b, vf c)
+{
+    return _mm256_fmaddsub_ps(a, b, c);
+}
+INL vf vf_dup_even(vf a)
+{
+    return _mm256_moveldup_ps(a);
+}
+INL vf vf_dup_odd(vf a)
+{
+    return _mm256_movehdup_ps(a);
+}
+INL vf vf_swap_pairs(vf a)
+{
+    return _mm256_permute_ps(a, 0xb1);
+}
+INL vf vf_evens(vf a, vf b)
+{
+    return _mm256_castpd_ps(
+        _mm256_permute4x64_pd(_mm256_castps_pd(_mm256_shuffle_ps(a, b, 0x88)), 0xd8));
+}
+INL vf vf_odds(vf a, vf b)
+{
+    return _mm256_castpd_ps(
+        _mm256_permute4x64_pd(_mm256_castps_pd(_mm256_shuffle_ps(a, b, 0xdd)), 0xd8));
+}
 INL vf vf_round(vf a)
 {
     return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
@@ -108,6 +151,10 @@ INL vf vf_lanes(vf x, vf y, int lo, int hi)
                                      _mm256_cmpgt_epi32(_mm256_set1_epi32(hi), at));
 
     return _mm256_blendv_ps(y, x, _mm256_castsi256_ps(in));
+}
+INL float vf_first(vf x)
+{
+    return _mm256_cvtss_f32(x);
 }
 INL float vf_sum(vf x)
 {
@@ -134,6 +181,11 @@ INL float vf_hmax(vf x)
 
     s = _mm_max_ps(s, _mm_movehl_ps(s, s));
     return _mm_cvtss_f32(_mm_max_ss(s, _mm_shuffle_ps(s, s, 1)));
+}
+
+INL void v_prefetch(const void *p)
+{
+    _mm_prefetch((const char *)p, _MM_HINT_T1);
 }
 
 INL vi vi_load(const void *p)
