@@ -182,7 +182,8 @@ static void test_others(void **state)
         {{"rope.scaling.yarn_ext_factor", NUM, 0, 9, NULL}, HEARTH_E_FORMAT, "yarn_ext"},
         {{"rope.scaling.yarn_beta_fast", NUM, 0, 0, NULL}, HEARTH_E_FORMAT, "yarn_beta_fast"},
         {{"pooling_type", INT, 9, 0, NULL}, HEARTH_E_FORMAT, "pooling_type"},
-        {{"expert_count", INT, 8, 0, NULL}, HEARTH_E_UNSUPPORTED, "expert_count"},
+        {{"expert_count", INT, 8, 0, NULL}, HEARTH_E_FORMAT, "expert_used_count"},
+        {{"expert_count", INT, 513, 0, NULL}, HEARTH_E_FORMAT, "expert_count"},
         {{"expert_count", INT, -8, 0, NULL}, HEARTH_E_FORMAT, "expert_count"},
     };
 
