@@ -6,6 +6,7 @@
 
 #define ARCH_LIST(X)                                                                           \
     X(llama)                                                                                   \
+    X(qwen2moe)                                                                                \
     X(qwen3)                                                                                   \
     X(qwen3moe)
 
