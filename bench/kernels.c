@@ -53,7 +53,7 @@ static double product(struct bench *b, const struct quant *q, size_t n_row, size
     struct kern_weight w = {q->type, mm->layout, n_row,
                             K,       b->w,       tile_group_bytes(q, K, b->k.n_group)};
     struct kern_acts a;
-    struct kern_mul j = {{&w, NULL}, &a, {NULL, NULL}, b->y, n_row, KERN_STORE};
+    struct kern_mul j = {.w = {&w}, .x = &a, .y = b->y, .ldy = n_row, .epilogue = KERN_STORE};
     double best = 1e30;
 
     kern_acts_bind(&b->k, &a, b->acts, n, K, mm->form);

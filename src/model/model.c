@@ -119,21 +119,71 @@ static int take_experts(struct model *m, const struct gguf_tensor *t, struct err
     return 0;
 }
 
+static int check_tensor(const struct model *m, const struct tensor_spec *spec,
+                        const struct gguf_tensor *t, struct err *e)
+{
+    int rc = check_shape(&m->p, spec, t, e);
+
+    if (rc == 0 && (t->type >= QUANT_TYPE_MAX || !m->kern.mm[t->type].mul))
+        return unsupported_type(m, t, e);
+    return rc;
+}
+
+/* Files of before 2024 have a tensor for each expert: blk.N.ffn_gate.E.weight for a part of
+ * blk.N.ffn_gate_exps.weight. */
+static const struct gguf_tensor *split_expert(const struct model *m, const char *name, int i,
+                                              char part[128])
+{
+    const char *end = strstr(name, "_exps.");
+
+    if (!end)
+        return NULL;
+    (void)snprintf(part, 128, "%.*s.%d%s", (int)(end - name), name, i, end + strlen("_exps"));
+    return gguf_tensor(m->file, part);
+}
+
+static int take_split(struct model *m, const struct tensor_spec *spec, const char *name,
+                      struct layer *into, struct err *e)
+{
+    const struct tensor_spec one = {
+        spec->role, spec->name, spec->flags, {spec->dim[0], spec->dim[1], DIM_ONE}};
+    int type = -1;
+
+    into->t[spec->role] = &m->weight[m->n_weight];
+    for (int i = 0; i < m->p.moe.n; i++) {
+        char part[128];
+        const struct gguf_tensor *t = split_expert(m, name, i, part);
+        int rc =
+            t ? check_tensor(m, &one, t, e)
+              : err_set(e, E_FORMAT, "tensor %s: missing, and other experts are there", part);
+
+        if (rc < 0)
+            return rc;
+        if (i > 0 && t->type != type)
+            return err_set(e, E_UNSUPPORTED, "tensor %s: of another type than expert 0", part);
+        type = t->type;
+        m->n_param += t->n_elem;
+        (void)add_weight(m, t);
+    }
+    return 0;
+}
+
 static int take_tensor(struct model *m, const struct tensor_spec *spec, const char *name,
                        struct layer *into, struct err *e)
 {
     const struct gguf_tensor *t = gguf_tensor(m->file, name);
+    char part[128];
     int rc;
 
+    if (!t && spec->dim[2] == DIM_EXPERT && split_expert(m, name, 0, part))
+        return take_split(m, spec, name, into, e);
     if (!t && (spec->flags & TENSOR_MAY))
         return 0;
     if (!t)
         return err_set(e, E_FORMAT, "tensor %s: missing, and %s needs it", name, m->arch->name);
-    rc = check_shape(&m->p, spec, t, e);
+    rc = check_tensor(m, spec, t, e);
     if (rc < 0)
         return rc;
-    if (t->type >= QUANT_TYPE_MAX || !m->kern.mm[t->type].mul)
-        return unsupported_type(m, t, e);
     into->t[spec->role] = &m->weight[m->n_weight];
     m->n_param += t->n_elem;
     if (spec->flags & TENSOR_VEC)

@@ -35,6 +35,7 @@ struct tiny {
     int type; /* of the matrices, enum quant_type */
     int n_vocab, n_ctx, n_embd, n_layer, n_head, n_head_kv, n_ff;
     int n_expert, n_used; /* 0: none */
+    int split;            /* 1: a tensor for each expert, as old files have */
     int no_tok;           /* 1: without a tokenizer */
     uint64_t seed;
     /* Called for each of the model's own keys (without the architecture in front); 1: the hook
@@ -202,6 +203,18 @@ static inline void tiny_put_n(struct tiny_writer *tw, const char *name, int type
     for (size_t i = 0; i < n; i++)
         x[i] = mean + rng_normal(&tw->rng) / sqrtf((float)cols);
     q->from_f32(x, blocks, n);
+    for (int i = 0; i < n_mat && n_mat > 1 && tw->t->split; i++) {
+        size_t n_byte = n / (size_t)q->block * (size_t)q->bytes / (size_t)n_mat;
+        char part[64];
+
+        (void)snprintf(part, sizeof(part), "%.*s.%d.weight",
+                       (int)(strstr(t.name, "_exps") - t.name), t.name, i);
+        tiny_must(gguf_put_tensor(tw->w, part, t.type, 2, t.ne,
+                                  (unsigned char *)blocks + (size_t)i * n_byte, NULL) == 0,
+                  part);
+    }
+    if (n_mat > 1 && tw->t->split)
+        return;
     tiny_must(gguf_put_tensor(tw->w, t.name, t.type, t.n_dim, t.ne, blocks, NULL) == 0, name);
 }
 
