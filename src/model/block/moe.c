@@ -283,15 +283,19 @@ static void down(void *ctx, int worker, size_t lo, size_t hi)
     }
 }
 
+/* Pieces are long enough to outweigh taking them (linear.c, mul_run), short enough that the
+ * last ones are shared well. A piece of down goes through all experts. */
 static void compute(struct moe *j)
 {
     struct step *s = j->s;
     size_t n_row = groups_of(j, j->l->t[T_FFN_DOWN_EXPS]),
-           n_part = n_row / (8 * (size_t)pool_size(s->pool));
+           n_part = n_row / (8 * (size_t)pool_size(s->pool)),
+           n_piece = 32768 / (s->k->n_group * j->in.k);
 
     if (j->n_share < j->n_pair) /* not one token for each */
         pool_run(s->pool, j->n_pair, 32, copy_pairs, j);
-    pool_run(s->pool, j->n_share * groups_of(j, j->l->t[T_FFN_GATE_EXPS]), 1, gate_and_up, j);
+    pool_run(s->pool, j->n_share * groups_of(j, j->l->t[T_FFN_GATE_EXPS]), n_piece, gate_and_up,
+             j);
     if (j->hidden.forms)
         pool_run(s->pool, j->n_pair, j->n_pair < 64 ? j->n_pair / 2 : 32, round_hidden, j);
     pool_run(s->pool, n_row, n_part ? n_part : 1, down, j);
