@@ -27,7 +27,7 @@ struct edit {
 
 static int on_tensor(void *ctx, struct gguf_writer *w, struct tiny_tensor *t)
 {
-    static const unsigned char zero[64 * 64];
+    static const unsigned char zero[4 * 64 * 96];
     struct edit *e = ctx;
     uint64_t n;
 
