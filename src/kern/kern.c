@@ -101,6 +101,53 @@ void kern_acts_bind(const struct kern *kern, struct kern_acts *a, void *buf, siz
         a->f = (float *)p;
 }
 
+struct kern_acts kern_acts_part(const struct kern_acts *a, size_t first, size_t n)
+{
+    struct kern_acts part = *a;
+
+    part.n = n;
+    if (a->x)
+        part.x = a->x + first * a->k;
+    if (a->forms & KERN_FORM_Q8) {
+        part.q = a->q + first * a->k;
+        part.d = a->d + first * (a->k / 32);
+        part.ds32 = a->ds32 + first * (a->k / 32);
+        part.ns32 = a->ns32 + first * (a->k / 32);
+        part.ds16 = a->ds16 + first * (a->k / 16);
+        part.ns16 = a->ns16 + first * (a->k / 16);
+    }
+    if (a->forms & KERN_FORM_F32)
+        part.f = a->f + first * a->k;
+    return part;
+}
+
+/* n values of 4 bytes, one after the other in the row, w apart in the panel. */
+static void copy_apart(void *panel, size_t w, const void *row, size_t n)
+{
+    unsigned char *to = panel;
+    const unsigned char *from = row;
+
+    for (size_t i = 0; i < n; i++)
+        memcpy(to + i * w * 4, from + i * 4, 4);
+}
+
+void kern_acts_copy(struct kern_acts *a, size_t c, const struct kern_acts *rows, size_t from)
+{
+    size_t p = c / a->n_panel, i = c % a->n_panel, w = kern_panel_width(a, p), k = a->k,
+           at32 = kern_panel_at(a, p, k / 32) + i, at16 = kern_panel_at(a, p, k / 16) + i;
+
+    if (a->forms & KERN_FORM_Q8) {
+        copy_apart(a->q + kern_panel_at(a, p, k) + i * 4, w, rows->q + from * k, k / 4);
+        copy_apart(a->d + at32, w, rows->d + from * (k / 32), k / 32);
+        copy_apart(a->ds32 + at32, w, rows->ds32 + from * (k / 32), k / 32);
+        copy_apart(a->ns32 + at32, w, rows->ns32 + from * (k / 32), k / 32);
+        copy_apart(a->ds16 + at16, w, rows->ds16 + from * (k / 16), k / 16);
+        copy_apart(a->ns16 + at16, w, rows->ns16 + from * (k / 16), k / 16);
+    }
+    if (a->forms & KERN_FORM_F32)
+        copy_apart(a->f + kern_panel_at(a, p, k) + i, w, rows->f + from * k, k);
+}
+
 /* Two row groups of partial sums (gate and up), 32 rows each, and the unpacked weights of
  * 256 columns with their scales and minimums (x86/mul.h, struct unpacked). */
 size_t kern_mul_scratch(size_t n_col)

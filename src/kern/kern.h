@@ -85,7 +85,7 @@ struct kern_weight {
 
 enum kern_epilogue {
     KERN_STORE,   /* y = v (+ bias) */
-    KERN_ADD,     /* y += v (+ bias) */
+    KERN_ADD,     /* y += factor * (v (+ bias)) */
     KERN_SILU_MUL /* y = silu(v of w[0]) * (v of w[1]): the gated feed-forward */
 };
 
@@ -97,6 +97,8 @@ struct kern_mul {
     float *y;             /* y[c * ldy + r] */
     size_t ldy;
     int epilogue;
+    const int32_t *to;   /* column c is row to[c] of y, no two the same; NULL: row c */
+    const float *factor; /* KERN_ADD: of each column; NULL: 1 */
     /* KERN_SILU_MUL, where kern.mul_acts is set: the result goes into KERN_FORM_Q8 of these
      * columns of n_row numbers, a multiple of 32, as if y had been given to acts; y is left
      * alone. NULL: to y. */
@@ -219,6 +221,14 @@ void kern_attn_all(const struct kern *k, const struct kern_attn *a, float *const
 size_t kern_acts_bytes(size_t n, size_t k, int forms);
 void kern_acts_bind(const struct kern *kern, struct kern_acts *a, void *buf, size_t n, size_t k,
                     int forms);
+
+/* Columns [first, first + n) of arrays bound for many, as columns of their own: panels begin
+ * at the first, so sets of columns stand side by side in one allocation. */
+struct kern_acts kern_acts_part(const struct kern_acts *a, size_t first, size_t n);
+
+/* Column c of `a` becomes what column `from` of `rows` is, whose panels hold one column each;
+ * both have the same k and forms. x is not copied. */
+void kern_acts_copy(struct kern_acts *a, size_t c, const struct kern_acts *rows, size_t from);
 
 /* Where panel p of an array with `per` numbers per column begins, and how wide it is. */
 static inline size_t kern_panel_width(const struct kern_acts *a, size_t p)

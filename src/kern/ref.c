@@ -49,10 +49,11 @@ static void ref_mul(const struct kern *k, const struct kern_mul *j, size_t g0, s
     (void)scratch;
     for (size_t r = g0 * k->n_group; r < end; r++) {
         for (size_t c = 0; c < j->x->n; c++) {
-            float v = ref_value(j, 0, r, c), *y = j->y + c * j->ldy + r;
+            float v = ref_value(j, 0, r, c),
+                  *y = j->y + (j->to ? (size_t)j->to[c] : c) * j->ldy + r;
 
             if (j->epilogue == KERN_ADD)
-                *y += v;
+                *y += j->factor ? j->factor[c] * v : v;
             else if (j->epilogue == KERN_SILU_MUL)
                 *y = silu(v) * ref_value(j, 1, r, c);
             else

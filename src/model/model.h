@@ -47,6 +47,14 @@ enum tensor_role {
     T_FFN_GATE_BIAS,
     T_FFN_UP_BIAS,
     T_FFN_DOWN_BIAS,
+    T_FFN_GATE_INP, /* the router */
+    T_FFN_GATE_EXPS,
+    T_FFN_UP_EXPS,
+    T_FFN_DOWN_EXPS,
+    T_FFN_GATE_INP_SHEXP,
+    T_FFN_GATE_SHEXP,
+    T_FFN_UP_SHEXP,
+    T_FFN_DOWN_SHEXP,
     T_ROLE_N
 };
 
@@ -62,23 +70,30 @@ enum tensor_dim {
     DIM_O,     /* heads x value size */
     DIM_HEAD,  /* key size */
     DIM_FREQS, /* pairs that rotate */
+    DIM_EXPERT,
+    DIM_FF_EXPERT,
+    DIM_FF_SHARED,
     DIM_N
 };
 
 enum tensor_flags {
     TENSOR_LAYER = 1, /* one in each layer, named blk.N.<name> */
     TENSOR_MAY = 2,   /* may be absent */
-    TENSOR_VEC = 4    /* small, kept as floats */
+    TENSOR_VEC = 4,   /* small, kept as floats */
+    /* In layers with experts only, or in the others only. */
+    TENSOR_SPARSE = 8,
+    TENSOR_DENSE = 16
 };
 
 struct tensor_spec {
     int role; /* enum tensor_role */
     const char *name;
     int flags;
-    int dim[2]; /* ne[0], ne[1]; DIM_ONE: 1 */
+    int dim[3]; /* ne[0], ne[1], ne[2]; DIM_ONE: 1 */
 };
 
-/* A tensor of the model. */
+/* A tensor of the model. One whose ne[2] is DIM_EXPERT is a matrix for each expert: as many
+ * weights, one after the other, each with a struct gguf_tensor of its own. */
 struct weight {
     const struct gguf_tensor *src;
     struct kern_weight w; /* matrices, as the tier wants them */
@@ -86,7 +101,7 @@ struct weight {
 };
 
 struct layer {
-    const struct weight *t[T_ROLE_N]; /* NULL: the file has none */
+    const struct weight *t[T_ROLE_N]; /* NULL: the file has none; experts: the first */
     int n_window; /* positions that attention sees, its own the last; 0: all */
 };
 

@@ -18,7 +18,8 @@
 
 enum { TOK_MAX = 128, GREEDY = 16, NAME_LEN = 64 };
 
-static const char *const models[] = {"llama2", "llama3", "mistral_small", "falcon3", "qwen3"};
+static const char *const models[] = {"llama2",  "llama3",   "mistral_small", "falcon3",
+                                     "mixtral", "qwen2moe", "qwen3",         "qwen3moe"};
 static const char *const quants[] = {
     "f16",   "bf16",   "q4_0",   "q4_1",  "q5_0",  "q5_1",    "q8_0",   "q2_k",  "q3_k",
     "q4_k",  "q5_k",   "q6_k",   "iq1_s", "iq1_m", "iq2_xxs", "iq2_xs", "iq2_s", "iq3_xxs",

@@ -129,7 +129,7 @@ static void product(const struct kern *k, const struct matrix *m, const struct m
     struct kern_weight w = weight_of(m, k), w2;
     int form = k->mm[m->q->type].form;
     void *scratch = test_alloc(kern_mul_scratch(n));
-    struct kern_mul j = {.w = {&w, NULL},
+    struct kern_mul j = {.w = {&w},
                          .x = acts,
                          .bias = {bias, bias},
                          .y = y,
@@ -381,6 +381,84 @@ static void epilogues(void **state)
     each_tier(epilogue_body);
 }
 
+/* Columns prepared one by one, copied into panels that begin in the middle of an allocation,
+ * and added to chosen rows with a factor: bit for bit what the plain product gives. */
+static void scattered_type(const struct kern *k, const struct quant *q, size_t n, struct rng *r)
+{
+    enum { N = 20, ROWS = 45, FIRST = 3 };
+    size_t n_col = q->block == 1 ? 96 : 256;
+    int form = k->mm[q->type].form;
+    struct matrix m;
+    struct kern_acts plain, rows, all, part;
+    float *x = test_alloc(N * n_col * 4), *picked = test_alloc((FIRST + N) * n_col * 4),
+          *v = test_alloc(N * ROWS * 4), *y = test_alloc(N * ROWS * 4), factor[N],
+          *was = test_alloc(N * ROWS * 4);
+    void *buf, *rows_buf = test_alloc(kern_acts_bytes(N, n_col, form)),
+               *all_buf = test_alloc(kern_acts_bytes(FIRST + N, n_col, form)),
+               *scratch = test_alloc(kern_mul_scratch(N));
+    int32_t to[N];
+    struct kern_weight w;
+    struct kern_mul j = {.w = {&w}, .x = &part, .y = y, .ldy = ROWS, .epilogue = KERN_ADD};
+
+    matrix_make(&m, k, q, ROWS, n_col, r, 0);
+    fill_normal(r, x, N * n_col, 1);
+    fill_normal(r, was, N * ROWS, 1);
+    fill_normal(r, factor, N, 1);
+    product(k, &m, NULL, x, N, KERN_STORE, NULL, v, NULL, &plain, &buf);
+    kern_acts_bind(k, &rows, rows_buf, N, n_col, form);
+    rows.x = x;
+    rows.n_panel = 1;
+    k->acts(&rows, form, 0, N);
+    kern_acts_bind(k, &all, all_buf, FIRST + N, n_col, form);
+    all.x = picked;
+    part = kern_acts_part(&all, FIRST, n);
+    for (size_t c = 0; c < n; c++) {
+        to[c] = (int32_t)((c * 7 + 2) % N);
+        kern_acts_copy(&part, c, &rows, (size_t)to[c]);
+        memcpy(picked + (FIRST + c) * n_col, x + (size_t)to[c] * n_col, n_col * 4);
+    }
+    memcpy(y, was, N * ROWS * 4);
+    w = weight_of(&m, k);
+    j.to = to;
+    j.factor = factor;
+    k->mm[q->type].mul(k, &j, 0, (ROWS + k->n_group - 1) / k->n_group, scratch);
+    for (size_t c = 0; c < n; c++) {
+        for (size_t i = 0; i < ROWS; i++) {
+            size_t at = (size_t)to[c] * ROWS + i;
+
+            was[at] += factor[c] * v[at];
+        }
+    }
+    assert_memory_equal(y, was, N * ROWS * 4);
+    mem_free(x);
+    mem_free(picked);
+    mem_free(v);
+    mem_free(y);
+    mem_free(was);
+    mem_free(buf);
+    mem_free(rows_buf);
+    mem_free(all_buf);
+    mem_free(scratch);
+    matrix_free(&m);
+}
+
+static void scattered_body(const struct kern *k)
+{
+    struct rng r;
+
+    rng_seed(&r, 77);
+    for (int i = 0; quant_at(i); i++) {
+        for (size_t n = 1; n <= 20; n += 1 + n / 4)
+            scattered_type(k, quant_at(i), n, &r);
+    }
+}
+
+static void copied_and_scattered_columns(void **state)
+{
+    (void)state;
+    each_tier(scattered_body);
+}
+
 /* Extreme weights and activations: nothing saturates. */
 static void extreme_weights(const struct kern *k, int bytes)
 {
@@ -512,6 +590,7 @@ int main(void)
         cmocka_unit_test(columns_do_not_depend_on_each_other),
         cmocka_unit_test(epilogues),
         cmocka_unit_test(results_in_8_bits),
+        cmocka_unit_test(copied_and_scattered_columns),
         cmocka_unit_test(extremes_do_not_saturate),
         cmocka_unit_test(blocks_of_any_bytes),
     };

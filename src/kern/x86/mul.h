@@ -299,11 +299,12 @@ static void write_acts(struct kern_acts *to, size_t r0, const float *s)
 static void write_group(const struct kern_mul *j, size_t r0, size_t n, const float *s)
 {
     for (size_t c = 0; c < j->x->n; c++, s += GROUP) {
-        float *y = j->y + c * j->ldy + r0;
+        float *y = j->y + (j->to ? (size_t)j->to[c] : c) * j->ldy + r0,
+              f = j->factor ? j->factor[c] : 1;
 
         if (j->epilogue == KERN_ADD) {
             for (size_t r = 0; r < n; r++)
-                y[r] += s[r];
+                y[r] += f * s[r];
         } else {
             memcpy(y, s, n * sizeof(*y));
         }

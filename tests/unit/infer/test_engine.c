@@ -188,6 +188,31 @@ static void test_window_forgets(void **state)
     hearth_model_close(m);
 }
 
+/* Experts see another set of tokens in every step; some get none, some all. Widths that fill
+ * neither groups of rows nor panels. */
+static void test_experts(void **state)
+{
+    struct tiny f32 = tiny_of(QUANT_F32), q8 = tiny_of(QUANT_Q8_0), q4 = tiny_of(QUANT_Q4_K);
+
+    (void)state;
+    f32.arch = "qwen2moe";
+    f32.n_expert = 5;
+    f32.n_used = 2;
+    f32.n_ff = 40;
+    q8.arch = "qwen3moe";
+    q8.n_expert = 11;
+    q8.n_used = 3;
+    q4.n_expert = 4; /* llama */
+    q4.n_used = 4;
+    q4.n_layer = 1;
+    for (int tier = 0; tier <= kern_tier_best(); tier++) {
+        check_batches(&f32, tier, HEARTH_KV_F32, 21);
+        check_batches(&q8, tier, HEARTH_KV_F16, 22);
+        if (tier == kern_tier_best())
+            check_batches(&q4, tier, HEARTH_KV_F16, 23);
+    }
+}
+
 /* Rows that share a key/value head are computed side by side: more than a call holds. */
 static void test_many_heads(void **state)
 {
@@ -914,27 +939,17 @@ static void test_embed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_batches),
-        cmocka_unit_test(test_many_heads),
-        cmocka_unit_test(test_quantised_cache),
-        cmocka_unit_test(test_windows),
-        cmocka_unit_test(test_window_forgets),
-        cmocka_unit_test(test_segments),
-        cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_cache_types),
-        cmocka_unit_test(test_prefix),
-        cmocka_unit_test(test_copy_on_write),
-        cmocka_unit_test(test_stale_parent),
-        cmocka_unit_test(test_random_life),
-        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_bad_options),
-        cmocka_unit_test(test_cache_full),
-        cmocka_unit_test(test_full_for_one),
-        cmocka_unit_test(test_no_allocation),
-        cmocka_unit_test(test_no_starvation),
-        cmocka_unit_test(test_cancel_before),
-        cmocka_unit_test(test_cancel_thread),
-        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_batches),       cmocka_unit_test(test_experts),
+        cmocka_unit_test(test_many_heads),    cmocka_unit_test(test_quantised_cache),
+        cmocka_unit_test(test_windows),       cmocka_unit_test(test_window_forgets),
+        cmocka_unit_test(test_segments),      cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_cache_types),   cmocka_unit_test(test_prefix),
+        cmocka_unit_test(test_copy_on_write), cmocka_unit_test(test_stale_parent),
+        cmocka_unit_test(test_random_life),   cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_bad_options),   cmocka_unit_test(test_cache_full),
+        cmocka_unit_test(test_full_for_one),  cmocka_unit_test(test_no_allocation),
+        cmocka_unit_test(test_no_starvation), cmocka_unit_test(test_cancel_before),
+        cmocka_unit_test(test_cancel_thread), cmocka_unit_test(test_rows),
         cmocka_unit_test(test_embed),
     };
 
