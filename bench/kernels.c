@@ -3,7 +3,8 @@
  * For every weight format and tier: one column with the weights in memory (decode), as GB/s
  * and as a share of the read rate; and 2, 4, 8, 16 and 512 columns with the weights in the
  * caches, as Gop/s (a multiplication and an addition are two), the last also as a share of
- * the tier's 8-bit rate. Speed does not depend on the values, so blocks are random.
+ * the tier's 8-bit rate. Speed does not depend on the values, so blocks are random. "rows" and
+ * "pack" are the first of these from rows as in a file, and what packing such rows reads.
  *
  *   bench/kernels [TIER [FORMAT...]]
  */
@@ -25,7 +26,7 @@ enum { K = 2048, ROWS_CACHED = 512, BYTES_MEMORY = 512 << 20, COLS_MAX = 512, TR
 
 struct bench {
     struct kern k;
-    unsigned char *w; /* BYTES_MEMORY random bytes */
+    unsigned char *w, *packed; /* BYTES_MEMORY random bytes; as many */
     float *x, *y;
     void *acts, *scratch;
     double read, int8; /* roofs, per ns */
@@ -47,11 +48,12 @@ static void *take(size_t n)
 }
 
 /* Best time of a product of n_row rows by n columns, ns. */
-static double product(struct bench *b, const struct quant *q, size_t n_row, size_t n)
+static double product(struct bench *b, const struct quant *q, int layout, size_t n_row,
+                      size_t n)
 {
     const struct kern_mm *mm = &b->k.mm[q->type];
-    struct kern_weight w = {q->type, mm->layout, n_row,
-                            K,       b->w,       tile_group_bytes(q, K, b->k.n_group)};
+    size_t rows = layout == KERN_ROWS ? 1 : b->k.n_group;
+    struct kern_weight w = {q->type, layout, n_row, K, b->w, tile_group_bytes(q, K, rows)};
     struct kern_acts a;
     struct kern_mul j = {{&w, NULL}, &a, {NULL, NULL}, b->y, n_row, KERN_STORE};
     double best = 1e30;
@@ -70,17 +72,35 @@ static double product(struct bench *b, const struct quant *q, size_t n_row, size
     return best;
 }
 
+/* Best time of packing n_row rows, ns. */
+static double pack(const struct bench *b, const struct quant *q, size_t n_row)
+{
+    double best = 1e30;
+
+    for (int i = 0; i < TRIES; i++) {
+        uint64_t start = clock_ns();
+        double ns;
+
+        tile_pack(&b->k, q, b->w, n_row, K, b->packed, 0, n_row / b->k.n_group);
+        ns = (double)(clock_ns() - start);
+        best = ns < best ? ns : best;
+    }
+    return best;
+}
+
 static void report(struct bench *b, const struct quant *q)
 {
     static const size_t cols[] = {1, 2, 4, 8, 16, COLS_MAX};
     size_t row_bytes = (size_t)K / (size_t)q->block * (size_t)q->bytes,
            rows = BYTES_MEMORY / row_bytes / 32 * 32;
-    double gb = (double)(rows * row_bytes) / product(b, q, rows, 1), gop = 0;
+    double n = (double)(rows * row_bytes), gb = n / product(b, q, KERN_TILES, rows, 1), gop = 0;
 
-    (void)printf("%-8s %-10s %6.1f %4.0f%%", q->name, kern_tier_name(b->k.tier), gb,
-                 100 * gb / b->read);
+    (void)printf("%-8s %-10s %6.1f %4.0f%% %5.1f %5.1f", q->name, kern_tier_name(b->k.tier), gb,
+                 100 * gb / b->read, n / product(b, q, KERN_ROWS, rows, 1),
+                 n / pack(b, q, rows));
     for (size_t i = 0; i < sizeof(cols) / sizeof(*cols); i++) {
-        gop = 2.0 * ROWS_CACHED * K * (double)cols[i] / product(b, q, ROWS_CACHED, cols[i]);
+        gop = 2.0 * ROWS_CACHED * K * (double)cols[i] /
+              product(b, q, KERN_TILES, ROWS_CACHED, cols[i]);
         (void)printf(" %7.1f", gop);
     }
     if (b->int8 > 0 && b->k.mm[q->type].form == KERN_FORM_Q8)
@@ -122,6 +142,7 @@ int main(int argc, char **argv)
     b.w = take(BYTES_MEMORY);
     for (size_t i = 0; i < BYTES_MEMORY / 8; i++)
         ((uint64_t *)(void *)b.w)[i] = rng_u64(&r) & 0x3fff3fff3fff3fffu;
+    b.packed = take(BYTES_MEMORY);
     b.x = take(COLS_MAX * K * sizeof(float));
     for (size_t i = 0; i < COLS_MAX * K; i++)
         b.x[i] = rng_normal(&r);
@@ -131,8 +152,8 @@ int main(int argc, char **argv)
     b.read = roof_read(b.w, BYTES_MEMORY);
     (void)printf("read %.1f GB/s; columns of %d, weights in memory, then in the caches\n\n",
                  b.read, K);
-    (void)printf("%-8s %-10s %12s %7s %7s %7s %7s %7s %7s\n", "format", "tier", "GB/s at 1",
-                 "Gop/s 1", "2", "4", "8", "16", "512");
+    (void)printf("%-8s %-10s %12s %5s %5s %7s %7s %7s %7s %7s %7s\n", "format", "tier",
+                 "GB/s at 1", "rows", "pack", "Gop/s 1", "2", "4", "8", "16", "512");
     for (int t = KERN_AVX2; t <= kern_tier_best(); t++) {
         if (only >= 0 && t != only)
             continue;

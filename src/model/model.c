@@ -195,9 +195,9 @@ static void tie_output(struct model *m)
 /* -- packing --------------------------------------------------------------------------- */
 
 struct pack_job {
+    const struct kern *k;
     const struct quant *q;
     const struct weight *w;
-    size_t n_group; /* rows */
     unsigned char *out;
     size_t first; /* group */
 };
@@ -207,7 +207,7 @@ static void pack_groups(void *ctx, int worker, size_t lo, size_t hi)
     const struct pack_job *j = ctx;
 
     (void)worker;
-    tile_pack(j->q, j->w->src->data, j->w->w.n_row, j->w->w.n_col, j->n_group, j->out,
+    tile_pack(j->k, j->q, j->w->src->data, j->w->w.n_row, j->w->w.n_col, j->out,
               j->first + lo, j->first + hi);
 }
 
@@ -216,17 +216,17 @@ struct pack_state {
     uint64_t done, total; /* bytes */
 };
 
-static int pack_weight(struct weight *w, size_t n_group, unsigned char *out,
+static int pack_weight(struct weight *w, const struct kern *k, unsigned char *out,
                        struct pack_state *st, struct err *e)
 {
     const struct quant *q = quant_find(w->w.type);
-    size_t group = tile_group_bytes(q, w->w.n_col, n_group),
+    size_t n_group = k->n_group, group = tile_group_bytes(q, w->w.n_col, n_group),
            n = (w->w.n_row + n_group - 1) / n_group,
            piece = PACK_PIECE / group ? PACK_PIECE / group : 1;
 
     for (size_t g = 0; g < n; g += piece) {
         size_t m = n - g < piece ? n - g : piece, left = (size_t)w->src->n_byte - g * group;
-        struct pack_job j = {q, w, n_group, out, g};
+        struct pack_job j = {k, q, w, out, g};
 
         pool_run(st->opt->pool, m, 2, pack_groups, &j);
         vm_drop(w->src->data + g * group, m * group < left ? m * group : left);
@@ -282,7 +282,7 @@ static int pack_all(struct model *m, const struct model_options *opt, struct err
         struct weight *w = &m->weight[i];
 
         if (is_packed(m, w)) {
-            rc = pack_weight(w, m->kern.n_group, at, &st, e);
+            rc = pack_weight(w, &m->kern, at, &st, e);
             at += packed_bytes(m, w);
         } else if (is_matrix(w)) {
             w->w.data = w->src->data;

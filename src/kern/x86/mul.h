@@ -11,6 +11,7 @@
 
 #include "kern/kern.h"
 #include "kern/tile.h"
+#include "kern/x86/rows.h"
 #include "kern/x86/vexp.h"
 
 /* How far ahead weights are fetched, bytes. Measured with one column from memory, 2026-11: the
@@ -217,16 +218,65 @@ typedef void float_fn(int type, const uint8_t *w, size_t n, const float *f, floa
 static panel_fn *const panel_fns[V_PANEL + 1][3][2];
 static float_fn *const float_fns[V_PANEL + 1];
 
+/* Where the tiles of a row group come from, in the order of the columns: memory, or rows, a few
+ * columns of which become tiles in a buffer in the first-level cache. */
+struct source {
+    const struct quant *q; /* NULL: packed */
+    const uint8_t *at;     /* the next tile, or the next block of the first row */
+    const uint8_t *ahead;  /* what is needed next is near */
+    uint8_t *buf;
+    size_t stride, n_row;
+};
+
+enum { BUF_BYTES = 34 * CHUNK / 32 * GROUP, FLOATS_OF_ROWS = CHUNK / 4 };
+
+_Static_assert(BUF_BYTES <= 32 * 256 / 32 * 34, "kern_mul_scratch has room for it");
+
+INL struct source source_of(const struct kern_weight *w, size_t g, uint8_t *buf)
+{
+    size_t n = w->n_row - g * GROUP;
+    int rows = w->layout == KERN_ROWS;
+    const uint8_t *at = (const uint8_t *)w->data + g * w->stride * (rows ? GROUP : 1);
+
+    return (struct source){.q = rows ? quant_find(w->type) : NULL,
+                           .at = at,
+                           /* Rows follow each other as groups do: the next group is ahead. */
+                           .ahead = rows ? at + GROUP * w->stride : at + AHEAD,
+                           .buf = buf,
+                           .stride = w->stride,
+                           .n_row = n < GROUP ? n : GROUP};
+}
+
+/* The tiles of the next n_block blocks of `bytes` bytes. */
+INL const uint8_t *source_take(struct source *s, size_t n_block, size_t bytes)
+{
+    const uint8_t *tile = s->at;
+
+    s->ahead += n_block * bytes * GROUP;
+    s->at += n_block * bytes * (s->q ? 1 : GROUP);
+    if (!s->q)
+        return tile;
+    for (size_t v = 0; v < TILES; v++) {
+        size_t r = v * TILE_ROWS, n = s->n_row < r ? 0 : s->n_row - r;
+
+        rows_tiles(s->q, tile + (n ? r * s->stride : 0), s->stride,
+                   n < TILE_ROWS ? n : TILE_ROWS, n_block, s->buf + v * TILE_ROWS * bytes,
+                   TILES * TILE_ROWS * bytes);
+    }
+    return s->buf;
+}
+
 static void sum_quantised(const struct kern_weight *w, const struct kern_acts *x, size_t g,
                           struct unpacked *u, float *s)
 {
     const struct format *f = &formats[w->type];
-    const uint8_t *tile = (const uint8_t *)w->data + g * w->stride;
+    struct source src = source_of(w, g, (uint8_t *)(u + 1));
     size_t n_panel = (x->n + V_PANEL - 1) / V_PANEL, per = f->small ? 16 : 32,
            step = (size_t)f->bytes * GROUP * 4 / (size_t)f->block;
 
     for (size_t k0 = 0; k0 < w->n_col; k0 += CHUNK) {
         size_t n = w->n_col - k0 < CHUNK ? w->n_col - k0 : CHUNK;
+        const uint8_t *tile = source_take(&src, n / (size_t)f->block, (size_t)f->bytes);
 
         for (size_t b = 0; b < n; b += (size_t)f->block) {
             for (size_t v = 0; v < TILES; v++) {
@@ -246,7 +296,7 @@ static void sum_quantised(const struct kern_weight *w, const struct kern_acts *x
                               x->d + at32,
                               f->small ? x->ds16 + at16 : x->ds32 + at32,
                               f->small ? x->ns16 + at16 : x->ns32 + at32,
-                              tile + AHEAD,
+                              src.ahead,
                               step};
 
             panel_fns[nc][f->wide ? 2 : f->small][f->min](f->zero, u, (int)(n / 32), &a,
@@ -256,13 +306,15 @@ static void sum_quantised(const struct kern_weight *w, const struct kern_acts *x
 }
 
 static void sum_float(const struct kern_weight *w, const struct kern_acts *x, size_t g,
-                      float *s)
+                      struct unpacked *u, float *s)
 {
     size_t n_panel = (x->n + V_PANEL - 1) / V_PANEL, size = w->type == QUANT_F32 ? 4 : 2;
-    const uint8_t *tile = (const uint8_t *)w->data + g * w->stride;
+    struct source src = source_of(w, g, (uint8_t *)(u + 1));
+    size_t chunk = src.q ? FLOATS_OF_ROWS : CHUNK;
 
-    for (size_t k0 = 0; k0 < w->n_col; k0 += CHUNK) {
-        size_t n = w->n_col - k0 < CHUNK ? w->n_col - k0 : CHUNK;
+    for (size_t k0 = 0; k0 < w->n_col; k0 += chunk) {
+        size_t n = w->n_col - k0 < chunk ? w->n_col - k0 : chunk;
+        const uint8_t *tile = source_take(&src, n, size);
 
         for (size_t p = 0; p < n_panel; p++) {
             size_t nc = kern_panel_width(x, p);
@@ -270,7 +322,6 @@ static void sum_float(const struct kern_weight *w, const struct kern_acts *x, si
             float_fns[nc](w->type, tile, n, x->f + kern_panel_at(x, p, x->k) + k0 * nc,
                           s + p * V_PANEL * GROUP);
         }
-        tile += n * size * GROUP;
     }
 }
 
@@ -322,7 +373,7 @@ static void mul_tiles(const struct kern *k, const struct kern_mul *j, size_t g0,
             if (formats[j->w[i]->type].unpack)
                 sum_quantised(j->w[i], j->x, g, u, s[i]);
             else
-                sum_float(j->w[i], j->x, g, s[i]);
+                sum_float(j->w[i], j->x, g, u, s[i]);
             if (j->bias[i])
                 add_bias(s[i], j->bias[i] + r0, j->x->n, n);
         }
@@ -338,6 +389,7 @@ static void mul_add(struct kern *k)
 
     k->n_panel = V_PANEL;
     k->n_group = GROUP;
+    k->tiles = rows_tiles;
     for (int i = 0; i < QUANT_TYPE_MAX; i++) {
         if (formats[i].unpack)
             k->mm[i] = (struct kern_mm){mul_tiles, KERN_TILES, KERN_FORM_Q8};
