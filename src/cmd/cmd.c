@@ -72,7 +72,7 @@ static int bar_step(void *ctx, double done)
     uint64_t now = clock_ns();
     char line[BAR_WIDTH + 1];
 
-    /* A model that opens at once needs no bar; nobody sees more than 20 steps a second. */
+    /* What is done at once needs no bar; nobody sees more than 20 steps a second. */
     if (now - b->start < 300000000u || now - b->last < 50000000u)
         return 0;
     b->last = now;
@@ -80,7 +80,7 @@ static int bar_step(void *ctx, double done)
     for (int i = 0; i < BAR_WIDTH; i++)
         line[i] = i < (int)(done * BAR_WIDTH) ? '#' : '.';
     line[BAR_WIDTH] = '\0';
-    (void)fprintf(stderr, "\rloading [%s] %3d %%", line, (int)(done * 100));
+    (void)fprintf(stderr, "\rpacking [%s] %3d %%", line, (int)(done * 100));
     return 0;
 }
 
@@ -105,18 +105,22 @@ static int path_check(const char *path, struct err *e)
 int cmd_model_open(struct hearth_model **out, const char *path, int n_thread, const char *cpu,
                    struct err *e)
 {
-    struct bar bar = {.start = clock_ns()};
     struct hearth_model_options opt = {.n_thread = n_thread, .cpu = cpu};
     struct hearth_error he = {0};
     int rc = path_check(path, e);
 
     if (rc < 0)
         return rc;
-    if (isatty(STDERR_FILENO)) {
-        opt.progress = bar_step;
-        opt.progress_ctx = &bar;
-    }
     rc = hearth_model_open(out, path, &opt, &he);
+    return rc < 0 ? cmd_err(e, &he) : 0;
+}
+
+int cmd_engine_pack(struct hearth_engine *en, struct err *e)
+{
+    struct bar bar = {.start = clock_ns()};
+    struct hearth_error he = {0};
+    int rc = hearth_engine_pack(en, isatty(STDERR_FILENO) ? bar_step : NULL, &bar, &he);
+
     if (bar.drawn)
         (void)fprintf(stderr, "\r%*s\r", BAR_WIDTH + 20, "");
     return rc < 0 ? cmd_err(e, &he) : 0;

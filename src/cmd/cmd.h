@@ -32,9 +32,12 @@ int cmd_options(const struct opt_spec *spec, int argc, char **argv, void *into, 
                 int max_words, int *status);
 
 /* Opens a model with the words a user needs when there is none. n_thread 0 and cpu NULL: the
- * library's choice. On a terminal (stderr) progress is shown. */
+ * library's choice. */
 MUST_CHECK int cmd_model_open(struct hearth_model **out, const char *path, int n_thread,
                               const char *cpu, struct err *e);
+
+/* Packs the weights. On a terminal (stderr) progress is shown. */
+MUST_CHECK int cmd_engine_pack(struct hearth_engine *en, struct err *e);
 
 /* All of the text as ids, which the caller frees with mem_free. Fails: as hearth_encode;
  * E_NOMEM. */

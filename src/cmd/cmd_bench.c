@@ -90,6 +90,10 @@ static int bench_open(struct bench *b, struct err *e)
         return cmd_err(e, &he);
     hearth_engine_info(b->en, &b->engine);
     b->load_ns = clock_ns() - start;
+    rc = cmd_engine_pack(b->en, e);
+    if (rc < 0)
+        return rc;
+    hearth_model_info(b->m, &b->info);
     b->ids = mem_calloc((size_t)eo.n_ctx, sizeof(*b->ids));
     b->prefill = mem_calloc((size_t)o->reps, sizeof(*b->prefill));
     b->decode = mem_calloc((size_t)o->reps, sizeof(*b->decode));

@@ -150,9 +150,10 @@ struct kern {
 
     /* n_block blocks of n_row (at most 16) rows to tiles (tile.h): row r begins at
      * rows + r * stride, tile b at out + b * gap; missing rows are zero. Reads nothing
-     * outside of the blocks. */
+     * outside of the blocks. As many bytes are fetched from `ahead`, which are read next;
+     * NULL: none. */
     void (*tiles)(const struct quant *q, const void *rows, size_t stride, size_t n_row,
-                  size_t n_block, void *out, size_t gap);
+                  size_t n_block, const void *ahead, void *out, size_t gap);
 
     /* Fills the forms of columns [c0, c1) of a, whose x and arrays are set. */
     void (*acts)(struct kern_acts *a, int forms, size_t c0, size_t c1);

@@ -223,7 +223,8 @@ static float_fn *const float_fns[V_PANEL + 1];
 struct source {
     const struct quant *q; /* NULL: packed */
     const uint8_t *at;     /* the next tile, or the next block of the first row */
-    const uint8_t *ahead;  /* what is needed next is near */
+    const uint8_t *ahead;  /* packed: needed soon; rows are fetched ahead while transposed */
+    const uint8_t *next;   /* rows: as much of the next group, which follows */
     uint8_t *buf;
     size_t stride, n_row;
 };
@@ -240,8 +241,8 @@ INL struct source source_of(const struct kern_weight *w, size_t g, uint8_t *buf)
 
     return (struct source){.q = rows ? quant_find(w->type) : NULL,
                            .at = at,
-                           /* Rows follow each other as groups do: the next group is ahead. */
-                           .ahead = rows ? at + GROUP * w->stride : at + AHEAD,
+                           .ahead = rows ? buf : at + AHEAD,
+                           .next = at + GROUP * w->stride,
                            .buf = buf,
                            .stride = w->stride,
                            .n_row = n < GROUP ? n : GROUP};
@@ -252,7 +253,7 @@ INL const uint8_t *source_take(struct source *s, size_t n_block, size_t bytes)
 {
     const uint8_t *tile = s->at;
 
-    s->ahead += n_block * bytes * GROUP;
+    s->ahead += n_block * bytes * (s->q ? 0 : GROUP);
     s->at += n_block * bytes * (s->q ? 1 : GROUP);
     if (!s->q)
         return tile;
@@ -260,9 +261,10 @@ INL const uint8_t *source_take(struct source *s, size_t n_block, size_t bytes)
         size_t r = v * TILE_ROWS, n = s->n_row < r ? 0 : s->n_row - r;
 
         rows_tiles(s->q, tile + (n ? r * s->stride : 0), s->stride,
-                   n < TILE_ROWS ? n : TILE_ROWS, n_block, s->buf + v * TILE_ROWS * bytes,
-                   TILES * TILE_ROWS * bytes);
+                   n < TILE_ROWS ? n : TILE_ROWS, n_block, s->next + r * n_block * bytes,
+                   s->buf + v * TILE_ROWS * bytes, TILES * TILE_ROWS * bytes);
     }
+    s->next += n_block * bytes * GROUP;
     return s->buf;
 }
 

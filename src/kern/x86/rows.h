@@ -101,7 +101,7 @@ INL void rows_block(const struct quant *q, const uint8_t *const at[TILE_ROWS], u
 
 /* The slot `tiles` of struct kern. */
 static void rows_tiles(const struct quant *q, const void *rows, size_t stride, size_t n_row,
-                       size_t n_block, void *out, size_t gap)
+                       size_t n_block, const void *ahead, void *out, size_t gap)
 {
     static const uint8_t zero[256];
     const size_t piece = q->block == 1 ? sizeof(zero) / 4 : 1, bytes = (size_t)q->bytes;
@@ -115,6 +115,12 @@ static void rows_tiles(const struct quant *q, const void *rows, size_t stride, s
     for (size_t b = 0; b < n_block; b += piece) {
         size_t n = n_block - b < piece ? n_block - b : piece;
         uint8_t *to = (uint8_t *)out + b * gap;
+
+        if (ahead) {
+            for (size_t i = 0; i < n * bytes * TILE_ROWS; i += 64)
+                _mm_prefetch((const char *)ahead + i, _MM_HINT_T1);
+            ahead = (const uint8_t *)ahead + n * bytes * TILE_ROWS;
+        }
 
         if (q->block > 1)
             rows_block(q, at, to);

@@ -174,8 +174,9 @@ void blk_linears(struct step *s, const struct linear *l, size_t n, const struct 
         const struct weight *w = l[i].w, *bias = l[i].bias;
 
         assert(w); /* model_open found every tensor that is not optional */
-        mul[i] = (struct kern_mul){{&w->w, NULL}, x,          {bias ? bias->vec : NULL, NULL},
-                                   l[i].y,        w->w.n_row, l[i].epilogue};
+        mul[i] = (struct kern_mul){
+            {weight_now(w), NULL}, x, {bias ? bias->vec : NULL, NULL}, l[i].y, w->w.n_row,
+            l[i].epilogue};
     }
     mul_run(s, mul, n);
 }
@@ -198,8 +199,8 @@ void blk_ffn_gated(struct step *s, const struct layer *l, float *x)
     struct kern_mul mul = {.x = &a, .y = h, .ldy = n_ff, .epilogue = KERN_SILU_MUL};
 
     assert(gate && up); /* model_open found every tensor that is not optional */
-    mul.w[0] = &gate->w;
-    mul.w[1] = &up->w;
+    mul.w[0] = weight_now(gate);
+    mul.w[1] = weight_now(up);
     mul.bias[0] = bg ? bg->vec : NULL;
     mul.bias[1] = bu ? bu->vec : NULL;
     mul_run(s, &mul, 1);

@@ -1,0 +1,225 @@
+#include "model/pack.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "kern/tile.h"
+#include "model/model.h"
+#include "sys/mmap.h"
+
+#include <pthread.h>
+#include <stdio.h>
+
+/* Bytes that are packed between two looks at the clock: less than a millisecond of work. */
+enum { PACK_PIECE = 4 << 20 };
+
+/* Memory that packing leaves to others. */
+#define PACK_SPARE ((uint64_t)256 << 20)
+
+struct item {
+    struct weight *w;
+    struct kern_weight tiles;
+    size_t at, n_group; /* in the block; groups of rows */
+};
+
+struct packer {
+    struct model *m;
+    struct item *item; /* in the order of forward */
+    size_t n_item;
+    unsigned char *block; /* the tiles, one matrix after the other */
+    size_t n_block;
+    uint64_t start_ns;
+    atomic_int state; /* enum pack_state; leaves PACK_GOES_ON once */
+    /* Under the lock, which is held while packing. */
+    pthread_mutex_t lock;
+    size_t next, next_group; /* item, and group of it */
+    uint64_t n_done;         /* bytes */
+    uint64_t ns;
+    char note[ERR_MAX];
+};
+
+/* -- what is packed, and where --------------------------------------------------------- */
+
+static size_t round64(size_t n)
+{
+    return (n + 63) & ~(size_t)63;
+}
+
+static void add_item(struct packer *p, const struct weight *cw)
+{
+    const struct model *m = p->m;
+    struct weight *w;
+    struct item *it = &p->item[p->n_item];
+    size_t n_group = m->kern.n_group;
+
+    /* Vectors, and what the tier reads as it is; the embedding is read by rows. */
+    if (!cw || !cw->w.n_row || m->kern.mm[cw->w.type].layout == KERN_ROWS ||
+        cw == m->global.t[T_TOKEN_EMBD])
+        return;
+    w = &m->weight[cw - m->weight];
+    *it = (struct item){w, w->w, p->n_block, (w->w.n_row + n_group - 1) / n_group};
+    it->tiles.layout = KERN_TILES;
+    it->tiles.stride = tile_group_bytes(quant_find(w->w.type), w->w.n_col, n_group);
+    p->n_block += round64(it->n_group * it->tiles.stride);
+    p->n_item++;
+}
+
+/* Sizes were checked when the tensors were: tiles are as large as rows, padding aside. */
+static void add_items(struct packer *p)
+{
+    const struct model *m = p->m;
+
+    for (int l = 0; l < m->p.n_layer; l++) {
+        for (int role = 0; role < T_ROLE_N; role++)
+            add_item(p, m->layer[l].t[role]);
+    }
+    for (int role = 0; role < T_ROLE_N; role++)
+        add_item(p, m->global.t[role]);
+}
+
+static void end(struct packer *p, int state, const char *note)
+{
+    p->ns = state == PACK_DONE ? clock_ns() - p->start_ns : 0;
+    (void)snprintf(p->note, sizeof(p->note), "%s", note);
+    atomic_store_explicit(&p->state, state, memory_order_release);
+}
+
+int pack_new(struct packer **out, struct model *m, struct err *e)
+{
+    struct packer *p = mem_calloc(1, sizeof(*p));
+    uint64_t free = vm_available();
+    char why[128];
+
+    if (p)
+        p->item = mem_calloc(m->n_weight, sizeof(*p->item));
+    if (!p || !p->item) {
+        mem_free(p);
+        return err_set(e, E_NOMEM, "no memory for %zu tensors", m->n_weight);
+    }
+    p->m = m;
+    p->start_ns = clock_ns();
+    (void)pthread_mutex_init(&p->lock, NULL);
+    add_items(p);
+    if (p->n_block && free >= PACK_SPARE && free - PACK_SPARE >= p->n_block)
+        p->block = vm_alloc(p->n_block);
+    if (!p->n_block) {
+        end(p, PACK_DONE, "");
+    } else if (!p->block) {
+        (void)snprintf(why, sizeof(why),
+                       "no memory for %zu MiB of packed weights: they stay as in the file, "
+                       "which is slower",
+                       p->n_block >> 20);
+        end(p, PACK_NOT, why);
+    }
+    *out = p;
+    return 0;
+}
+
+void pack_free(struct packer *p)
+{
+    if (!p)
+        return;
+    (void)pthread_mutex_destroy(&p->lock);
+    vm_free(p->block, p->n_block);
+    mem_free(p->item);
+    mem_free(p);
+}
+
+/* -- packing --------------------------------------------------------------------------- */
+
+struct pack_job {
+    const struct packer *p;
+    const struct item *it;
+    size_t first; /* group */
+};
+
+static void pack_groups(void *ctx, int worker, size_t lo, size_t hi)
+{
+    const struct pack_job *j = ctx;
+    const struct weight *w = j->it->w;
+
+    (void)worker;
+    tile_pack(&j->p->m->kern, quant_find(w->w.type), w->w.data, w->w.n_row, w->w.n_col,
+              j->p->block + j->it->at, j->first + lo, j->first + hi);
+}
+
+/* The pages of the file that bytes [from, from + n) of an item lie in are not needed. */
+static void drop(const struct item *it, size_t from, size_t n)
+{
+    size_t left = (size_t)it->w->src->n_byte - from;
+
+    vm_drop(it->w->src->data + from, n < left ? n : left);
+}
+
+static void publish(struct packer *p, struct item *it)
+{
+    it->tiles.data = p->block + it->at;
+    atomic_store_explicit(&it->w->now, &it->tiles, memory_order_release);
+    /* Steps may have read pages after they were dropped. */
+    drop(it, 0, SIZE_MAX);
+    p->next++;
+    p->next_group = 0;
+    if (p->next < p->n_item)
+        return;
+    for (size_t i = 0; i < p->n_item; i++)
+        drop(&p->item[i], 0, SIZE_MAX);
+    end(p, PACK_DONE, "");
+}
+
+/* The next piece of a matrix. */
+static void pack_piece(struct packer *p, struct pool *pool)
+{
+    struct item *it = &p->item[p->next];
+    size_t group = it->tiles.stride, left = it->n_group - p->next_group,
+           n = PACK_PIECE / group ? PACK_PIECE / group : 1;
+    struct pack_job j = {p, it, p->next_group};
+
+    n = n < left ? n : left;
+    pool_run(pool, n, 1, pack_groups, &j);
+    drop(it, p->next_group * group, n * group);
+    p->n_done += n * group;
+    p->next_group += n;
+    if (n == left)
+        publish(p, it);
+}
+
+static int goes_on(const struct packer *p)
+{
+    return atomic_load_explicit(&p->state, memory_order_acquire) == PACK_GOES_ON;
+}
+
+void pack_some(struct packer *p, struct pool *pool, uint64_t ns)
+{
+    uint64_t start;
+
+    if (!ns || !goes_on(p) || pthread_mutex_trylock(&p->lock) != 0)
+        return;
+    start = clock_ns();
+    while (goes_on(p) && clock_ns() - start < ns)
+        pack_piece(p, pool);
+    (void)pthread_mutex_unlock(&p->lock);
+}
+
+int pack_all(struct packer *p, struct pool *pool, int (*progress)(void *ctx, double done),
+             void *ctx, struct err *e)
+{
+    int rc = 0;
+
+    (void)pthread_mutex_lock(&p->lock);
+    while (goes_on(p) && rc == 0) {
+        pack_piece(p, pool);
+        if (progress && progress(ctx, (double)p->n_done / (double)p->n_block))
+            rc = err_set(e, E_CANCELLED, "packing was stopped");
+    }
+    (void)pthread_mutex_unlock(&p->lock);
+    return rc;
+}
+
+void pack_info(struct packer *p, struct pack_info *out)
+{
+    (void)pthread_mutex_lock(&p->lock);
+    out->state = atomic_load(&p->state);
+    out->done = p->n_block ? (double)p->n_done / (double)p->n_block : 1;
+    out->ns = p->ns;
+    (void)snprintf(out->note, sizeof(out->note), "%s", p->note);
+    (void)pthread_mutex_unlock(&p->lock);
+}
