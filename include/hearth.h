@@ -65,6 +65,10 @@ struct hearth_model_options {
     int n_thread; /* the default of engines; 0: what the machine allows */
     const char
         *cpu; /* "ref", "avx2", "avx512vnni": at most this tier; NULL: HEARTH_CPU or best */
+    /* A directory in which packed weights are kept for the next start, made when it is missing;
+     * NULL: none. hearth_engine_pack writes them. */
+    const char *pack_cache;
+    uint64_t pack_cache_max; /* bytes that its files may take together; 0: 16 GiB */
 };
 
 /* A model computes as soon as it is open, from the file as it lies. For speed its weights are
@@ -87,6 +91,7 @@ struct hearth_model_info {
     uint64_t load_ns;    /* what hearth_model_open took */
     int packing;         /* enum hearth_packing */
     uint64_t pack_ns;    /* from the end of that until all was packed; 0: it is not */
+    int pack_cached;     /* 1: packed weights of an earlier run are in use */
     char pack_note[256]; /* what went wrong with packing, or empty */
     int n_thread;
     int bos, eos; /* token ids, -1: none */
@@ -159,7 +164,8 @@ HEARTH_API void hearth_engine_info(const struct hearth_engine *en,
  * in the step keep their waiting tokens. Allocates nothing. */
 HEARTH_API int hearth_engine_step(struct hearth_engine *en, struct hearth_error *e);
 
-/* Packs what is left to pack at once: for who has the time, or measures. progress (may be NULL)
+/* Packs what is left to pack at once, and writes it to the pack_cache: for who has the time, or
+ * measures. progress (may be NULL)
  * is called now and then with done in [0, 1]; returning nonzero stops with E_CANCELLED, and the
  * rest is packed between steps. That packing goes wrong is no failure: hearth_model_info tells.
  */

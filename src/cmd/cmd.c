@@ -4,8 +4,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "sys/path.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -102,17 +104,45 @@ static int path_check(const char *path, struct err *e)
     return 0;
 }
 
-int cmd_model_open(struct hearth_model **out, const char *path, int n_thread, const char *cpu,
-                   struct err *e)
+int cmd_model_open_cached(struct hearth_model **out, const char *path, int n_thread,
+                          const char *cpu, const struct cmd_cache *cache, struct err *e)
 {
     struct hearth_model_options opt = {.n_thread = n_thread, .cpu = cpu};
     struct hearth_error he = {0};
+    struct buf dir;
     int rc = path_check(path, e);
 
-    if (rc < 0)
-        return rc;
-    rc = hearth_model_open(out, path, &opt, &he);
-    return rc < 0 ? cmd_err(e, &he) : 0;
+    buf_init(&dir, PATH_MAX);
+    if (rc == 0 && cache && cache->dir) {
+        opt.pack_cache = cache->dir;
+        opt.pack_cache_max = (uint64_t)((double)cache->max * (1 << 30));
+        if (!cache->dir[0])
+            rc = path_xdg(&dir, PATH_CACHE, "packed", e);
+        if (!cache->dir[0])
+            opt.pack_cache = dir.p;
+    }
+    if (rc == 0 && hearth_model_open(out, path, &opt, &he) < 0)
+        rc = cmd_err(e, &he);
+    buf_done(&dir);
+    return rc;
+}
+
+int cmd_model_open(struct hearth_model **out, const char *path, int n_thread, const char *cpu,
+                   struct err *e)
+{
+    return cmd_model_open_cached(out, path, n_thread, cpu, NULL, e);
+}
+
+const char *cmd_packing(const struct hearth_model_info *info, char *out, size_t cap)
+{
+    if (info->pack_cached)
+        (void)snprintf(out, cap, "packed weights from the cache");
+    else if (info->pack_ns)
+        (void)snprintf(out, cap, "packed %.2f s later", (double)info->pack_ns / 1e9);
+    else
+        (void)snprintf(out, cap,
+                       info->packing == HEARTH_PACKING ? "not packed yet" : "not packed");
+    return out;
 }
 
 int cmd_engine_pack(struct hearth_engine *en, struct err *e)

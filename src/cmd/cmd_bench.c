@@ -17,6 +17,7 @@
 struct bench_options {
     int n_prompt, n_gen, depth, reps, threads, kv, json;
     const char *cpu;
+    struct cmd_cache cache;
 };
 
 /* clang-format off */
@@ -37,6 +38,7 @@ static const struct opt_row rows[] = {
      .help = "at most these instructions: ref, avx2, avx512vnni"},
     {.name = "kv", .type = OPT_CHOICE, .at = AT(kv), .def = "f16", .arg = CMD_KV_CHOICES,
      .help = "type of the key/value cache"},
+    CMD_CACHE_ROWS(AT(cache)),
     {.name = "json", .type = OPT_FLAG, .at = AT(json), .help = "one JSON object"},
 };
 /* clang-format on */
@@ -81,7 +83,7 @@ static int bench_open(struct bench *b, struct err *e)
     uint64_t start = clock_ns();
     int longest = o->n_prompt > o->n_gen + 1 ? o->n_prompt : o->n_gen + 1, rc;
 
-    rc = cmd_model_open(&b->m, b->path, o->threads, o->cpu, e);
+    rc = cmd_model_open_cached(&b->m, b->path, o->threads, o->cpu, &o->cache, e);
     if (rc < 0)
         return rc;
     hearth_model_info(b->m, &b->info);
@@ -223,15 +225,18 @@ static int report_json(struct bench *b, struct err *e)
 
     if (!name) /* a file name that is no UTF-8 */
         name = json_string("?");
-    j = json_pack("{s:o, s:s, s:s, s:i, s:i, s:i, s:i, s:o, s:o, s:f, s:I, s:f, s:s, s:i, s:s}",
+    j = json_pack("{s:o, s:s, s:s, s:i, s:i, s:i, s:i, s:o, s:o, s:f, s:I, s:f, s:f, "
+                  "s:b, s:s, s:s, s:i, s:s}",
                   "model", name, "arch", b->info.arch ? b->info.arch : "?", "file_type",
                   b->info.file_type ? b->info.file_type : "?", "n_prompt", o->n_prompt, "n_gen",
                   o->n_gen, "depth", o->depth, "reps", o->reps, "prefill_tok_s",
                   json_spread(b->prefill, o->reps, o->n_prompt > 0), "decode_tok_s",
                   json_spread(b->decode, o->reps, o->n_gen > 0), "cpu_s",
                   (double)b->cpu_ns / 1e9, "peak_rss_bytes", (json_int_t)peak_rss(), "load_s",
-                  (double)b->load_ns / 1e9, "tier", b->info.cpu ? b->info.cpu : "?", "threads",
-                  b->engine.n_thread, "kv", o->kv == HEARTH_KV_F32 ? "f32" : "f16");
+                  (double)b->load_ns / 1e9, "pack_s", (double)b->info.pack_ns / 1e9,
+                  "pack_cached", b->info.pack_cached, "pack_note", b->info.pack_note, "tier",
+                  b->info.cpu ? b->info.cpu : "?", "threads", b->engine.n_thread, "kv",
+                  o->kv == HEARTH_KV_F32 ? "f32" : "f16");
     line = j ? json_dumps(j, JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
     json_decref(j);
     if (!line)
@@ -256,6 +261,7 @@ static void report_row(const char *what, int n, int depth, double *v, int reps)
 static void report_text(struct bench *b)
 {
     const struct bench_options *o = &b->opt;
+    char packing[64];
 
     (void)printf("%s: %s, %s, %.1f M parameters; %s, %d thread%s, kv %s, %d repetition%s\n\n",
                  b->path, b->info.arch ? b->info.arch : "?",
@@ -268,9 +274,11 @@ static void report_text(struct bench *b)
         report_row("prefill", o->n_prompt, o->depth, b->prefill, o->reps);
     if (o->n_gen)
         report_row("decode", o->n_gen, o->depth, b->decode, o->reps);
-    (void)printf("\nloaded in %.2f s, %.2f s of CPU time, peak memory %.1f MiB\n",
-                 (double)b->load_ns / 1e9, (double)b->cpu_ns / 1e9,
-                 (double)peak_rss() / 1048576);
+    (void)printf("\nready in %.2f s, %s; %.2f s of CPU time, peak memory %.1f MiB\n",
+                 (double)b->load_ns / 1e9, cmd_packing(&b->info, packing, sizeof(packing)),
+                 (double)b->cpu_ns / 1e9, (double)peak_rss() / 1048576);
+    if (b->info.pack_note[0])
+        (void)printf("note: %s\n", b->info.pack_note);
 }
 
 int cmd_bench(int argc, char **argv)

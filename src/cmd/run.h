@@ -18,6 +18,7 @@ struct run_options {
     int num_predict, num_ctx, threads, pin, kv;
     int verbose, format, special;
     const char *cpu, *system;
+    struct cmd_cache cache;
     struct opt_list stop;
 };
 

@@ -103,7 +103,8 @@ int hearth_model_open(struct hearth_model **out, const char *path,
     if (rc == 0)
         rc = read_words(h, path, e);
     if (rc == 0)
-        rc = pack_new(&h->m->packer, h->m, e);
+        rc = pack_new(&h->m->packer, h->m,
+                      &(struct pack_options){o->pack_cache, o->pack_cache_max}, e);
     if (rc < 0) {
         hearth_model_close(h);
         return rc;
@@ -148,6 +149,7 @@ void hearth_model_info(const struct hearth_model *h, struct hearth_model_info *o
         .load_ns = h->load_ns,
         .packing = pack.state,
         .pack_ns = pack.ns,
+        .pack_cached = pack.cached,
         .n_thread = h->n_thread,
         .bos = h->tok ? tok_bos(h->tok) : -1,
         .eos = h->tok ? tok_eos(h->tok) : -1,

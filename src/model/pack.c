@@ -1,9 +1,11 @@
 #include "model/pack.h"
 
 #include "base/clock.h"
+#include "base/digest.h"
 #include "base/mem.h"
 #include "kern/tile.h"
 #include "model/model.h"
+#include "model/pack_cache.h"
 #include "sys/mmap.h"
 
 #include <pthread.h>
@@ -17,8 +19,8 @@ enum { PACK_PIECE = 4 << 20 };
 
 struct item {
     struct weight *w;
-    struct kern_weight tiles;
-    size_t at, n_group; /* in the block; groups of rows */
+    struct kern_weight tiles, cached; /* packed here; in the cache's file */
+    size_t at, n_group;               /* in the block; groups of rows */
 };
 
 struct packer {
@@ -35,6 +37,14 @@ struct packer {
     uint64_t n_done;         /* bytes */
     uint64_t ns;
     char note[ERR_MAX];
+    /* The cache, under the lock too. */
+    struct pack_cache cache; /* path NULL: none */
+    struct pack_entry *entry;
+    struct mapping map; /* the file of an earlier run, until the packer goes */
+    struct pack_view view;
+    int checking;    /* 1: next is what is compared with its digest */
+    uint64_t digest; /* of what was read of it so far */
+    int written;     /* 1: the file is there, or was tried to be written */
 };
 
 /* -- what is packed, and where --------------------------------------------------------- */
@@ -56,11 +66,20 @@ static void add_item(struct packer *p, const struct weight *cw)
         cw == m->global.t[T_TOKEN_EMBD])
         return;
     w = &m->weight[cw - m->weight];
-    *it = (struct item){w, w->w, p->n_block, (w->w.n_row + n_group - 1) / n_group};
+    *it = (struct item){.w = w,
+                        .tiles = w->w,
+                        .at = p->n_block,
+                        .n_group = (w->w.n_row + n_group - 1) / n_group};
     it->tiles.layout = KERN_TILES;
     it->tiles.stride = tile_group_bytes(quant_find(w->w.type), w->w.n_col, n_group);
+    it->cached = it->tiles;
     p->n_block += round64(it->n_group * it->tiles.stride);
     p->n_item++;
+}
+
+static size_t item_bytes(const struct item *it)
+{
+    return it->n_group * it->tiles.stride;
 }
 
 /* Sizes were checked when the tensors were: tiles are as large as rows, padding aside. */
@@ -76,22 +95,146 @@ static void add_items(struct packer *p)
         add_item(p, m->global.t[role]);
 }
 
-static void end(struct packer *p, int state, const char *note)
+/* Under the lock, or before anybody else has the packer. */
+static void note(struct packer *p, const char *text)
 {
-    p->ns = state == PACK_DONE ? clock_ns() - p->start_ns : 0;
-    (void)snprintf(p->note, sizeof(p->note), "%s", note);
+    (void)snprintf(p->note, sizeof(p->note), "%s", text);
+}
+
+static void end(struct packer *p, int state)
+{
+    if (state == PACK_DONE && !p->ns)
+        p->ns = clock_ns() - p->start_ns;
     atomic_store_explicit(&p->state, state, memory_order_release);
 }
 
-int pack_new(struct packer **out, struct model *m, struct err *e)
+static void put_in_place(const struct item *it, const struct kern_weight *w)
 {
-    struct packer *p = mem_calloc(1, sizeof(*p));
+    atomic_store_explicit(&it->w->now, w, memory_order_release);
+}
+
+/* Memory for the tiles; without it packing ends. */
+static void take_block(struct packer *p)
+{
     uint64_t free = vm_available();
     char why[128];
 
-    if (p)
+    if (free >= PACK_SPARE && free - PACK_SPARE >= p->n_block)
+        p->block = vm_alloc(p->n_block);
+    if (p->block)
+        return;
+    (void)snprintf(why, sizeof(why),
+                   "no memory for %zu MiB of packed weights: they stay as in the file, which "
+                   "is slower",
+                   p->n_block >> 20);
+    note(p, why);
+    end(p, PACK_NOT);
+}
+
+/* -- the cache ------------------------------------------------------------------------- */
+
+static struct pack_want want_of(const struct packer *p)
+{
+    for (size_t i = 0; i < p->n_item; i++) {
+        const struct item *it = &p->item[i];
+        struct str name = it->w->src->name;
+
+        p->entry[i] = (struct pack_entry){.name = digest64(0, name.p, name.n),
+                                          .type = (uint64_t)it->w->w.type,
+                                          .n_row = it->w->w.n_row,
+                                          .n_col = it->w->w.n_col,
+                                          .at = it->at,
+                                          .n_byte = item_bytes(it)};
+    }
+    return (struct pack_want){kern_tier_name(p->m->kern.tier), (uint32_t)p->m->kern.n_group,
+                              p->n_block, p->entry, p->n_item};
+}
+
+/* Uses the tiles of an earlier run when they are there. */
+static void cache_start(struct packer *p, const struct pack_options *opt)
+{
+    struct pack_want want = want_of(p);
+    struct err e = {0};
+    int rc = pack_cache_open(&p->cache, opt->cache, opt->cache_max, p->m->file, want.tier, &e);
+
+    if (rc == 0)
+        rc = pack_cache_map(&p->cache, &want, &p->map, &p->view, &e);
+    if (rc < 0)
+        note(p, e.msg);
+    if (rc <= 0)
+        return;
+    for (size_t i = 0; i < p->n_item; i++) {
+        p->item[i].cached.data = p->view.data + p->item[i].at;
+        put_in_place(&p->item[i], &p->item[i].cached);
+    }
+    p->checking = p->written = 1;
+    p->ns = clock_ns() - p->start_ns;
+}
+
+/* The file is damaged: the model goes back to its own, and packs. */
+static void cache_leave(struct packer *p)
+{
+    for (size_t i = 0; i < p->n_item; i++)
+        put_in_place(&p->item[i], &p->item[i].w->w);
+    pack_cache_remove(&p->cache);
+    note(p, "the copy of packed weights was damaged and is made anew");
+    p->checking = p->written = 0;
+    p->next = p->next_group = 0;
+    p->n_done = p->ns = 0;
+    take_block(p);
+}
+
+/* The next piece of the file against its digest. */
+static void check_piece(struct packer *p)
+{
+    const struct item *it = &p->item[p->next];
+    size_t at = p->next_group * PACK_CACHE_PIECE, left = item_bytes(it) - at,
+           n = left < PACK_CACHE_PIECE ? left : PACK_CACHE_PIECE;
+
+    p->digest = digest64(p->next_group++ ? p->digest : 0, p->view.data + it->at + at, n);
+    p->n_done += n;
+    if (n < left)
+        return;
+    p->next_group = 0;
+    if (p->digest != p->view.entry[p->next++].digest)
+        cache_leave(p);
+    else if (p->next == p->n_item)
+        end(p, PACK_DONE);
+}
+
+static int cache_write(struct packer *p, int (*progress)(void *ctx, double done), void *ctx,
+                       struct err *e)
+{
+    struct pack_want want = want_of(p);
+    struct err why = {0};
+    int rc = pack_cache_write(&p->cache, &want, p->block, progress, ctx, &why);
+
+    if (rc == E_CANCELLED)
+        return err_set(e, rc, "packing was stopped");
+    p->written = 1;
+    if (rc < 0) {
+        (void)err_wrap(&why, rc, "packed weights are not kept");
+        note(p, why.msg);
+    }
+    return 0;
+}
+
+/* -- making ---------------------------------------------------------------------------- */
+
+int pack_new(struct packer **out, struct model *m, const struct pack_options *opt,
+             struct err *e)
+{
+    struct packer *p = mem_calloc(1, sizeof(*p));
+
+    if (p) {
         p->item = mem_calloc(m->n_weight, sizeof(*p->item));
-    if (!p || !p->item) {
+        p->entry = opt->cache ? mem_calloc(m->n_weight, sizeof(*p->entry)) : NULL;
+    }
+    if (!p || !p->item || (opt->cache && !p->entry)) {
+        if (p) {
+            mem_free(p->item);
+            mem_free(p->entry);
+        }
         mem_free(p);
         return err_set(e, E_NOMEM, "no memory for %zu tensors", m->n_weight);
     }
@@ -99,17 +242,12 @@ int pack_new(struct packer **out, struct model *m, struct err *e)
     p->start_ns = clock_ns();
     (void)pthread_mutex_init(&p->lock, NULL);
     add_items(p);
-    if (p->n_block && free >= PACK_SPARE && free - PACK_SPARE >= p->n_block)
-        p->block = vm_alloc(p->n_block);
-    if (!p->n_block) {
-        end(p, PACK_DONE, "");
-    } else if (!p->block) {
-        (void)snprintf(why, sizeof(why),
-                       "no memory for %zu MiB of packed weights: they stay as in the file, "
-                       "which is slower",
-                       p->n_block >> 20);
-        end(p, PACK_NOT, why);
-    }
+    if (!p->n_item)
+        end(p, PACK_DONE);
+    else if (opt->cache)
+        cache_start(p, opt);
+    if (p->n_item && !p->checking)
+        take_block(p);
     *out = p;
     return 0;
 }
@@ -120,6 +258,9 @@ void pack_free(struct packer *p)
         return;
     (void)pthread_mutex_destroy(&p->lock);
     vm_free(p->block, p->n_block);
+    mmap_close(&p->map);
+    pack_cache_close(&p->cache);
+    mem_free(p->entry);
     mem_free(p->item);
     mem_free(p);
 }
@@ -153,7 +294,7 @@ static void drop(const struct item *it, size_t from, size_t n)
 static void publish(struct packer *p, struct item *it)
 {
     it->tiles.data = p->block + it->at;
-    atomic_store_explicit(&it->w->now, &it->tiles, memory_order_release);
+    put_in_place(it, &it->tiles);
     /* Steps may have read pages after they were dropped. */
     drop(it, 0, SIZE_MAX);
     p->next++;
@@ -162,7 +303,7 @@ static void publish(struct packer *p, struct item *it)
         return;
     for (size_t i = 0; i < p->n_item; i++)
         drop(&p->item[i], 0, SIZE_MAX);
-    end(p, PACK_DONE, "");
+    end(p, PACK_DONE);
 }
 
 /* The next piece of a matrix. */
@@ -182,6 +323,14 @@ static void pack_piece(struct packer *p, struct pool *pool)
         publish(p, it);
 }
 
+static void next_piece(struct packer *p, struct pool *pool)
+{
+    if (p->checking)
+        check_piece(p);
+    else
+        pack_piece(p, pool);
+}
+
 static int goes_on(const struct packer *p)
 {
     return atomic_load_explicit(&p->state, memory_order_acquire) == PACK_GOES_ON;
@@ -195,7 +344,7 @@ void pack_some(struct packer *p, struct pool *pool, uint64_t ns)
         return;
     start = clock_ns();
     while (goes_on(p) && clock_ns() - start < ns)
-        pack_piece(p, pool);
+        next_piece(p, pool);
     (void)pthread_mutex_unlock(&p->lock);
 }
 
@@ -206,10 +355,12 @@ int pack_all(struct packer *p, struct pool *pool, int (*progress)(void *ctx, dou
 
     (void)pthread_mutex_lock(&p->lock);
     while (goes_on(p) && rc == 0) {
-        pack_piece(p, pool);
+        next_piece(p, pool);
         if (progress && progress(ctx, (double)p->n_done / (double)p->n_block))
             rc = err_set(e, E_CANCELLED, "packing was stopped");
     }
+    if (rc == 0 && p->cache.path && !p->written && atomic_load(&p->state) == PACK_DONE)
+        rc = cache_write(p, progress, ctx, e);
     (void)pthread_mutex_unlock(&p->lock);
     return rc;
 }
@@ -218,7 +369,7 @@ void pack_info(struct packer *p, struct pack_info *out)
 {
     (void)pthread_mutex_lock(&p->lock);
     out->state = atomic_load(&p->state);
-    out->done = p->n_block ? (double)p->n_done / (double)p->n_block : 1;
+    out->cached = p->checking;
     out->ns = p->ns;
     (void)snprintf(out->note, sizeof(out->note), "%s", p->note);
     (void)pthread_mutex_unlock(&p->lock);
