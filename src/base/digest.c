@@ -21,10 +21,12 @@ static uint64_t word(const unsigned char *p, size_t n)
     return w;
 }
 
-/* One word into a lane; multiplying by an odd number loses nothing. */
+/* One word into a lane; multiplying by an odd number loses nothing. Twice, because the top bit
+ * of a word comes out of a multiplication alone, and another bit of the next word would undo
+ * it. */
 static uint64_t step(uint64_t lane, uint64_t w)
 {
-    return turn((lane ^ w) * K1, 29);
+    return turn(lane + w * K2, 31) * K1;
 }
 
 /* So that every bit of the input moves about half of the bits that come out. */
@@ -35,22 +37,22 @@ static uint64_t finish(uint64_t x)
     return x ^ x >> 32;
 }
 
-uint64_t digest64(uint64_t seed, const void *bytes, size_t n)
+uint64_t digest_bytes(uint64_t seed, const void *p, size_t n)
 {
-    const unsigned char *p = bytes;
+    const unsigned char *b = p;
     uint64_t lane[4] = {seed ^ K0, seed + K1, seed ^ K2, seed + K3}, sum = n * K0;
     size_t left = n;
 
     /* Four lanes, so that a multiplication need not wait for the one before. */
-    for (; left >= 32; left -= 32, p += 32) {
+    for (; left >= 32; left -= 32, b += 32) {
         for (int i = 0; i < 4; i++)
-            lane[i] = step(lane[i], word(p + 8 * i, 8));
+            lane[i] = step(lane[i], word(b + 8 * i, 8));
     }
     for (int i = 0; left > 0; i++) {
         size_t k = left < 8 ? left : 8;
 
-        lane[i] = step(lane[i], word(p, k));
-        p += k;
+        lane[i] = step(lane[i], word(b, k));
+        b += k;
         left -= k;
     }
     for (int i = 0; i < 4; i++)

@@ -12,6 +12,6 @@
 #include <stdint.h>
 
 /* Of n bytes; seed: the digest of what comes before, or any number. */
-uint64_t digest64(uint64_t seed, const void *p, size_t n);
+uint64_t digest_bytes(uint64_t seed, const void *p, size_t n);
 
 #endif

@@ -80,7 +80,7 @@ const char *gguf_path(const struct gguf *g);
 int gguf_version(const struct gguf *g);
 int gguf_n_part(const struct gguf *g);
 const struct mapping *gguf_mapping(const struct gguf *g, int part); /* part < gguf_n_part */
-uint64_t gguf_file_bytes(const struct gguf *g);     /* all parts together */
+uint64_t gguf_file_bytes(const struct gguf *g);                     /* all parts together */
 uint64_t gguf_trailing_bytes(const struct gguf *g); /* past the last tensor: worth a warning */
 
 size_t gguf_n_kv(const struct gguf *g);

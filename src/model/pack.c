@@ -139,7 +139,7 @@ static struct pack_want want_of(const struct packer *p)
         const struct item *it = &p->item[i];
         struct str name = it->w->src->name;
 
-        p->entry[i] = (struct pack_entry){.name = digest64(0, name.p, name.n),
+        p->entry[i] = (struct pack_entry){.name = digest_bytes(0, name.p, name.n),
                                           .type = (uint64_t)it->w->w.type,
                                           .n_row = it->w->w.n_row,
                                           .n_col = it->w->w.n_col,
@@ -191,7 +191,7 @@ static void check_piece(struct packer *p)
     size_t at = p->next_group * PACK_CACHE_PIECE, left = item_bytes(it) - at,
            n = left < PACK_CACHE_PIECE ? left : PACK_CACHE_PIECE;
 
-    p->digest = digest64(p->next_group++ ? p->digest : 0, p->view.data + it->at + at, n);
+    p->digest = digest_bytes(p->next_group++ ? p->digest : 0, p->view.data + it->at + at, n);
     p->n_done += n;
     if (n < left)
         return;

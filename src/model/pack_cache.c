@@ -35,15 +35,15 @@ uint64_t pack_cache_digest(const void *p, size_t n)
     uint64_t d = 0;
 
     for (size_t i = 0; i < n; i += PACK_CACHE_PIECE)
-        d = digest64(d, b + i, n - i < PACK_CACHE_PIECE ? n - i : PACK_CACHE_PIECE);
+        d = digest_bytes(d, b + i, n - i < PACK_CACHE_PIECE ? n - i : PACK_CACHE_PIECE);
     return d;
 }
 
 static uint64_t head_digest(const struct pack_head *h, const struct pack_entry *entry)
 {
-    uint64_t d = digest64(0, h, offsetof(struct pack_head, digest));
+    uint64_t d = digest_bytes(0, h, offsetof(struct pack_head, digest));
 
-    return digest64(d, entry, (size_t)h->n_entry * sizeof(*entry));
+    return digest_bytes(d, entry, (size_t)h->n_entry * sizeof(*entry));
 }
 
 static uint64_t stamp_of(const struct gguf *g)
@@ -54,8 +54,8 @@ static uint64_t stamp_of(const struct gguf *g)
         const struct mapping *map = gguf_mapping(g, i);
         uint64_t n = map->n;
 
-        d = digest64(d, &n, sizeof(n));
-        d = digest64(d, map->stamp, sizeof(map->stamp));
+        d = digest_bytes(d, &n, sizeof(n));
+        d = digest_bytes(d, map->stamp, sizeof(map->stamp));
     }
     return d;
 }
@@ -79,14 +79,14 @@ static uint64_t content_of(const struct gguf *g)
     uint64_t d = 0;
 
     for (int i = 0; i < gguf_n_part(g); i++)
-        d = digest64(d, gguf_mapping(g, i)->p, head_bytes(g, i));
+        d = digest_bytes(d, gguf_mapping(g, i)->p, head_bytes(g, i));
     for (size_t i = 0; i < gguf_n_tensor(g); i++) {
         const struct gguf_tensor *t = gguf_tensor_at(g, i);
         size_t n = (size_t)t->n_byte, k = n < SAMPLE ? n : SAMPLE;
 
-        d = digest64(d, t->data, k);
-        d = digest64(d, t->data + (n - k) / 2, k);
-        d = digest64(d, t->data + (n - k), k);
+        d = digest_bytes(d, t->data, k);
+        d = digest_bytes(d, t->data + (n - k) / 2, k);
+        d = digest_bytes(d, t->data + (n - k), k);
         vm_drop(t->data, n); /* each sample made its neighbours resident */
     }
     return d;
@@ -216,7 +216,7 @@ int pack_cache_open(struct pack_cache *c, const char *dir, uint64_t max, const s
         return err_set(e, E_IO, "%s: not a directory that only its owner, you, may write", dir);
     buf_init(&path, PATH_LIMIT);
     if (buf_fmt(&path, "%s/%016llx-%s%s", dir,
-                (unsigned long long)digest64(0, name, sizeof(name)), tier, suffix) < 0) {
+                (unsigned long long)digest_bytes(0, name, sizeof(name)), tier, suffix) < 0) {
         buf_done(&path);
         return err_set(e, E_IO, "%s: too long for the name of a directory", dir);
     }

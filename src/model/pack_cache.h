@@ -32,8 +32,8 @@
 
 enum { PACK_CACHE_VERSION = 1, PACK_CACHE_PIECE = 1 << 20, PACK_CACHE_PAGE = 4096 };
 
-#define PACK_CACHE_MAX ((uint64_t)16 << 30) /* bytes that the files take together by default   \
-                                             */
+/* Bytes that the files take together by default. */
+#define PACK_CACHE_MAX ((uint64_t)16 << 30)
 
 struct pack_head {
     char magic[8]; /* "HRTHTILE" */
@@ -46,7 +46,7 @@ struct pack_head {
 
 /* A matrix. */
 struct pack_entry {
-    uint64_t name; /* digest64 of the tensor's name */
+    uint64_t name; /* digest_bytes of the tensor's name */
     uint64_t type, n_row, n_col;
     uint64_t at, n_byte; /* of its tiles, from the first tile's byte */
     uint64_t digest;     /* pack_cache_digest of them */

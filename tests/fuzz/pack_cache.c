@@ -53,9 +53,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         h.version = PACK_CACHE_VERSION;
         h.n_file = size;
         if (h.n_entry <= (size - PACK_CACHE_PAGE) / sizeof(struct pack_entry)) {
-            h.digest =
-                digest64(digest64(0, &h, offsetof(struct pack_head, digest)),
-                         p + PACK_CACHE_PAGE, (size_t)h.n_entry * sizeof(struct pack_entry));
+            h.digest = digest_bytes(digest_bytes(0, &h, offsetof(struct pack_head, digest)),
+                                    p + PACK_CACHE_PAGE,
+                                    (size_t)h.n_entry * sizeof(struct pack_entry));
         }
         memcpy(p, &h, sizeof(h));
         check(p, size);
