@@ -10,7 +10,7 @@
 #include <pthread.h>
 #include <sys/stat.h>
 
-static char dir[256];
+static char dir[256], file[256]; /* of packed weights; the model */
 
 /* -- files ----------------------------------------------------------------------------- */
 
@@ -81,7 +81,7 @@ static struct use use(uint64_t max, int keep)
     struct hearth_seq *s;
     struct use u;
 
-    FINE(hearth_model_open(&m, tiny_path(), &o, &fine));
+    FINE(hearth_model_open(&m, file, &o, &fine));
     hearth_model_info(m, &u.info);
     en = engine_make(m, (struct hearth_engine_options){.n_ctx = 64});
     s = seq_make(en);
@@ -108,7 +108,7 @@ static void start(int type)
         skip();
     }
     clear();
-    tiny_write(&t, tiny_path());
+    tiny_write(&t, file);
 }
 
 static void expect_hit(const struct use *want)
@@ -155,7 +155,7 @@ static void test_hit(void **state)
     assert_int_equal(stat(dir, &st), 0);
     assert_int_equal(st.st_mode & 07777, 0700);
     expect_hit(&first);
-    (void)unlink(tiny_path());
+    (void)unlink(file);
 }
 
 static void test_damage(void **state)
@@ -187,7 +187,7 @@ static void test_damage(void **state)
     assert_int_equal(unlink(path), 0);
     assert_int_equal(symlink("/dev/null", path), 0);
     expect_replaced(&first, "only its owner");
-    (void)unlink(tiny_path());
+    (void)unlink(file);
 }
 
 /* Tiles are used before they are checked, and left when they do not fit. */
@@ -207,7 +207,7 @@ static void test_damaged_tiles(void **state)
         struct hearth_seq *s;
 
         flip(path, i == 5 ? size_of(path) - 5000 : 8192 + 1000 * i);
-        FINE(hearth_model_open(&m, tiny_path(), &o, &fine));
+        FINE(hearth_model_open(&m, file, &o, &fine));
         en = engine_make(m, (struct hearth_engine_options){.n_ctx = 64});
         s = seq_make(en);
         hearth_model_info(m, &u.info);
@@ -224,7 +224,7 @@ static void test_damaged_tiles(void **state)
         hearth_model_close(m);
         expect_hit(&first);
     }
-    (void)unlink(tiny_path());
+    (void)unlink(file);
 }
 
 /* The model's file changes and keeps its size: the first byte of the embedding's last row. */
@@ -238,21 +238,21 @@ static void test_changed_model(void **state)
     start(QUANT_F16);
     first = use(0, 1);
     expect_hit(&first);
-    n = size_of(tiny_path());
-    flip(tiny_path(), n - 5001);
-    assert_int_equal(size_of(tiny_path()), n);
+    n = size_of(file);
+    flip(file, n - 5001);
+    assert_int_equal(size_of(file), n);
     u = use(0, 1);
     assert_int_equal(u.info.pack_cached, 0);
     assert_int_equal(count(".tiles", NULL), 2);
     /* Even with the old time of change: the file's own time has moved. */
-    assert_int_equal(stat(tiny_path(), &st), 0);
-    flip(tiny_path(), n - 6001);
-    assert_int_equal(
-        utimensat(AT_FDCWD, tiny_path(), (struct timespec[]){st.st_atim, st.st_mtim}, 0), 0);
+    assert_int_equal(stat(file, &st), 0);
+    flip(file, n - 6001);
+    assert_int_equal(utimensat(AT_FDCWD, file, (struct timespec[]){st.st_atim, st.st_mtim}, 0),
+                     0);
     u = use(0, 1);
     assert_int_equal(u.info.pack_cached, 0);
     assert_int_equal(count(".tiles", NULL), 3);
-    (void)unlink(tiny_path());
+    (void)unlink(file);
 }
 
 /* -- bounds ---------------------------------------------------------------------------- */
@@ -262,8 +262,8 @@ static void model_of_seed(uint64_t seed)
     struct tiny t = tiny_of(QUANT_Q8_0);
 
     t.seed = seed;
-    (void)unlink(tiny_path());
-    tiny_write(&t, tiny_path());
+    (void)unlink(file);
+    tiny_write(&t, file);
 }
 
 static void age(const char *path, int hours)
@@ -317,7 +317,7 @@ static void test_eviction(void **state)
     assert_non_null(strstr(u.end.pack_note, "not kept"));
     assert_int_equal(u.end.packing, HEARTH_PACKED);
     assert_int_equal(count(".tiles", NULL), 2);
-    (void)unlink(tiny_path());
+    (void)unlink(file);
 }
 
 /* Files that a killed writer left are removed after an hour; strangers' are not touched. */
@@ -340,15 +340,15 @@ static void test_leftovers(void **state)
     assert_int_equal(access(old, F_OK), -1);
     assert_int_equal(access(new, F_OK), 0);
     assert_int_equal(unlink(stranger), 0);
-    (void)unlink(tiny_path());
+    (void)unlink(file);
 }
 
 static void test_bad_dirs(void **state)
 {
-    char file[400];
+    char other[400];
     struct use u;
     struct hearth_model *m = NULL;
-    struct hearth_model_options o = {.pack_cache = file, .n_thread = 1};
+    struct hearth_model_options o = {.pack_cache = other, .n_thread = 1};
 
     (void)state;
     start(QUANT_Q8_0);
@@ -367,13 +367,13 @@ static void test_bad_dirs(void **state)
         assert_int_equal(chmod(dir, 0700), 0);
     }
     /* A file where the directory should be. */
-    (void)snprintf(file, sizeof(file), "%s/x.tmp", dir);
-    assert_int_equal(close(open(file, O_WRONLY | O_CREAT, 0600)), 0);
-    FINE(hearth_model_open(&m, tiny_path(), &o, &fine));
+    (void)snprintf(other, sizeof(other), "%s/x.tmp", dir);
+    assert_int_equal(close(open(other, O_WRONLY | O_CREAT, 0600)), 0);
+    FINE(hearth_model_open(&m, file, &o, &fine));
     hearth_model_info(m, &u.info);
-    assert_non_null(strstr(u.info.pack_note, file));
+    assert_non_null(strstr(u.info.pack_note, other));
     hearth_model_close(m);
-    (void)unlink(tiny_path());
+    (void)unlink(file);
 }
 
 /* -- at once --------------------------------------------------------------------------- */
@@ -404,7 +404,7 @@ static void test_writers(void **state)
     assert_int_equal(count(".tiles", NULL), 1);
     assert_int_equal(count(".tmp", NULL), 0);
     expect_hit(&u[0]);
-    (void)unlink(tiny_path());
+    (void)unlink(file);
 }
 
 static int stop_at_once(void *ctx, double done)
@@ -422,7 +422,7 @@ static void test_stopped_writer(void **state)
 
     (void)state;
     start(QUANT_Q8_0);
-    FINE(hearth_model_open(&m, tiny_path(), &o, &fine));
+    FINE(hearth_model_open(&m, file, &o, &fine));
     en = engine_make(m, (struct hearth_engine_options){.n_ctx = 64});
     assert_int_equal(hearth_engine_pack(en, stop_at_once, NULL, NULL), HEARTH_E_CANCELLED);
     assert_int_equal(hearth_engine_pack(en, stop_at_once, NULL, NULL), HEARTH_E_CANCELLED);
@@ -431,7 +431,7 @@ static void test_stopped_writer(void **state)
     assert_int_equal(count(".tiles", NULL), 1);
     hearth_engine_free(en);
     hearth_model_close(m);
-    (void)unlink(tiny_path());
+    (void)unlink(file);
 }
 
 /* -- digests --------------------------------------------------------------------------- */
@@ -479,6 +479,7 @@ static int setup(void **state)
     (void)state;
     (void)snprintf(dir, sizeof(dir), "%s/hearth-packs-%ld", tmp && *tmp ? tmp : "/tmp",
                    (long)getpid());
+    (void)snprintf(file, sizeof(file), "%s", tiny_path());
     return 0;
 }
 
