@@ -11,7 +11,8 @@
 #include <pthread.h>
 #include <stdio.h>
 
-/* Bytes that are packed between two looks at the clock: less than a millisecond of work. */
+/* Bytes that are packed before their pages of the file are let go and progress is told: less
+ * than a millisecond of work. */
 enum { PACK_PIECE = 4 << 20 };
 
 /* Memory that packing leaves to others. */
@@ -343,7 +344,9 @@ void pack_some(struct packer *p, struct pool *pool, uint64_t ns)
     if (!ns || !goes_on(p) || pthread_mutex_trylock(&p->lock) != 0)
         return;
     start = clock_ns();
-    while (goes_on(p) && clock_ns() - start < ns)
+    /* A matrix that was begun is finished: the step reads all of its rows else, and it would be
+     * in memory twice. */
+    while (goes_on(p) && (clock_ns() - start < ns || (p->next_group && !p->checking)))
         next_piece(p, pool);
     (void)pthread_mutex_unlock(&p->lock);
 }

@@ -57,7 +57,8 @@ MUST_CHECK int pack_new(struct packer **out, struct model *m, const struct pack_
                         struct err *e);
 void pack_free(struct packer *p); /* no step may run; NULL is fine */
 
-/* Packs for about ns nanoseconds; for none while another thread packs. Allocates nothing. */
+/* Packs whole matrices for about ns nanoseconds; none while another thread packs. Allocates
+ * nothing. */
 void pack_some(struct packer *p, struct pool *pool, uint64_t ns);
 
 /* Packs all, and writes it to the cache. progress (may be NULL) is called now and then with
