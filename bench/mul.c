@@ -1,7 +1,7 @@
 /* mul.c - the matrix product of every format: one column with the weights in memory, as when
- * tokens are made, and 512 columns with the weights in the caches, as when a prompt is read.
- * With --columns: what a small batch costs, its weights from memory too, in units of one
- * column. */
+ * tokens are made, from tiles and from rows as in a file; and 512 columns with the weights in
+ * the caches, as when a prompt is read. With --columns: what a small batch costs, its weights
+ * from memory too, in units of one column. */
 #include "bench.h"
 
 #include "kern/tile.h"
@@ -49,9 +49,14 @@ static const float *columns(const struct bench *b)
     return x;
 }
 
+static size_t row_bytes(const struct quant *q)
+{
+    return (size_t)K / (size_t)q->block * (size_t)q->bytes;
+}
+
 /* Best time of n_matrix matrices times n columns, ns. */
-static double product_ns(struct bench *b, const struct quant *q, size_t n_row, size_t n_matrix,
-                         size_t n)
+static double product_ns(struct bench *b, const struct quant *q, int layout, size_t n_row,
+                         size_t n_matrix, size_t n)
 {
     static void *acts, *scratch;
     static float *y;
@@ -63,9 +68,14 @@ static double product_ns(struct bench *b, const struct quant *q, size_t n_row, s
         scratch = bench_alloc(kern_mul_scratch(COLS_MAX));
         y = bench_alloc((size_t)COLS_MAX * ROWS * sizeof(*y));
     }
-    p.w = (struct kern_weight){q->type, mm->layout, n_row,
-                               K,       b->random,  tile_group_bytes(q, K, b->k.n_group)};
-    p.bytes = p.w.stride * (n_row / b->k.n_group);
+    p.w =
+        (struct kern_weight){.type = q->type,
+                             .layout = layout,
+                             .n_row = n_row,
+                             .n_col = K,
+                             .data = b->random,
+                             .stride = row_bytes(q) * (layout == KERN_ROWS ? 1 : b->k.n_group)};
+    p.bytes = row_bytes(q) * n_row;
     p.scratch = scratch;
     kern_acts_bind(&b->k, &p.a, acts, n, K, mm->form);
     p.a.x = columns(b);
@@ -74,20 +84,18 @@ static double product_ns(struct bench *b, const struct quant *q, size_t n_row, s
     return bench_ns(run, &p);
 }
 
-static size_t row_bytes(const struct quant *q)
-{
-    return (size_t)K / (size_t)q->block * (size_t)q->bytes;
-}
-
 static void report(struct bench *b, const struct quant *q)
 {
     size_t n = BENCH_BYTES_MEMORY / (row_bytes(q) * ROWS);
     int limit = b->k.mm[q->type].form == KERN_FORM_Q8 ? BENCH_INT8 : BENCH_FMA;
 
     bench_row(b, "mul 1", q->name, BENCH_MEMORY,
-              (double)(n * ROWS * row_bytes(q)) / product_ns(b, q, ROWS, n, 1));
+              (double)(n * ROWS * row_bytes(q)) / product_ns(b, q, KERN_TILES, ROWS, n, 1));
+    bench_row(b, "mul 1 rows", q->name, BENCH_MEMORY,
+              (double)(n * ROWS * row_bytes(q)) / product_ns(b, q, KERN_ROWS, ROWS, n, 1));
     bench_row(b, "mul 512", q->name, limit,
-              2.0 * ROWS_CACHED * K * COLS_MAX / product_ns(b, q, ROWS_CACHED, 1, COLS_MAX));
+              2.0 * ROWS_CACHED * K * COLS_MAX /
+                  product_ns(b, q, KERN_TILES, ROWS_CACHED, 1, COLS_MAX));
 }
 
 /* -- small batches --------------------------------------------------------------------- */
@@ -102,7 +110,7 @@ static void report_columns(struct bench *b, const struct quant *q)
     double one = 0;
 
     for (int i = 0; i < N_WIDTH; i++) {
-        double ns = product_ns(b, q, ROWS, n, (size_t)widths[i]);
+        double ns = product_ns(b, q, KERN_TILES, ROWS, n, (size_t)widths[i]);
 
         one = i ? one : ns;
         if (i == 0)

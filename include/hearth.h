@@ -62,12 +62,22 @@ struct hearth_error {
 struct hearth_model;
 
 struct hearth_model_options {
-    int n_thread; /* for loading, and the default of engines; 0: what the machine allows */
+    int n_thread; /* the default of engines; 0: what the machine allows */
     const char
         *cpu; /* "ref", "avx2", "avx512vnni": at most this tier; NULL: HEARTH_CPU or best */
-    /* Called now and then with done in [0, 1]; returning nonzero stops with E_CANCELLED. */
-    int (*progress)(void *ctx, double done);
-    void *progress_ctx;
+    /* A directory in which packed weights are kept for the next start, made when it is missing;
+     * NULL: none. hearth_engine_pack writes them. */
+    const char *pack_cache;
+    uint64_t pack_cache_max; /* bytes that its files may take together; 0: 16 GiB */
+};
+
+/* A model computes as soon as it is open, from the file as it lies. For speed its weights are
+ * brought into another layout (packed) between the first steps of its engines; results do not
+ * change by a bit. */
+enum hearth_packing {
+    HEARTH_PACKING,
+    HEARTH_PACKED,
+    HEARTH_NOT_PACKED /* and will not be: pack_note says why */
 };
 
 struct hearth_model_info {
@@ -78,7 +88,11 @@ struct hearth_model_info {
     const char *cpu;           /* the tier in use */
     int n_vocab, n_embd, n_layer, n_head, n_head_kv, n_ctx_train;
     uint64_t n_param, file_bytes;
-    uint64_t load_ns; /* what hearth_model_open took */
+    uint64_t load_ns;    /* what hearth_model_open took */
+    int packing;         /* enum hearth_packing */
+    uint64_t pack_ns;    /* from the end of that until all was packed; 0: it is not */
+    int pack_cached;     /* 1: packed weights of an earlier run are in use */
+    char pack_note[256]; /* what went wrong with packing, or empty */
     int n_thread;
     int bos, eos; /* token ids, -1: none */
     int add_bos;
@@ -158,6 +172,15 @@ HEARTH_API void hearth_engine_info(const struct hearth_engine *en,
  * waits. Fails: E_BUSY the cache is full; E_CANCELLED; after a failure the sequences that were
  * in the step keep their waiting tokens. Allocates nothing. */
 HEARTH_API int hearth_engine_step(struct hearth_engine *en, struct hearth_error *e);
+
+/* Packs what is left to pack at once, and writes it to the pack_cache: for who has the time, or
+ * measures. progress (may be NULL)
+ * is called now and then with done in [0, 1]; returning nonzero stops with E_CANCELLED, and the
+ * rest is packed between steps. That packing goes wrong is no failure: hearth_model_info tells.
+ */
+HEARTH_API int hearth_engine_pack(struct hearth_engine *en,
+                                  int (*progress)(void *ctx, double done), void *ctx,
+                                  struct hearth_error *e);
 
 /* Makes the step that runs, or the next one, stop with E_CANCELLED. Any thread; also a
  * signal handler. */

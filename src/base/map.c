@@ -128,13 +128,33 @@ int map_put(struct map *m, struct str key, uint32_t value, uint32_t *old)
     return 0;
 }
 
+uint32_t map_begin(const struct map *m, struct str key)
+{
+    uint32_t hash = hash32(key);
+
+    if (m->cap)
+        __builtin_prefetch(&m->slots[hash & (m->cap - 1)]);
+    return hash;
+}
+
+void map_reach(const struct map *m, uint32_t begun)
+{
+    if (m->cap)
+        __builtin_prefetch(m->slots[begun & (m->cap - 1)].key.p);
+}
+
 int map_get(const struct map *m, struct str key, uint32_t *value)
+{
+    return map_get_begun(m, key, hash32(key), value);
+}
+
+int map_get_begun(const struct map *m, struct str key, uint32_t begun, uint32_t *value)
 {
     const struct map_slot *s;
 
     if (!m->cap)
         return 0;
-    s = map_find(m, key, hash32(key));
+    s = map_find(m, key, begun);
     if (!s->hash)
         return 0;
     *value = s->value;
@@ -164,6 +184,12 @@ static struct map64_slot *map64_find(const struct map64 *m, uint64_t key)
     while (m->slots[i].used && m->slots[i].key != key)
         i = (i + 1) & (m->cap - 1);
     return &m->slots[i];
+}
+
+void map64_begin(const struct map64 *m, uint64_t key)
+{
+    if (m->cap)
+        __builtin_prefetch(&m->slots[map_hash64(key) & (m->cap - 1)], 1);
 }
 
 int map64_put(struct map64 *m, uint64_t key, uint32_t value)

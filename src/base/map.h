@@ -35,6 +35,12 @@ MUST_CHECK int map_put(struct map *m, struct str key, uint32_t value, uint32_t *
 /* 1 and *value when the key is there, else 0. */
 int map_get(const struct map *m, struct str key, uint32_t *value);
 
+/* Asking for many keys at once, so that memory is waited for once and not for each: begin all,
+ * then reach all, then get each. The number is that of map_begin. */
+uint32_t map_begin(const struct map *m, struct str key);
+void map_reach(const struct map *m, uint32_t begun);
+int map_get_begun(const struct map *m, struct str key, uint32_t begun, uint32_t *value);
+
 struct map64_slot {
     uint64_t key;
     uint32_t value, used;
@@ -48,6 +54,7 @@ struct map64 {
 MUST_CHECK int map64_init(struct map64 *m, size_t n);
 void map64_done(struct map64 *m);
 MUST_CHECK int map64_put(struct map64 *m, uint64_t key, uint32_t value); /* as map_put */
+void map64_begin(const struct map64 *m, uint64_t key);                   /* soon put or got */
 int map64_get(const struct map64 *m, uint64_t key, uint32_t *value);
 int map64_del(struct map64 *m, uint64_t key); /* 1 when it was there */
 

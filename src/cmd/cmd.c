@@ -4,8 +4,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "sys/path.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -72,7 +74,7 @@ static int bar_step(void *ctx, double done)
     uint64_t now = clock_ns();
     char line[BAR_WIDTH + 1];
 
-    /* A model that opens at once needs no bar; nobody sees more than 20 steps a second. */
+    /* What is done at once needs no bar; nobody sees more than 20 steps a second. */
     if (now - b->start < 300000000u || now - b->last < 50000000u)
         return 0;
     b->last = now;
@@ -80,7 +82,7 @@ static int bar_step(void *ctx, double done)
     for (int i = 0; i < BAR_WIDTH; i++)
         line[i] = i < (int)(done * BAR_WIDTH) ? '#' : '.';
     line[BAR_WIDTH] = '\0';
-    (void)fprintf(stderr, "\rloading [%s] %3d %%", line, (int)(done * 100));
+    (void)fprintf(stderr, "\rpacking [%s] %3d %%", line, (int)(done * 100));
     return 0;
 }
 
@@ -102,21 +104,53 @@ static int path_check(const char *path, struct err *e)
     return 0;
 }
 
+int cmd_model_open_cached(struct hearth_model **out, const char *path, int n_thread,
+                          const char *cpu, const struct cmd_cache *cache, struct err *e)
+{
+    struct hearth_model_options opt = {.n_thread = n_thread, .cpu = cpu};
+    struct hearth_error he = {0};
+    struct buf dir;
+    int rc = path_check(path, e);
+
+    buf_init(&dir, PATH_MAX);
+    if (rc == 0 && cache && cache->dir) {
+        opt.pack_cache = cache->dir;
+        opt.pack_cache_max = (uint64_t)((double)cache->max * (1 << 30));
+        if (!cache->dir[0])
+            rc = path_xdg(&dir, PATH_CACHE, "packed", e);
+        if (!cache->dir[0])
+            opt.pack_cache = dir.p;
+    }
+    if (rc == 0 && hearth_model_open(out, path, &opt, &he) < 0)
+        rc = cmd_err(e, &he);
+    buf_done(&dir);
+    return rc;
+}
+
 int cmd_model_open(struct hearth_model **out, const char *path, int n_thread, const char *cpu,
                    struct err *e)
 {
-    struct bar bar = {.start = clock_ns()};
-    struct hearth_model_options opt = {.n_thread = n_thread, .cpu = cpu};
-    struct hearth_error he = {0};
-    int rc = path_check(path, e);
+    return cmd_model_open_cached(out, path, n_thread, cpu, NULL, e);
+}
 
-    if (rc < 0)
-        return rc;
-    if (isatty(STDERR_FILENO)) {
-        opt.progress = bar_step;
-        opt.progress_ctx = &bar;
-    }
-    rc = hearth_model_open(out, path, &opt, &he);
+const char *cmd_packing(const struct hearth_model_info *info, char *out, size_t cap)
+{
+    if (info->pack_cached)
+        (void)snprintf(out, cap, "packed weights from the cache");
+    else if (info->pack_ns)
+        (void)snprintf(out, cap, "packed %.2f s later", (double)info->pack_ns / 1e9);
+    else
+        (void)snprintf(out, cap,
+                       info->packing == HEARTH_PACKING ? "not packed yet" : "not packed");
+    return out;
+}
+
+int cmd_engine_pack(struct hearth_engine *en, struct err *e)
+{
+    struct bar bar = {.start = clock_ns()};
+    struct hearth_error he = {0};
+    int rc = hearth_engine_pack(en, isatty(STDERR_FILENO) ? bar_step : NULL, &bar, &he);
+
     if (bar.drawn)
         (void)fprintf(stderr, "\r%*s\r", BAR_WIDTH + 20, "");
     return rc < 0 ? cmd_err(e, &he) : 0;

@@ -31,10 +31,26 @@ int cmd_err(struct err *e, const struct hearth_error *he);
 int cmd_options(const struct opt_spec *spec, int argc, char **argv, void *into, int min_words,
                 int max_words, int *status);
 
-/* Opens a model with the words a user needs when there is none. n_thread 0 and cpu NULL: the
- * library's choice. On a terminal (stderr) progress is shown. */
+/* Where packed weights are kept between two starts, as the user says it. */
+struct cmd_cache {
+    const char *dir; /* NULL: nowhere; "": below $XDG_CACHE_HOME */
+    float max;       /* GiB */
+};
+
+/* Opens a model with the words a user needs when there is none. n_thread 0, cpu NULL and cache
+ * NULL: the library's choice. */
 MUST_CHECK int cmd_model_open(struct hearth_model **out, const char *path, int n_thread,
                               const char *cpu, struct err *e);
+MUST_CHECK int cmd_model_open_cached(struct hearth_model **out, const char *path, int n_thread,
+                                     const char *cpu, const struct cmd_cache *cache,
+                                     struct err *e);
+
+/* Packs the weights, and writes them to the cache if there is one. On a terminal (stderr)
+ * progress is shown. */
+MUST_CHECK int cmd_engine_pack(struct hearth_engine *en, struct err *e);
+
+/* How that went, as words for a user: "packed 0.31 s later". Returns out. */
+const char *cmd_packing(const struct hearth_model_info *info, char *out, size_t cap);
 
 /* All of the text as ids, which the caller frees with mem_free. Fails: as hearth_encode;
  * E_NOMEM. */
@@ -66,5 +82,19 @@ void cmd_kv_set(const struct cmd_kv *kv, struct hearth_engine_options *eo);
 
 /* "f16", or "q8_0/q4_0" where keys and values differ. */
 const char *cmd_kv_name(const struct cmd_kv *kv, char room[16]);
+
+/* Choices that several commands have. */
+#define CMD_CACHE_ROWS(field)                                                                  \
+    {.name = "pack-cache",                                                                     \
+     .type = OPT_MAYBE,                                                                        \
+     .at = (field) + offsetof(struct cmd_cache, dir),                                          \
+     .arg = "DIR",                                                                             \
+     .help = "keep packed weights for the next start (~/.cache/hearth/packed)"},               \
+    {                                                                                          \
+        .name = "pack-cache-max", .type = OPT_FLOAT,                                           \
+        .at = (field) + offsetof(struct cmd_cache, max), .def = "16", .min = 0, .max = 1e6,    \
+        .above = 1, .arg = "GIB",                                                              \
+        .help = "what they may take together; the least recently used go first"                \
+    }
 
 #endif

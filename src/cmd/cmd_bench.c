@@ -19,6 +19,7 @@ struct bench_options {
     int n_prompt, n_gen, depth, reps, threads, json;
     struct cmd_kv kv;
     const char *cpu, *batch;
+    struct cmd_cache cache;
 };
 
 enum { WIDTHS_MAX = 32, WIDTH_MAX = 1024 };
@@ -42,6 +43,7 @@ static const struct opt_row rows[] = {
     {.name = "cpu", .type = OPT_STR, .at = AT(cpu), .arg = "TIER",
      .help = "at most these instructions: ref, avx2, avx512vnni"},
     CMD_KV_ROWS(AT(kv)),
+    CMD_CACHE_ROWS(AT(cache)),
     {.name = "json", .type = OPT_FLAG, .at = AT(json), .help = "one JSON object"},
 };
 /* clang-format on */
@@ -146,7 +148,7 @@ static int bench_open(struct bench *b, struct err *e)
 
     rc = read_widths(b, e);
     if (rc == 0)
-        rc = cmd_model_open(&b->m, b->path, o->threads, o->cpu, e);
+        rc = cmd_model_open_cached(&b->m, b->path, o->threads, o->cpu, &o->cache, e);
     if (rc < 0)
         return rc;
     hearth_model_info(b->m, &b->info);
@@ -164,6 +166,10 @@ static int bench_open(struct bench *b, struct err *e)
     }
     hearth_engine_info(b->en, &b->engine);
     b->load_ns = clock_ns() - start;
+    rc = cmd_engine_pack(b->en, e);
+    if (rc < 0)
+        return rc;
+    hearth_model_info(b->m, &b->info);
     rng_seed(&b->rng, 1);
     return 0;
 }
@@ -338,16 +344,18 @@ static int report_json(struct bench *b, struct err *e)
 
     if (!name) /* a file name that is no UTF-8 */
         name = json_string("?");
-    j = json_pack(
-        "{s:o, s:s, s:s, s:i, s:i, s:i, s:i, s:o, s:o, s:o, s:f, s:I, s:f, s:s, s:i, s:s}",
-        "model", name, "arch", b->info.arch ? b->info.arch : "?", "file_type",
-        b->info.file_type ? b->info.file_type : "?", "n_prompt", o->n_prompt, "n_gen", o->n_gen,
-        "depth", o->depth, "reps", o->reps, "prefill_tok_s",
-        json_spread(o->n_prompt ? b->prefill : NULL, o->reps), "decode_tok_s",
-        json_spread(b->one ? b->one->tok_s : NULL, o->reps), "batch", json_widths(b), "cpu_s",
-        (double)b->cpu_ns / 1e9, "peak_rss_bytes", (json_int_t)peak_rss(), "load_s",
-        (double)b->load_ns / 1e9, "tier", b->info.cpu ? b->info.cpu : "?", "threads",
-        b->engine.n_thread, "kv", cmd_kv_name(&o->kv, kv));
+    j = json_pack("{s:o, s:s, s:s, s:i, s:i, s:i, s:i, s:o, s:o, s:o, s:f, s:I, s:f, s:f, s:b, "
+                  "s:s, s:s, s:i, s:s}",
+                  "model", name, "arch", b->info.arch ? b->info.arch : "?", "file_type",
+                  b->info.file_type ? b->info.file_type : "?", "n_prompt", o->n_prompt, "n_gen",
+                  o->n_gen, "depth", o->depth, "reps", o->reps, "prefill_tok_s",
+                  json_spread(o->n_prompt ? b->prefill : NULL, o->reps), "decode_tok_s",
+                  json_spread(b->one ? b->one->tok_s : NULL, o->reps), "batch", json_widths(b),
+                  "cpu_s", (double)b->cpu_ns / 1e9, "peak_rss_bytes", (json_int_t)peak_rss(),
+                  "load_s", (double)b->load_ns / 1e9, "pack_s", (double)b->info.pack_ns / 1e9,
+                  "pack_cached", b->info.pack_cached, "pack_note", b->info.pack_note, "tier",
+                  b->info.cpu ? b->info.cpu : "?", "threads", b->engine.n_thread, "kv",
+                  cmd_kv_name(&o->kv, kv));
     line = j ? json_dumps(j, JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
     json_decref(j);
     if (!line)
@@ -380,6 +388,7 @@ static void report_text(struct bench *b)
     const struct bench_options *o = &b->opt;
     int ratios = b->one && b->n_width > 1;
     char kv[16];
+    char packing[64];
 
     (void)printf("%s: %s, %s, %.1f M parameters; %s, %d thread%s, kv %s, %d repetition%s\n\n",
                  b->path, b->info.arch ? b->info.arch : "?",
@@ -394,9 +403,11 @@ static void report_text(struct bench *b)
     for (int i = 0; i < b->n_width; i++)
         report_row("decode", o->n_gen, b->width[i].n, o->depth, b->width[i].tok_s,
                    ratios ? b->width[i].ratio : NULL, o->reps);
-    (void)printf("\nloaded in %.2f s, %.2f s of CPU time, peak memory %.1f MiB\n",
-                 (double)b->load_ns / 1e9, (double)b->cpu_ns / 1e9,
-                 (double)peak_rss() / 1048576);
+    (void)printf("\nready in %.2f s, %s; %.2f s of CPU time, peak memory %.1f MiB\n",
+                 (double)b->load_ns / 1e9, cmd_packing(&b->info, packing, sizeof(packing)),
+                 (double)b->cpu_ns / 1e9, (double)peak_rss() / 1048576);
+    if (b->info.pack_note[0])
+        (void)printf("note: %s\n", b->info.pack_note);
 }
 
 int cmd_bench(int argc, char **argv)

@@ -60,6 +60,7 @@ static const struct opt_row rows[] = {
     {.name = "cpu", .type = OPT_STR, .at = AT(cpu), .arg = "TIER",
      .help = "at most these instructions: ref, avx2, avx512vnni"},
     CMD_KV_ROWS(AT(kv)),
+    CMD_CACHE_ROWS(AT(cache)),
     {.name = "format", .type = OPT_CHOICE, .at = AT(format), .def = "text", .arg = "text|json",
      .help = "json: one object for each answer"},
     {.name = "special", .type = OPT_FLAG, .at = AT(special),
@@ -95,7 +96,8 @@ static int run_open(struct run *r, struct err *e)
     struct hearth_engine_info ei;
     struct hearth_error he = {0};
     uint64_t start = clock_ns();
-    int rc = cmd_model_open(&r->model, r->path, r->opt.threads, r->opt.cpu, e);
+    int rc =
+        cmd_model_open_cached(&r->model, r->path, r->opt.threads, r->opt.cpu, &r->opt.cache, e);
 
     if (rc < 0)
         return rc;
@@ -131,6 +133,17 @@ static int prompt_of(struct buf *b, int n_word, char **words, struct err *e)
     return 0;
 }
 
+/* The text is there, now the next start is made faster. That this fails is no failure. */
+static int keep_packed(struct run *r, struct err *e)
+{
+    int rc = cmd_engine_pack(r->engine, e);
+
+    hearth_model_info(r->model, &r->info);
+    if (r->info.pack_note[0])
+        log_line(LOG_WARN, "%s", r->info.pack_note);
+    return rc;
+}
+
 int cmd_run(int argc, char **argv)
 {
     struct run r = {.start_ns = clock_ns()};
@@ -159,6 +172,8 @@ int cmd_run(int argc, char **argv)
         status = run_repl(&r);
     else
         rc = run_answer(&r, prompt.p ? prompt.p : "", prompt.n, &e);
+    if (rc == 0 && r.opt.cache.dir)
+        rc = keep_packed(&r, &e);
 out:
     run_close(&r);
     buf_done(&prompt);

@@ -243,6 +243,7 @@ int opt_set(const struct opt_row *row, const char *what, const char *text, void 
         seed->given = 1;
         return 0;
     case OPT_STR:
+    case OPT_MAYBE:
         *(const char **)field = text;
         return 0;
     case OPT_LIST:
@@ -282,6 +283,7 @@ int opt_show(const struct opt_row *row, const void *from, char *out, size_t cap)
             (void)snprintf(out, cap, "%llu", (unsigned long long)seed->value);
         return seed->given;
     case OPT_STR:
+    case OPT_MAYBE:
         s = *(const char *const *)field;
         if (s)
             (void)snprintf(out, cap, "%s", s);
@@ -382,7 +384,9 @@ int opt_parse(const struct opt_spec *spec, int argc, char **argv, void *into, st
             return unknown(spec, arg, strcspn(arg, "="), e);
         if (row->type == OPT_FLAG && value)
             return err_set(e, E_INVALID, "%s takes no value", what);
-        if (row->type != OPT_FLAG && !value) {
+        if (row->type == OPT_MAYBE && !value) {
+            value = "";
+        } else if (row->type != OPT_FLAG && !value) {
             if (++i == argc)
                 return err_set(e, E_INVALID, "%s needs a value (%s)", what, row->arg);
             value = argv[i];
@@ -405,8 +409,12 @@ void opt_help(const struct opt_spec *spec, FILE *f)
 
         if (row->letter)
             (void)snprintf(letter, sizeof(letter), "-%c, ", row->letter);
-        (void)snprintf(left, sizeof(left), "%s--%s%s%s", letter, row->name,
-                       row->type == OPT_FLAG ? "" : " ", row->type == OPT_FLAG ? "" : row->arg);
+        if (row->type == OPT_FLAG)
+            (void)snprintf(left, sizeof(left), "%s--%s", letter, row->name);
+        else if (row->type == OPT_MAYBE)
+            (void)snprintf(left, sizeof(left), "%s--%s[=%s]", letter, row->name, row->arg);
+        else
+            (void)snprintf(left, sizeof(left), "%s--%s %s", letter, row->name, row->arg);
         (void)fprintf(f, "  %-30s %s", left, row->help);
         if (row->def && row->def[0])
             (void)fprintf(f, " (default %s)", row->def);

@@ -19,6 +19,7 @@ struct run_options {
     struct cmd_kv kv;
     int verbose, format, special;
     const char *cpu, *system;
+    struct cmd_cache cache;
     struct opt_list stop;
 };
 

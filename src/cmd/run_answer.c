@@ -80,6 +80,8 @@ static void line_duration(const char *name, uint64_t ns)
 static void print_stats(const struct run *r, const struct hearth_stats *st)
 {
     int computed = st->n_prompt - st->n_prompt_reused;
+    struct hearth_model_info info;
+    char packing[64];
 
     line_duration("total duration:", clock_ns() - r->start_ns);
     line_duration("load duration:", r->load_ns);
@@ -91,6 +93,10 @@ static void print_stats(const struct run *r, const struct hearth_stats *st)
     line_duration("eval duration:", st->output_ns);
     (void)fprintf(stderr, "%-21s %.2f tokens/s\n",
                   "eval rate:", rate(st->n_output, st->output_ns));
+    hearth_model_info(r->model, &info);
+    (void)fprintf(stderr, "%-21s %s%s%s\n",
+                  "weights:", cmd_packing(&info, packing, sizeof(packing)),
+                  info.pack_note[0] ? "; " : "", info.pack_note);
 }
 
 static const char *done_reason(int finish)

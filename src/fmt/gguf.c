@@ -276,6 +276,11 @@ int gguf_n_part(const struct gguf *g)
     return (int)g->n_part;
 }
 
+const struct mapping *gguf_mapping(const struct gguf *g, int part)
+{
+    return &g->parts[part].map;
+}
+
 uint64_t gguf_file_bytes(const struct gguf *g)
 {
     uint64_t n = 0;

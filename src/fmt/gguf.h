@@ -18,6 +18,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "sys/mmap.h"
 
 #include <stdint.h>
 
@@ -78,7 +79,8 @@ void gguf_free(struct gguf *g); /* NULL is fine */
 const char *gguf_path(const struct gguf *g);
 int gguf_version(const struct gguf *g);
 int gguf_n_part(const struct gguf *g);
-uint64_t gguf_file_bytes(const struct gguf *g);     /* all parts together */
+const struct mapping *gguf_mapping(const struct gguf *g, int part); /* part < gguf_n_part */
+uint64_t gguf_file_bytes(const struct gguf *g);                     /* all parts together */
 uint64_t gguf_trailing_bytes(const struct gguf *g); /* past the last tensor: worth a warning */
 
 size_t gguf_n_kv(const struct gguf *g);

@@ -1,10 +1,13 @@
 #include "infer/engine.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "sys/mmap.h"
 
 #include <string.h>
 #include <unistd.h>
+
+enum { PACK_NS_MAX = 30 * 1000000 };
 
 /* -- making ---------------------------------------------------------------------------- */
 
@@ -297,9 +300,17 @@ static void finish(struct hearth_engine *en, int want)
     }
 }
 
+/* How long to pack before this step: a quarter of what the last one took, and at most what a
+ * reader does not notice. Nothing before the first: somebody waits for its token. */
+static uint64_t pack_time(const struct hearth_engine *en)
+{
+    return en->step_ns / 4 < PACK_NS_MAX ? en->step_ns / 4 : PACK_NS_MAX;
+}
+
 int engine_compute(struct hearth_engine *en, struct hearth_seq *only, int want, struct err *e)
 {
     struct step *st = &en->step;
+    uint64_t start;
     int rc;
 
     st->n_tok = st->n_run = 0;
@@ -317,11 +328,20 @@ int engine_compute(struct hearth_engine *en, struct hearth_seq *only, int want, 
             en->seq[i]->logits = NULL;
     }
     choose_rows(en, want);
+    pack_some(en->model->m->packer, en->pool, pack_time(en));
+    start = clock_ns();
     step_run(st);
+    en->step_ns = clock_ns() - start;
     if (atomic_exchange(&en->cancel, 0))
         return err_set(e, E_CANCELLED, "stopped");
     finish(en, want);
     return st->n_tok;
+}
+
+int hearth_engine_pack(struct hearth_engine *en, int (*progress)(void *ctx, double done),
+                       void *ctx, struct hearth_error *error)
+{
+    return pack_all(en->model->m->packer, en->pool, progress, ctx, engine_err(error));
 }
 
 int hearth_engine_step(struct hearth_engine *en, struct hearth_error *error)

@@ -58,6 +58,7 @@ struct hearth_engine {
     atomic_int cancel;
     /* The step and its arrays. */
     struct step step;
+    uint64_t step_ns; /* what the last one took */
     int32_t *id, *pos, *out;
     struct step_run *run;
     struct hearth_seq **run_seq;

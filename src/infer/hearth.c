@@ -87,34 +87,31 @@ int hearth_model_open(struct hearth_model **out, const char *path,
     const struct hearth_model_options *o = opt ? opt : &none;
     struct err *e = engine_err(error);
     uint64_t t0 = clock_ns();
-    struct pool *pool = NULL;
     struct hearth_model *h = NULL;
     int tier = choose_tier(o->cpu, e), rc = tier;
 
     if (rc < 0)
         return rc;
-    rc = pool_new(&pool, &(struct pool_options){.n_thread = o->n_thread}, e);
-    if (rc < 0)
-        return rc;
+    if (o->n_thread < 0 || o->n_thread > POOL_THREADS_MAX)
+        return err_set(e, E_INVALID, "%d threads: 1 to %d, or 0 for all CPUs", o->n_thread,
+                       POOL_THREADS_MAX);
     h = mem_calloc(1, sizeof(*h));
-    if (!h) {
-        rc = err_set(e, E_NOMEM, "%s: no memory", path);
-        goto out;
-    }
-    h->n_thread = pool_size(pool);
-    rc = model_open(&h->m, path,
-                    &(struct model_options){tier, pool, o->progress, o->progress_ctx}, e);
+    if (!h)
+        return err_set(e, E_NOMEM, "%s: no memory", path);
+    h->n_thread = o->n_thread ? o->n_thread : pool_default_threads();
+    rc = model_open(&h->m, path, tier, e);
     if (rc == 0)
         rc = read_words(h, path, e);
-    if (rc < 0)
-        goto out;
+    if (rc == 0)
+        rc = pack_new(&h->m->packer, h->m,
+                      &(struct pack_options){o->pack_cache, o->pack_cache_max}, e);
+    if (rc < 0) {
+        hearth_model_close(h);
+        return rc;
+    }
     h->load_ns = clock_ns() - t0;
     *out = h;
-    h = NULL;
-out:
-    hearth_model_close(h);
-    pool_free(pool);
-    return rc;
+    return 0;
 }
 
 void hearth_model_close(struct hearth_model *h)
@@ -131,7 +128,9 @@ void hearth_model_close(struct hearth_model *h)
 void hearth_model_info(const struct hearth_model *h, struct hearth_model_info *out)
 {
     const struct params *p = &h->m->p;
+    struct pack_info pack;
 
+    pack_info(h->m->packer, &pack);
     *out = (struct hearth_model_info){
         .arch = h->m->arch->name,
         .name = h->name,
@@ -148,12 +147,17 @@ void hearth_model_info(const struct hearth_model *h, struct hearth_model_info *o
         .n_param = h->m->n_param,
         .file_bytes = gguf_file_bytes(h->m->file),
         .load_ns = h->load_ns,
+        .packing = pack.state,
+        .pack_ns = pack.ns,
+        .pack_cached = pack.cached,
         .n_thread = h->n_thread,
         .bos = h->tok ? tok_bos(h->tok) : -1,
         .eos = h->tok ? tok_eos(h->tok) : -1,
         .add_bos = h->tok ? tok_add_bos(h->tok) : 0,
         .pooling = p->pooling,
     };
+    (void)snprintf(out->pack_note, sizeof(out->pack_note), "%.*s",
+                   (int)sizeof(out->pack_note) - 1, pack.note);
 }
 
 /* -- tokens ---------------------------------------------------------------------------- */

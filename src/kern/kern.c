@@ -148,11 +148,13 @@ void kern_acts_copy(struct kern_acts *a, size_t c, const struct kern_acts *rows,
         copy_apart(a->f + kern_panel_at(a, p, k) + i, w, rows->f + from * k, k);
 }
 
-/* Two row groups of partial sums (gate and up), 32 rows each, and the unpacked weights of
- * 256 columns with their scales and minimums (x86/mul.h, struct unpacked). */
+/* Two row groups of partial sums (gate and up), 32 rows each; the unpacked weights of 256
+ * columns with their scales and minimums (x86/mul.h, struct unpacked); and their tiles, of at
+ * most 34 bytes for 32 numbers, where they lie in rows. */
 size_t kern_mul_scratch(size_t n_col)
 {
-    return round64(2 * n_col * 32 * sizeof(float)) + 32 * 256 + 2 * 16 * 32 * sizeof(float);
+    return round64(2 * n_col * 32 * sizeof(float)) + 32 * 256 + 2 * 16 * 32 * sizeof(float) +
+           32 * 256 / 32 * 34;
 }
 
 /* -- attention ------------------------------------------------------------------------- */

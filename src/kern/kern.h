@@ -6,8 +6,9 @@
  * caller splits the work (rows, columns, heads) and gives each worker its scratch.
  *
  * The matrix product   y[c][r] = sum_k W[r][k] x[c][k]
- *   Weights   are packed once, at load, into the tile layout of the tier (tile.h): 16 rows
- *             side by side, so that a lane of a vector is a row and no sum runs across lanes.
+ *   Weights   are read as tiles (tile.h): 16 rows side by side, so that a lane of a vector is
+ *             a row and no sum runs across lanes. They are packed so, or lie in rows as in the
+ *             file and are transposed on the way: the same bits, a little slower.
  *   Columns   (activations) are prepared once per layer input (acts) and shared by all
  *             products that read it: 8-bit blocks of 32 with a float scale each for quantised
  *             weights, floats for float weights.
@@ -113,7 +114,7 @@ typedef void kern_mul_fn(const struct kern *k, const struct kern_mul *j, size_t 
 
 struct kern_mm {
     kern_mul_fn *mul; /* NULL: the type is not supported */
-    int layout;       /* enum kern_layout that it reads */
+    int layout;       /* enum kern_layout that it reads best; KERN_ROWS it always reads */
     int form;         /* enum kern_form that it reads; 0: kern_acts.x */
 };
 
@@ -177,6 +178,13 @@ struct kern {
     int mul_acts;   /* 1: products can leave their result in 8 bits (kern_mul.acts) */
 
     struct kern_mm mm[QUANT_TYPE_MAX];
+
+    /* n_block blocks of n_row (at most 16) rows to tiles (tile.h): row r begins at
+     * rows + r * stride, tile b at out + b * gap; missing rows are zero. Reads nothing
+     * outside of the blocks. As many bytes are fetched from `ahead`, which are read next;
+     * NULL: none. */
+    void (*tiles)(const struct quant *q, const void *rows, size_t stride, size_t n_row,
+                  size_t n_block, const void *ahead, void *out, size_t gap);
 
     /* Fills the forms of columns [c0, c1) of a, whose x and arrays are set. */
     void (*acts)(struct kern_acts *a, int forms, size_t c0, size_t c1);

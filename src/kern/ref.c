@@ -4,6 +4,7 @@
  * tier computes what the model says and nothing else. Every other tier is checked against it.
  */
 #include "kern/kern.h"
+#include "kern/tile.h"
 #include "quant/f16.h"
 
 #include <math.h>
@@ -354,6 +355,7 @@ void kern_add_ref(struct kern *k)
         if (quant_find(i))
             k->mm[i] = (struct kern_mm){ref_mul, KERN_ROWS, 0};
     }
+    k->tiles = tile_rows;
     k->acts = ref_acts;
     k->rms_norm = ref_rms_norm;
     k->rope = ref_rope;

@@ -24,8 +24,13 @@
 /* Bytes of one group of n_group rows of n_col numbers. */
 size_t tile_group_bytes(const struct quant *q, size_t n_col, size_t n_group);
 
-/* Packs groups [g0, g1) of a matrix of n_row rows of n_col numbers. */
-void tile_pack(const struct quant *q, const void *rows, size_t n_row, size_t n_col,
-               size_t n_group, void *out, size_t g0, size_t g1);
+/* The slot `tiles` of struct kern, plainly. */
+void tile_rows(const struct quant *q, const void *rows, size_t stride, size_t n_row,
+               size_t n_block, const void *ahead, void *out, size_t gap);
+
+/* Packs groups [g0, g1) of a matrix of n_row rows of n_col numbers for the products of a tier
+ * that reads tiles; group g at out + g * tile_group_bytes, out aligned to 16. */
+void tile_pack(const struct kern *k, const struct quant *q, const void *rows, size_t n_row,
+               size_t n_col, void *out, size_t g0, size_t g1);
 
 #endif

@@ -2,15 +2,9 @@
 
 #include "base/map.h"
 #include "base/mem.h"
-#include "kern/tile.h"
-#include "sys/mmap.h"
 
 #include <stdio.h>
 #include <string.h>
-
-/* Bytes of a matrix that are packed before its pages of the file are handed back and the
- * caller hears of progress: some milliseconds of work. */
-enum { PACK_PIECE = 8 << 20 };
 
 /* The arena holds names, layers and vectors: some MiB even for the largest models. */
 enum { MODEL_ARENA_MAX = 1 << 30 };
@@ -89,11 +83,14 @@ static struct weight *add_weight(struct model *m, const struct gguf_tensor *t)
 {
     struct weight *w = &m->weight[m->n_weight++];
 
-    *w = (struct weight){.src = t,
-                         .w = {.type = t->type,
-                               .layout = m->kern.mm[t->type].layout,
-                               .n_row = (size_t)t->ne[1],
-                               .n_col = (size_t)t->ne[0]}};
+    w->src = t;
+    w->w = (struct kern_weight){.type = t->type,
+                                .layout = KERN_ROWS,
+                                .n_row = (size_t)t->ne[1],
+                                .n_col = (size_t)t->ne[0],
+                                .data = t->data,
+                                .stride = (size_t)(t->n_byte / t->ne[1])};
+    atomic_init(&w->now, &w->w);
     return w;
 }
 
@@ -282,106 +279,6 @@ static void tie_output(struct model *m)
         m->global.t[T_OUTPUT] = add_weight(m, m->global.t[T_TOKEN_EMBD]->src);
 }
 
-/* -- packing --------------------------------------------------------------------------- */
-
-struct pack_job {
-    const struct quant *q;
-    const struct weight *w;
-    size_t n_group; /* rows */
-    unsigned char *out;
-    size_t first; /* group */
-};
-
-static void pack_groups(void *ctx, int worker, size_t lo, size_t hi)
-{
-    const struct pack_job *j = ctx;
-
-    (void)worker;
-    tile_pack(j->q, j->w->src->data, j->w->w.n_row, j->w->w.n_col, j->n_group, j->out,
-              j->first + lo, j->first + hi);
-}
-
-struct pack_state {
-    const struct model_options *opt;
-    uint64_t done, total; /* bytes */
-};
-
-static int pack_weight(struct weight *w, size_t n_group, unsigned char *out,
-                       struct pack_state *st, struct err *e)
-{
-    const struct quant *q = quant_find(w->w.type);
-    size_t group = tile_group_bytes(q, w->w.n_col, n_group),
-           n = (w->w.n_row + n_group - 1) / n_group,
-           piece = PACK_PIECE / group ? PACK_PIECE / group : 1;
-
-    for (size_t g = 0; g < n; g += piece) {
-        size_t m = n - g < piece ? n - g : piece, left = (size_t)w->src->n_byte - g * group;
-        struct pack_job j = {q, w, n_group, out, g};
-
-        pool_run(st->opt->pool, m, 2, pack_groups, &j);
-        vm_drop(w->src->data + g * group, m * group < left ? m * group : left);
-        st->done += m * group;
-        if (st->opt->progress &&
-            st->opt->progress(st->opt->progress_ctx, (double)st->done / (double)st->total))
-            return err_set(e, E_CANCELLED, "loading was stopped");
-    }
-    w->w.data = out;
-    w->w.stride = group;
-    return 0;
-}
-
-static int is_matrix(const struct weight *w)
-{
-    return w->w.n_row > 0;
-}
-
-/* The embedding itself is read by rows, never multiplied. */
-static int is_packed(const struct model *m, const struct weight *w)
-{
-    return is_matrix(w) && w->w.layout == KERN_TILES && w != m->global.t[T_TOKEN_EMBD];
-}
-
-static size_t packed_bytes(const struct model *m, const struct weight *w)
-{
-    size_t n_group = m->kern.n_group,
-           n = (w->w.n_row + n_group - 1) / n_group *
-               tile_group_bytes(quant_find(w->w.type), w->w.n_col, n_group);
-
-    return (n + 63) & ~(size_t)63;
-}
-
-static int pack_all(struct model *m, const struct model_options *opt, struct err *e)
-{
-    struct pack_state st = {.opt = opt};
-    unsigned char *at;
-    int rc = 0;
-
-    for (size_t i = 0; i < m->n_weight; i++) {
-        if (is_packed(m, &m->weight[i]))
-            st.total += packed_bytes(m, &m->weight[i]);
-    }
-    if (st.total) {
-        m->packed = vm_alloc((size_t)st.total);
-        if (!m->packed)
-            return err_set(e, E_NOMEM, "no memory for %llu bytes of weights",
-                           (unsigned long long)st.total);
-        m->n_packed = (size_t)st.total;
-    }
-    at = m->packed;
-    for (size_t i = 0; i < m->n_weight && rc == 0; i++) {
-        struct weight *w = &m->weight[i];
-
-        if (is_packed(m, w)) {
-            rc = pack_weight(w, m->kern.n_group, at, &st, e);
-            at += packed_bytes(m, w);
-        } else if (is_matrix(w)) {
-            w->w.data = w->src->data;
-            w->w.stride = (size_t)w->src->n_byte / w->w.n_row;
-        }
-    }
-    return rc;
-}
-
 /* -- opening --------------------------------------------------------------------------- */
 
 static int find_arch(struct model *m, struct err *e)
@@ -415,8 +312,7 @@ static int read_all_params(struct model *m, struct err *e)
     return m->arch->read_params(&m->p, &r);
 }
 
-int model_open(struct model **out, const char *path, const struct model_options *opt,
-               struct err *e)
+int model_open(struct model **out, const char *path, int tier, struct err *e)
 {
     struct model *m = mem_calloc(1, sizeof(*m));
     int rc;
@@ -424,7 +320,7 @@ int model_open(struct model **out, const char *path, const struct model_options 
     if (!m)
         return err_set(e, E_NOMEM, "%s: no memory", path);
     arena_init(&m->arena, MODEL_ARENA_MAX);
-    kern_init(&m->kern, opt->tier);
+    kern_init(&m->kern, tier);
     rc = gguf_open(&m->file, path, e);
     if (rc < 0)
         goto out;
@@ -435,10 +331,8 @@ int model_open(struct model **out, const char *path, const struct model_options 
         rc = take_tensors(m, e);
     for (int i = 0; rc == 0 && m->arch->window && i < m->p.n_layer; i++)
         m->layer[i].n_window = m->arch->window(&m->p, i);
-    if (rc == 0) {
+    if (rc == 0)
         tie_output(m);
-        rc = pack_all(m, opt, e);
-    }
     if (rc < 0) {
         rc = err_wrap(e, rc, "%s", path);
         goto out;
@@ -454,7 +348,7 @@ void model_free(struct model *m)
 {
     if (!m)
         return;
-    vm_free(m->packed, m->n_packed);
+    pack_free(m->packer);
     arena_done(&m->arena);
     gguf_free(m->file);
     mem_free(m);

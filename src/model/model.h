@@ -2,12 +2,13 @@
  *
  * An architecture is one file in arch/ that ends in a struct arch: which tensors it has, and
  * a forward function that reads like its paper, made of blocks (block/block.h). model_open
- * finds the row by the file's name for it, checks every tensor against the shapes that the
- * parameters imply, and packs the matrices into the layout of the machine's tier while the
- * pages of the file are handed back, so that memory stays near the size of the file.
+ * finds the row by the file's name for it and checks every tensor against the shapes that the
+ * parameters imply. It then computes from the file as it lies; pack.h brings the matrices into
+ * the layout of the machine's tier meanwhile.
  *
  * Layout   matrices [rows][columns] as in GGUF: ne[0] is the number of columns
- * Threads  read-only after model_open; forward runs in the thread that owns the step
+ * Threads  read-only after model_open, but for the pointers to what is packed, which are
+ *          atomic; forward runs in the thread that owns the step
  * Uses     base/, sys/, fmt/, quant/, kern/
  */
 #ifndef HEARTH_MODEL_MODEL_H
@@ -17,8 +18,10 @@
 #include "base/err.h"
 #include "fmt/gguf.h"
 #include "kern/kern.h"
+#include "model/pack.h"
 #include "model/params.h"
-#include "sys/pool.h"
+
+#include <stdatomic.h>
 
 struct step;
 struct model;
@@ -96,9 +99,17 @@ struct tensor_spec {
  * weights, one after the other, each with a struct gguf_tensor of its own. */
 struct weight {
     const struct gguf_tensor *src;
-    struct kern_weight w; /* matrices, as the tier wants them */
-    const float *vec;     /* TENSOR_VEC: the numbers */
+    struct kern_weight w;                    /* matrices: the rows in the file */
+    _Atomic(const struct kern_weight *) now; /* what products read: w, or the packed one */
+    const float *vec;                        /* TENSOR_VEC: the numbers */
 };
+
+/* What a product by this matrix is to read from now on; another thread may change it, so a
+ * job asks once. */
+static inline const struct kern_weight *weight_now(const struct weight *w)
+{
+    return atomic_load_explicit(&w->now, memory_order_acquire);
+}
 
 struct layer {
     const struct weight *t[T_ROLE_N]; /* NULL: the file has none; experts: the first */
@@ -132,23 +143,14 @@ struct model {
     struct weight *weight;
     size_t n_weight;
     uint64_t n_param;
-    void *packed; /* the matrices in the tier's layout, one after the other */
-    size_t n_packed;
-    struct arena arena; /* owns the small things above */
+    struct packer *packer; /* NULL before pack_new */
+    struct arena arena;    /* owns the small things above */
 };
 
-struct model_options {
-    int tier;          /* enum kern_tier, at most kern_tier_best() */
-    struct pool *pool; /* packs the weights; not kept */
-    /* Called now and then with the share of bytes done; nonzero stops with E_CANCELLED. */
-    int (*progress)(void *ctx, double done);
-    void *progress_ctx;
-};
-
-/* Fails: as gguf_open; E_UNSUPPORTED an architecture or a tensor type, with the supported
- * ones; E_FORMAT a key or tensor that is missing or does not fit; E_NOMEM; E_CANCELLED. */
-MUST_CHECK int model_open(struct model **out, const char *path, const struct model_options *opt,
-                          struct err *e);
+/* tier: enum kern_tier, at most kern_tier_best(). The caller goes on with pack_new.
+ * Fails: as gguf_open; E_UNSUPPORTED an architecture or a tensor type, with the supported
+ * ones; E_FORMAT a key or tensor that is missing or does not fit; E_NOMEM. */
+MUST_CHECK int model_open(struct model **out, const char *path, int tier, struct err *e);
 void model_free(struct model *m); /* NULL is fine */
 
 /* -- the cache that attention reads ---------------------------------------------------- */

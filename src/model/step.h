@@ -14,6 +14,7 @@
 #define HEARTH_MODEL_STEP_H
 
 #include "model/model.h"
+#include "sys/pool.h"
 
 #include <stdatomic.h>
 

@@ -4,10 +4,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdint.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+static uint64_t time_ns(const struct timespec *t)
+{
+    return (uint64_t)t->tv_sec * 1000000000u + (uint64_t)t->tv_nsec;
+}
 
 int mmap_open(struct mapping *m, const char *path, struct err *e)
 {
@@ -32,6 +37,9 @@ int mmap_open(struct mapping *m, const char *path, struct err *e)
         } else {
             m->p = p;
             m->n = (size_t)st.st_size;
+            m->stamp[0] = (uint64_t)st.st_ino;
+            m->stamp[1] = time_ns(&st.st_mtim);
+            m->stamp[2] = time_ns(&st.st_ctim);
         }
     }
     (void)close(fd);
@@ -53,6 +61,20 @@ void vm_drop(const void *p, size_t n)
 
     if (p && to > from)
         (void)madvise((void *)from, to - from, MADV_DONTNEED);
+}
+
+uint64_t vm_available(void)
+{
+    FILE *f = fopen("/proc/meminfo", "re");
+    unsigned long long kib = 0;
+    char line[128];
+    int found = 0;
+
+    while (f && !found && fgets(line, sizeof(line), f))
+        found = sscanf(line, "MemAvailable: %llu kB", &kib) == 1;
+    if (f)
+        (void)fclose(f);
+    return found ? (uint64_t)kib * 1024 : UINT64_MAX;
 }
 
 enum { VM_HUGE = 2 << 20 };

@@ -8,10 +8,13 @@
 #include "base/err.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct mapping {
     const unsigned char *p; /* NULL for an empty file */
     size_t n;               /* bytes */
+    uint64_t stamp[3];      /* inode, last change of the bytes, of the file: what stays the
+                               same while the file does */
 };
 
 /* Maps a whole regular file. The file may be unlinked afterwards; it must not be truncated
@@ -24,6 +27,10 @@ void mmap_close(struct mapping *m); /* m becomes empty; an empty one is fine */
  * their pages leave the resident set and come back from the file when touched. Best effort,
  * whole pages inside. */
 void vm_drop(const void *p, size_t n);
+
+/* Bytes that this machine could give away now without putting anything aside but pages of
+ * files; UINT64_MAX when it does not say. */
+uint64_t vm_available(void);
 
 /* n zeroed bytes, aligned to 2 MiB, from huge pages where the system has them. NULL: no
  * memory, or a test asked for that (mem_should_fail). */

@@ -17,6 +17,8 @@
 /* Merges that the file may have: each makes at most three new ids. */
 #define MERGES_MAX ((uint64_t)UINT32_MAX / 8)
 
+enum { READ_AT_ONCE = 32 };
+
 struct bpe {
     struct map64 pairs;       /* left id << 32 | right id, to the number of the merge */
     uint32_t *made;           /* id that each merge makes */
@@ -70,12 +72,19 @@ struct extra {
     struct buf joined;
 };
 
+/* A merge that is being read: left, right, and what they make. */
+struct reading {
+    struct str text[3];
+    uint32_t begun[3], id[3];
+    size_t joined; /* where text[2] begins in extra.joined */
+};
+
 /* The id of a text; `keep` says that the text goes away. Returns 0 or E_NOMEM. */
-static int id_of(struct extra *x, struct str text, int keep, uint32_t *id)
+static int id_of(struct extra *x, struct str text, uint32_t begun, int keep, uint32_t *id)
 {
     char *copy;
 
-    if (map_get(&x->v->by_text, text, id) || map_get(&x->ids, text, id))
+    if (map_get_begun(&x->v->by_text, text, begun, id) || map_get(&x->ids, text, id))
         return 0;
     if (keep) {
         copy = arena_strdup(&x->texts, text);
@@ -87,38 +96,75 @@ static int id_of(struct extra *x, struct str text, int keep, uint32_t *id)
     return map_put(&x->ids, text, *id, NULL) < 0 ? E_NOMEM : 0;
 }
 
-/* The ids of "left right" and of what they make. */
-static int read_merge(struct extra *x, struct str m, uint32_t id[3], struct err *e)
+/* "left right" to its texts. */
+static int split_merge(struct extra *x, struct str m, struct reading *r, struct err *e)
 {
     const char *gap = m.n > 1 ? memchr(m.p + 1, ' ', m.n - 1) : NULL;
-    struct str left, right;
 
     if (!gap || gap + 1 == m.p + m.n)
         return err_set(e, E_FORMAT, "not two texts with a space between them");
-    left = (struct str){m.p, (size_t)(gap - m.p)};
-    right = (struct str){gap + 1, m.n - left.n - 1};
-    buf_clear(&x->joined);
-    if (buf_put(&x->joined, left.p, left.n) < 0 || buf_put(&x->joined, right.p, right.n) < 0 ||
-        id_of(x, left, 0, &id[0]) < 0 || id_of(x, right, 0, &id[1]) < 0 ||
-        id_of(x, (struct str){x->joined.p, x->joined.n}, 1, &id[2]) < 0)
+    r->text[0] = (struct str){m.p, (size_t)(gap - m.p)};
+    r->text[1] = (struct str){gap + 1, m.n - r->text[0].n - 1};
+    r->joined = x->joined.n;
+    if (buf_put(&x->joined, r->text[0].p, r->text[0].n) < 0 ||
+        buf_put(&x->joined, r->text[1].p, r->text[1].n) < 0)
         return err_set(e, E_NOMEM, "no memory for its text");
+    return 0;
+}
+
+/* n merges from number `first` on. They are looked up together: each would wait for memory. */
+static int read_some(struct bpe *b, struct extra *x, const struct str *text, size_t first,
+                     size_t n, struct err *e)
+{
+    struct reading some[READ_AT_ONCE];
+    const struct map *known = &x->v->by_text;
+    int rc = 0;
+
+    buf_clear(&x->joined);
+    for (size_t i = 0; i < n; i++) {
+        rc = split_merge(x, text[first + i], &some[i], e);
+        if (rc < 0)
+            return err_wrap(e, rc, "tokenizer.ggml.merges: element %zu", first + i);
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct reading *r = &some[i];
+
+        r->text[2] = (struct str){x->joined.p + r->joined, r->text[0].n + r->text[1].n};
+        for (int k = 0; k < 3; k++)
+            r->begun[k] = map_begin(known, r->text[k]);
+    }
+    for (size_t i = 0; i < n; i++) {
+        for (int k = 0; k < 3; k++)
+            map_reach(known, some[i].begun[k]);
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct reading *r = &some[i];
+
+        for (int k = 0; k < 3; k++) {
+            if (id_of(x, r->text[k], r->begun[k], k == 2, &r->id[k]) < 0)
+                return err_set(e, E_NOMEM, "no memory for merge %zu", first + i);
+        }
+        map64_begin(&b->pairs, (uint64_t)r->id[0] << 32 | r->id[1]);
+    }
+    for (size_t i = 0; i < n; i++) {
+        const struct reading *r = &some[i];
+
+        if (map64_put(&b->pairs, (uint64_t)r->id[0] << 32 | r->id[1], (uint32_t)(first + i)) <
+            0)
+            return err_set(e, E_NOMEM, "no memory for merge %zu", first + i);
+        b->made[first + i] = r->id[2];
+    }
     return 0;
 }
 
 static int read_merges(struct bpe *b, struct extra *x, const struct str *text, size_t n,
                        struct err *e)
 {
-    for (size_t i = 0; i < n; i++) {
-        uint32_t id[3] = {0};
-        int rc = read_merge(x, text[i], id, e);
+    int rc = 0;
 
-        if (rc >= 0 && map64_put(&b->pairs, (uint64_t)id[0] << 32 | id[1], (uint32_t)i) < 0)
-            rc = err_set(e, E_NOMEM, "no memory for its pair");
-        if (rc < 0)
-            return err_wrap(e, rc, "tokenizer.ggml.merges: element %zu", i);
-        b->made[i] = id[2];
-    }
-    return 0;
+    for (size_t i = 0; i < n && rc == 0; i += READ_AT_ONCE)
+        rc = read_some(b, x, text, i, n - i < READ_AT_ONCE ? n - i : READ_AT_ONCE, e);
+    return rc;
 }
 
 static int open_merges(struct bpe *b, const struct vocab *v, const struct gguf *g,
@@ -144,7 +190,9 @@ static int open_merges(struct bpe *b, const struct vocab *v, const struct gguf *
         goto out;
     }
     for (int i = 0; i < 256; i++) {
-        if (id_of(&x, (struct str){b->alphabet[i], b->width[i]}, 0, &b->byte_id[i]) < 0) {
+        struct str c = {b->alphabet[i], b->width[i]};
+
+        if (id_of(&x, c, map_begin(&v->by_text, c), 0, &b->byte_id[i]) < 0) {
             rc = err_set(e, E_NOMEM, "no memory for the bytes");
             goto out;
         }

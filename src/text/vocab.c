@@ -9,6 +9,9 @@
 /* Texts of all tokens together; tokens have a few bytes each. */
 #define TEXT_MAX ((uint64_t)1 << 30)
 
+/* How many tokens before its turn the place of one is fetched from memory. */
+enum { AHEAD = 16 };
+
 /* -- arrays -------------------------------------------------------------------------- */
 
 static int is_number(int type)
@@ -92,6 +95,8 @@ static int read_texts(struct vocab *v, const struct gguf *g, struct err *e)
     if (rc < 0)
         return rc;
     for (int i = 0; i < v->n; i++) {
+        if (i + AHEAD < v->n)
+            (void)map_begin(&v->by_text, v->text[i + AHEAD]);
         if (v->text[i].n && map_put(&v->by_text, v->text[i], (uint32_t)i, NULL) < 0)
             return err_set(e, E_NOMEM, "no memory for %d tokens", v->n);
     }

@@ -17,7 +17,7 @@ ok "one JSON object" $?
 for field in '"model":"stories260k.gguf"' '"arch":"llama"' '"n_prompt":32' '"n_gen":8' '"depth":16' \
     '"reps":3' '"prefill_tok_s":{"median":[0-9.]*,"min":[0-9.]*,"max":[0-9.]*}' \
     '"decode_tok_s":{"median":[0-9.]*,"min":[0-9.]*,"max":[0-9.]*}' '"cpu_s":[0-9.]' \
-    '"peak_rss_bytes":[1-9]' '"load_s":[0-9.]' '"tier":"' '"threads":1'; do
+    '"peak_rss_bytes":[1-9]' '"load_s":[0-9.]' '"pack_s":[0-9.]' '"pack_cached":false' '"pack_note":""' '"tier":"' '"threads":1'; do
     grep -q "$field" "$work/out"
     ok "JSON has $field" $?
 done

@@ -239,7 +239,7 @@ static void silu_of_tier(const struct kern *k)
 
         tiles[i] = test_alloc(group);
         if (mm->layout == KERN_TILES)
-            tile_pack(quant_find(QUANT_F32), row, 1, K, k->n_group, tiles[i], 0, 1);
+            tile_pack(k, quant_find(QUANT_F32), row, 1, K, tiles[i], 0, 1);
         else
             memcpy(tiles[i], row, K * sizeof(*row));
         w[i] = (struct kern_weight){QUANT_F32, mm->layout, 1, K, tiles[i], group};

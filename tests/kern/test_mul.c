@@ -6,6 +6,8 @@
 #include "kern/tile.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 struct matrix {
     const struct quant *q;
@@ -97,7 +99,7 @@ static void matrix_make(struct matrix *m, const struct kern *k, const struct qua
     }
     m->tiles = test_alloc(n_group * tile_group_bytes(q, n_col, k->n_group));
     if (k->mm[q->type].layout == KERN_TILES)
-        tile_pack(q, m->rows, n_row, n_col, k->n_group, m->tiles, 0, n_group);
+        tile_pack(k, q, m->rows, n_row, n_col, m->tiles, 0, n_group);
     mem_free(x);
 }
 
@@ -491,7 +493,7 @@ static void extreme_weights(const struct kern *k, int bytes)
         }
         q->to_f32(m.rows, m.exact, ROWS * COLS);
         if (k->mm[q->type].layout == KERN_TILES)
-            tile_pack(q, m.rows, ROWS, COLS, k->n_group, m.tiles, 0, ROWS / k->n_group);
+            tile_pack(k, q, m.rows, ROWS, COLS, m.tiles, 0, ROWS / k->n_group);
         for (size_t t = 0; t < COLS; t++) {
             x[t] = 5;
             x[COLS + t] = t % 2 ? -7.0f : 7.0f;
@@ -545,7 +547,7 @@ static void any_bytes(const struct kern *k, const struct quant *q, float size, i
     }
     q->to_f32(m.rows, m.exact, ROWS * n_col);
     if (k->mm[q->type].layout == KERN_TILES)
-        tile_pack(q, m.rows, ROWS, n_col, k->n_group, m.tiles, 0, ROWS / k->n_group);
+        tile_pack(k, q, m.rows, ROWS, n_col, m.tiles, 0, ROWS / k->n_group);
     product(k, &m, NULL, x, 1, KERN_STORE, NULL, y, NULL, &a, &buf);
     for (size_t row = 0; row < ROWS; row++) {
         double mag, want = dot(&m, row, &a, k->mm[q->type].form, 0, &mag), top = 0, sum = 0;
@@ -583,6 +585,123 @@ static void extremes_do_not_saturate(void **state)
     each_tier(extreme_body);
 }
 
+/* -- layouts --------------------------------------------------------------------------- */
+
+/* A copy of n bytes with pages before and after it that must not be touched: close to the one
+ * behind, or to the one in front. */
+struct fenced {
+    unsigned char *map, *p;
+    size_t n_map;
+};
+
+static struct fenced fence(const void *bytes, size_t n, int front)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), room = (n + page - 1) / page * page;
+    struct fenced f = {.n_map = room + 2 * page};
+
+    f.map = mmap(NULL, f.n_map, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(f.map != MAP_FAILED);
+    f.p = f.map + page + (front ? 0 : room - n);
+    memcpy(f.p, bytes, n);
+    assert_int_equal(mprotect(f.map, page, PROT_NONE), 0);
+    assert_int_equal(mprotect(f.map + page + room, page, PROT_NONE), 0);
+    return f;
+}
+
+/* The product of rows as in a file and of their tiles: the same bits. */
+static void check_layouts(const struct kern *k, const struct matrix *m, size_t n, int front)
+{
+    int form = k->mm[m->q->type].form;
+    struct fenced f = fence(m->rows, m->n_row * m->row_bytes, front);
+    struct kern_weight tiles = weight_of(m, k), rows = tiles;
+    float *x = test_alloc(n * m->n_col * sizeof(*x)),
+          *y[2] = {test_alloc(n * m->n_row * sizeof(float)),
+                   test_alloc(n * m->n_row * sizeof(float))};
+    void *buf = test_alloc(kern_acts_bytes(n, m->n_col, form)),
+         *scratch = test_alloc(kern_mul_scratch(n));
+    size_t n_group = (m->n_row + k->n_group - 1) / k->n_group;
+    struct kern_acts a;
+    struct rng r;
+
+    rng_seed(&r, n + m->n_row);
+    fill_normal(&r, x, n * m->n_col, 1);
+    kern_acts_bind(k, &a, buf, n, m->n_col, form);
+    a.x = x;
+    k->acts(&a, form, 0, n);
+    rows.layout = KERN_ROWS;
+    rows.data = f.p;
+    rows.stride = m->row_bytes;
+    for (int i = 0; i < 2; i++) {
+        const struct kern_weight *w = i ? &rows : &tiles;
+        struct kern_mul j = {.w = {w}, .x = &a, .y = y[i], .ldy = m->n_row};
+
+        memset(y[i], 0xff, n * m->n_row * sizeof(float));
+        k->mm[m->q->type].mul(k, &j, 0, n_group, scratch);
+    }
+    if (memcmp(y[0], y[1], n * m->n_row * sizeof(float)) != 0)
+        fail_msg("%s %s rows=%zu cols=%zu n=%zu: rows and tiles differ",
+                 kern_tier_name(k->tier), m->q->name, m->n_row, m->n_col, n);
+    assert_int_equal(munmap(f.map, f.n_map), 0);
+    mem_free(x);
+    mem_free(y[0]);
+    mem_free(y[1]);
+    mem_free(buf);
+    mem_free(scratch);
+}
+
+/* The tier's tiles are those of the plain code. */
+static void check_tiles(const struct kern *k, const struct matrix *m)
+{
+    size_t n_group = (m->n_row + k->n_group - 1) / k->n_group,
+           n = n_group * tile_group_bytes(m->q, m->n_col, k->n_group);
+    struct fenced f = fence(m->rows, m->n_row * m->row_bytes, 0);
+    struct kern plain = *k;
+    unsigned char *a = test_alloc(n), *b = test_alloc(n);
+
+    plain.tiles = tile_rows;
+    memset(a, 0x55, n);
+    memset(b, 0xaa, n);
+    tile_pack(&plain, m->q, m->rows, m->n_row, m->n_col, a, 0, n_group);
+    tile_pack(k, m->q, f.p, m->n_row, m->n_col, b, 0, n_group);
+    if (memcmp(a, b, n) != 0)
+        fail_msg("%s %s rows=%zu cols=%zu: not the plain tiles", kern_tier_name(k->tier),
+                 m->q->name, m->n_row, m->n_col);
+    assert_int_equal(munmap(f.map, f.n_map), 0);
+    mem_free(a);
+    mem_free(b);
+}
+
+static void layouts_body(const struct kern *k)
+{
+    static const size_t rows[] = {1, 15, 16, 17, 31, 32, 33, 47, 64, 83},
+                        floats[] = {1, 2, 3, 5, 63, 64, 65, 71, 255, 259};
+    struct rng r;
+
+    rng_seed(&r, 23);
+    for (int i = 0; quant_at(i); i++) {
+        const struct quant *q = quant_at(i);
+
+        if (k->mm[q->type].layout == KERN_ROWS)
+            continue;
+        for (size_t c = 0; c < sizeof(rows) / sizeof(*rows); c++) {
+            struct matrix m;
+
+            matrix_make(&m, k, q, rows[c],
+                        q->block == 1 ? floats[c] : (size_t)q->block * (c + 1), &r, 0);
+            check_tiles(k, &m);
+            for (size_t n = 1; n < 9; n += c % 2 + 1)
+                check_layouts(k, &m, n, n % 2 == 0);
+            matrix_free(&m);
+        }
+    }
+}
+
+static void layouts_give_the_same_bits(void **state)
+{
+    (void)state;
+    each_tier(layouts_body);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -593,6 +712,7 @@ int main(void)
         cmocka_unit_test(copied_and_scattered_columns),
         cmocka_unit_test(extremes_do_not_saturate),
         cmocka_unit_test(blocks_of_any_bytes),
+        cmocka_unit_test(layouts_give_the_same_bits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,6 +12,7 @@
 #include "kern/kern.h"
 #include "kern/tile.h"
 #include "kern/x86/q8.h"
+#include "kern/x86/rows.h"
 #include "kern/x86/vexp.h"
 
 enum { RV = 2, GROUP = RV * VL, CHUNK = 256, TILES = GROUP / TILE_ROWS };
@@ -206,17 +207,70 @@ static struct panel panel_at(const struct format *f, const struct kern_acts *x, 
                           small ? x->ns16 + at16 : x->ns32 + at32};
 }
 
+/* Where the tiles of a row group come from, in the order of the columns: memory, or rows, a few
+ * columns of which become tiles in a buffer in the first-level cache. */
+struct source {
+    const struct quant *q; /* NULL: packed */
+    const uint8_t *at;     /* the next tile, or the next block of the first row */
+    const uint8_t *next; /* rows: as much of the next group, which follows; fetched meanwhile */
+    uint8_t *buf;
+    size_t stride, n_row;
+};
+
+enum { BUF_BYTES = 34 * CHUNK / 32 * GROUP, FLOATS_OF_ROWS = CHUNK / 4 };
+
+_Static_assert(BUF_BYTES <= 32 * 256 / 32 * 34, "kern_mul_scratch has room for it");
+
+INL struct source source_of(const struct kern_weight *w, size_t g, uint8_t *buf)
+{
+    size_t n = w->n_row - g * GROUP;
+    int rows = w->layout == KERN_ROWS;
+    const uint8_t *at = (const uint8_t *)w->data + g * w->stride * (rows ? GROUP : 1);
+
+    return (struct source){.q = rows ? quant_find(w->type) : NULL,
+                           .at = at,
+                           .next = at + GROUP * w->stride,
+                           .buf = buf,
+                           .stride = w->stride,
+                           .n_row = n < GROUP ? n : GROUP};
+}
+
+/* The tiles of the next n_block blocks of `bytes` bytes. */
+INL const uint8_t *source_take(struct source *s, size_t n_block, size_t bytes)
+{
+    const uint8_t *tile = s->at;
+
+    s->at += n_block * bytes * (s->q ? 1 : GROUP);
+    if (!s->q)
+        return tile;
+    for (size_t v = 0; v < TILES; v++) {
+        size_t r = v * TILE_ROWS, n = s->n_row < r ? 0 : s->n_row - r;
+
+        rows_tiles(s->q, tile + (n ? r * s->stride : 0), s->stride,
+                   n < TILE_ROWS ? n : TILE_ROWS, n_block, s->next + r * n_block * bytes,
+                   s->buf + v * TILE_ROWS * bytes, TILES * TILE_ROWS * bytes);
+    }
+    s->next += n_block * bytes * GROUP;
+    return s->buf;
+}
+
 static void sum_direct(const struct kern_weight *w, const struct kern_acts *x, size_t g,
-                       float *s)
+                       uint8_t *buf, float *s)
 {
     const struct format *f = formats[w->type].f;
-    const uint8_t *tile = (const uint8_t *)w->data + g * w->stride;
-    size_t n_block = w->n_col / (size_t)f->block;
+    struct source src = source_of(w, g, buf);
+    size_t step = src.q ? CHUNK : w->n_col;
 
-    for (size_t p = 0; p * V_PANEL < x->n; p++, s += V_PANEL * GROUP) {
-        struct panel a = panel_at(f, x, p, 0);
+    for (size_t k0 = 0; k0 < w->n_col; k0 += step) {
+        size_t n = w->n_col - k0 < step ? w->n_col - k0 : step, n_block = n / (size_t)f->block;
+        const uint8_t *tile = source_take(&src, n_block, (size_t)f->bytes);
 
-        direct_fns[w->type][kern_panel_width(x, p)](tile, n_block, &a, s);
+        for (size_t p = 0; p * V_PANEL < x->n; p++) {
+            struct panel a = panel_at(f, x, p, k0);
+
+            direct_fns[w->type][kern_panel_width(x, p)](tile, n_block, &a,
+                                                        s + p * V_PANEL * GROUP);
+        }
     }
 }
 
@@ -224,13 +278,14 @@ static void sum_unpacked(const struct kern_weight *w, const struct kern_acts *x,
                          struct unpacked *u, float *s)
 {
     const struct format *f = formats[w->type].f;
-    const uint8_t *tile = (const uint8_t *)w->data + g * w->stride;
+    struct source src = source_of(w, g, (uint8_t *)(u + 1));
     size_t n_panel = (x->n + V_PANEL - 1) / V_PANEL, block = (size_t)f->block,
            per = (size_t)f->per;
     int kind = f->wide ? 2 : per == 16;
 
     for (size_t k0 = 0; k0 < w->n_col; k0 += CHUNK) {
         size_t n = w->n_col - k0 < CHUNK ? w->n_col - k0 : CHUNK;
+        const uint8_t *tile = source_take(&src, n / (size_t)f->block, (size_t)f->bytes);
 
         for (size_t b = 0; b < n; b += block) {
             for (size_t v = 0; v < TILES; v++) {
@@ -252,13 +307,15 @@ static void sum_unpacked(const struct kern_weight *w, const struct kern_acts *x,
 }
 
 static void sum_float(const struct kern_weight *w, const struct kern_acts *x, size_t g,
-                      float *s)
+                      struct unpacked *u, float *s)
 {
     size_t n_panel = (x->n + V_PANEL - 1) / V_PANEL, size = w->type == QUANT_F32 ? 4 : 2;
-    const uint8_t *tile = (const uint8_t *)w->data + g * w->stride;
+    struct source src = source_of(w, g, (uint8_t *)(u + 1));
+    size_t chunk = src.q ? FLOATS_OF_ROWS : CHUNK;
 
-    for (size_t k0 = 0; k0 < w->n_col; k0 += CHUNK) {
-        size_t n = w->n_col - k0 < CHUNK ? w->n_col - k0 : CHUNK;
+    for (size_t k0 = 0; k0 < w->n_col; k0 += chunk) {
+        size_t n = w->n_col - k0 < chunk ? w->n_col - k0 : chunk;
+        const uint8_t *tile = source_take(&src, n, size);
 
         for (size_t p = 0; p < n_panel; p++) {
             size_t nc = kern_panel_width(x, p);
@@ -266,7 +323,6 @@ static void sum_float(const struct kern_weight *w, const struct kern_acts *x, si
             float_fns[nc](w->type, tile, n, x->f + kern_panel_at(x, p, x->k) + k0 * nc,
                           s + p * V_PANEL * GROUP);
         }
-        tile += n * size * GROUP;
     }
 }
 
@@ -327,9 +383,9 @@ static void mul_tiles(const struct kern *k, const struct kern_mul *j, size_t g0,
         for (int i = 0; i < 2 && j->w[i]; i++) {
             memset(s[i], 0, n_s * sizeof(**s));
             if (!formats[j->w[i]->type].f)
-                sum_float(j->w[i], j->x, g, s[i]);
+                sum_float(j->w[i], j->x, g, u, s[i]);
             else if (j->x->n <= V_DIRECT && direct_fns[j->w[i]->type][1])
-                sum_direct(j->w[i], j->x, g, s[i]);
+                sum_direct(j->w[i], j->x, g, (uint8_t *)(u + 1), s[i]);
             else
                 sum_unpacked(j->w[i], j->x, g, u, s[i]);
             if (j->bias[i])
@@ -351,6 +407,7 @@ static void mul_add(struct kern *k)
     k->n_panel = V_PANEL;
     k->n_group = GROUP;
     k->mul_acts = GROUP == 32;
+    k->tiles = rows_tiles;
     for (int i = 0; i < QUANT_TYPE_MAX; i++) {
         if (formats[i].f)
             k->mm[i] = (struct kern_mm){mul_tiles, KERN_TILES, KERN_FORM_Q8};

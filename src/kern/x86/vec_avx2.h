@@ -252,6 +252,28 @@ INL vi vi_gather2(const void *p, vi i)
 {
     return _mm256_i32gather_epi32(p, i, 2);
 }
+/* 16 bytes from each of row[0] and row[4]. */
+INL vi vi_pieces(const uint8_t *const *row, size_t off)
+{
+    return _mm256_loadu2_m128i((const __m128i *)(const void *)(row[4] + off),
+                               (const __m128i *)(const void *)(row[0] + off));
+}
+INL vi vi_zip_lo(vi a, vi b)
+{
+    return _mm256_unpacklo_epi32(a, b);
+}
+INL vi vi_zip_hi(vi a, vi b)
+{
+    return _mm256_unpackhi_epi32(a, b);
+}
+INL vi vi_zip2_lo(vi a, vi b)
+{
+    return _mm256_unpacklo_epi64(a, b);
+}
+INL vi vi_zip2_hi(vi a, vi b)
+{
+    return _mm256_unpackhi_epi64(a, b);
+}
 INL vi vi_bytes4(const void *p)
 {
     return _mm256_set1_epi32(*(const int32_t *)p);

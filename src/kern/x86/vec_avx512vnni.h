@@ -254,6 +254,36 @@ INL vi vi_gather2(const void *p, vi i)
 {
     return _mm512_i32gather_epi32(i, p, 2);
 }
+/* 16 bytes from each of row[0], row[4], row[8] and row[12]. */
+INL vi vi_pieces(const uint8_t *const *row, size_t off)
+{
+    vi x =
+        _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)(const void *)(row[0] + off)));
+
+    x = _mm512_inserti32x4(x, _mm_loadu_si128((const __m128i *)(const void *)(row[4] + off)),
+                           1);
+    x = _mm512_inserti32x4(x, _mm_loadu_si128((const __m128i *)(const void *)(row[8] + off)),
+                           2);
+    return _mm512_inserti32x4(
+        x, _mm_loadu_si128((const __m128i *)(const void *)(row[12] + off)), 3);
+}
+/* The low or high halves of each 16 bytes, interleaved by 4 bytes (zip) or by 8 (zip2). */
+INL vi vi_zip_lo(vi a, vi b)
+{
+    return _mm512_unpacklo_epi32(a, b);
+}
+INL vi vi_zip_hi(vi a, vi b)
+{
+    return _mm512_unpackhi_epi32(a, b);
+}
+INL vi vi_zip2_lo(vi a, vi b)
+{
+    return _mm512_unpacklo_epi64(a, b);
+}
+INL vi vi_zip2_hi(vi a, vi b)
+{
+    return _mm512_unpackhi_epi64(a, b);
+}
 /* The same 4 bytes in every lane. */
 INL vi vi_bytes4(const void *p)
 {

@@ -174,7 +174,7 @@ void blk_linears(struct step *s, const struct linear *l, size_t n, const struct 
         const struct weight *w = l[i].w, *bias = l[i].bias;
 
         assert(w); /* model_open found every tensor that is not optional */
-        mul[i] = (struct kern_mul){.w = {&w->w},
+        mul[i] = (struct kern_mul){.w = {weight_now(w)},
                                    .x = x,
                                    .bias = {bias ? bias->vec : NULL},
                                    .y = l[i].y,
@@ -194,13 +194,13 @@ void blk_gated(struct step *s, const struct gated *f, const struct kern_acts *a,
 {
     size_t mark = step_mark(s), n_ff = f->gate->w.n_row;
     struct kern_mul in = {
-        .w = {&f->gate->w, &f->up->w},
+        .w = {weight_now(f->gate), weight_now(f->up)},
         .x = a,
         .bias = {f->gate_bias ? f->gate_bias->vec : NULL, f->up_bias ? f->up_bias->vec : NULL},
         .ldy = n_ff,
         .epilogue = KERN_SILU_MUL};
     struct kern_acts b;
-    struct kern_mul out = {.w = {&f->down->w},
+    struct kern_mul out = {.w = {weight_now(f->down)},
                            .x = &b,
                            .bias = {f->down_bias ? f->down_bias->vec : NULL},
                            .y = x,

@@ -236,10 +236,11 @@ static void gate_and_up(void *ctx, int worker, size_t lo, size_t hi)
         const struct share *sh = &j->share[i / per];
         struct kern_acts a = share_in(j, sh);
         struct kern_acts hidden = share_hidden(j, sh);
-        struct kern_mul mul = {.w = {&gate[sh->expert].w, &up[sh->expert].w},
-                               .x = &a,
-                               .ldy = n_ff,
-                               .epilogue = KERN_SILU_MUL};
+        struct kern_mul mul = {
+            .w = {weight_now(&gate[sh->expert]), weight_now(&up[sh->expert])},
+            .x = &a,
+            .ldy = n_ff,
+            .epilogue = KERN_SILU_MUL};
 
         if (j->h)
             mul.y = j->h + sh->first * n_ff;
@@ -277,7 +278,7 @@ static void down(void *ctx, int worker, size_t lo, size_t hi)
     for (size_t i = 0; i < j->n_share && !step_stopped(s); i++) {
         const struct share *sh = &j->share[i];
         struct kern_acts a = share_hidden(j, sh);
-        struct kern_mul mul = {.w = {&w[sh->expert].w},
+        struct kern_mul mul = {.w = {weight_now(&w[sh->expert])},
                                .x = &a,
                                .y = j->x,
                                .ldy = w->w.n_row,

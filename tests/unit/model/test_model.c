@@ -2,6 +2,8 @@
  * allocation, and damaged files never crash. */
 #include "../infer/engine_test.h"
 
+#include "sys/pool.h"
+
 #include <fcntl.h>
 
 static int open_tiny(const struct tiny *t, struct hearth_error *e)
@@ -284,37 +286,25 @@ static void test_vocab(void **state)
         fail_msg("%s", e.message);
 }
 
-static int stop_loading(void *ctx, double done)
-{
-    int *calls = ctx;
-
-    assert_true(done >= 0 && done <= 1);
-    return ++*calls == 3;
-}
-
-static void test_progress(void **state)
+static void test_options(void **state)
 {
     struct tiny t = tiny_of(QUANT_Q8_0);
-    struct hearth_model_options o = {.progress = stop_loading, .n_thread = 1};
+    struct hearth_model_options o = {.cpu = "abacus"};
     struct hearth_model *m = NULL;
     struct hearth_error e = {0};
-    int calls = 0;
 
     (void)state;
-    if (kern_tier_best() == KERN_REF) {
-        print_message("the reference tier packs nothing\n");
-        skip();
-    }
-    o.progress_ctx = &calls;
     tiny_write(&t, tiny_path());
-    assert_int_equal(hearth_model_open(&m, tiny_path(), &o, &e), HEARTH_E_CANCELLED);
-    assert_null(m);
-    assert_int_equal(calls, 3);
-    o.cpu = "abacus";
     assert_int_equal(hearth_model_open(&m, tiny_path(), &o, &e), HEARTH_E_INVALID);
     assert_non_null(strstr(e.message, "abacus"));
+    o = (struct hearth_model_options){.n_thread = -1};
+    assert_int_equal(hearth_model_open(&m, tiny_path(), &o, &e), HEARTH_E_INVALID);
+    assert_non_null(strstr(e.message, "-1 threads"));
+    o.n_thread = POOL_THREADS_MAX + 1;
+    assert_int_equal(hearth_model_open(&m, tiny_path(), &o, &e), HEARTH_E_INVALID);
     (void)unlink(tiny_path());
     assert_int_equal(hearth_model_open(&m, tiny_path(), NULL, &e), HEARTH_E_NOT_FOUND);
+    assert_null(m);
 }
 
 static void test_info(void **state)
@@ -541,7 +531,7 @@ int main(void)
         cmocka_unit_test(test_tensors),    cmocka_unit_test(test_experts),
         cmocka_unit_test(test_both_kinds), cmocka_unit_test(test_split_experts),
         cmocka_unit_test(test_extra),      cmocka_unit_test(test_vocab),
-        cmocka_unit_test(test_progress),   cmocka_unit_test(test_info),
+        cmocka_unit_test(test_options),    cmocka_unit_test(test_info),
         cmocka_unit_test(test_no_memory),  cmocka_unit_test(test_damage),
     };
 

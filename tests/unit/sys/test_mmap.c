@@ -60,7 +60,7 @@ static void test_open(void **state)
 
 static void test_empty(void **state)
 {
-    struct mapping m = {(const unsigned char *)path, 3};
+    struct mapping m = {.p = (const unsigned char *)path, .n = 3};
     struct err e = {0};
 
     (void)state;

@@ -1,0 +1,412 @@
+#include "model/pack_cache.h"
+
+#include "base/check.h"
+#include "base/digest.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "sys/path.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { ENTRY_MAX = 1 << 20, SAMPLE = 256, PATH_LIMIT = 4096 };
+
+/* What writing leaves free on the disk. */
+#define DISK_SPARE ((uint64_t)1 << 30)
+
+static const char magic[8] = {'H', 'R', 'T', 'H', 'T', 'I', 'L', 'E'};
+static const char suffix[] = ".tiles", temp_suffix[] = ".tiles.tmp";
+
+_Static_assert(sizeof(struct pack_entry) == 64 && sizeof(struct pack_head) == 88,
+               "the structs are the format");
+
+/* -- digests --------------------------------------------------------------------------- */
+
+uint64_t pack_cache_digest(const void *p, size_t n)
+{
+    const unsigned char *b = p;
+    uint64_t d = 0;
+
+    for (size_t i = 0; i < n; i += PACK_CACHE_PIECE)
+        d = digest_bytes(d, b + i, n - i < PACK_CACHE_PIECE ? n - i : PACK_CACHE_PIECE);
+    return d;
+}
+
+static uint64_t head_digest(const struct pack_head *h, const struct pack_entry *entry)
+{
+    uint64_t d = digest_bytes(0, h, offsetof(struct pack_head, digest));
+
+    return digest_bytes(d, entry, (size_t)h->n_entry * sizeof(*entry));
+}
+
+static uint64_t stamp_of(const struct gguf *g)
+{
+    uint64_t d = 0;
+
+    for (int i = 0; i < gguf_n_part(g); i++) {
+        const struct mapping *map = gguf_mapping(g, i);
+        uint64_t n = map->n;
+
+        d = digest_bytes(d, &n, sizeof(n));
+        d = digest_bytes(d, map->stamp, sizeof(map->stamp));
+    }
+    return d;
+}
+
+/* What comes before the tensors of a part. */
+static size_t head_bytes(const struct gguf *g, int part)
+{
+    uint64_t n = gguf_mapping(g, part)->n;
+
+    for (size_t i = 0; i < gguf_n_tensor(g); i++) {
+        const struct gguf_tensor *t = gguf_tensor_at(g, i);
+
+        if (t->part == part && t->offset < n)
+            n = t->offset;
+    }
+    return (size_t)n;
+}
+
+static uint64_t content_of(const struct gguf *g)
+{
+    uint64_t d = 0;
+
+    for (int i = 0; i < gguf_n_part(g); i++)
+        d = digest_bytes(d, gguf_mapping(g, i)->p, head_bytes(g, i));
+    for (size_t i = 0; i < gguf_n_tensor(g); i++) {
+        const struct gguf_tensor *t = gguf_tensor_at(g, i);
+        size_t n = (size_t)t->n_byte, k = n < SAMPLE ? n : SAMPLE;
+
+        d = digest_bytes(d, t->data, k);
+        d = digest_bytes(d, t->data + (n - k) / 2, k);
+        d = digest_bytes(d, t->data + (n - k), k);
+        vm_drop(t->data, n); /* each sample made its neighbours resident */
+    }
+    return d;
+}
+
+/* -- checking -------------------------------------------------------------------------- */
+
+static int check_entries(const struct pack_head *h, const struct pack_entry *entry,
+                         struct err *e)
+{
+    uint64_t at = 0;
+
+    for (uint64_t i = 0; i < h->n_entry; i++) {
+        const struct pack_entry *t = &entry[i];
+        uint64_t end;
+
+        if (t->at < at || t->at % 64 || !check_add(t->at, t->n_byte, &end) || end > h->n_data)
+            return err_set(e, E_FORMAT, "entry %llu: bytes %llu from %llu of %llu",
+                           (unsigned long long)i, (unsigned long long)t->n_byte,
+                           (unsigned long long)t->at, (unsigned long long)h->n_data);
+        at = end;
+    }
+    return 0;
+}
+
+int pack_cache_check(const void *p, size_t n, struct pack_view *out, struct err *e)
+{
+    const struct pack_head *h = p;
+    const struct pack_entry *entry;
+    uint64_t table, at_data, end;
+    int rc;
+
+    if (n < PACK_CACHE_PAGE || memcmp(h->magic, magic, sizeof(magic)) != 0)
+        return err_set(e, E_FORMAT, "no file of packed weights");
+    if (h->version != PACK_CACHE_VERSION)
+        return err_set(e, E_FORMAT, "version %u, this is %d", (unsigned)h->version,
+                       PACK_CACHE_VERSION);
+    if (h->n_file != n)
+        return err_set(e, E_FORMAT, "%zu bytes, its header says %llu", n,
+                       (unsigned long long)h->n_file);
+    if (h->n_entry > ENTRY_MAX || !check_mul(h->n_entry, sizeof(*entry), &table) ||
+        !check_add(table, PACK_CACHE_PAGE, &table) ||
+        !check_align(table, PACK_CACHE_PAGE, &at_data) || h->at_data != at_data ||
+        !check_add(at_data, h->n_data, &end) || end != n)
+        return err_set(e, E_FORMAT, "its header's sizes do not fit together");
+    entry = (const struct pack_entry *)(const void *)((const char *)p + PACK_CACHE_PAGE);
+    if (head_digest(h, entry) != h->digest)
+        return err_set(e, E_FORMAT, "its header is damaged");
+    rc = check_entries(h, entry, e);
+    if (rc < 0)
+        return rc;
+    *out = (struct pack_view){h, entry, (const unsigned char *)p + at_data};
+    return 0;
+}
+
+/* All but the digests of tiles. */
+static int same_entries(const struct pack_entry *a, const struct pack_entry *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (memcmp(&a[i], &b[i], offsetof(struct pack_entry, digest)) != 0)
+            return 0;
+    }
+    return 1;
+}
+
+static void fill_head(const struct pack_cache *c, const struct pack_want *want,
+                      struct pack_head *h)
+{
+    uint64_t table = PACK_CACHE_PAGE + want->n_entry * sizeof(*want->entry);
+
+    *h = (struct pack_head){.version = PACK_CACHE_VERSION,
+                            .n_group = want->n_group,
+                            .stamp = c->stamp,
+                            .content = c->content,
+                            .n_data = want->n_data,
+                            .n_entry = want->n_entry};
+    memcpy(h->magic, magic, sizeof(magic));
+    (void)snprintf(h->tier, sizeof(h->tier), "%s", want->tier);
+    h->at_data = (table + PACK_CACHE_PAGE - 1) / PACK_CACHE_PAGE * PACK_CACHE_PAGE;
+    h->n_file = h->at_data + h->n_data;
+}
+
+int pack_cache_map(const struct pack_cache *c, const struct pack_want *want,
+                   struct mapping *map, struct pack_view *out, struct err *e)
+{
+    struct pack_head h;
+    struct stat st;
+    int rc;
+
+    if (lstat(c->path, &st) != 0)
+        return errno == ENOENT ? 0 : err_sys(e, E_IO, errno, "%s", c->path);
+    if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 022))
+        return err_set(e, E_FORMAT, "%s: not a file that only its owner, you, may write",
+                       c->path);
+    rc = mmap_open(map, c->path, e);
+    if (rc < 0)
+        return rc == E_NOT_FOUND ? 0 : rc;
+    rc = pack_cache_check(map->p, map->n, out, e);
+    fill_head(c, want, &h);
+    if (rc == 0 && (memcmp(out->head, &h, offsetof(struct pack_head, digest)) != 0 ||
+                    !same_entries(out->entry, want->entry, want->n_entry)))
+        rc = err_set(e, E_FORMAT, "packed from another file, or for another machine");
+    if (rc < 0) {
+        mmap_close(map);
+        return err_wrap(e, rc, "%s", c->path);
+    }
+    /* Used now: what was not for longest goes first. */
+    (void)utimensat(AT_FDCWD, c->path, NULL, 0);
+    return 1;
+}
+
+/* -- the directory --------------------------------------------------------------------- */
+
+int pack_cache_open(struct pack_cache *c, const char *dir, uint64_t max, const struct gguf *g,
+                    const char *tier, struct err *e)
+{
+    uint64_t name[2] = {stamp_of(g), content_of(g)};
+    struct buf path;
+    struct stat st;
+    int rc = path_mkdirs(dir, e);
+
+    if (rc < 0)
+        return rc;
+    if (stat(dir, &st) != 0)
+        return err_sys(e, E_IO, errno, "%s", dir);
+    if (st.st_uid != geteuid() || (st.st_mode & 022))
+        return err_set(e, E_IO, "%s: not a directory that only its owner, you, may write", dir);
+    buf_init(&path, PATH_LIMIT);
+    if (buf_fmt(&path, "%s/%016llx-%s%s", dir,
+                (unsigned long long)digest_bytes(0, name, sizeof(name)), tier, suffix) < 0) {
+        buf_done(&path);
+        return err_set(e, E_IO, "%s: too long for the name of a directory", dir);
+    }
+    *c = (struct pack_cache){.dir = mem_strdup(dir),
+                             .path = path.p,
+                             .stamp = name[0],
+                             .content = name[1],
+                             .max = max ? max : PACK_CACHE_MAX};
+    if (!c->dir) {
+        pack_cache_close(c);
+        return err_set(e, E_NOMEM, "%s: no memory", dir);
+    }
+    return 0;
+}
+
+void pack_cache_close(struct pack_cache *c)
+{
+    mem_free(c->dir);
+    mem_free(c->path);
+    *c = (struct pack_cache){0};
+}
+
+void pack_cache_remove(const struct pack_cache *c)
+{
+    (void)unlink(c->path);
+}
+
+static int ends_in(const char *name, const char *end)
+{
+    size_t n = strlen(name), k = strlen(end);
+
+    return n > k && strcmp(name + n - k, end) == 0;
+}
+
+struct found {
+    uint64_t total;        /* bytes of all files but `own` */
+    char oldest[NAME_MAX]; /* "": none */
+    struct timespec when;
+};
+
+static int older(const struct timespec *a, const struct timespec *b)
+{
+    return a->tv_sec < b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec < b->tv_nsec);
+}
+
+/* Looks at one name of the directory; temporary files that nobody finished in an hour go. */
+static void look_at(int dir, const char *name, const char *own, struct found *f)
+{
+    struct stat st;
+
+    if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode) ||
+        strlen(name) >= sizeof(f->oldest))
+        return;
+    if (ends_in(name, temp_suffix) && st.st_mtim.tv_sec + 3600 < time(NULL))
+        (void)unlinkat(dir, name, 0);
+    if (!ends_in(name, suffix) || strcmp(name, own) == 0)
+        return;
+    f->total += (uint64_t)st.st_size;
+    if (!f->oldest[0] || older(&st.st_mtim, &f->when)) {
+        (void)snprintf(f->oldest, sizeof(f->oldest), "%s", name);
+        f->when = st.st_mtim;
+    }
+}
+
+/* Removes files, the least recently used first, until n more bytes are allowed. */
+static int make_room(const struct pack_cache *c, uint64_t n, struct err *e)
+{
+    const char *own = strrchr(c->path, '/') + 1;
+    struct found f;
+
+    if (n > c->max)
+        return err_set(e, E_TOO_LONG, "%llu MiB, the cache may have %llu MiB",
+                       (unsigned long long)(n >> 20), (unsigned long long)(c->max >> 20));
+    do {
+        DIR *d = opendir(c->dir);
+
+        f = (struct found){0};
+        if (!d)
+            return err_sys(e, E_IO, errno, "%s", c->dir);
+        /* NOLINTNEXTLINE(concurrency-mt-unsafe): a stream of our own */
+        for (const struct dirent *at = readdir(d); at; at = readdir(d))
+            look_at(dirfd(d), at->d_name, own, &f);
+        if (f.total > c->max - n && f.oldest[0] && unlinkat(dirfd(d), f.oldest, 0) != 0 &&
+            errno != ENOENT) {
+            (void)closedir(d);
+            return err_sys(e, E_IO, errno, "%s/%s", c->dir, f.oldest);
+        }
+        (void)closedir(d);
+    } while (f.total > c->max - n && f.oldest[0]);
+    return 0;
+}
+
+static int check_disk(const struct pack_cache *c, uint64_t n, struct err *e)
+{
+    struct statvfs v;
+    uint64_t free;
+
+    if (statvfs(c->dir, &v) != 0)
+        return err_sys(e, E_IO, errno, "%s", c->dir);
+    if (!check_mul(v.f_bavail, v.f_frsize, &free) || free >= n + DISK_SPARE)
+        return 0;
+    return err_set(e, E_IO, "%s: %llu MiB are free, %llu MiB and 1 GiB to spare are needed",
+                   c->dir, (unsigned long long)(free >> 20), (unsigned long long)(n >> 20));
+}
+
+/* -- writing --------------------------------------------------------------------------- */
+
+static int put(int fd, const void *p, size_t n, uint64_t at)
+{
+    const char *b = p;
+
+    while (n > 0) {
+        ssize_t k = pwrite(fd, b, n, (off_t)at);
+
+        if (k < 0 && errno == EINTR)
+            continue;
+        if (k <= 0)
+            return -1;
+        b += k;
+        n -= (size_t)k;
+        at += (uint64_t)k;
+    }
+    return 0;
+}
+
+struct writing {
+    const struct pack_want *want;
+    const unsigned char *data;
+    int (*progress)(void *ctx, double done);
+    void *ctx;
+};
+
+/* Tiles, then the table and the header that make them a file. */
+static int write_all(const struct writing *w, int fd, struct pack_head *h, struct err *e)
+{
+    const struct pack_want *want = w->want;
+    char page[PACK_CACHE_PAGE] = {0};
+
+    for (uint64_t i = 0; i < want->n_data; i += PACK_CACHE_PIECE) {
+        uint64_t left = want->n_data - i, n = left < PACK_CACHE_PIECE ? left : PACK_CACHE_PIECE;
+
+        if (put(fd, w->data + i, (size_t)n, h->at_data + i) < 0)
+            return err_sys(e, E_IO, errno, "write");
+        if (w->progress && w->progress(w->ctx, 1))
+            return err_set(e, E_CANCELLED, "stopped");
+    }
+    for (size_t i = 0; i < want->n_entry; i++)
+        want->entry[i].digest =
+            pack_cache_digest(w->data + want->entry[i].at, (size_t)want->entry[i].n_byte);
+    h->digest = head_digest(h, want->entry);
+    memcpy(page, h, sizeof(*h));
+    if (put(fd, want->entry, want->n_entry * sizeof(*want->entry), PACK_CACHE_PAGE) < 0 ||
+        put(fd, page, sizeof(page), 0) < 0 || ftruncate(fd, (off_t)h->n_file) < 0 ||
+        fsync(fd) < 0)
+        return err_sys(e, E_IO, errno, "write");
+    return 0;
+}
+
+int pack_cache_write(const struct pack_cache *c, const struct pack_want *want,
+                     const unsigned char *data, int (*progress)(void *ctx, double done),
+                     void *ctx, struct err *e)
+{
+    struct writing w = {want, data, progress, ctx};
+    struct pack_head h;
+    struct buf temp;
+    int fd = -1, rc;
+
+    fill_head(c, want, &h);
+    buf_init(&temp, PATH_LIMIT + 64);
+    rc = make_room(c, h.n_file, e);
+    if (rc == 0)
+        rc = check_disk(c, h.n_file, e);
+    if (rc == 0 && buf_fmt(&temp, "%s/%016llx%s", c->dir, (unsigned long long)rng_entropy(),
+                           temp_suffix) < 0)
+        rc = err_set(e, E_NOMEM, "%s: no memory", c->dir);
+    if (rc < 0)
+        goto out;
+    fd = open(temp.p, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        rc = err_sys(e, E_IO, errno, "%s", temp.p);
+        goto out;
+    }
+    rc = write_all(&w, fd, &h, e);
+    if (close(fd) < 0 && rc == 0)
+        rc = err_sys(e, E_IO, errno, "%s: close", temp.p);
+    if (rc == 0 && rename(temp.p, c->path) < 0)
+        rc = err_sys(e, E_IO, errno, "%s: rename", temp.p);
+    if (rc < 0)
+        (void)unlink(temp.p);
+out:
+    buf_done(&temp);
+    return rc;
+}
