@@ -69,8 +69,9 @@ struct unpacked {
 _Static_assert(GROUP <= 32 && sizeof(struct unpacked) <= 32 * 256 + 2 * 16 * 32 * sizeof(float),
                "kern_mul_scratch has room for it");
 
-/* n32 groups of 32 columns of one panel onto its partial sums s[nc][GROUP]. */
-INL void panel_mul(const int nc, const int small, const int min, const int wide, int zero,
+/* n32 groups of 32 columns of one panel onto its partial sums s[nc][GROUP]; p->ns: offsets().
+ */
+INL void panel_mul(const int nc, const int small, const int min, const int wide,
                    const struct unpacked *u, int n32, const struct panel *p, float *s)
 {
     const uint8_t *w = u->w;
@@ -85,7 +86,7 @@ INL void panel_mul(const int nc, const int small, const int min, const int wide,
 
         UNROLL for (int c = 0; c < nc; c++)
         {
-            vi z = zero >= 0 ? vi_shl(vi_set(ns[c]), zero) : vi_zero();
+            vi z = vi_set(ns[c]);
 
             UNROLL for (int v = 0; v < RV; v++) t[c * RV + v] = z;
         }
@@ -126,14 +127,13 @@ INL void panel_mul(const int nc, const int small, const int min, const int wide,
     UNROLL for (int i = 0; i < RV * nc; i++) vf_store(s + i / RV * GROUP + i % RV * VL, acc[i]);
 }
 
-typedef void panel_fn(int zero, const struct unpacked *u, int n32, const struct panel *p,
-                      float *s);
+typedef void panel_fn(const struct unpacked *u, int n32, const struct panel *p, float *s);
 
 #define PANEL_FN(nc, small, min, wide)                                                         \
-    static void panel_##nc##small##min##wide(int zero, const struct unpacked *u, int n32,      \
+    static void panel_##nc##small##min##wide(const struct unpacked *u, int n32,                \
                                              const struct panel *p, float *s)                  \
     {                                                                                          \
-        panel_mul(nc, small, min, wide, zero, u, n32, p, s);                                   \
+        panel_mul(nc, small, min, wide, u, n32, p, s);                                         \
     }
 #define PANEL_FNS(nc)                                                                          \
     PANEL_FN(nc, 0, 0, 0)                                                                      \
@@ -274,6 +274,15 @@ static void sum_direct(const struct kern_weight *w, const struct kern_acts *x, s
     }
 }
 
+/* What the sums of n groups begin with: the offset of the weights times what they meet. */
+INL void offsets(int32_t *z, const int32_t *ns, size_t n, int zero)
+{
+    int32_t by = zero >= 0 ? 1 << zero : 0;
+
+    for (size_t i = 0; i < n; i++)
+        z[i] = ns[i] * by;
+}
+
 static void sum_unpacked(const struct kern_weight *w, const struct kern_acts *x, size_t g,
                          struct unpacked *u, float *s)
 {
@@ -282,6 +291,7 @@ static void sum_unpacked(const struct kern_weight *w, const struct kern_acts *x,
     size_t n_panel = (x->n + V_PANEL - 1) / V_PANEL, block = (size_t)f->block,
            per = (size_t)f->per;
     int kind = f->wide ? 2 : per == 16;
+    int32_t z[CHUNK / 16 * V_PANEL];
 
     for (size_t k0 = 0; k0 < w->n_col; k0 += CHUNK) {
         size_t n = w->n_col - k0 < CHUNK ? w->n_col - k0 : CHUNK;
@@ -300,7 +310,9 @@ static void sum_unpacked(const struct kern_weight *w, const struct kern_acts *x,
         for (size_t p = 0; p < n_panel; p++) {
             struct panel a = panel_at(f, x, p, k0);
 
-            panel_fns[kern_panel_width(x, p)][kind][f->m != NULL](f->zero, u, (int)(n / 32), &a,
+            offsets(z, a.ns, n / per * kern_panel_width(x, p), f->zero);
+            a.ns = z;
+            panel_fns[kern_panel_width(x, p)][kind][f->m != NULL](u, (int)(n / 32), &a,
                                                                   s + p * V_PANEL * GROUP);
         }
     }
