@@ -91,14 +91,18 @@ static void report(struct bench *b, const struct quant *q)
 
 static double int8_roof(int tier)
 {
+    static double (*const roofs[KERN_TIER_N])(void) = {
 #if defined(__x86_64__)
-    return tier == KERN_AVX512VNNI ? roof_int8_avx512vnni()
-           : tier == KERN_AVX2     ? roof_int8_avx2()
-                                   : 0;
-#else
-    (void)tier;
-    return 0;
+        [KERN_AVX2] = roof_int8_avx2,
+        [KERN_AVXVNNI] = roof_int8_avxvnni,
+        [KERN_AVX512VNNI] = roof_int8_avx512vnni,
+#elif defined(__aarch64__)
+        [KERN_DOTPROD] = roof_int8_dotprod,
+        [KERN_I8MM] = roof_int8_i8mm,
 #endif
+    };
+
+    return roofs[tier] ? roofs[tier]() : 0;
 }
 
 static int wanted(const char *name, int argc, char **argv)
@@ -116,7 +120,7 @@ int main(int argc, char **argv)
     struct bench b = {0};
     struct rng r;
 
-    if (argc > 1 && (only < 0 || only > kern_tier_best()))
+    if (argc > 1 && (only < 0 || !kern_tier_here(only)))
         die("no such tier on this machine");
     rng_seed(&r, 1);
     b.w = take(BYTES_MEMORY);
@@ -133,8 +137,8 @@ int main(int argc, char **argv)
                  b.read, K);
     (void)printf("%-8s %-10s %12s %7s %7s %7s %7s %7s %7s\n", "format", "tier", "GB/s at 1",
                  "Gop/s 1", "2", "4", "8", "16", "512");
-    for (int t = KERN_AVX2; t <= kern_tier_best(); t++) {
-        if (only >= 0 && t != only)
+    for (int t = KERN_REF + 1; t < KERN_TIER_N; t++) {
+        if (!kern_tier_here(t) || (only >= 0 && t != only))
             continue;
         kern_init(&b.k, t);
         b.int8 = int8_roof(t);

@@ -14,6 +14,9 @@ double roof_read(const void *p, size_t n);
 /* 8-bit operations (a multiplication or an addition each) per nanosecond of one thread, from
  * registers. 0: this build has no loop for the tier. */
 double roof_int8_avx2(void);
+double roof_int8_avxvnni(void);
 double roof_int8_avx512vnni(void);
+double roof_int8_dotprod(void);
+double roof_int8_i8mm(void);
 
 #endif

@@ -62,9 +62,8 @@ struct hearth_error {
 struct hearth_model;
 
 struct hearth_model_options {
-    int n_thread; /* for loading, and the default of engines; 0: what the machine allows */
-    const char
-        *cpu; /* "ref", "avx2", "avx512vnni": at most this tier; NULL: HEARTH_CPU or best */
+    int n_thread;    /* for loading, and the default of engines; 0: what the machine allows */
+    const char *cpu; /* the tier: "ref", "avx2", "dotprod", ...; NULL: HEARTH_CPU or best */
     /* Called now and then with done in [0, 1]; returning nonzero stops with E_CANCELLED. */
     int (*progress)(void *ctx, double done);
     void *progress_ctx;

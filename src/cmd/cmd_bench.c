@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "kern/kern.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -34,7 +35,7 @@ static const struct opt_row rows[] = {
      .min = 0, .max = 256, .arg = "N",
      .help = "compute threads; 0: what the machine allows"},
     {.name = "cpu", .type = OPT_STR, .at = AT(cpu), .arg = "TIER",
-     .help = "at most these instructions: ref, avx2, avx512vnni"},
+     .help = "at most these instructions: " KERN_TIER_NAMES},
     {.name = "kv", .type = OPT_CHOICE, .at = AT(kv), .def = "f16", .arg = CMD_KV_CHOICES,
      .help = "type of the key/value cache"},
     {.name = "json", .type = OPT_FLAG, .at = AT(json), .help = "one JSON object"},

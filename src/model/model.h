@@ -120,7 +120,7 @@ struct model {
 };
 
 struct model_options {
-    int tier;          /* enum kern_tier, at most kern_tier_best() */
+    int tier;          /* enum kern_tier that runs here */
     struct pool *pool; /* packs the weights; not kept */
     /* Called now and then with the share of bytes done; nonzero stops with E_CANCELLED. */
     int (*progress)(void *ctx, double done);

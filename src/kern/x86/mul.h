@@ -18,7 +18,7 @@
  * Q6_K read twice as fast. 2 to 16 KiB are alike; Q8_0 is better without. */
 enum { AHEAD = 4096 };
 
-enum { RV = 2, GROUP = RV * VL, CHUNK = 256, TILES = GROUP / TILE_ROWS };
+enum { RV = V_ROWS, GROUP = RV * VL, CHUNK = 256, TILES = GROUP / TILE_ROWS };
 
 #define UNROLL _Pragma("GCC unroll 16")
 
@@ -96,11 +96,11 @@ INL void panel_mul(const int nc, const int small, const int min, const int wide,
     const int8_t *q = p->q;
     const int32_t *ns = p->ns;
     const uint8_t *ahead = p->ahead;
-    vf acc[12];
+    vf acc[RV * V_PANEL];
 
     UNROLL for (int i = 0; i < RV * nc; i++) acc[i] = vf_load(s + i / RV * GROUP + i % RV * VL);
     for (int g = 0; g < n32 * (small ? 2 : 1); g++) {
-        vi t[12];
+        vi t[RV * V_PANEL];
 
         UNROLL for (int c = 0; c < nc; c++)
         {
@@ -124,8 +124,8 @@ INL void panel_mul(const int nc, const int small, const int min, const int wide,
                     wide ? vi_dot8(t[c * RV + v], x[v], a) : vi_dot(t[c * RV + v], x[v], a);
             }
             if (nc <= 2 && !wide) {
-                _mm_prefetch((const char *)ahead, _MM_HINT_T0);
-                _mm_prefetch((const char *)ahead + LINE, _MM_HINT_T0);
+                __builtin_prefetch(ahead);
+                __builtin_prefetch(ahead + LINE);
                 ahead += p->step;
             }
             w += GROUP * 4;
@@ -175,7 +175,7 @@ INL void float_mul(const int nc, const int type, const uint8_t *w, size_t n, con
                    float *s)
 {
     const size_t size = type == QUANT_F32 ? 4 : 2;
-    vf acc[12];
+    vf acc[RV * V_PANEL];
 
     UNROLL for (int i = 0; i < RV * nc; i++) acc[i] = vf_load(s + i / RV * GROUP + i % RV * VL);
     for (size_t k = 0; k < n; k++) {

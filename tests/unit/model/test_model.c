@@ -188,6 +188,10 @@ static void test_progress(void **state)
     o.cpu = "abacus";
     assert_int_equal(hearth_model_open(&m, tiny_path(), &o, &e), HEARTH_E_INVALID);
     assert_non_null(strstr(e.message, "abacus"));
+    o.cpu = kern_tier_here(KERN_DOTPROD) ? "avx2" : "dotprod"; /* another processor's */
+    assert_int_equal(hearth_model_open(&m, tiny_path(), &o, &e), HEARTH_E_UNSUPPORTED);
+    assert_non_null(strstr(e.message, o.cpu));
+    assert_non_null(strstr(e.message, kern_tier_name(kern_tier_best())));
     (void)unlink(tiny_path());
     assert_int_equal(hearth_model_open(&m, tiny_path(), NULL, &e), HEARTH_E_NOT_FOUND);
 }
@@ -374,11 +378,13 @@ static void check_damage(const struct tiny *t, int rounds, uint64_t seed)
     assert_non_null(b.p);
     assert_int_equal(try_file(tiny_path(), kern_tier_best()), 1);
     for (int i = 0; i < rounds; i++) {
+        int tier = i % KERN_TIER_N;
+
         memcpy(b.p, whole.p, whole.n);
         b.n = whole.n;
         damage(&b, head, &r);
         write_file(tiny_path(), b.p, b.n);
-        opened += try_file(tiny_path(), i % (kern_tier_best() + 1));
+        opened += try_file(tiny_path(), kern_tier_here(tier) ? tier : kern_tier_best());
     }
     print_message("# %d of %d damaged files opened\n", opened, rounds);
     assert_true(opened > 0 && opened < rounds);

@@ -1,0 +1,24 @@
+/* mul_avxvnni.c - the matrix product of the AVX-VNNI tier: mul.h over 8 lanes. */
+#include "kern/x86/vec_avxvnni.h"
+#include "kern/x86/mul.h"
+#include "kern/x86/tier.h"
+
+PANEL_FNS(1)
+PANEL_FNS(2)
+PANEL_FNS(3)
+FLOAT_FN(1)
+FLOAT_FN(2)
+FLOAT_FN(3)
+
+/* clang-format off */
+static panel_fn *const panel_fns[V_PANEL + 1][3][2] = {
+    {{NULL, NULL}, {NULL, NULL}, {NULL, NULL}},
+    PANEL_ROW(1), PANEL_ROW(2), PANEL_ROW(3),
+};
+static float_fn *const float_fns[V_PANEL + 1] = {NULL, float_1, float_2, float_3};
+/* clang-format on */
+
+void kern_mul_add_avxvnni(struct kern *k)
+{
+    mul_add(k);
+}
