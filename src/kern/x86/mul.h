@@ -26,6 +26,21 @@ enum { RV = V_ROWS, GROUP = RV * VL, CHUNK = 256, TILES = GROUP / TILE_ROWS };
 #include "kern/x86/unpack_grid.h"
 #include "kern/x86/unpack_level.h"
 
+#ifdef V_PAIRS
+#include "kern/arm/pairs.h"
+#else
+/* This tier has no product of pairs of rows and columns. */
+INL void pairs_order(uint8_t *w, size_t n_quad)
+{
+    (void)w, (void)n_quad;
+}
+INL int pairs_dot(int nc, int small, const uint8_t *w, const int8_t *q, vi *t)
+{
+    (void)nc, (void)small, (void)w, (void)q, (void)t;
+    return 0;
+}
+#endif
+
 struct format {
     void (*unpack)(const uint8_t *p, const struct unpack *o);
     int block; /* numbers in one call of unpack */
@@ -101,6 +116,7 @@ INL void panel_mul(const int nc, const int small, const int min, const int wide,
     UNROLL for (int i = 0; i < RV * nc; i++) acc[i] = vf_load(s + i / RV * GROUP + i % RV * VL);
     for (int g = 0; g < n32 * (small ? 2 : 1); g++) {
         vi t[RV * V_PANEL];
+        int paired;
 
         UNROLL for (int c = 0; c < nc; c++)
         {
@@ -108,6 +124,7 @@ INL void panel_mul(const int nc, const int small, const int min, const int wide,
 
             UNROLL for (int v = 0; v < RV; v++) t[c * RV + v] = z;
         }
+        paired = pairs_dot(nc, small, w, q, t);
         UNROLL for (int k = 0; k < 8; k++)
         {
             vi x[RV];
@@ -116,7 +133,7 @@ INL void panel_mul(const int nc, const int small, const int min, const int wide,
                 break;
 
             UNROLL for (int v = 0; v < RV; v++) x[v] = vi_load(w + v * VL * 4);
-            UNROLL for (int c = 0; c < nc; c++)
+            UNROLL for (int c = 0; c < nc && !paired; c++)
             {
                 vi a = vi_bytes4(q + c * 4);
 
@@ -238,6 +255,7 @@ static void sum_quantised(const struct kern_weight *w, const struct kern_acts *x
                 tile += (size_t)f->bytes * TILE_ROWS;
             }
         }
+        pairs_order(u->w, n / 4);
         for (size_t p = 0; p < n_panel; p++) {
             size_t nc = kern_panel_width(x, p),
                    at32 = kern_panel_at(x, p, x->k / 32) + k0 / 32 * nc,

@@ -50,9 +50,20 @@ INL void m_put(const struct unpack *o, int g, line_f f)
     memcpy(o->m + (size_t)g * GROUP, &f, sizeof(f));
 }
 
+/* Where a line is four registers, gcc 12 would convert lane by lane. */
 INL line_f to_f(line_i l)
 {
-    return __builtin_convertvector(l, line_f);
+    line_f f;
+
+    if (VL > 4)
+        return __builtin_convertvector(l, line_f);
+    UNROLL for (int i = 0; i < 16; i += VL)
+    {
+        vf v = vi_to_f(vi_load((const uint8_t *)&l + 4 * i));
+
+        memcpy((uint8_t *)&f + 4 * i, &v, sizeof(v));
+    }
+    return f;
 }
 
 /* 16 halves to float. */
