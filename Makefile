@@ -223,7 +223,7 @@ cross-arm:  ## build for 64-bit Arm, and run the kernels' tests in an emulator
 	@tools/setup arm
 	@tools/sysroot $(ARM_ROOT)
 	@$(ARM_MAKE) all unit
-	@#$(ARM_MAKE) check-headers check-clang
+	@$(ARM_MAKE) check-headers check-clang
 	@$(ARM_TEST) cortex-a72" $(ARM_BIN)/kern/test_tiers
 	@$(ARM_TEST) cortex-a76" $(ARM_BIN)/kern/test_tiers $(ARM_BIN)/kern/test_acts
 	@$(ARM_TEST) max" $(patsubst %,$(ARM_BIN)/%,$(patsubst tests/%.c,%,$(wildcard tests/kern/test_*.c)))

@@ -104,8 +104,8 @@ INL vf vf_lanes(vf x, vf y, int lo, int hi)
     static const int32_t lanes[4] = {0, 1, 2, 3};
     int32x4_t at = vld1q_s32(lanes);
 
-    return vbslq_f32(
-        vandq_u32(vcgeq_s32(at, vdupq_n_s32(lo)), vcltq_s32(at, vdupq_n_s32(hi))), x, y);
+    return vbslq_f32(vandq_u32(vcgeq_s32(at, vdupq_n_s32(lo)), vcltq_s32(at, vdupq_n_s32(hi))),
+                     x, y);
 }
 INL float vf_sum(vf x)
 {
