@@ -214,8 +214,8 @@ ARM_LIB  := $(ARM_ROOT)/usr/lib/$(ARM)
 ARM_MAKE  = PKG_CONFIG_SYSROOT_DIR=$(ARM_ROOT) PKG_CONFIG_LIBDIR=$(ARM_LIB)/pkgconfig $(SUB) \
             OUT=$(ARM_OUT) CC=$(ARM)-gcc AR=$(ARM)-ar CLANG="$(CLANG) --target=$(ARM)" WERROR=1 \
             CFLAGS="-isystem $(ARM_ROOT)/usr/include" \
-            LDFLAGS="-L$(ARM_LIB) -Wl,-rpath,$(ARM_LIB),-rpath,$(ARM_ROOT)/lib/$(ARM)"
-ARM_TEST  = tests/run -e "qemu-aarch64 -L /usr/$(ARM) -cpu
+            LDFLAGS="-L$(ARM_LIB) -Wl,--disable-new-dtags,-rpath,$(ARM_LIB),-rpath,$(ARM_ROOT)/lib/$(ARM)"
+ARM_TEST  = tests/run -t 900 -e "qemu-aarch64 -L /usr/$(ARM) -cpu
 ARM_BIN   = $(ARM_OUT)/release/tests
 
 .PHONY: cross-arm
@@ -224,9 +224,9 @@ cross-arm:  ## build for 64-bit Arm, and run the kernels' tests in an emulator
 	@tools/sysroot $(ARM_ROOT)
 	@$(ARM_MAKE) all unit
 	@$(ARM_MAKE) check-headers check-clang
-	@$(ARM_TEST) cortex-a72" $(ARM_BIN)/kern/test_tiers
-	@$(ARM_TEST) cortex-a76" $(ARM_BIN)/kern/test_tiers $(ARM_BIN)/kern/test_acts
-	@$(ARM_TEST) max" $(patsubst %,$(ARM_BIN)/%,$(patsubst tests/%.c,%,$(wildcard tests/kern/test_*.c)))
+	@TEST_BEST_TIER=ref $(ARM_TEST) cortex-a72" $(ARM_BIN)/kern/test_tiers
+	@TEST_BEST_TIER=dotprod $(ARM_TEST) cortex-a76" $(ARM_BIN)/kern/test_tiers
+	@TEST_BEST_TIER=i8mm $(ARM_TEST) max" $(patsubst tests/%.c,$(ARM_BIN)/%,$(filter tests/kern/%,$(UNIT_SRC)))
 
 # -- checks ------------------------------------------------------------------------------
 
