@@ -74,7 +74,7 @@ FUZZ_SRC := $(filter-out tests/fuzz/replay_main.c,$(wildcard tests/fuzz/*.c))
 FUZZERS  := $(FUZZ_SRC:%.c=$(B)/%)
 # What the kernels' tests share.
 KERN_AID := $(if $(filter x86_64,$(CPU)),tests/kern/mul_evex.c)
-BENCH_SRC := bench/kernels.c bench/roof.c $(TIERS:%=bench/roof_%.c)
+BENCH_SRC := $(filter-out bench/roof_%.c,$(wildcard bench/*.c)) $(TIERS:%=bench/roof_%.c)
 AID_SRC  := $(filter-out $(UNIT_SRC),$(wildcard tests/cli/*.c tests/golden/*.c))
 AIDS     := $(AID_SRC:%.c=$(B)/%)
 SCRIPTS  := $(filter-out $(wildcard tests/*/lib*.sh),$(wildcard tests/*/*.sh))
@@ -160,8 +160,18 @@ bench:  ## measure a model: make bench MODEL=file.gguf [ARGS="-p 512 -n 128 -r 5
 	@test -n "$(MODEL)" || { echo 'which model? make bench MODEL=path/to/model.gguf' >&2; exit 2; }
 	@$(BIN) bench "$(MODEL)" $(ARGS)
 
+PEER ?=
+
+.PHONY: compare
+compare:  ## measure beside another engine: make compare PEER=path/to/llama-bench MODEL=file.gguf
+	@tools/setup build >&2
+	@$(SUB) all >&2
+	@test -n "$(PEER)" || { echo 'beside whom? make compare PEER=path/to/llama-bench MODEL=file.gguf' >&2; exit 2; }
+	@test -n "$(MODEL)" || { echo 'which model? make compare PEER=path/to/llama-bench MODEL=file.gguf' >&2; exit 2; }
+	@HEARTH=$(BIN) bench/compare "$(PEER)" "$(MODEL)" $(ARGS)
+
 .PHONY: bench-kernels
-bench-kernels:  ## measure the product kernels: make bench-kernels [ARGS="avx2 q4_k q6_k"]
+bench-kernels:  ## measure kernels: make bench-kernels [ARGS="[--columns] mul avx2 q4_k"]
 	@tools/setup build >&2
 	@$(SUB) $(B)/bench/kernels >&2
 	@$(B)/bench/kernels $(ARGS)

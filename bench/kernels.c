@@ -1,19 +1,13 @@
-/* kernels.c - how near each product kernel comes to this machine's roofs, on one thread.
+/* kernels.c - how near each kernel comes to this machine's roofs: bench.h.
  *
- * For every weight format and tier: one column with the weights in memory (decode), as GB/s
- * and as a share of the read rate; and 2, 4, 8, 16 and 512 columns with the weights in the
- * caches, as Gop/s (a multiplication and an addition are two), the last also as a share of
- * the tier's 8-bit rate. Speed does not depend on the values, so blocks are random.
+ *   bench/kernels [--columns] [WORD...]
  *
- *   bench/kernels [TIER [FORMAT...]]
+ * Words are ops, tiers and formats: of each kind that is named, only those.
  */
-#include "roof.h"
+#include "bench.h"
 
 #include "base/clock.h"
-#include "base/mem.h"
 #include "base/rng.h"
-#include "kern/kern.h"
-#include "kern/tile.h"
 #include "sys/mmap.h"
 
 #include <stdio.h>
@@ -21,132 +15,178 @@
 #include <string.h>
 #include <strings.h>
 
-enum { K = 2048, ROWS_CACHED = 512, BYTES_MEMORY = 512 << 20, COLS_MAX = 512, TRIES = 4 };
-
-struct bench {
-    struct kern k;
-    unsigned char *w; /* BYTES_MEMORY random bytes */
-    float *x, *y;
-    void *acts, *scratch;
-    double read, int8; /* roofs, per ns */
+static const struct {
+    const char *name;
+    void (*run)(struct bench *b);
+} ops[] = {
+#define BENCH_OP(op) {#op, bench_##op},
+    BENCH_OPS(BENCH_OP)
+#undef BENCH_OP
 };
 
-static void die(const char *what)
+enum { N_OP = sizeof(ops) / sizeof(*ops) };
+
+static const struct {
+    const char *name, *unit;
+} limits[BENCH_LIMIT_N] = {
+    [BENCH_MEMORY] = {"memory", "GB/s"},
+    [BENCH_CACHE] = {"cache", "GB/s"},
+    [BENCH_INT8] = {"int8", "Gop/s"},
+    [BENCH_FMA] = {"fma", "Gop/s"},
+};
+
+static void die(const char *what, const char *which)
 {
-    (void)fprintf(stderr, "error: %s\n", what);
-    exit(6);
+    (void)fprintf(stderr, "error: %s%s\n", what, which);
+    exit(1);
 }
 
-static void *take(size_t n)
+void *bench_alloc(size_t n)
 {
     void *p = vm_alloc(n);
 
     if (!p)
-        die("not enough memory");
+        die("not enough memory", "");
     return p;
 }
 
-/* Best time of a product of n_row rows by n columns, ns. */
-static double product(struct bench *b, const struct quant *q, size_t n_row, size_t n)
+double bench_ns(void (*fn)(void *ctx), void *ctx)
 {
-    const struct kern_mm *mm = &b->k.mm[q->type];
-    struct kern_weight w = {q->type, mm->layout, n_row,
-                            K,       b->w,       tile_group_bytes(q, K, b->k.n_group)};
-    struct kern_acts a;
-    struct kern_mul j = {{&w, NULL}, &a, {NULL, NULL}, b->y, n_row, KERN_STORE};
+    enum { TRIES = 5, TRY_NS = 200000 };
     double best = 1e30;
+    size_t n = 1;
 
-    kern_acts_bind(&b->k, &a, b->acts, n, K, mm->form);
-    a.x = b->x;
-    b->k.acts(&a, mm->form, 0, n);
-    for (int i = 0; i < TRIES; i++) {
+    fn(ctx);
+    for (int try = 0; try < TRIES;) {
         uint64_t start = clock_ns();
         double ns;
 
-        mm->mul(&b->k, &j, 0, (n_row + b->k.n_group - 1) / b->k.n_group, b->scratch);
+        for (size_t i = 0; i < n; i++)
+            fn(ctx);
         ns = (double)(clock_ns() - start);
-        best = ns < best ? ns : best;
+        if (ns < TRY_NS) {
+            n *= 2;
+            continue;
+        }
+        best = ns / (double)n < best ? ns / (double)n : best;
+        try++;
     }
     return best;
 }
 
-static void report(struct bench *b, const struct quant *q)
+void bench_row(const struct bench *b, const char *op, const char *format, int limit,
+               double rate)
 {
-    static const size_t cols[] = {1, 2, 4, 8, 16, COLS_MAX};
-    size_t row_bytes = (size_t)K / (size_t)q->block * (size_t)q->bytes,
-           rows = BYTES_MEMORY / row_bytes / 32 * 32;
-    double gb = (double)(rows * row_bytes) / product(b, q, rows, 1), gop = 0;
-
-    (void)printf("%-8s %-10s %6.1f %4.0f%%", q->name, kern_tier_name(b->k.tier), gb,
-                 100 * gb / b->read);
-    for (size_t i = 0; i < sizeof(cols) / sizeof(*cols); i++) {
-        gop = 2.0 * ROWS_CACHED * K * (double)cols[i] / product(b, q, ROWS_CACHED, cols[i]);
-        (void)printf(" %7.1f", gop);
-    }
-    if (b->int8 > 0 && b->k.mm[q->type].form == KERN_FORM_Q8)
-        (void)printf(" %4.0f%%", 100 * gop / b->int8);
+    (void)printf("%-10s %-8s %-11s %8.1f %-5s", op, format, kern_tier_name(b->k.tier), rate,
+                 limits[limit].unit);
+    if (b->roof[limit] > 0)
+        (void)printf(" %4.0f%% of %s", 100 * rate / b->roof[limit], limits[limit].name);
     (void)printf("\n");
     (void)fflush(stdout);
 }
 
-static double int8_roof(int tier)
-{
-    static double (*const roofs[KERN_TIER_N])(void) = {
-#if defined(__x86_64__)
-        [KERN_AVX2] = roof_int8_avx2,
-        [KERN_AVXVNNI] = roof_int8_avxvnni,
-        [KERN_AVX512VNNI] = roof_int8_avx512vnni,
-#elif defined(__aarch64__)
-        [KERN_DOTPROD] = roof_int8_dotprod,
-        [KERN_I8MM] = roof_int8_i8mm,
-#endif
-    };
+/* -- choosing -------------------------------------------------------------------------- */
 
-    return roofs[tier] ? roofs[tier]() : 0;
-}
-
-static int wanted(const char *name, int argc, char **argv)
+static int is_op(const char *word)
 {
-    for (int i = 2; i < argc; i++) {
-        if (strcasecmp(argv[i], name) == 0)
+    for (int i = 0; i < N_OP; i++) {
+        if (strcmp(ops[i].name, word) == 0)
             return 1;
     }
-    return argc <= 2;
+    return 0;
+}
+
+static int is_tier(const char *word)
+{
+    return kern_tier_of(word) >= 0;
+}
+
+static int is_format(const char *word)
+{
+    return !is_op(word) && !is_tier(word);
+}
+
+/* Is the name among the words of its kind, or is there none of that kind? */
+static int chosen(struct bench *b, int (*kind)(const char *word), const char *name)
+{
+    int any = 0, found = 0;
+
+    for (int i = 0; i < b->n_word; i++) {
+        if (!kind(b->word[i]))
+            continue;
+        any = 1;
+        if (strcasecmp(b->word[i], name) == 0)
+            found = b->used[i] = 1;
+    }
+    return found || !any;
+}
+
+int bench_wants(struct bench *b, const char *format)
+{
+    return chosen(b, is_format, format);
+}
+
+/* -- measuring ------------------------------------------------------------------------- */
+
+static void fill(struct bench *b)
+{
+    uint64_t *random = bench_alloc(BENCH_BYTES_MEMORY);
+    float *normal = bench_alloc(BENCH_BYTES_CACHE);
+    struct rng r;
+
+    rng_seed(&r, 1);
+    for (size_t i = 0; i < BENCH_BYTES_MEMORY / sizeof(*random); i++)
+        random[i] = rng_u64(&r) & 0x3fff3fff3fff3fffu; /* no half is infinite or no number */
+    for (size_t i = 0; i < BENCH_BYTES_CACHE / sizeof(*normal); i++)
+        normal[i] = rng_normal(&r);
+    b->random = (const unsigned char *)random;
+    b->normal = normal;
+}
+
+static void measure(struct bench *b, int tier)
+{
+    const struct roof_tier *r = roof_of(tier);
+    double read = roof_read(b->random, BENCH_BYTES_MEMORY);
+
+    /* Anew for each tier: others may have had the memory a moment ago. */
+    b->roof[BENCH_MEMORY] = read > b->roof[BENCH_MEMORY] ? read : b->roof[BENCH_MEMORY];
+    kern_init(&b->k, tier);
+    kern_init(&b->below, kern_tier_base(tier));
+    b->roof[BENCH_CACHE] = r->cache ? r->cache(b->normal, BENCH_BYTES_CACHE) : 0;
+    b->roof[BENCH_INT8] = r->int8 ? r->int8() : 0;
+    b->roof[BENCH_FMA] = r->fma ? r->fma() : 0;
+    (void)printf("\n%s:", kern_tier_name(tier));
+    for (int i = 0; i < BENCH_LIMIT_N; i++) {
+        if (b->roof[i] > 0)
+            (void)printf(" %s %.1f %s", limits[i].name, b->roof[i], limits[i].unit);
+    }
+    (void)printf("\n");
+    for (int i = 0; i < N_OP; i++) {
+        if (chosen(b, is_op, ops[i].name))
+            ops[i].run(b);
+    }
 }
 
 int main(int argc, char **argv)
 {
-    int only = argc > 1 ? kern_tier_of(argv[1]) : -1;
     struct bench b = {0};
-    struct rng r;
 
-    if (argc > 1 && (only < 0 || !kern_tier_here(only)))
-        die("no such tier on this machine");
-    rng_seed(&r, 1);
-    b.w = take(BYTES_MEMORY);
-    for (size_t i = 0; i < BYTES_MEMORY / 8; i++)
-        ((uint64_t *)(void *)b.w)[i] = rng_u64(&r) & 0x3fff3fff3fff3fffu;
-    b.x = take(COLS_MAX * K * sizeof(float));
-    for (size_t i = 0; i < COLS_MAX * K; i++)
-        b.x[i] = rng_normal(&r);
-    b.y = take(BYTES_MEMORY / (K / 8) * sizeof(float));
-    b.acts = take(kern_acts_bytes(COLS_MAX, K, KERN_FORM_Q8 | KERN_FORM_F32));
-    b.scratch = take(kern_mul_scratch(COLS_MAX));
-    b.read = roof_read(b.w, BYTES_MEMORY);
-    (void)printf("read %.1f GB/s; columns of %d, weights in memory, then in the caches\n\n",
-                 b.read, K);
-    (void)printf("%-8s %-10s %12s %7s %7s %7s %7s %7s %7s\n", "format", "tier", "GB/s at 1",
-                 "Gop/s 1", "2", "4", "8", "16", "512");
-    for (int t = KERN_REF + 1; t < KERN_TIER_N; t++) {
-        if (!kern_tier_here(t) || (only >= 0 && t != only))
-            continue;
-        kern_init(&b.k, t);
-        b.int8 = int8_roof(t);
-        for (int i = 0; quant_at(i); i++) {
-            if (b.k.mm[quant_at(i)->type].layout == KERN_TILES &&
-                wanted(quant_at(i)->name, argc, argv))
-                report(&b, quant_at(i));
-        }
+    b.word = argv + 1;
+    b.n_word = argc - 1;
+    if (b.n_word > 0 && strcmp(b.word[0], "--columns") == 0) {
+        b.columns = 1;
+        b.word++;
+        b.n_word--;
+    }
+    b.used = bench_alloc((size_t)argc * sizeof(*b.used));
+    fill(&b);
+    for (int t = 0; t < KERN_TIER_N; t++) {
+        if (kern_tier_here(t) && chosen(&b, is_tier, kern_tier_name(t)))
+            measure(&b, t);
+    }
+    for (int i = 0; i < b.n_word; i++) {
+        if (!b.used[i])
+            die("no row is called so here: ", b.word[i]);
     }
     return 0;
 }

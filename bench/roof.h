@@ -11,12 +11,26 @@
 /* Bytes per nanosecond that one thread reads from n bytes at p (larger than the caches). */
 double roof_read(const void *p, size_t n);
 
-/* 8-bit operations (a multiplication or an addition each) per nanosecond of one thread, from
- * registers. 0: this build has no loop for the tier. */
-double roof_int8_avx2(void);
-double roof_int8_avxvnni(void);
-double roof_int8_avx512vnni(void);
-double roof_int8_dotprod(void);
-double roof_int8_i8mm(void);
+/* The roofs of a tier's instructions; NULL: this build has no loop for it. */
+struct roof_tier {
+    double (*int8)(void); /* 8-bit operations per nanosecond, from registers; a multiplication
+                           * or an addition each */
+    double (*fma)(void);  /* operations on floats, the same way */
+    double (*cache)(const void *p, size_t n); /* bytes per nanosecond, n bytes in a cache */
+};
+
+const struct roof_tier *roof_of(int tier); /* enum kern_tier */
+
+/* What a file roof_<tier>.c has. */
+#define ROOF_DECLARE(tier)                                                                     \
+    double roof_int8_##tier(void);                                                             \
+    double roof_fma_##tier(void);                                                              \
+    double roof_cache_##tier(const void *p, size_t n)
+
+ROOF_DECLARE(avx2);
+ROOF_DECLARE(avxvnni);
+ROOF_DECLARE(avx512vnni);
+ROOF_DECLARE(dotprod);
+ROOF_DECLARE(i8mm);
 
 #endif

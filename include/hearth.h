@@ -117,7 +117,15 @@ HEARTH_API int hearth_is_eog(const struct hearth_model *m, int32_t id);
 
 struct hearth_engine;
 
-enum hearth_kv_type { HEARTH_KV_F16, HEARTH_KV_F32 };
+/* How keys and values are stored: 16 or 32 bits, or blocks of 32 numbers with a scale, 8.5 or
+ * 4.5 bits each, for head sizes that are a multiple of 32. */
+enum hearth_kv_type {
+    HEARTH_KV_AUTO, /* keys: F16; values: as the keys */
+    HEARTH_KV_F16,
+    HEARTH_KV_F32,
+    HEARTH_KV_Q8_0,
+    HEARTH_KV_Q4_0
+};
 
 struct hearth_engine_options {
     int n_ctx;     /* most tokens of one sequence; 0: the smaller of 4096 and the model's own */
@@ -126,7 +134,8 @@ struct hearth_engine_options {
                       taken, and hearth_engine_info says how many */
     int n_thread;  /* 0: the model's */
     int pin;       /* 1: threads stay on their CPU */
-    int kv_type;   /* enum hearth_kv_type */
+    int kv_type;   /* enum hearth_kv_type, of the keys, */
+    int kv_type_v; /* and of the values */
 };
 
 HEARTH_API int hearth_engine_new(struct hearth_engine **out, struct hearth_model *m,

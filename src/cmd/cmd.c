@@ -174,3 +174,23 @@ int cmd_read_all(int fd, struct buf *b, struct err *e)
         b->p[b->n] = '\0';
     }
 }
+
+void cmd_kv_set(const struct cmd_kv *kv, struct hearth_engine_options *eo)
+{
+    int both = kv->both == HEARTH_KV_AUTO ? HEARTH_KV_F16 : kv->both;
+
+    eo->kv_type = kv->keys == HEARTH_KV_AUTO ? both : kv->keys;
+    eo->kv_type_v = kv->values == HEARTH_KV_AUTO ? both : kv->values;
+}
+
+const char *cmd_kv_name(const struct cmd_kv *kv, char room[16])
+{
+    static const char *const name[] = {"auto", "f16", "f32", "q8_0", "q4_0"};
+    struct hearth_engine_options eo;
+
+    cmd_kv_set(kv, &eo);
+    (void)snprintf(room, 16, "%s", name[eo.kv_type]);
+    if (eo.kv_type != eo.kv_type_v)
+        (void)snprintf(room, 16, "%s/%s", name[eo.kv_type], name[eo.kv_type_v]);
+    return room;
+}

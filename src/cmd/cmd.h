@@ -45,7 +45,26 @@ MUST_CHECK int cmd_encode(const struct hearth_model *m, const char *text, size_t
 struct buf;
 MUST_CHECK int cmd_read_all(int fd, struct buf *b, struct err *e);
 
-/* Choices that several commands have. */
-#define CMD_KV_CHOICES "f16|f32" /* in the order of enum hearth_kv_type */
+/* The types of the key/value cache, which several commands ask for. */
+struct cmd_kv {
+    int both, keys, values; /* enum hearth_kv_type; keys and values: auto means both's */
+};
+
+#define CMD_KV_CHOICES "auto|f16|f32|q8_0|q4_0" /* in the order of enum hearth_kv_type */
+
+/* clang-format off */
+#define CMD_KV_ROWS(at_kv)                                                                     \
+    {.name = "kv", .type = OPT_CHOICE, .at = (at_kv) + offsetof(struct cmd_kv, both),          \
+     .def = "f16", .arg = CMD_KV_CHOICES, .help = "type of the key/value cache"},              \
+    {.name = "kv-k", .type = OPT_CHOICE, .at = (at_kv) + offsetof(struct cmd_kv, keys),        \
+     .def = "auto", .arg = CMD_KV_CHOICES, .help = "of its keys; auto: as --kv"},              \
+    {.name = "kv-v", .type = OPT_CHOICE, .at = (at_kv) + offsetof(struct cmd_kv, values),      \
+     .def = "auto", .arg = CMD_KV_CHOICES, .help = "of its values; auto: as --kv"}
+/* clang-format on */
+
+void cmd_kv_set(const struct cmd_kv *kv, struct hearth_engine_options *eo);
+
+/* "f16", or "q8_0/q4_0" where keys and values differ. */
+const char *cmd_kv_name(const struct cmd_kv *kv, char room[16]);
 
 #endif

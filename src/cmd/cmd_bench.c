@@ -10,15 +10,19 @@
 #include <string.h>
 #include <sys/resource.h>
 
-/* Two figures of one sequence: how fast a prompt is computed (prefill), and how fast single
- * tokens follow (decode), both after some depth of context, which is computed once and cut back
- * to. The ids are random with a fixed seed, and new ones for each repetition, so that no page
- * of an earlier one is found again. */
+/* How fast a prompt is computed (prefill), and how fast single tokens follow (decode), of one
+ * sequence or of several that each make a token per step; all after some depth of context,
+ * which is computed once and cut back to. The ids are random with a fixed seed, and new ones
+ * for each repetition, so that no page of an earlier one is found again. Each repetition
+ * measures everything once: what disturbs the machine for a while disturbs all alike. */
 
 struct bench_options {
-    int n_prompt, n_gen, depth, reps, threads, kv, json;
-    const char *cpu;
+    int n_prompt, n_gen, depth, reps, threads, json;
+    struct cmd_kv kv;
+    const char *cpu, *batch;
 };
+
+enum { WIDTHS_MAX = 32, WIDTH_MAX = 1024 };
 
 /* clang-format off */
 #define AT(f) offsetof(struct bench_options, f)
@@ -29,6 +33,8 @@ static const struct opt_row rows[] = {
      .min = 0, .max = 1 << 24, .arg = "N", .help = "tokens to decode; 0: no decode"},
     {.name = "depth", .letter = 'd', .type = OPT_INT, .at = AT(depth), .def = "0",
      .min = 0, .max = 1 << 24, .arg = "N", .help = "tokens that are in the context before either"},
+    {.name = "batch", .letter = 'b', .type = OPT_STR, .at = AT(batch), .def = "1",
+     .arg = "N,N,...", .help = "sequences that decode together: each of these numbers is measured"},
     {.name = "reps", .letter = 'r', .type = OPT_INT, .at = AT(reps), .def = "5",
      .min = 1, .max = 1000, .arg = "N", .help = "repetitions"},
     {.name = "threads", .letter = 't', .type = OPT_INT, .at = AT(threads), .def = "0",
@@ -36,17 +42,23 @@ static const struct opt_row rows[] = {
      .help = "compute threads; 0: what the machine allows"},
     {.name = "cpu", .type = OPT_STR, .at = AT(cpu), .arg = "TIER",
      .help = "at most these instructions: " KERN_TIER_NAMES},
-    {.name = "kv", .type = OPT_CHOICE, .at = AT(kv), .def = "f16", .arg = CMD_KV_CHOICES,
-     .help = "type of the key/value cache"},
+    CMD_KV_ROWS(AT(kv)),
     {.name = "json", .type = OPT_FLAG, .at = AT(json), .help = "one JSON object"},
 };
 /* clang-format on */
 
 static const struct opt_spec spec = {
-    .usage = "hearth bench MODEL [-p N] [-n N] [-d N] [-r N] [-t N]",
-    .about = "Measures tokens per second of one sequence: prefill of a prompt, and decode.",
+    .usage = "hearth bench MODEL [-p N] [-n N] [-d N] [-b N,...] [-r N] [-t N]",
+    .about = "Measures tokens per second: prefill of a prompt, and decode.",
     .rows = rows,
     .n = (int)(sizeof(rows) / sizeof(rows[0])),
+};
+
+/* Sequences that decode together. */
+struct width {
+    int n;
+    double *tok_s; /* [reps] of all of them */
+    double *ratio; /* [reps] to one sequence in the same repetition */
 };
 
 struct bench {
@@ -54,62 +66,120 @@ struct bench {
     const char *path;
     struct hearth_model *m;
     struct hearth_engine *en;
-    struct hearth_seq *s;
-    int depth; /* tokens that the sequence is cut back to */
+    struct hearth_seq **seq; /* [n_seq] */
+    int n_seq;
+    int depth; /* tokens that a sequence is cut back to */
     struct hearth_model_info info;
     struct hearth_engine_info engine;
     struct rng rng;
-    int32_t *ids;             /* room for the longest feed */
-    double *prefill, *decode; /* [reps] tokens per second */
+    int32_t *ids; /* room for the longest feed */
+    struct width width[WIDTHS_MAX];
+    int n_width;
+    const struct width *one; /* the width of one sequence, or NULL */
+    double *prefill;         /* [reps] tokens per second */
     uint64_t load_ns, cpu_ns;
 };
 
 static void bench_close(struct bench *b)
 {
-    hearth_seq_close(b->s);
+    for (int i = 0; i < b->n_seq && b->seq; i++)
+        hearth_seq_close(b->seq[i]);
     hearth_engine_free(b->en);
     hearth_model_close(b->m);
+    for (int i = 0; i < b->n_width; i++) {
+        mem_free(b->width[i].tok_s);
+        mem_free(b->width[i].ratio);
+    }
+    mem_free(b->seq);
     mem_free(b->ids);
     mem_free(b->prefill);
-    mem_free(b->decode);
+}
+
+/* The numbers of --batch; without decode there are none. */
+static int read_widths(struct bench *b, struct err *e)
+{
+    int32_t *n = NULL;
+    size_t count = 0;
+    int rc = b->opt.n_gen ? opt_ids(b->opt.batch, &n, &count, e) : 0;
+
+    if (rc == E_INVALID)
+        rc = err_set(e, rc, "'%s': expected numbers like 1,2,4", b->opt.batch);
+    if (rc == 0 && count > WIDTHS_MAX)
+        rc = err_set(e, E_INVALID, "%zu numbers, at most %d", count, WIDTHS_MAX);
+    b->n_seq = 1;
+    for (size_t i = 0; i < count && rc == 0; i++) {
+        if (n[i] < 1 || n[i] > WIDTH_MAX)
+            rc = err_set(e, E_INVALID, "%d sequences, expected 1 to %d", (int)n[i], WIDTH_MAX);
+        b->n_seq = n[i] > b->n_seq ? n[i] : b->n_seq;
+        b->width[b->n_width++].n = n[i];
+    }
+    mem_free(n);
+    return rc < 0 ? err_wrap(e, rc, "--batch") : 0;
+}
+
+static int bench_alloc(struct bench *b, int n_ctx, struct err *e)
+{
+    size_t reps = (size_t)b->opt.reps;
+    int ok;
+
+    b->ids = mem_calloc((size_t)n_ctx, sizeof(*b->ids));
+    b->seq = mem_calloc((size_t)b->n_seq, sizeof(struct hearth_seq *));
+    b->prefill = mem_calloc(reps, sizeof(*b->prefill));
+    ok = b->ids && b->seq && b->prefill;
+    for (int i = 0; i < b->n_width; i++) {
+        struct width *w = &b->width[i];
+
+        w->tok_s = mem_calloc(reps, sizeof(*w->tok_s));
+        w->ratio = mem_calloc(reps, sizeof(*w->ratio));
+        ok = ok && w->tok_s && w->ratio;
+        b->one = w->n == 1 ? w : b->one;
+    }
+    return ok ? 0 : err_set(e, E_NOMEM, "no memory for %d tokens", n_ctx);
 }
 
 static int bench_open(struct bench *b, struct err *e)
 {
     const struct bench_options *o = &b->opt;
-    struct hearth_engine_options eo = {.n_thread = o->threads, .kv_type = o->kv};
+    struct hearth_engine_options eo = {.n_thread = o->threads};
     struct hearth_error he = {0};
     uint64_t start = clock_ns();
     int longest = o->n_prompt > o->n_gen + 1 ? o->n_prompt : o->n_gen + 1, rc;
 
-    rc = cmd_model_open(&b->m, b->path, o->threads, o->cpu, e);
+    rc = read_widths(b, e);
+    if (rc == 0)
+        rc = cmd_model_open(&b->m, b->path, o->threads, o->cpu, e);
     if (rc < 0)
         return rc;
     hearth_model_info(b->m, &b->info);
     eo.n_ctx = o->depth + longest;
-    if (hearth_engine_new(&b->en, b->m, &eo, &he) < 0 || hearth_seq_open(&b->s, b->en, &he) < 0)
+    cmd_kv_set(&o->kv, &eo);
+    eo.n_seq_max = b->n_seq;
+    rc = bench_alloc(b, eo.n_ctx, e);
+    if (rc < 0)
+        return rc;
+    if (hearth_engine_new(&b->en, b->m, &eo, &he) < 0)
         return cmd_err(e, &he);
+    for (int i = 0; i < b->n_seq; i++) {
+        if (hearth_seq_open(&b->seq[i], b->en, &he) < 0)
+            return cmd_err(e, &he);
+    }
     hearth_engine_info(b->en, &b->engine);
     b->load_ns = clock_ns() - start;
-    b->ids = mem_calloc((size_t)eo.n_ctx, sizeof(*b->ids));
-    b->prefill = mem_calloc((size_t)o->reps, sizeof(*b->prefill));
-    b->decode = mem_calloc((size_t)o->reps, sizeof(*b->decode));
-    if (!b->ids || !b->prefill || !b->decode)
-        return err_set(e, E_NOMEM, "no memory for %d tokens", eo.n_ctx);
     rng_seed(&b->rng, 1);
     return 0;
 }
 
-/* n random tokens at the end of the sequence, computed. */
-static int feed(struct bench *b, int n, size_t *reused, struct hearth_error *he)
+static void random_ids(struct bench *b, int n)
+{
+    for (int i = 0; i < n; i++)
+        b->ids[i] = (int32_t)(rng_u64(&b->rng) % (uint64_t)b->info.n_vocab);
+}
+
+/* Steps until no token waits. */
+static int compute(struct bench *b, struct hearth_error *he)
 {
     int rc;
 
-    for (int i = 0; i < n; i++)
-        b->ids[i] = (int32_t)(rng_u64(&b->rng) % (uint64_t)b->info.n_vocab);
-    rc = hearth_seq_feed(b->s, b->ids, (size_t)n, reused, he);
-    if (rc < 0)
-        return rc;
     do
         rc = hearth_engine_step(b->en, he);
     while (rc > 0);
@@ -120,28 +190,63 @@ static int prefill_once(struct bench *b, int n, double *tok_s, struct hearth_err
 {
     size_t reused = 0;
     uint64_t start;
-    int rc = hearth_seq_truncate(b->s, b->depth, he);
+    int rc = hearth_seq_truncate(b->seq[0], b->depth, he);
 
     if (rc < 0)
         return rc;
     start = clock_ns();
-    rc = feed(b, n, &reused, he);
+    random_ids(b, n);
+    rc = hearth_seq_feed(b->seq[0], b->ids, (size_t)n, &reused, he);
+    if (rc >= 0)
+        rc = compute(b, he);
     *tok_s = (n - (double)reused) * 1e9 / (double)(clock_ns() - start);
     return rc;
 }
 
-static int decode_once(struct bench *b, int n, double *tok_s, struct hearth_error *he)
+/* A token more for each of the first `width` sequences, in one step. */
+static int decode_step(struct bench *b, int width, struct hearth_error *he)
+{
+    int rc = 0;
+
+    for (int i = 0; i < width && rc >= 0; i++) {
+        random_ids(b, 1);
+        rc = hearth_seq_feed(b->seq[i], b->ids, 1, NULL, he);
+    }
+    return rc < 0 ? rc : compute(b, he);
+}
+
+static int decode_once(struct bench *b, int width, int n, double *tok_s,
+                       struct hearth_error *he)
 {
     uint64_t start;
-    int rc = hearth_seq_truncate(b->s, b->depth, he);
+    int rc = 0;
 
+    for (int i = 0; i < width && rc >= 0; i++)
+        rc = hearth_seq_truncate(b->seq[i], b->depth, he);
     /* The first token after an empty context is a prompt; it is not timed. */
     if (rc >= 0 && b->depth == 0)
-        rc = feed(b, 1, NULL, he);
+        rc = decode_step(b, width, he);
     start = clock_ns();
     for (int i = 0; i < n && rc >= 0; i++)
-        rc = feed(b, 1, NULL, he);
-    *tok_s = n * 1e9 / (double)(clock_ns() - start);
+        rc = decode_step(b, width, he);
+    *tok_s = (double)width * n * 1e9 / (double)(clock_ns() - start);
+    return rc;
+}
+
+/* The same tokens for every sequence: all but the first take over the pages of it. */
+static int go_deep(struct bench *b, struct hearth_error *he)
+{
+    int rc = 0;
+
+    random_ids(b, b->opt.depth);
+    for (int i = 0; i < b->n_seq && rc >= 0; i++) {
+        rc = hearth_seq_truncate(b->seq[i], 0, he);
+        if (rc >= 0)
+            rc = hearth_seq_feed(b->seq[i], b->ids, (size_t)b->opt.depth, NULL, he);
+        if (rc >= 0)
+            rc = compute(b, he);
+    }
+    b->depth = b->opt.depth;
     return rc;
 }
 
@@ -157,19 +262,17 @@ static int bench_measure(struct bench *b, struct err *e)
     if (o->n_prompt)
         rc = prefill_once(b, o->n_prompt < 64 ? o->n_prompt : 64, &unused, &he);
     if (rc >= 0 && o->n_gen)
-        rc = decode_once(b, 1, &unused, &he);
-    if (rc >= 0 && o->depth) {
-        rc = hearth_seq_truncate(b->s, 0, &he);
-        if (rc >= 0)
-            rc = feed(b, o->depth, NULL, &he);
-        b->depth = o->depth;
-    }
+        rc = decode_once(b, b->n_seq, 1, &unused, &he);
+    if (rc >= 0 && o->depth)
+        rc = go_deep(b, &he);
     cpu = clock_cpu_ns();
     for (int i = 0; i < o->reps && rc >= 0; i++) {
         if (o->n_prompt)
             rc = prefill_once(b, o->n_prompt, &b->prefill[i], &he);
-        if (rc >= 0 && o->n_gen)
-            rc = decode_once(b, o->n_gen, &b->decode[i], &he);
+        for (int k = 0; k < b->n_width && rc >= 0; k++)
+            rc = decode_once(b, b->width[k].n, o->n_gen, &b->width[k].tok_s[i], &he);
+        for (int k = 0; k < b->n_width && b->one; k++)
+            b->width[k].ratio[i] = b->width[k].tok_s[i] / b->one->tok_s[i];
     }
     b->cpu_ns = clock_cpu_ns() - cpu;
     return rc < 0 ? cmd_err(e, &he) : 0;
@@ -201,14 +304,30 @@ static uint64_t peak_rss(void)
     return getrusage(RUSAGE_SELF, &u) == 0 ? (uint64_t)u.ru_maxrss * 1024 : 0;
 }
 
-static json_t *json_spread(double *v, int n, int on)
+/* v: NULL when it was not measured. */
+static json_t *json_spread(double *v, int n)
 {
     struct spread s;
 
-    if (!on)
+    if (!v)
         return json_null();
     s = spread_of(v, n);
     return json_pack("{s:f, s:f, s:f}", "median", s.median, "min", s.min, "max", s.max);
+}
+
+static json_t *json_widths(struct bench *b)
+{
+    json_t *list = json_array();
+
+    for (int i = 0; i < b->n_width; i++) {
+        struct width *w = &b->width[i];
+
+        (void)json_array_append_new(
+            list, json_pack("{s:i, s:o, s:o}", "sequences", w->n, "tok_s",
+                            json_spread(w->tok_s, b->opt.reps), "ratio",
+                            json_spread(b->one ? w->ratio : NULL, b->opt.reps)));
+    }
+    return list;
 }
 
 static int report_json(struct bench *b, struct err *e)
@@ -216,19 +335,20 @@ static int report_json(struct bench *b, struct err *e)
     const struct bench_options *o = &b->opt;
     const char *slash = strrchr(b->path, '/');
     json_t *name = json_string(slash ? slash + 1 : b->path), *j;
-    char *line;
+    char *line, kv[16];
 
     if (!name) /* a file name that is no UTF-8 */
         name = json_string("?");
-    j = json_pack("{s:o, s:s, s:s, s:i, s:i, s:i, s:i, s:o, s:o, s:f, s:I, s:f, s:s, s:i, s:s}",
-                  "model", name, "arch", b->info.arch ? b->info.arch : "?", "file_type",
-                  b->info.file_type ? b->info.file_type : "?", "n_prompt", o->n_prompt, "n_gen",
-                  o->n_gen, "depth", o->depth, "reps", o->reps, "prefill_tok_s",
-                  json_spread(b->prefill, o->reps, o->n_prompt > 0), "decode_tok_s",
-                  json_spread(b->decode, o->reps, o->n_gen > 0), "cpu_s",
-                  (double)b->cpu_ns / 1e9, "peak_rss_bytes", (json_int_t)peak_rss(), "load_s",
-                  (double)b->load_ns / 1e9, "tier", b->info.cpu ? b->info.cpu : "?", "threads",
-                  b->engine.n_thread, "kv", o->kv == HEARTH_KV_F32 ? "f32" : "f16");
+    j = json_pack(
+        "{s:o, s:s, s:s, s:i, s:i, s:i, s:i, s:o, s:o, s:o, s:f, s:I, s:f, s:s, s:i, s:s}",
+        "model", name, "arch", b->info.arch ? b->info.arch : "?", "file_type",
+        b->info.file_type ? b->info.file_type : "?", "n_prompt", o->n_prompt, "n_gen", o->n_gen,
+        "depth", o->depth, "reps", o->reps, "prefill_tok_s",
+        json_spread(o->n_prompt ? b->prefill : NULL, o->reps), "decode_tok_s",
+        json_spread(b->one ? b->one->tok_s : NULL, o->reps), "batch", json_widths(b), "cpu_s",
+        (double)b->cpu_ns / 1e9, "peak_rss_bytes", (json_int_t)peak_rss(), "load_s",
+        (double)b->load_ns / 1e9, "tier", b->info.cpu ? b->info.cpu : "?", "threads",
+        b->engine.n_thread, "kv", cmd_kv_name(&o->kv, kv));
     line = j ? json_dumps(j, JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
     json_decref(j);
     if (!line)
@@ -238,33 +358,43 @@ static int report_json(struct bench *b, struct err *e)
     return 0;
 }
 
-static void report_row(const char *what, int n, int depth, double *v, int reps)
+/* ratio: NULL when there is none. */
+static void report_row(const char *what, int n, int width, int depth, double *v, double *ratio,
+                       int reps)
 {
     struct spread s = spread_of(v, reps);
-    char name[48];
+    char name[64], together[24] = "", after[24] = "";
 
+    if (width > 1)
+        (void)snprintf(together, sizeof(together), " x %d", width);
     if (depth > 0)
-        (void)snprintf(name, sizeof(name), "%s %d after %d", what, n, depth);
-    else
-        (void)snprintf(name, sizeof(name), "%s %d", what, n);
-    (void)printf("%-26s %10.2f %10.2f %10.2f\n", name, s.median, s.min, s.max);
+        (void)snprintf(after, sizeof(after), " after %d", depth);
+    (void)snprintf(name, sizeof(name), "%s %d%s%s", what, n, together, after);
+    (void)printf("%-26s %10.2f %10.2f %10.2f", name, s.median, s.min, s.max);
+    if (ratio)
+        (void)printf(" %10.2f", spread_of(ratio, reps).median);
+    (void)printf("\n");
 }
 
 static void report_text(struct bench *b)
 {
     const struct bench_options *o = &b->opt;
+    int ratios = b->one && b->n_width > 1;
+    char kv[16];
 
     (void)printf("%s: %s, %s, %.1f M parameters; %s, %d thread%s, kv %s, %d repetition%s\n\n",
                  b->path, b->info.arch ? b->info.arch : "?",
                  b->info.file_type ? b->info.file_type : "?", (double)b->info.n_param / 1e6,
                  b->info.cpu ? b->info.cpu : "?", b->engine.n_thread,
-                 b->engine.n_thread == 1 ? "" : "s", o->kv == HEARTH_KV_F32 ? "f32" : "f16",
-                 o->reps, o->reps == 1 ? "" : "s");
-    (void)printf("%-26s %10s %10s %10s\n", "tokens/s", "median", "min", "max");
+                 b->engine.n_thread == 1 ? "" : "s", cmd_kv_name(&o->kv, kv), o->reps,
+                 o->reps == 1 ? "" : "s");
+    (void)printf("%-26s %10s %10s %10s%s\n", "tokens/s", "median", "min", "max",
+                 ratios ? "   x of one" : "");
     if (o->n_prompt)
-        report_row("prefill", o->n_prompt, o->depth, b->prefill, o->reps);
-    if (o->n_gen)
-        report_row("decode", o->n_gen, o->depth, b->decode, o->reps);
+        report_row("prefill", o->n_prompt, 1, o->depth, b->prefill, NULL, o->reps);
+    for (int i = 0; i < b->n_width; i++)
+        report_row("decode", o->n_gen, b->width[i].n, o->depth, b->width[i].tok_s,
+                   ratios ? b->width[i].ratio : NULL, o->reps);
     (void)printf("\nloaded in %.2f s, %.2f s of CPU time, peak memory %.1f MiB\n",
                  (double)b->load_ns / 1e9, (double)b->cpu_ns / 1e9,
                  (double)peak_rss() / 1048576);

@@ -19,7 +19,8 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 
 struct debug_options {
     const char *ids, *out, *cpu;
-    int greedy, threads, kv, chunk, special;
+    int greedy, threads, chunk, special;
+    struct cmd_kv kv;
 };
 
 /* clang-format off */
@@ -33,8 +34,6 @@ struct debug_options {
                      .help = "compute threads; 0: what the machine allows", .def = "0"}
 #define ROW_CPU     {.name = "cpu", .type = OPT_STR, .at = AT(cpu), .arg = "TIER", \
                      .help = "at most these instructions: " KERN_TIER_NAMES}
-#define ROW_KV      {.name = "kv", .type = OPT_CHOICE, .at = AT(kv), .def = "f16", \
-                     .arg = CMD_KV_CHOICES, .help = "type of the key/value cache"}
 #define ROW_SPECIAL(text) {.name = "special", .type = OPT_FLAG, .at = AT(special), .help = text}
 
 static const struct opt_row logits_rows[] = {
@@ -43,9 +42,11 @@ static const struct opt_row logits_rows[] = {
      .arg = "N", .help = "then append the likeliest token N times"},
     {.name = "chunk", .type = OPT_INT, .at = AT(chunk), .def = "0", .min = 0, .max = INT32_MAX,
      .arg = "N", .help = "feed the ids in pieces of N; 0: at once"},
-    ROW_OUT, ROW_THREADS, ROW_CPU, ROW_KV,
+    ROW_OUT, ROW_THREADS, ROW_CPU, CMD_KV_ROWS(AT(kv)),
 };
-static const struct opt_row embd_rows[] = {ROW_IDS, ROW_OUT, ROW_THREADS, ROW_CPU, ROW_KV};
+static const struct opt_row embd_rows[] = {
+    ROW_IDS, ROW_OUT, ROW_THREADS, ROW_CPU, CMD_KV_ROWS(AT(kv)),
+};
 static const struct opt_row tokens_rows[] = {
     ROW_SPECIAL("add BOS and EOS as the model says; control tokens in the text count"),
 };
@@ -137,7 +138,7 @@ static void probe_close(struct probe *p)
 static int probe_open(struct probe *p, const char *path, struct err *e)
 {
     const struct debug_options *o = &p->opt;
-    struct hearth_engine_options eo = {.n_thread = o->threads, .kv_type = o->kv};
+    struct hearth_engine_options eo = {.n_thread = o->threads};
     struct hearth_error he = {0};
     int rc;
 
@@ -155,6 +156,7 @@ static int probe_open(struct probe *p, const char *path, struct err *e)
     if (!p->row)
         return err_set(e, E_NOMEM, "no memory for %d logits", p->info.n_vocab);
     eo.n_ctx = (int)p->n_id + o->greedy;
+    cmd_kv_set(&o->kv, &eo);
     if (hearth_engine_new(&p->en, p->m, &eo, &he) < 0 || hearth_seq_open(&p->s, p->en, &he) < 0)
         return cmd_err(e, &he);
     return 0;

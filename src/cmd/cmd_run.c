@@ -60,8 +60,7 @@ static const struct opt_row rows[] = {
     {.name = "pin", .type = OPT_FLAG, .at = AT(pin), .help = "keep each thread on its CPU"},
     {.name = "cpu", .type = OPT_STR, .at = AT(cpu), .arg = "TIER",
      .help = "at most these instructions: " KERN_TIER_NAMES},
-    {.name = "kv", .type = OPT_CHOICE, .at = AT(kv), .def = "f16", .arg = CMD_KV_CHOICES,
-     .help = "type of the key/value cache"},
+    CMD_KV_ROWS(AT(kv)),
     {.name = "format", .type = OPT_CHOICE, .at = AT(format), .def = "text", .arg = "text|json",
      .help = "json: one object for each answer"},
     {.name = "special", .type = OPT_FLAG, .at = AT(special),
@@ -93,7 +92,6 @@ static int run_open(struct run *r, struct err *e)
         .n_ctx = r->opt.num_ctx,
         .n_thread = r->opt.threads,
         .pin = r->opt.pin,
-        .kv_type = r->opt.kv,
     };
     struct hearth_engine_info ei;
     struct hearth_error he = {0};
@@ -103,6 +101,7 @@ static int run_open(struct run *r, struct err *e)
     if (rc < 0)
         return rc;
     hearth_model_info(r->model, &r->info);
+    cmd_kv_set(&r->opt.kv, &eo);
     if (hearth_engine_new(&r->engine, r->model, &eo, &he) < 0 ||
         hearth_seq_open(&r->seq, r->engine, &he) < 0)
         return cmd_err(e, &he);

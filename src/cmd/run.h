@@ -15,7 +15,8 @@ enum run_format { RUN_TEXT, RUN_JSON };
 struct run_options {
     struct hearth_sampling sampling; /* its seed is set for each answer from `seed` */
     struct opt_seed seed;
-    int num_predict, num_ctx, threads, pin, kv;
+    int num_predict, num_ctx, threads, pin;
+    struct cmd_kv kv;
     int verbose, format, special;
     const char *cpu, *system;
     struct opt_list stop;

@@ -20,6 +20,13 @@ static int check_range(const char *name, int v, int max, struct err *e)
     return err_set(e, E_INVALID, "%s: %d, expected 1 to %d", name, v, max);
 }
 
+static int check_kv(const char *name, int v, struct err *e)
+{
+    if (v >= HEARTH_KV_AUTO && v <= HEARTH_KV_Q4_0)
+        return 0;
+    return err_set(e, E_INVALID, "%s: %d is no enum hearth_kv_type", name, v);
+}
+
 static int read_options(struct hearth_engine *en, const struct hearth_engine_options *o,
                         struct err *e)
 {
@@ -34,8 +41,10 @@ static int read_options(struct hearth_engine *en, const struct hearth_engine_opt
         rc = check_range("n_seq_max", en->n_seq_max, ENGINE_SEQ_MAX, e);
     if (rc == 0)
         rc = check_range("n_batch", en->n_batch, ENGINE_BATCH_MAX, e);
-    if (rc == 0 && o->kv_type != HEARTH_KV_F16 && o->kv_type != HEARTH_KV_F32)
-        rc = err_set(e, E_INVALID, "kv_type: %d, expected F16 or F32", o->kv_type);
+    if (rc == 0)
+        rc = check_kv("kv_type", o->kv_type, e);
+    if (rc == 0)
+        rc = check_kv("kv_type_v", o->kv_type_v, e);
     if (rc < 0)
         return rc;
     en->n_row = en->n_seq_max > ENGINE_ROWS ? en->n_seq_max : ENGINE_ROWS;
@@ -49,13 +58,20 @@ static uint64_t machine_bytes(void)
     return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-static int make_cache(struct hearth_engine *en, int kv_type, struct err *e)
+/* The numbers of enum kern_kv, with one for "auto" before them. */
+_Static_assert(HEARTH_KV_F16 == KERN_KV_F16 + 1 && HEARTH_KV_F32 == KERN_KV_F32 + 1 &&
+                   HEARTH_KV_Q8_0 == KERN_KV_Q8_0 + 1 && HEARTH_KV_Q4_0 == KERN_KV_Q4_0 + 1,
+               "the same order");
+
+static int make_cache(struct hearth_engine *en, const struct hearth_engine_options *o,
+                      struct err *e)
 {
+    int kv_k = pick(o->kv_type, HEARTH_KV_F16), kv_v = pick(o->kv_type_v, kv_k);
     uint64_t pages = (uint64_t)en->n_seq_max *
                      (((uint64_t)en->n_ctx + KERN_PAGE - 1) / KERN_PAGE + 1),
              have = machine_bytes();
-    int rc = cache_layout_init(&en->layout, en->model->m,
-                               kv_type == HEARTH_KV_F32 ? KERN_KV_F32 : KERN_KV_F16, e);
+    int rc = cache_layout_init(&en->layout, en->model->m, kv_k - HEARTH_KV_F16,
+                               kv_v - HEARTH_KV_F16, e);
 
     if (rc < 0)
         return rc;
@@ -81,7 +97,8 @@ static int make_block(struct hearth_engine *en, struct err *e)
     size_t n_scratch, n_worker, n_workers = (size_t)pool_size(en->pool), n_logits, n_hidden;
     unsigned char *at;
 
-    step_plan(en->model->m, &en->layout, en->n_batch, en->n_row, &n_scratch, &n_worker);
+    step_plan(en->model->m, &en->layout, en->n_ctx, en->n_batch, en->n_row, &n_scratch,
+              &n_worker);
     n_logits = round64((size_t)en->n_row * (size_t)p->n_vocab * sizeof(float));
     n_hidden = round64((size_t)en->n_row * (size_t)p->n_embd * sizeof(float));
     n_worker = round64(n_worker);
@@ -132,7 +149,7 @@ int hearth_engine_new(struct hearth_engine **out, struct hearth_model *model,
         rc = pool_new(&en->pool,
                       &(struct pool_options){pick(o->n_thread, model->n_thread), o->pin}, e);
     if (rc == 0)
-        rc = make_cache(en, o->kv_type, e);
+        rc = make_cache(en, o, e);
     if (rc == 0)
         rc = make_block(en, e);
     if (rc == 0)
@@ -146,6 +163,7 @@ int hearth_engine_new(struct hearth_engine **out, struct hearth_model *model,
     en->step.pool = en->pool;
     en->step.cache = &en->layout;
     en->step.cancel = &en->cancel;
+    en->step.n_ctx = en->n_ctx;
     en->step.id = en->id;
     en->step.pos = en->pos;
     en->step.run = en->run;

@@ -56,6 +56,11 @@ int kern_tier_here(int tier)
     return kern_tier_name(tier) && tiers[tier].here && tiers[tier].here();
 }
 
+int kern_tier_base(int tier)
+{
+    return tiers[tier].base < 0 ? tier : tiers[tier].base;
+}
+
 int kern_tier_best(void)
 {
     int best = KERN_TIER_N - 1;
@@ -115,6 +120,53 @@ void kern_acts_bind(const struct kern *kern, struct kern_acts *a, void *buf, siz
         a->f = (float *)p;
 }
 
+struct kern_acts kern_acts_part(const struct kern_acts *a, size_t first, size_t n)
+{
+    struct kern_acts part = *a;
+
+    part.n = n;
+    if (a->x)
+        part.x = a->x + first * a->k;
+    if (a->forms & KERN_FORM_Q8) {
+        part.q = a->q + first * a->k;
+        part.d = a->d + first * (a->k / 32);
+        part.ds32 = a->ds32 + first * (a->k / 32);
+        part.ns32 = a->ns32 + first * (a->k / 32);
+        part.ds16 = a->ds16 + first * (a->k / 16);
+        part.ns16 = a->ns16 + first * (a->k / 16);
+    }
+    if (a->forms & KERN_FORM_F32)
+        part.f = a->f + first * a->k;
+    return part;
+}
+
+/* n values of 4 bytes, one after the other in the row, w apart in the panel. */
+static void copy_apart(void *panel, size_t w, const void *row, size_t n)
+{
+    unsigned char *to = panel;
+    const unsigned char *from = row;
+
+    for (size_t i = 0; i < n; i++)
+        memcpy(to + i * w * 4, from + i * 4, 4);
+}
+
+void kern_acts_copy(struct kern_acts *a, size_t c, const struct kern_acts *rows, size_t from)
+{
+    size_t p = c / a->n_panel, i = c % a->n_panel, w = kern_panel_width(a, p), k = a->k,
+           at32 = kern_panel_at(a, p, k / 32) + i, at16 = kern_panel_at(a, p, k / 16) + i;
+
+    if (a->forms & KERN_FORM_Q8) {
+        copy_apart(a->q + kern_panel_at(a, p, k) + i * 4, w, rows->q + from * k, k / 4);
+        copy_apart(a->d + at32, w, rows->d + from * (k / 32), k / 32);
+        copy_apart(a->ds32 + at32, w, rows->ds32 + from * (k / 32), k / 32);
+        copy_apart(a->ns32 + at32, w, rows->ns32 + from * (k / 32), k / 32);
+        copy_apart(a->ds16 + at16, w, rows->ds16 + from * (k / 16), k / 16);
+        copy_apart(a->ns16 + at16, w, rows->ns16 + from * (k / 16), k / 16);
+    }
+    if (a->forms & KERN_FORM_F32)
+        copy_apart(a->f + kern_panel_at(a, p, k) + i, w, rows->f + from * k, k);
+}
+
 /* Two row groups of partial sums (gate and up), 32 rows each, and the unpacked weights of
  * 256 columns with their scales and minimums (x86/mul.h, struct unpacked). */
 size_t kern_mul_scratch(size_t n_col)
@@ -122,12 +174,68 @@ size_t kern_mul_scratch(size_t n_col)
     return round64(2 * n_col * 32 * sizeof(float)) + 32 * 256 + 2 * 16 * 32 * sizeof(float);
 }
 
-/* Scores of a page and running outputs, maximums and sums of KERN_ATTN_ROWS rows. */
-size_t kern_attn_scratch(int d_v)
-{
-    size_t wide = ((size_t)d_v + 15) & ~(size_t)15;
+/* -- attention ------------------------------------------------------------------------- */
 
-    return round64(KERN_ATTN_ROWS * (KERN_PAGE + wide + 2) * sizeof(float));
+static const int kv_types[KERN_KV_N] = {
+    [KERN_KV_F16] = QUANT_F16,
+    [KERN_KV_F32] = QUANT_F32,
+    [KERN_KV_Q8_0] = QUANT_Q8_0,
+    [KERN_KV_Q4_0] = QUANT_Q4_0,
+};
+
+const struct quant *kern_kv_quant(int kv)
+{
+    return quant_find(kv_types[kv]);
+}
+
+static size_t round16(int n)
+{
+    return ((size_t)n + 15) & ~(size_t)15;
+}
+
+size_t kern_kv_bytes(int kv, int d)
+{
+    const struct quant *q = kern_kv_quant(kv);
+
+    return round16(d) / (size_t)q->block * (size_t)q->bytes * KERN_PAGE;
+}
+
+/* What a tier's op needs: scores of a segment for all rows, and the keys or values of a page
+ * in floats with their scales. */
+static size_t attn_op_scratch(int d_k, int d_v)
+{
+    size_t d = round16(d_k > d_v ? d_k : d_v);
+
+    return round64((KERN_ATTN_ROWS * KERN_SEG + KERN_PAGE * (d + d / 32)) * sizeof(float));
+}
+
+/* And two partial results of all rows, for kern_attn_all. */
+size_t kern_attn_scratch(int d_k, int d_v)
+{
+    return attn_op_scratch(d_k, d_v) +
+           2 * round64(KERN_ATTN_ROWS * kern_attn_part(d_v) * sizeof(float));
+}
+
+void kern_attn_all(const struct kern *k, const struct kern_attn *a, float *const *out,
+                   void *scratch)
+{
+    float *into = (float *)(void *)((char *)scratch + attn_op_scratch(a->d_k, a->d_v)),
+          *part = into + KERN_ATTN_ROWS * kern_attn_part(a->d_v);
+    int first = a->first[0], last = a->pos[0];
+
+    for (int i = 1; i < a->n_q; i++) {
+        first = a->first[i] < first ? a->first[i] : first;
+        last = a->pos[i] > last ? a->pos[i] : last;
+    }
+    first /= KERN_SEG;
+    last /= KERN_SEG;
+    k->attn(a, first, into, scratch);
+    for (int seg = first + 1; seg <= last; seg++) {
+        k->attn(a, seg, part, scratch);
+        k->attn_fold(into, part, a->n_q, a->d_v, seg == last ? out : NULL);
+    }
+    if (first == last)
+        k->attn_fold(into, NULL, a->n_q, a->d_v, out);
 }
 
 /* Which tier brought a slot: the farthest base that has the same pointer. */

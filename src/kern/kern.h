@@ -47,6 +47,7 @@ const char *kern_tier_name(int tier); /* NULL past the end */
 int kern_tier_of(const char *name);   /* -1: no such tier */
 int kern_tier_here(int tier);         /* whether this machine can run it */
 int kern_tier_best(void);             /* the best that this machine can run */
+int kern_tier_base(int tier);         /* the one that it starts from; the reference: itself */
 
 /* -- activations --------------------------------------------------------------------- */
 
@@ -94,7 +95,7 @@ struct kern_weight {
 
 enum kern_epilogue {
     KERN_STORE,   /* y = v (+ bias) */
-    KERN_ADD,     /* y += v (+ bias) */
+    KERN_ADD,     /* y += factor * (v (+ bias)) */
     KERN_SILU_MUL /* y = silu(v of w[0]) * (v of w[1]): the gated feed-forward */
 };
 
@@ -106,6 +107,12 @@ struct kern_mul {
     float *y;             /* y[c * ldy + r] */
     size_t ldy;
     int epilogue;
+    const int32_t *to;   /* column c is row to[c] of y, no two the same; NULL: row c */
+    const float *factor; /* KERN_ADD: of each column; NULL: 1 */
+    /* KERN_SILU_MUL, where kern.mul_acts is set: the result goes into KERN_FORM_Q8 of these
+     * columns of n_row numbers, a multiple of 32, as if y had been given to acts; y is left
+     * alone. NULL: to y. */
+    struct kern_acts *acts;
 };
 
 struct kern;
@@ -122,28 +129,52 @@ struct kern_mm {
 
 /* -- attention ----------------------------------------------------------------------- */
 
-#define KERN_PAGE 64 /* positions in a page of the key/value cache */
+#define KERN_PAGE 64  /* positions in a page of the key/value cache */
+#define KERN_SEG  512 /* positions in a segment: what is one softmax */
 
-/* Bytes-per-number of the cache. */
-enum kern_kv { KERN_KV_F16, KERN_KV_F32 };
+/* Types of the cache, for keys and for values each. The quantised ones store what the
+ * format's writer in quant/ gives and read what its reader gives, to the bit; queries and
+ * weights stay in float, so that their rounding is all that is lost. */
+enum kern_kv { KERN_KV_F16, KERN_KV_F32, KERN_KV_Q8_0, KERN_KV_Q4_0, KERN_KV_N };
+
+/* The row of a type: the format of quant/ that it is. A head's numbers must fill blocks. */
+const struct quant *kern_kv_quant(int kv);
+
+/* Bytes of one head in a page: d numbers a position. */
+size_t kern_kv_bytes(int kv, int d);
 
 /* Causal attention of n_q rows of one sequence that share a key/value head. Row i belongs to
- * position pos[i] and sees positions first .. pos[i]. Pages hold, for this head:
- *   keys    [d_k][KERN_PAGE]: a dimension of 64 positions side by side
- *   values  [KERN_PAGE][d_v rounded up to 16], the padding zero */
+ * position pos[i] and sees positions first[i] .. pos[i].
+ *
+ * A page holds for each head its keys and its values; m = 64 positions side by side.
+ *   keys     float types [d_k][m]: a lane of a vector is a position. Quantised ones for each
+ *            block of 32: m scales; then Q8_0 [32][m] bytes, Q4_0 [16][m], where byte j has
+ *            number j in its low half and number j + 16 in the high one.
+ *   values   float types [m][d_v rounded up to 16], the padding zero. Quantised ones
+ *            [m][d_v / 32] scales, then [m][d_v or d_v / 2] bytes, the blocks as in the file.
+ *
+ * Positions are cut into segments at multiples of KERN_SEG. Each segment is a softmax of its
+ * own, a partial result: its largest score, its sum and its outputs before the division. They
+ * are folded together in the order of positions, so a row's bits depend neither on the rows
+ * beside it nor on who computes which segment. */
 struct kern_attn {
-    int kv; /* enum kern_kv */
+    int kv_k, kv_v; /* enum kern_kv */
     int n_q, d_k, d_v;
     const float *const *q; /* n_q rows of d_k */
-    float *const *out;     /* n_q rows of d_v */
-    const int32_t *pos;    /* n_q */
-    int first;             /* positions before are not seen (sliding windows); usually 0 */
+    const int32_t *first, *pos;
     const unsigned char *const *page; /* page j holds positions 64 j .. 64 j + 63 */
     size_t off_k, off_v;              /* of this head's keys and values in a page, bytes */
-    float scale;
+    float scale;                      /* of the scores, above 0 */
 };
 
 #define KERN_ATTN_ROWS 48 /* most rows of one call */
+
+/* Floats of a row's partial result: outputs (rounded up to 16), largest score, sum. The score
+ * is -infinity when the row sees nothing of the segment. */
+static inline size_t kern_attn_part(int d_v)
+{
+    return (((size_t)d_v + 15) & ~(size_t)15) + 16;
+}
 
 /* -- the table ----------------------------------------------------------------------- */
 
@@ -153,6 +184,7 @@ struct kern {
     int tier;
     size_t n_panel; /* columns in a panel of activations */
     size_t n_group; /* rows in a group of the product */
+    int mul_acts;   /* 1: products can leave their result in 8 bits (kern_mul.acts) */
 
     struct kern_mm mm[QUANT_TYPE_MAX];
 
@@ -166,11 +198,16 @@ struct kern {
     void (*rope)(float *x, const float *cs, size_t n_rot, int kind);
 
     /* One position of one head into its page (see struct kern_attn): slot = position % 64. */
-    void (*kv_put)(int kv, const float *k_row, const float *v_row, int d_k, int d_v, int slot,
-                   void *keys, void *values);
+    void (*key_put)(int kv, const float *x, int d_k, int slot, void *keys);
+    void (*value_put)(int kv, const float *x, int d_v, int slot, void *values);
 
-    /* scratch: kern_attn_scratch(d_v). 1 <= n_q <= KERN_ATTN_ROWS. */
-    void (*attn)(const struct kern_attn *a, void *scratch);
+    /* The partial results of all rows for segment seg: part[i] has kern_attn_part(d_v) floats.
+     * scratch: kern_attn_scratch(). 1 <= n_q <= KERN_ATTN_ROWS. */
+    void (*attn)(const struct kern_attn *a, int seg, float *part, void *scratch);
+
+    /* Folds the partial results of a later segment (NULL: none) into those of n rows; with out,
+     * that was the last, and the results are out[i], d_v numbers. */
+    void (*attn_fold)(float *into, const float *part, int n, int d_v, float *const *out);
 };
 
 /* Fills k with what the tier (enum kern_tier) has: its own versions, and those of the tiers
@@ -193,13 +230,25 @@ int kern_has_i8mm(void);
 
 /* Bytes of scratch that one worker needs, a multiple of 64; the memory must be 64-aligned. */
 size_t kern_mul_scratch(size_t n_col);
-size_t kern_attn_scratch(int d_v);
+size_t kern_attn_scratch(int d_k, int d_v);
+
+/* All segments of a's rows in order: out[i], d_v numbers. scratch: kern_attn_scratch(). */
+void kern_attn_all(const struct kern *k, const struct kern_attn *a, float *const *out,
+                   void *scratch);
 
 /* Bytes for the arrays of n columns of k numbers in these forms, and their layout in buf
  * (64-aligned). acts_bind sets everything but x. */
 size_t kern_acts_bytes(size_t n, size_t k, int forms);
 void kern_acts_bind(const struct kern *kern, struct kern_acts *a, void *buf, size_t n, size_t k,
                     int forms);
+
+/* Columns [first, first + n) of arrays bound for many, as columns of their own: panels begin
+ * at the first, so sets of columns stand side by side in one allocation. */
+struct kern_acts kern_acts_part(const struct kern_acts *a, size_t first, size_t n);
+
+/* Column c of `a` becomes what column `from` of `rows` is, whose panels hold one column each;
+ * both have the same k and forms. x is not copied. */
+void kern_acts_copy(struct kern_acts *a, size_t c, const struct kern_acts *rows, size_t from);
 
 /* Where panel p of an array with `per` numbers per column begins, and how wide it is. */
 static inline size_t kern_panel_width(const struct kern_acts *a, size_t p)

@@ -49,10 +49,11 @@ static void ref_mul(const struct kern *k, const struct kern_mul *j, size_t g0, s
     (void)scratch;
     for (size_t r = g0 * k->n_group; r < end; r++) {
         for (size_t c = 0; c < j->x->n; c++) {
-            float v = ref_value(j, 0, r, c), *y = j->y + c * j->ldy + r;
+            float v = ref_value(j, 0, r, c),
+                  *y = j->y + (j->to ? (size_t)j->to[c] : c) * j->ldy + r;
 
             if (j->epilogue == KERN_ADD)
-                *y += v;
+                *y += j->factor ? j->factor[c] * v : v;
             else if (j->epilogue == KERN_SILU_MUL)
                 *y = silu(v) * ref_value(j, 1, r, c);
             else
@@ -168,73 +169,180 @@ static void ref_rope(float *x, const float *cs, size_t n_rot, int kind)
     }
 }
 
-static void ref_kv_put(int kv, const float *k_row, const float *v_row, int d_k, int d_v,
-                       int slot, void *keys, void *values)
+/* -- attention ------------------------------------------------------------------------- */
+
+static size_t padded(int d)
 {
-    size_t wide = ((size_t)d_v + 15) & ~(size_t)15;
+    return ((size_t)d + 15) & ~(size_t)15;
+}
 
-    for (int i = 0; i < d_k; i++) {
-        size_t at = (size_t)i * KERN_PAGE + (size_t)slot;
+/* Where one position's blocks lie in a page, see struct kern_attn: the scale of block b, and
+ * its byte i. Of keys the 64 positions are side by side, of values a position's numbers. */
+struct kv_place {
+    size_t scale, byte;
+};
 
-        if (kv == KERN_KV_F16)
-            ((uint16_t *)keys)[at] = f32_to_f16(k_row[i]);
-        else
-            ((float *)keys)[at] = k_row[i];
+static struct kv_place key_place(const struct quant *q, size_t b, size_t i, int slot)
+{
+    size_t at = b * (size_t)q->bytes * KERN_PAGE;
+
+    return (struct kv_place){at + 2 * (size_t)slot, at + (2 + i) * KERN_PAGE + (size_t)slot};
+}
+
+static struct kv_place value_place(const struct quant *q, size_t n, size_t b, size_t i,
+                                   int slot)
+{
+    size_t size = (size_t)q->bytes - 2;
+
+    return (struct kv_place){2 * ((size_t)slot * n + b),
+                             2 * n * KERN_PAGE + ((size_t)slot * n + b) * size + i};
+}
+
+/* Quantised rows: each block as its format writes it, taken apart. */
+static void put_blocks(const struct quant *q, const float *x, int d, int slot, int is_value,
+                       unsigned char *page)
+{
+    size_t n = (size_t)(d / q->block);
+    unsigned char block[64];
+
+    for (size_t b = 0; b < n; b++) {
+        q->from_f32(x + b * (size_t)q->block, block, (size_t)q->block);
+        for (size_t i = 0; i < (size_t)q->bytes - 2; i++) {
+            struct kv_place at =
+                is_value ? value_place(q, n, b, i, slot) : key_place(q, b, i, slot);
+
+            memcpy(page + at.scale, block, 2);
+            page[at.byte] = block[2 + i];
+        }
     }
-    for (size_t i = 0; i < wide; i++) {
-        size_t at = (size_t)slot * wide + i;
-        float v = i < (size_t)d_v ? v_row[i] : 0;
+}
 
-        if (kv == KERN_KV_F16)
-            ((uint16_t *)values)[at] = f32_to_f16(v);
-        else
-            ((float *)values)[at] = v;
+static void put_float(int kv, float x, size_t at, void *page)
+{
+    if (kv == KERN_KV_F16)
+        ((uint16_t *)page)[at] = f32_to_f16(x);
+    else
+        ((float *)page)[at] = x;
+}
+
+static void ref_key_put(int kv, const float *x, int d_k, int slot, void *keys)
+{
+    const struct quant *q = kern_kv_quant(kv);
+
+    if (q->block > 1)
+        put_blocks(q, x, d_k, slot, 0, keys);
+    for (int i = 0; q->block == 1 && i < d_k; i++)
+        put_float(kv, x[i], (size_t)i * KERN_PAGE + (size_t)slot, keys);
+}
+
+static void ref_value_put(int kv, const float *x, int d_v, int slot, void *values)
+{
+    const struct quant *q = kern_kv_quant(kv);
+    size_t wide = padded(d_v);
+
+    if (q->block > 1)
+        put_blocks(q, x, d_v, slot, 1, values);
+    for (size_t i = 0; q->block == 1 && i < wide; i++)
+        put_float(kv, i < (size_t)d_v ? x[i] : 0, (size_t)slot * wide + i, values);
+}
+
+/* The d numbers of a position: a block is put together and read by its format. */
+static void kv_row(int kv, const unsigned char *page, int d, int slot, int is_value, float *x)
+{
+    const struct quant *q = kern_kv_quant(kv);
+    size_t n = (size_t)(d / q->block), size = (size_t)q->bytes;
+    unsigned char block[64];
+
+    if (q->block == 1 && is_value)
+        q->to_f32(page + (size_t)slot * padded(d) * size, x, (size_t)d);
+    for (size_t i = 0; q->block == 1 && !is_value && i < (size_t)d; i++)
+        q->to_f32(page + (i * KERN_PAGE + (size_t)slot) * size, x + i, 1);
+    for (size_t b = 0; q->block > 1 && b < n; b++) {
+        for (size_t i = 0; i < (size_t)q->bytes - 2; i++) {
+            struct kv_place at =
+                is_value ? value_place(q, n, b, i, slot) : key_place(q, b, i, slot);
+
+            memcpy(block, page + at.scale, 2);
+            block[2 + i] = page[at.byte];
+        }
+        q->to_f32(block, x + b * (size_t)q->block, (size_t)q->block);
     }
 }
 
-static float kv_at(int kv, const unsigned char *p, size_t i)
+/* One row over positions [lo, hi): scores and the largest, then the sum and the values. */
+static void ref_attn_row(const struct kern_attn *a, const float *q, int lo, int hi, float *part,
+                         double *score)
 {
-    return kv == KERN_KV_F16 ? f16_to_f32(((const uint16_t *)(const void *)p)[i])
-                             : ((const float *)(const void *)p)[i];
+    double max = -(double)INFINITY, sum = 0, *acc = score + KERN_SEG;
+    float *x = (float *)(acc + a->d_v); /* keys or values of a position */
+
+    for (int p = lo; p < hi; p++) {
+        double s = 0;
+
+        kv_row(a->kv_k, a->page[p / KERN_PAGE] + a->off_k, a->d_k, p % KERN_PAGE, 0, x);
+        for (int d = 0; d < a->d_k; d++)
+            s += (double)q[d] * (double)x[d];
+        s *= (double)a->scale;
+        score[p - lo] = s;
+        max = s > max ? s : max;
+    }
+    memset(acc, 0, (size_t)a->d_v * sizeof(*acc));
+    for (int p = lo; p < hi; p++) {
+        double w = exp(score[p - lo] - max);
+
+        sum += w;
+        kv_row(a->kv_v, a->page[p / KERN_PAGE] + a->off_v, a->d_v, p % KERN_PAGE, 1, x);
+        for (int d = 0; d < a->d_v; d++)
+            acc[d] += w * (double)x[d];
+    }
+    for (int d = 0; d < a->d_v; d++)
+        part[d] = (float)acc[d];
+    part[padded(a->d_v)] = (float)max;
+    part[padded(a->d_v) + 1] = (float)sum;
 }
 
-static double ref_score(const struct kern_attn *a, const float *q, int pos)
+static void ref_attn(const struct kern_attn *a, int seg, float *part, void *scratch)
 {
-    const unsigned char *keys = a->page[pos / KERN_PAGE] + a->off_k;
-    double s = 0;
-
-    for (int d = 0; d < a->d_k; d++)
-        s += (double)q[d] *
-             (double)kv_at(a->kv, keys, (size_t)d * KERN_PAGE + (size_t)(pos % KERN_PAGE));
-    return s * (double)a->scale;
-}
-
-/* Two passes over the positions: the largest score and the sum, then the values. */
-static void ref_attn(const struct kern_attn *a, void *scratch)
-{
-    size_t wide = ((size_t)a->d_v + 15) & ~(size_t)15;
-    double *acc = scratch; /* d_v doubles: half of the rows' outputs that are planned */
+    int from = seg * KERN_SEG, to = from + KERN_SEG;
 
     for (int i = 0; i < a->n_q; i++) {
-        double max = -(double)INFINITY, sum = 0;
+        int lo = a->first[i] > from ? a->first[i] : from,
+            hi = a->pos[i] + 1 < to ? a->pos[i] + 1 : to;
 
-        for (int p = a->first; p <= a->pos[i]; p++) {
-            double s = ref_score(a, a->q[i], p);
+        ref_attn_row(a, a->q[i], lo, hi, part + (size_t)i * kern_attn_part(a->d_v), scratch);
+    }
+}
 
-            max = s > max ? s : max;
-        }
-        memset(acc, 0, (size_t)a->d_v * sizeof(*acc));
-        for (int p = a->first; p <= a->pos[i]; p++) {
-            const unsigned char *values = a->page[p / KERN_PAGE] + a->off_v;
-            double w = exp(ref_score(a, a->q[i], p) - max);
+static void fold_row(float *into, const float *part, size_t d_v)
+{
+    float *at = into + padded((int)d_v);
+    const float *from = part + padded((int)d_v);
+    double max = (double)(at[0] > from[0] ? at[0] : from[0]), keep = exp((double)at[0] - max),
+           add = exp((double)from[0] - max);
 
-            sum += w;
-            for (int d = 0; d < a->d_v; d++)
-                acc[d] += w * (double)kv_at(a->kv, values,
-                                            (size_t)(p % KERN_PAGE) * wide + (size_t)d);
-        }
-        for (int d = 0; d < a->d_v; d++)
-            a->out[i][d] = (float)(acc[d] / sum);
+    if (from[0] == -INFINITY) /* sees nothing of this segment */
+        return;
+    if (at[0] == -INFINITY) {
+        memcpy(into, part, kern_attn_part((int)d_v) * sizeof(*into));
+        return;
+    }
+    for (size_t d = 0; d < d_v; d++)
+        into[d] = (float)(keep * (double)into[d] + add * (double)part[d]);
+    at[0] = (float)max;
+    at[1] = (float)(keep * (double)at[1] + add * (double)from[1]);
+}
+
+static void ref_attn_fold(float *into, const float *part, int n, int d_v, float *const *out)
+{
+    size_t step = kern_attn_part(d_v);
+
+    for (size_t i = 0; i < (size_t)n; i++) {
+        float *row = into + i * step;
+
+        if (part)
+            fold_row(row, part + i * step, (size_t)d_v);
+        for (int d = 0; d < d_v && out; d++)
+            out[i][d] = row[d] / row[padded(d_v) + 1];
     }
 }
 
@@ -249,6 +357,8 @@ void kern_add_ref(struct kern *k)
     k->acts = ref_acts;
     k->rms_norm = ref_rms_norm;
     k->rope = ref_rope;
-    k->kv_put = ref_kv_put;
+    k->key_put = ref_key_put;
+    k->value_put = ref_value_put;
     k->attn = ref_attn;
+    k->attn_fold = ref_attn_fold;
 }

@@ -30,6 +30,9 @@ static uint64_t dim_size(const struct params *p, int dim)
         [DIM_O] = (uint64_t)p->n_head * (uint64_t)p->d_v,
         [DIM_HEAD] = (uint64_t)p->d_k,
         [DIM_FREQS] = (uint64_t)p->rope.n_rot / 2,
+        [DIM_EXPERT] = (uint64_t)p->moe.n,
+        [DIM_FF_EXPERT] = (uint64_t)p->moe.n_ff,
+        [DIM_FF_SHARED] = (uint64_t)p->moe.n_ff_shared,
     };
 
     return size[dim];
@@ -38,31 +41,32 @@ static uint64_t dim_size(const struct params *p, int dim)
 static int check_shape(const struct params *p, const struct tensor_spec *spec,
                        const struct gguf_tensor *t, struct err *e)
 {
-    uint64_t want[GGUF_DIMS] = {dim_size(p, spec->dim[0]), dim_size(p, spec->dim[1]), 1, 1};
+    uint64_t want[GGUF_DIMS] = {dim_size(p, spec->dim[0]), dim_size(p, spec->dim[1]),
+                                dim_size(p, spec->dim[2]), 1};
 
     if (memcmp(want, t->ne, sizeof(want)) == 0)
         return 0;
     return err_set(e, E_FORMAT,
                    "tensor %.*s: shape [%llu, %llu, %llu, %llu], the model's keys say "
-                   "[%llu, %llu]",
+                   "[%llu, %llu, %llu]",
                    (int)t->name.n, t->name.p, (unsigned long long)t->ne[0],
                    (unsigned long long)t->ne[1], (unsigned long long)t->ne[2],
                    (unsigned long long)t->ne[3], (unsigned long long)want[0],
-                   (unsigned long long)want[1]);
+                   (unsigned long long)want[1], (unsigned long long)want[2]);
 }
 
 /* -- finding --------------------------------------------------------------------------- */
 
-static int take_vec(struct model *m, struct weight *w, struct err *e)
+static int take_vec(struct model *m, const struct gguf_tensor *t, struct err *e)
 {
-    const struct quant *q = quant_find(w->src->type);
-    float *v = arena_calloc(&m->arena, (size_t)w->src->n_elem, sizeof(*v));
+    const struct quant *q = quant_find(t->type);
+    float *v = arena_calloc(&m->arena, (size_t)t->n_elem, sizeof(*v));
 
     if (!v)
-        return err_set(e, E_NOMEM, "tensor %.*s: no memory for %llu numbers",
-                       (int)w->src->name.n, w->src->name.p, (unsigned long long)w->src->n_elem);
-    q->to_f32(w->src->data, v, (size_t)w->src->n_elem);
-    w->vec = v;
+        return err_set(e, E_NOMEM, "tensor %.*s: no memory for %llu numbers", (int)t->name.n,
+                       t->name.p, (unsigned long long)t->n_elem);
+    q->to_f32(t->data, v, (size_t)t->n_elem);
+    m->weight[m->n_weight++] = (struct weight){.src = t, .vec = v};
     return 0;
 }
 
@@ -80,32 +84,113 @@ static int unsupported_type(const struct model *m, const struct gguf_tensor *t, 
                    t->name.p, gguf_tensor_type_name(t->type), list);
 }
 
+/* The next weight: t, a matrix of its own. */
+static struct weight *add_weight(struct model *m, const struct gguf_tensor *t)
+{
+    struct weight *w = &m->weight[m->n_weight++];
+
+    *w = (struct weight){.src = t,
+                         .w = {.type = t->type,
+                               .layout = m->kern.mm[t->type].layout,
+                               .n_row = (size_t)t->ne[1],
+                               .n_col = (size_t)t->ne[0]}};
+    return w;
+}
+
+/* A weight for each matrix of t, [n_col, n_row, n]. */
+static int take_experts(struct model *m, const struct gguf_tensor *t, struct err *e)
+{
+    uint64_t n = t->ne[2];
+    struct gguf_tensor *part = arena_calloc(&m->arena, (size_t)n, sizeof(*part));
+
+    if (!part)
+        return err_set(e, E_NOMEM, "tensor %.*s: no memory for %llu experts", (int)t->name.n,
+                       t->name.p, (unsigned long long)n);
+    for (uint64_t i = 0; i < n; i++) {
+        part[i] = *t;
+        part[i].ne[2] = 1;
+        part[i].n_dim = 2;
+        part[i].n_elem /= n;
+        part[i].n_byte /= n;
+        part[i].data += i * part[i].n_byte;
+        part[i].offset += i * part[i].n_byte;
+        (void)add_weight(m, &part[i]);
+    }
+    return 0;
+}
+
+static int check_tensor(const struct model *m, const struct tensor_spec *spec,
+                        const struct gguf_tensor *t, struct err *e)
+{
+    int rc = check_shape(&m->p, spec, t, e);
+
+    if (rc == 0 && (t->type >= QUANT_TYPE_MAX || !m->kern.mm[t->type].mul))
+        return unsupported_type(m, t, e);
+    return rc;
+}
+
+/* Files of before 2024 have a tensor for each expert: blk.N.ffn_gate.E.weight for a part of
+ * blk.N.ffn_gate_exps.weight. */
+static const struct gguf_tensor *split_expert(const struct model *m, const char *name, int i,
+                                              char part[128])
+{
+    const char *end = strstr(name, "_exps.");
+
+    if (!end)
+        return NULL;
+    (void)snprintf(part, 128, "%.*s.%d%s", (int)(end - name), name, i, end + strlen("_exps"));
+    return gguf_tensor(m->file, part);
+}
+
+static int take_split(struct model *m, const struct tensor_spec *spec, const char *name,
+                      struct layer *into, struct err *e)
+{
+    const struct tensor_spec one = {
+        spec->role, spec->name, spec->flags, {spec->dim[0], spec->dim[1], DIM_ONE}};
+    int type = -1;
+
+    into->t[spec->role] = &m->weight[m->n_weight];
+    for (int i = 0; i < m->p.moe.n; i++) {
+        char part[128];
+        const struct gguf_tensor *t = split_expert(m, name, i, part);
+        int rc =
+            t ? check_tensor(m, &one, t, e)
+              : err_set(e, E_FORMAT, "tensor %s: missing, and other experts are there", part);
+
+        if (rc < 0)
+            return rc;
+        if (i > 0 && t->type != type)
+            return err_set(e, E_UNSUPPORTED, "tensor %s: of another type than expert 0", part);
+        type = t->type;
+        m->n_param += t->n_elem;
+        (void)add_weight(m, t);
+    }
+    return 0;
+}
+
 static int take_tensor(struct model *m, const struct tensor_spec *spec, const char *name,
                        struct layer *into, struct err *e)
 {
     const struct gguf_tensor *t = gguf_tensor(m->file, name);
-    struct weight *w;
+    char part[128];
     int rc;
 
+    if (!t && spec->dim[2] == DIM_EXPERT && split_expert(m, name, 0, part))
+        return take_split(m, spec, name, into, e);
     if (!t && (spec->flags & TENSOR_MAY))
         return 0;
     if (!t)
         return err_set(e, E_FORMAT, "tensor %s: missing, and %s needs it", name, m->arch->name);
-    rc = check_shape(&m->p, spec, t, e);
+    rc = check_tensor(m, spec, t, e);
     if (rc < 0)
         return rc;
-    if (t->type >= QUANT_TYPE_MAX || !m->kern.mm[t->type].mul)
-        return unsupported_type(m, t, e);
-    w = &m->weight[m->n_weight++];
-    w->src = t;
-    into->t[spec->role] = w;
+    into->t[spec->role] = &m->weight[m->n_weight];
     m->n_param += t->n_elem;
     if (spec->flags & TENSOR_VEC)
-        return take_vec(m, w, e);
-    w->w = (struct kern_weight){.type = t->type,
-                                .layout = m->kern.mm[t->type].layout,
-                                .n_row = (size_t)t->ne[1],
-                                .n_col = (size_t)t->ne[0]};
+        return take_vec(m, t, e);
+    if (spec->dim[2] == DIM_EXPERT)
+        return take_experts(m, t, e);
+    (void)add_weight(m, t);
     return 0;
 }
 
@@ -115,11 +200,11 @@ static int take_tensor(struct model *m, const struct tensor_spec *spec, const ch
 static int refuse_unknown(const struct model *m, struct err *e)
 {
     static const char *const other[] = {"v.", "mm.", "a.", "s.", "cls."};
-    struct map64 known;
+    struct map64 known; /* by the place of its name in the file, which its experts share */
     int rc = map64_init(&known, m->n_weight);
 
     for (size_t i = 0; i < m->n_weight && rc >= 0; i++)
-        rc = map64_put(&known, (uint64_t)(uintptr_t)m->weight[i].src, 1);
+        rc = map64_put(&known, (uint64_t)(uintptr_t)m->weight[i].src->name.p, 1);
     if (rc < 0) {
         rc = err_set(e, rc, "no memory for %zu tensors", m->n_weight);
         goto out;
@@ -128,7 +213,7 @@ static int refuse_unknown(const struct model *m, struct err *e)
     for (size_t i = 0; i < gguf_n_tensor(m->file) && rc == 0; i++) {
         const struct gguf_tensor *t = gguf_tensor_at(m->file, i);
         uint32_t is;
-        int ok = map64_get(&known, (uint64_t)(uintptr_t)t, &is);
+        int ok = map64_get(&known, (uint64_t)(uintptr_t)t->name.p, &is);
 
         for (size_t j = 0; j < sizeof(other) / sizeof(*other) && !ok; j++)
             ok = t->name.n > strlen(other[j]) &&
@@ -144,11 +229,26 @@ out:
     return rc;
 }
 
+/* Weights of one row of the table, one for each expert where it is theirs, in all layers. */
+static size_t most_weights(const struct params *p, const struct tensor_spec *spec)
+{
+    size_t n = spec->flags & TENSOR_LAYER ? (size_t)p->n_layer : 1;
+
+    return spec->dim[2] == DIM_EXPERT ? n * (size_t)p->moe.n : n;
+}
+
+static int is_wanted(const struct params *p, const struct tensor_spec *spec)
+{
+    return !(spec->flags & (p->moe.n ? TENSOR_DENSE : TENSOR_SPARSE));
+}
+
 static int take_tensors(struct model *m, struct err *e)
 {
     const struct arch *a = m->arch;
-    size_t max = (size_t)a->n_tensor * ((size_t)m->p.n_layer + 1) + 1;
+    size_t max = 1; /* a tied output */
 
+    for (int i = 0; i < a->n_tensor; i++)
+        max += most_weights(&m->p, &a->tensors[i]);
     m->weight = arena_calloc(&m->arena, max, sizeof(*m->weight));
     m->layer = arena_calloc(&m->arena, (size_t)m->p.n_layer, sizeof(*m->layer));
     if (!m->weight || !m->layer)
@@ -157,7 +257,7 @@ static int take_tensors(struct model *m, struct err *e)
         const struct tensor_spec *spec = &a->tensors[i];
         int n = spec->flags & TENSOR_LAYER ? m->p.n_layer : 1;
 
-        for (int l = 0; l < n; l++) {
+        for (int l = 0; l < n && is_wanted(&m->p, spec); l++) {
             char name[128];
             int rc;
 
@@ -178,18 +278,8 @@ static int take_tensors(struct model *m, struct err *e)
  * for the product, while rows of the embedding are read from the file. */
 static void tie_output(struct model *m)
 {
-    const struct gguf_tensor *t = m->global.t[T_TOKEN_EMBD]->src;
-    struct weight *w;
-
-    if (m->global.t[T_OUTPUT])
-        return;
-    w = &m->weight[m->n_weight++];
-    *w = (struct weight){.src = t,
-                         .w = {.type = t->type,
-                               .layout = m->kern.mm[t->type].layout,
-                               .n_row = (size_t)t->ne[1],
-                               .n_col = (size_t)t->ne[0]}};
-    m->global.t[T_OUTPUT] = w;
+    if (!m->global.t[T_OUTPUT])
+        m->global.t[T_OUTPUT] = add_weight(m, m->global.t[T_TOKEN_EMBD]->src);
 }
 
 /* -- packing --------------------------------------------------------------------------- */
@@ -343,6 +433,8 @@ int model_open(struct model **out, const char *path, const struct model_options 
         rc = read_all_params(m, e);
     if (rc == 0)
         rc = take_tensors(m, e);
+    for (int i = 0; rc == 0 && m->arch->window && i < m->p.n_layer; i++)
+        m->layer[i].n_window = m->arch->window(&m->p, i);
     if (rc == 0) {
         tie_output(m);
         rc = pack_all(m, opt, e);
@@ -370,12 +462,30 @@ void model_free(struct model *m)
 
 /* -- cache layout ---------------------------------------------------------------------- */
 
-int cache_layout_init(struct cache_layout *c, const struct model *m, int kv, struct err *e)
+static int check_blocks(const char *what, int d, int kv, struct err *e)
+{
+    const struct quant *q = kern_kv_quant(kv);
+
+    if (d % q->block == 0)
+        return 0;
+    return err_set(e, E_UNSUPPORTED,
+                   "this model has %s of %d numbers a head, which do not fill the blocks of %d "
+                   "of a %s cache; F16 and F32 take any size",
+                   what, d, q->block, q->name);
+}
+
+int cache_layout_init(struct cache_layout *c, const struct model *m, int kv_k, int kv_v,
+                      struct err *e)
 {
     const struct params *p = &m->p;
-    uint64_t size = kv == KERN_KV_F32 ? 4 : 2, at = 0;
+    uint64_t at = 0;
+    int rc = check_blocks("keys", p->d_k, kv_k, e);
 
-    *c = (struct cache_layout){.kv = kv, .n_layer = p->n_layer};
+    if (rc == 0)
+        rc = check_blocks("values", p->d_v, kv_v, e);
+    if (rc < 0)
+        return rc;
+    *c = (struct cache_layout){.kv_k = kv_k, .kv_v = kv_v, .n_layer = p->n_layer};
     c->layer = mem_calloc((size_t)p->n_layer, sizeof(*c->layer));
     if (!c->layer)
         return err_set(e, E_NOMEM, "no memory for the cache of %d layers", p->n_layer);
@@ -383,8 +493,8 @@ int cache_layout_init(struct cache_layout *c, const struct model *m, int kv, str
         struct cache_layer *l = &c->layer[i];
 
         l->kind = CACHE_FULL;
-        l->head_k = (size_t)((uint64_t)p->d_k * KERN_PAGE * size);
-        l->head_v = (size_t)((((uint64_t)p->d_v + 15) & ~(uint64_t)15) * KERN_PAGE * size);
+        l->head_k = kern_kv_bytes(kv_k, p->d_k);
+        l->head_v = kern_kv_bytes(kv_v, p->d_v);
         l->off_k = (size_t)at;
         at += (uint64_t)p->n_head_kv * l->head_k;
         l->off_v = (size_t)at;

@@ -47,6 +47,14 @@ enum tensor_role {
     T_FFN_GATE_BIAS,
     T_FFN_UP_BIAS,
     T_FFN_DOWN_BIAS,
+    T_FFN_GATE_INP, /* the router */
+    T_FFN_GATE_EXPS,
+    T_FFN_UP_EXPS,
+    T_FFN_DOWN_EXPS,
+    T_FFN_GATE_INP_SHEXP,
+    T_FFN_GATE_SHEXP,
+    T_FFN_UP_SHEXP,
+    T_FFN_DOWN_SHEXP,
     T_ROLE_N
 };
 
@@ -62,23 +70,30 @@ enum tensor_dim {
     DIM_O,     /* heads x value size */
     DIM_HEAD,  /* key size */
     DIM_FREQS, /* pairs that rotate */
+    DIM_EXPERT,
+    DIM_FF_EXPERT,
+    DIM_FF_SHARED,
     DIM_N
 };
 
 enum tensor_flags {
     TENSOR_LAYER = 1, /* one in each layer, named blk.N.<name> */
     TENSOR_MAY = 2,   /* may be absent */
-    TENSOR_VEC = 4    /* small, kept as floats */
+    TENSOR_VEC = 4,   /* small, kept as floats */
+    /* In layers with experts only, or in the others only. */
+    TENSOR_SPARSE = 8,
+    TENSOR_DENSE = 16
 };
 
 struct tensor_spec {
     int role; /* enum tensor_role */
     const char *name;
     int flags;
-    int dim[2]; /* ne[0], ne[1]; DIM_ONE: 1 */
+    int dim[3]; /* ne[0], ne[1], ne[2]; DIM_ONE: 1 */
 };
 
-/* A tensor of the model. */
+/* A tensor of the model. One whose ne[2] is DIM_EXPERT is a matrix for each expert: as many
+ * weights, one after the other, each with a struct gguf_tensor of its own. */
 struct weight {
     const struct gguf_tensor *src;
     struct kern_weight w; /* matrices, as the tier wants them */
@@ -86,7 +101,8 @@ struct weight {
 };
 
 struct layer {
-    const struct weight *t[T_ROLE_N]; /* NULL: the file has none */
+    const struct weight *t[T_ROLE_N]; /* NULL: the file has none; experts: the first */
+    int n_window; /* positions that attention sees, its own the last; 0: all */
 };
 
 struct arch {
@@ -96,6 +112,8 @@ struct arch {
     int rope_kind; /* enum kern_rope */
     /* Reads and checks keys beyond params_read's; may be NULL. */
     int (*read_params)(struct params *p, struct params_reader *r);
+    /* The n_window of a layer (struct layer); NULL: all layers see everything. */
+    int (*window)(const struct params *p, int layer);
     /* Computes the step's tokens: block.h. */
     void (*forward)(struct step *s);
 };
@@ -148,15 +166,16 @@ struct cache_layer {
 
 /* A page holds KERN_PAGE positions of one sequence, for every layer. */
 struct cache_layout {
-    int kv; /* enum kern_kv */
+    int kv_k, kv_v; /* enum kern_kv, of keys and of values */
     size_t page_bytes;
     int n_layer;
     struct cache_layer *layer;
 };
 
-/* Fails: E_NOMEM; E_TOO_LONG a page would pass 1 GiB. Free with cache_layout_done. */
-MUST_CHECK int cache_layout_init(struct cache_layout *c, const struct model *m, int kv,
-                                 struct err *e);
+/* Fails: E_NOMEM; E_TOO_LONG a page would pass 1 GiB; E_UNSUPPORTED a head's numbers do not
+ * fill the blocks of the type. Free with cache_layout_done. */
+MUST_CHECK int cache_layout_init(struct cache_layout *c, const struct model *m, int kv_k,
+                                 int kv_v, struct err *e);
 void cache_layout_done(struct cache_layout *c);
 
 #endif

@@ -162,6 +162,62 @@ static void heads_read(struct params_reader *r, struct params *p)
     p->d_v = params_int(r, "attention.value_length", 1, PARAMS_HEAD_DIM_MAX, d);
 }
 
+/* arch.name as 0 or 1. Absent: fallback. */
+static int flag_read(struct params_reader *r, const char *name, int fallback)
+{
+    char key[KEY_MAX];
+    int v = fallback, rc;
+
+    (void)full_key(r, name, key);
+    if (r->rc < 0)
+        return fallback;
+    rc = gguf_bool(r->g, key, &v, r->e);
+    if (rc < 0)
+        r->rc = rc;
+    return v;
+}
+
+/* Numbers of expert_gating_func; 0 is said by files that leave it to the family. */
+static int score_read(struct params_reader *r, int usual)
+{
+    static const int of[] = {-1, MOE_SOFTMAX, MOE_SIGMOID};
+    int v = params_int(r, "expert_gating_func", 0, 255, 0);
+
+    if (r->rc == 0 && v > 2)
+        r->rc = err_set(r->e, E_UNSUPPORTED,
+                        "key %s.expert_gating_func: %d is not supported; 1 (softmax) and 2 "
+                        "(sigmoid) are",
+                        r->arch, v);
+    return r->rc < 0 || v == 0 ? usual : of[v];
+}
+
+void params_moe(struct params_reader *r, struct params *p, const struct moe_params *usual)
+{
+    struct moe_params *m = &p->moe;
+    int groups;
+
+    *m = *usual;
+    m->n = params_int(r, "expert_count", usual->n, PARAMS_EXPERTS_MAX, 0);
+    if (r->rc < 0 || m->n <= 0)
+        return;
+    m->n_used = params_int(r, "expert_used_count", 1, m->n, 0);
+    m->n_ff = params_int(r, "expert_feed_forward_length", 1, PARAMS_WIDTH_MAX,
+                         usual->n_ff ? usual->n_ff : p->n_ff / (r->rc < 0 ? 1 : m->n_used));
+    if (usual->n_ff_shared)
+        m->n_ff_shared = params_int(r, "expert_shared_feed_forward_length", 1, PARAMS_WIDTH_MAX,
+                                    usual->n_ff_shared);
+    m->score = score_read(r, usual->score);
+    m->norm = flag_read(r, "expert_weights_norm", usual->norm);
+    m->scale = (float)params_f64(r, "expert_weights_scale", 0, 1e6, 1);
+    m->scale = m->scale > 0 ? m->scale : 1;
+    groups = params_int(r, "expert_group_count", 0, PARAMS_EXPERTS_MAX, 0);
+    if (r->rc == 0 && groups > 1)
+        r->rc = err_set(r->e, E_UNSUPPORTED,
+                        "key %s.expert_group_count: %d, choosing groups of experts first is "
+                        "not supported yet",
+                        r->arch, groups);
+}
+
 /* All families here look back only. A file that says otherwise (some embedding models do)
  * would run, and give other numbers than it should. */
 static void causal_check(struct params_reader *r)

@@ -20,6 +20,7 @@ enum params_limit {
     PARAMS_HEADS_MAX = 1024,
     PARAMS_HEAD_DIM_MAX = 1024,
     PARAMS_VOCAB_MAX = 1 << 24,
+    PARAMS_EXPERTS_MAX = 512, /* of a layer */
     PARAMS_CTX_MAX = 1 << 24
 };
 
@@ -36,6 +37,19 @@ struct rope_params {
     double log_mul;
 };
 
+/* How a router's results become the weights of experts. */
+enum moe_score { MOE_SOFTMAX, MOE_SIGMOID, MOE_SCORE_N };
+
+/* A layer with experts instead of one feed-forward. */
+struct moe_params {
+    int n, n_used;   /* experts of a layer (0: none), and how many a token goes through */
+    int n_ff;        /* width of an expert */
+    int n_ff_shared; /* of the one that all tokens go through, 0: none */
+    int score;       /* enum moe_score */
+    int norm;        /* 1: the chosen weights are divided by their sum */
+    float scale;     /* what they are multiplied by then */
+};
+
 enum pooling { POOL_NONE, POOL_MEAN, POOL_CLS, POOL_LAST, POOL_RANK };
 
 struct params {
@@ -43,6 +57,7 @@ struct params {
     int n_head, n_head_kv; /* n_head is a multiple of n_head_kv */
     int d_k, d_v;          /* head sizes of keys (and queries) and of values */
     int n_ff;
+    struct moe_params moe;
     float eps;      /* of the norms */
     float kq_scale; /* of the scores */
     struct rope_params rope;
@@ -66,6 +81,11 @@ struct params_reader {
 /* arch.name as an int in [min, max]. Absent: fallback, or an error when that is below min. */
 int params_int(struct params_reader *r, const char *name, int64_t min, int64_t max,
                int64_t fallback);
+/* The keys of experts into p->moe. `usual` is what the family has where the file does not say
+ * (n_ff 0: n_ff / n_used of the plain keys); its n is the least expert_count. Fails: as
+ * params_read; E_UNSUPPORTED a kind of scoring or choosing that is not here. */
+void params_moe(struct params_reader *r, struct params *p, const struct moe_params *usual);
+
 /* arch.name as a number in [min, max]. Absent: fallback, or an error when that is NAN. */
 double params_f64(struct params_reader *r, const char *name, double min, double max,
                   double fallback);

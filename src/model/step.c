@@ -19,12 +19,17 @@ float *step_floats(struct step *s, size_t n)
     return step_alloc(s, n * sizeof(float));
 }
 
-void step_plan(const struct model *m, const struct cache_layout *c, int n_tok, int n_out,
-               size_t *n_scratch, size_t *n_worker)
+void step_plan(const struct model *m, const struct cache_layout *c, int n_ctx, int n_tok,
+               int n_out, size_t *n_scratch, size_t *n_worker)
 {
-    struct step s = {
-        .m = m, .k = &m->kern, .cache = c, .n_tok = n_tok, .n_out = n_out, .dry = 1};
-    size_t mul = kern_mul_scratch((size_t)n_tok), attn = kern_attn_scratch(m->p.d_v);
+    struct step s = {.m = m,
+                     .k = &m->kern,
+                     .cache = c,
+                     .n_ctx = n_ctx,
+                     .n_tok = n_tok,
+                     .n_out = n_out,
+                     .dry = 1};
+    size_t mul = kern_mul_scratch((size_t)n_tok), attn = kern_attn_scratch(m->p.d_k, m->p.d_v);
 
     m->arch->forward(&s);
     *n_scratch = s.peak;

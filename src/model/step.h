@@ -30,6 +30,7 @@ struct step {
     const struct cache_layout *cache;
     const atomic_int *cancel; /* nonzero: stop early, results are void; may be NULL */
 
+    int n_ctx; /* most positions of a sequence */
     int n_tok;
     const int32_t *id;  /* [n_tok] */
     const int32_t *pos; /* [n_tok] */
@@ -72,9 +73,10 @@ static inline int step_stopped(const struct step *s)
     return s->dry || (s->cancel && atomic_load_explicit(s->cancel, memory_order_relaxed));
 }
 
-/* Bytes of scratch for steps of up to n_tok tokens and n_out outputs, and of each worker. */
-void step_plan(const struct model *m, const struct cache_layout *c, int n_tok, int n_out,
-               size_t *n_scratch, size_t *n_worker);
+/* Bytes of scratch for steps of up to n_tok tokens and n_out outputs of sequences of up to
+ * n_ctx positions, and of each worker. */
+void step_plan(const struct model *m, const struct cache_layout *c, int n_ctx, int n_tok,
+               int n_out, size_t *n_scratch, size_t *n_worker);
 
 /* Computes. The step's fields are set; scratch is as planned. */
 void step_run(struct step *s);

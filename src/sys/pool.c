@@ -21,18 +21,32 @@
  * 2. A worker that has not joined when the work is gone is called off (POSTED -> IDLE) and not
  *    waited for: a thread that the system does not run costs nothing.
  * 3. Posting releases the job to the worker; becoming IDLE releases its results to the caller.
+ *
+ * Another process may want a CPU too, and the system then puts a worker aside for milliseconds,
+ * a thousand times what a loop takes. Three things keep that from stopping all of them:
+ *
+ *   between loops    it is called off, invariant 2
+ *   within a piece   the caller has nothing left to do but to wait: it moves the worker to its
+ *                    own CPU and sleeps (worker_fetch)
+ *   and then         the two would stay on one CPU, and leave the other to the stranger: a
+ *                    worker that joins where the caller is goes elsewhere first (worker_leave)
+ *
+ * Measured on 2 CPUs beside a process that computes on one of them, 2026-11, as a share of the
+ * speed alone, of which 0.75 is fair: loops of 16 pieces of 30 us 0.50 without the moves (as
+ * much as one thread has) and 0.67 to 0.77 with them; a Llama of 1.2 billion weights in Q4_K_M
+ * 0.65 and 0.76 in prefill, 0.57 and 0.75 in decode.
  */
 #include "sys/pool.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "sys/cgroup.h"
 
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -41,10 +55,11 @@
 #include <immintrin.h>
 #endif
 
-#define CPU_SETS      8     /* times 1024 CPUs: the most that Linux is built for */
-#define SPIN_NS       40000 /* a decode step's serial part is shorter than this */
-#define SPIN_SHARE_NS 1000  /* with more threads than CPUs, spinning takes time from work */
-#define LINE          128   /* two cache lines: the prefetcher of x86 pulls them in pairs */
+#define CPU_SETS      8       /* times 1024 CPUs: the most that Linux is built for */
+#define SPIN_NS       40000   /* a decode step's serial part is shorter than this */
+#define SPIN_SHARE_NS 1000    /* with more threads than CPUs, spinning takes time from work */
+#define WAIT_NS       1000000 /* how often the caller looks whether a worker is put aside */
+#define LINE          128     /* two cache lines: the prefetcher of x86 pulls them in pairs */
 
 enum { IDLE, ASLEEP, POSTED, RUNNING, WAITED, QUIT };
 
@@ -60,13 +75,17 @@ struct pool {
     int n_worker;
     int n_thread; /* threads made: workers 1..n_thread */
     int pin, maker_pinned;
+    int moves; /* 1: threads may be moved. Not pinned ones; nor where there are more than CPUs,
+                * and all are put aside by turns */
+    _Atomic uint64_t n_moved;
     uint64_t spin_ns;
     cpu_set_t cpus[CPU_SETS]; /* what the maker of the pool might use */
     /* The job; see invariant 1. */
     pool_fn *fn;
     void *ctx;
     size_t n, grain;
-    int n_active; /* workers that have a share: 0..n_active-1 */
+    _Atomic int cpu; /* where the caller was at its start */
+    int n_active;    /* workers that have a share: 0..n_active-1 */
     struct worker *workers;
 };
 
@@ -79,9 +98,12 @@ static void cpu_relax(void)
 #endif
 }
 
-static void futex_wait(_Atomic uint32_t *word, uint32_t value)
+/* At most ns; 0: until it is woken. */
+static void futex_wait(_Atomic uint32_t *word, uint32_t value, long ns)
 {
-    (void)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+    struct timespec t = {0, ns};
+
+    (void)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, ns ? &t : NULL, NULL, 0);
 }
 
 static void futex_wake(_Atomic uint32_t *word)
@@ -180,13 +202,70 @@ static void worker_pin(const struct pool *p, int index)
     (void)sched_setaffinity(0, sizeof(one), one);
 }
 
+/* -- moving workers ---------------------------------------------------------------------- */
+
+/* Lets a thread run on the given ones of the CPUs that it may use, then on all of these again:
+ * it stays where that has moved it. A refusal moves nothing. */
+static void worker_move(struct worker *w, int cpu, int away)
+{
+    cpu_set_t home[CPU_SETS], some[CPU_SETS];
+
+    if (cpu < 0 || cpu >= CPU_SETS * CPU_SETSIZE ||
+        pthread_getaffinity_np(w->thread, sizeof(home), home) != 0 ||
+        !CPU_ISSET_S((size_t)cpu, sizeof(home), home))
+        return;
+    if (away) {
+        memcpy(some, home, sizeof(some));
+        CPU_CLR_S((size_t)cpu, sizeof(some), some);
+    } else {
+        CPU_ZERO_S(sizeof(some), some);
+        CPU_SET_S((size_t)cpu, sizeof(some), some);
+    }
+    if (pthread_setaffinity_np(w->thread, sizeof(some), some) != 0)
+        return;
+    (void)pthread_setaffinity_np(w->thread, sizeof(home), home);
+    atomic_fetch_add_explicit(&w->pool->n_moved, 1, memory_order_relaxed);
+}
+
+/* Has the system put the thread aside? Its CPU time stands still then. */
+static int worker_aside(const struct worker *w)
+{
+    clockid_t clock;
+    uint64_t before;
+
+    if (pthread_getcpuclockid(w->thread, &clock) != 0)
+        return 0;
+    before = clock_read(clock);
+    for (int i = 0; i < 64; i++)
+        cpu_relax();
+    return clock_read(clock) == before;
+}
+
+/* Brings a worker that is put aside to the CPU of this thread, which is about to sleep. */
+static void worker_fetch(struct worker *w)
+{
+    if (w->pool->moves && worker_aside(w))
+        worker_move(w, sched_getcpu(), 0);
+}
+
+/* Leaves the CPU of the caller. */
+static void worker_leave(struct worker *w)
+{
+    int cpu = atomic_load_explicit(&w->pool->cpu, memory_order_relaxed);
+
+    if (w->pool->moves && cpu == sched_getcpu())
+        worker_move(w, cpu, 1);
+}
+
+/* -- workers ----------------------------------------------------------------------------- */
+
 /* Waits in the kernel until there is something to do. */
 static void worker_sleep(struct worker *w)
 {
     if (!state_move(w, IDLE, ASLEEP))
         return;
     while (atomic_load_explicit(&w->state, memory_order_acquire) == ASLEEP)
-        futex_wait(&w->state, ASLEEP);
+        futex_wait(&w->state, ASLEEP, 0);
 }
 
 static void *worker_main(void *arg)
@@ -202,6 +281,8 @@ static void *worker_main(void *arg)
             return NULL;
         if (s == IDLE)
             worker_sleep(w);
+        if (s == POSTED)
+            worker_leave(w); /* before it joins, so that nobody waits for that */
         if (s != POSTED || !state_move(w, POSTED, RUNNING))
             continue;
         run_pieces(w->pool, w->index);
@@ -223,8 +304,10 @@ static void worker_settle(struct worker *w)
         return;
     if (state_spin(w, RUNNING) != RUNNING || !state_move(w, RUNNING, WAITED))
         return;
-    while (atomic_load_explicit(&w->state, memory_order_acquire) == WAITED)
-        futex_wait(&w->state, WAITED);
+    while (atomic_load_explicit(&w->state, memory_order_acquire) == WAITED) {
+        worker_fetch(w);
+        futex_wait(&w->state, WAITED, w->pool->moves ? WAIT_NS : 0);
+    }
 }
 
 void pool_run(struct pool *p, size_t n, size_t grain, pool_fn *fn, void *ctx)
@@ -238,6 +321,7 @@ void pool_run(struct pool *p, size_t n, size_t grain, pool_fn *fn, void *ctx)
         return;
     }
     n_piece = (n - 1) / grain + 1;
+    atomic_store_explicit(&p->cpu, sched_getcpu(), memory_order_relaxed);
     p->fn = fn;
     p->ctx = ctx;
     p->n = n;
@@ -265,66 +349,13 @@ static int cpus_allowed(cpu_set_t *set, size_t size)
     return CPU_COUNT_S(size, set) > 0 ? CPU_COUNT_S(size, set) : 1;
 }
 
-/* The quota of one cgroup in whole CPUs, rounded up; 0 when it has none. The file holds
- * "QUOTA PERIOD" in microseconds, or "max PERIOD". */
-static int cgroup_quota(const char *path)
-{
-    char file[4096 + 64];
-    long long quota = 0, period = 0;
-    FILE *f;
-    int n;
-
-    n = snprintf(file, sizeof(file), "/sys/fs/cgroup%s/cpu.max", path);
-    if (n < 0 || (size_t)n >= sizeof(file))
-        return 0;
-    f = fopen(file, "re");
-    if (!f)
-        return 0;
-    n = fscanf(f, "%lld %lld", &quota, &period);
-    (void)fclose(f);
-    if (n != 2 || quota <= 0 || period <= 0 || quota / period >= POOL_THREADS_MAX)
-        return 0;
-    return (int)((quota + period - 1) / period);
-}
-
-/* The path of this process in the version 2 hierarchy: the line "0::PATH". */
-static int cgroup_path(char *out, int size)
-{
-    FILE *f = fopen("/proc/self/cgroup", "re");
-    int found = 0;
-
-    if (!f)
-        return 0;
-    while (!found && fgets(out, size, f)) {
-        if (strncmp(out, "0::/", 4) != 0)
-            continue;
-        memmove(out, out + 3, strlen(out + 3) + 1);
-        out[strcspn(out, "\n")] = 0;
-        found = 1;
-    }
-    (void)fclose(f);
-    return found;
-}
-
 int pool_default_threads(void)
 {
     cpu_set_t set[CPU_SETS];
-    char path[4096];
-    int n = cpus_allowed(set, sizeof(set));
+    int n = cpus_allowed(set, sizeof(set)), quota = cgroup_cpus(NULL, NULL);
 
     n = n < POOL_THREADS_MAX ? n : POOL_THREADS_MAX;
-    if (!cgroup_path(path, (int)sizeof(path)))
-        return n;
-    /* The tightest bound of the group and those above it holds. */
-    for (;;) {
-        int quota = cgroup_quota(path);
-        char *end = strrchr(path, '/');
-
-        n = quota > 0 && quota < n ? quota : n;
-        if (!end)
-            return n;
-        *end = 0;
-    }
+    return quota > 0 && quota < n ? quota : n;
 }
 
 /* Workers leave signals to the program's own threads. */
@@ -364,6 +395,7 @@ int pool_new(struct pool **out, const struct pool_options *opt, struct err *e)
     p->n_worker = n;
     p->pin = opt->pin;
     p->spin_ns = n > n_cpu ? SPIN_SHARE_NS : SPIN_NS;
+    p->moves = n <= n_cpu && !p->pin;
     (void)cpus_allowed(p->cpus, sizeof(p->cpus));
     p->workers = mem_aligned((size_t)n * sizeof(*p->workers), LINE);
     if (!p->workers) {
@@ -405,4 +437,9 @@ void pool_free(struct pool *p)
 int pool_size(const struct pool *p)
 {
     return p->n_worker;
+}
+
+uint64_t pool_moved(const struct pool *p)
+{
+    return atomic_load_explicit(&p->n_moved, memory_order_relaxed);
 }

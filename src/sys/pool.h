@@ -3,8 +3,9 @@
  * pool_run() splits [0, n) over the workers, the caller being one of them, and returns when
  * all of it is done. Each worker takes pieces from the front of its own contiguous share and,
  * when that is empty, steals from the back of another's: a thread that the system has put
- * aside costs its current piece only. Between loops workers spin for some microseconds, then
- * sleep, so that an idle model uses no CPU.
+ * aside costs its current piece only, and is moved to the CPU of the caller, who waits for it.
+ * Between loops workers spin for some microseconds, then sleep, so that an idle model uses no
+ * CPU.
  *
  * Threads  one thread at a time may call pool_run(); loops do not nest. What the caller wrote
  *          before is seen by the workers, what they wrote is seen by the caller after.
@@ -15,6 +16,7 @@
 #include "base/err.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct pool;
 
@@ -30,6 +32,10 @@ struct pool_options {
 MUST_CHECK int pool_new(struct pool **out, const struct pool_options *opt, struct err *e);
 void pool_free(struct pool *p); /* NULL is fine */
 int pool_size(const struct pool *p);
+
+/* How often a worker was moved between the CPUs that it may use, because another process had
+ * the one that it was on. Any thread. */
+uint64_t pool_moved(const struct pool *p);
 
 /* How many threads make sense here: CPUs of the affinity mask, bounded by the cgroup quota. */
 int pool_default_threads(void);

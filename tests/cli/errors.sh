@@ -12,7 +12,7 @@ fails "out of range" 64 "--top-p: 7 is outside 0..1" run x --top-p 7
 fails "a huge number" 64 "--num-ctx: 99999999999999999999 is more than" run x \
     --num-ctx 99999999999999999999
 fails "no value" 64 "--seed needs a value" run x --seed
-fails "a choice that is none" 64 "--kv: 'q9' is none of f16|f32" run x --kv q9
+fails "a choice that is none" 64 "--kv: 'q9' is none of auto|f16|f32|q8_0|q4_0" run x --kv q9
 fails "debug without a word" 64 "usage: hearth debug" debug
 fails "unknown list" 64 "no list 'x'" debug list x
 fails "nothing to measure" 64 "-p 0 and -n 0" bench x -p 0 -n 0

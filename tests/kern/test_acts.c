@@ -248,8 +248,10 @@ static void silu_of_tier(const struct kern *k)
     kern_acts_bind(k, &a, buf, N, K, mm->form);
     a.x = x;
     k->acts(&a, mm->form, 0, N);
-    mm->mul(k, &(struct kern_mul){{&w[0], &w[1]}, &a, {NULL, NULL}, y, 1, KERN_SILU_MUL}, 0, 1,
-            scratch);
+    mm->mul(k,
+            &(struct kern_mul){
+                .w = {&w[0], &w[1]}, .x = &a, .y = y, .ldy = 1, .epilogue = KERN_SILU_MUL},
+            0, 1, scratch);
     for (int c = 0; c < N; c++) {
         double v = (double)x[c * K], want = v / (1 + exp(-v)),
                error = fabs((double)y[c] - want) / (fabs(want) + 1e-29);

@@ -131,12 +131,18 @@ static struct kern_weight weight_of(const struct matrix *m, const struct kern *k
 /* y for n columns of x, through the table as the engine calls it. */
 static void product(const struct kern *k, const struct matrix *m, const struct matrix *m2,
                     const float *x, size_t n, int epilogue, const float *bias, float *y,
-                    struct kern_acts *acts, void **acts_buf)
+                    struct kern_acts *to, struct kern_acts *acts, void **acts_buf)
 {
     struct kern_weight w = weight_of(m, k), w2;
     int form = k->mm[m->q->type].form;
     void *scratch = test_alloc(kern_mul_scratch(n));
-    struct kern_mul j = {{&w, NULL}, acts, {bias, bias}, y, m->n_row, epilogue};
+    struct kern_mul j = {.w = {&w},
+                         .x = acts,
+                         .bias = {bias, bias},
+                         .y = y,
+                         .ldy = m->n_row,
+                         .epilogue = epilogue,
+                         .acts = to};
 
     if (m2) {
         w2 = weight_of(m2, k);
@@ -203,7 +209,7 @@ static void check_case(const struct kern *k, const struct quant *q, size_t n_row
         memset(x, 0, n_col * sizeof(*x)); /* a column of zeros gives zeros */
     for (size_t i = 0; i < 8; i++)
         y[n * n_row + i] = 12345.0f;
-    product(k, &m, NULL, x, n, KERN_STORE, NULL, y, &a, &buf);
+    product(k, &m, NULL, x, n, KERN_STORE, NULL, y, NULL, &a, &buf);
     for (size_t c = 0; c < n; c++) {
         seen_column(&a, k->mm[q->type].form, c, column);
         for (size_t i = 0; i < n_row; i++) {
@@ -270,10 +276,10 @@ static void invariance_body(const struct kern *k)
 
         matrix_make(&m, k, q, ROWS, n_col, &r, 0);
         fill_normal(&r, x, N * n_col, 1);
-        product(k, &m, NULL, x, N, KERN_STORE, NULL, y, &a, &buf);
+        product(k, &m, NULL, x, N, KERN_STORE, NULL, y, NULL, &a, &buf);
         mem_free(buf);
         for (size_t c = 0; c < N; c++) {
-            product(k, &m, NULL, x + c * n_col, 1, KERN_STORE, NULL, one, &a, &buf);
+            product(k, &m, NULL, x + c * n_col, 1, KERN_STORE, NULL, one, NULL, &a, &buf);
             mem_free(buf);
             assert_memory_equal(one, y + c * ROWS, ROWS * sizeof(*one));
         }
@@ -310,11 +316,11 @@ static void epilogue_body(const struct kern *k)
         matrix_make(&u, k, q, ROWS, COLS, &r, 0);
         fill_normal(&r, x, N * COLS, 0.3f);
         fill_normal(&r, bias, ROWS, 1);
-        product(k, &g, NULL, x, N, KERN_STORE, NULL, vg, &a, &buf);
+        product(k, &g, NULL, x, N, KERN_STORE, NULL, vg, NULL, &a, &buf);
         mem_free(buf);
-        product(k, &u, NULL, x, N, KERN_STORE, NULL, vu, &a, &buf);
+        product(k, &u, NULL, x, N, KERN_STORE, NULL, vu, NULL, &a, &buf);
         mem_free(buf);
-        product(k, &g, &u, x, N, KERN_SILU_MUL, NULL, y, &a, &buf);
+        product(k, &g, &u, x, N, KERN_SILU_MUL, NULL, y, NULL, &a, &buf);
         mem_free(buf);
         for (size_t t = 0; t < N * ROWS; t++) {
             double v = (double)vg[t], want = v / (1 + exp(-v)) * (double)vu[t];
@@ -322,7 +328,7 @@ static void epilogue_body(const struct kern *k)
             assert_true(fabs((double)y[t] - want) <= 1e-6 * fabs(want) + 1e-12);
         }
         memcpy(y, vu, N * ROWS * sizeof(*y));
-        product(k, &g, NULL, x, N, KERN_ADD, bias, y, &a, &buf);
+        product(k, &g, NULL, x, N, KERN_ADD, bias, y, NULL, &a, &buf);
         mem_free(buf);
         for (size_t t = 0; t < N * ROWS; t++) {
             float want = vu[t] + (vg[t] + bias[t % ROWS]);
@@ -338,10 +344,135 @@ static void epilogue_body(const struct kern *k)
     }
 }
 
+/* A result left in 8 bits is the same as one that was written and then rounded. */
+static void to_acts_body(const struct kern *k)
+{
+    enum { N = 9, ROWS = 96, COLS = 512 };
+    struct rng r;
+    struct matrix g, u;
+    struct kern_acts a, want, got;
+    void *buf, *bufs[2];
+    float *x = test_alloc(N * COLS * sizeof(*x)), *y = test_alloc(N * ROWS * sizeof(*y));
+    size_t bytes = kern_acts_bytes(N, ROWS, KERN_FORM_Q8);
+
+    if (!k->mul_acts) {
+        mem_free(x);
+        mem_free(y);
+        return;
+    }
+    rng_seed(&r, 6);
+    matrix_make(&g, k, quant_find(QUANT_Q6_K), ROWS, COLS, &r, 0);
+    matrix_make(&u, k, quant_find(QUANT_Q6_K), ROWS, COLS, &r, 0);
+    fill_normal(&r, x, N * COLS, 0.3f);
+    for (int i = 0; i < 2; i++) {
+        bufs[i] = test_alloc(bytes);
+        memset(bufs[i], 0, bytes);
+    }
+    product(k, &g, &u, x, N, KERN_SILU_MUL, NULL, y, NULL, &a, &buf);
+    mem_free(buf);
+    kern_acts_bind(k, &want, bufs[0], N, ROWS, KERN_FORM_Q8);
+    want.x = y;
+    k->acts(&want, KERN_FORM_Q8, 0, N);
+    kern_acts_bind(k, &got, bufs[1], N, ROWS, KERN_FORM_Q8);
+    product(k, &g, &u, x, N, KERN_SILU_MUL, NULL, NULL, &got, &a, &buf);
+    mem_free(buf);
+    assert_memory_equal(bufs[0], bufs[1], bytes);
+    mem_free(bufs[0]);
+    mem_free(bufs[1]);
+    mem_free(x);
+    mem_free(y);
+    matrix_free(&g);
+    matrix_free(&u);
+}
+
+static void results_in_8_bits(void **state)
+{
+    (void)state;
+    each_tier(to_acts_body);
+}
+
 static void epilogues(void **state)
 {
     (void)state;
     each_tier(epilogue_body);
+}
+
+/* Columns prepared one by one, copied into panels that begin in the middle of an allocation,
+ * and added to chosen rows with a factor: bit for bit what the plain product gives. */
+static void scattered_type(const struct kern *k, const struct quant *q, size_t n, struct rng *r)
+{
+    enum { N = 20, ROWS = 45, FIRST = 3 };
+    size_t n_col = q->block == 1 ? 96 : 256;
+    int form = k->mm[q->type].form;
+    struct matrix m;
+    struct kern_acts plain, rows, all, part;
+    float *x = test_alloc(N * n_col * 4), *picked = test_alloc((FIRST + N) * n_col * 4),
+          *v = test_alloc(N * ROWS * 4), *y = test_alloc(N * ROWS * 4), factor[N],
+          *was = test_alloc(N * ROWS * 4);
+    void *buf, *rows_buf = test_alloc(kern_acts_bytes(N, n_col, form)),
+               *all_buf = test_alloc(kern_acts_bytes(FIRST + N, n_col, form)),
+               *scratch = test_alloc(kern_mul_scratch(N));
+    int32_t to[N];
+    struct kern_weight w;
+    struct kern_mul j = {.w = {&w}, .x = &part, .y = y, .ldy = ROWS, .epilogue = KERN_ADD};
+
+    matrix_make(&m, k, q, ROWS, n_col, r, 0);
+    fill_normal(r, x, N * n_col, 1);
+    fill_normal(r, was, N * ROWS, 1);
+    fill_normal(r, factor, N, 1);
+    product(k, &m, NULL, x, N, KERN_STORE, NULL, v, NULL, &plain, &buf);
+    kern_acts_bind(k, &rows, rows_buf, N, n_col, form);
+    rows.x = x;
+    rows.n_panel = 1;
+    k->acts(&rows, form, 0, N);
+    kern_acts_bind(k, &all, all_buf, FIRST + N, n_col, form);
+    all.x = picked;
+    part = kern_acts_part(&all, FIRST, n);
+    for (size_t c = 0; c < n; c++) {
+        to[c] = (int32_t)((c * 7 + 2) % N);
+        kern_acts_copy(&part, c, &rows, (size_t)to[c]);
+        memcpy(picked + (FIRST + c) * n_col, x + (size_t)to[c] * n_col, n_col * 4);
+    }
+    memcpy(y, was, N * ROWS * 4);
+    w = weight_of(&m, k);
+    j.to = to;
+    j.factor = factor;
+    k->mm[q->type].mul(k, &j, 0, (ROWS + k->n_group - 1) / k->n_group, scratch);
+    for (size_t c = 0; c < n; c++) {
+        for (size_t i = 0; i < ROWS; i++) {
+            size_t at = (size_t)to[c] * ROWS + i;
+
+            was[at] += factor[c] * v[at];
+        }
+    }
+    assert_memory_equal(y, was, N * ROWS * 4);
+    mem_free(x);
+    mem_free(picked);
+    mem_free(v);
+    mem_free(y);
+    mem_free(was);
+    mem_free(buf);
+    mem_free(rows_buf);
+    mem_free(all_buf);
+    mem_free(scratch);
+    matrix_free(&m);
+}
+
+static void scattered_body(const struct kern *k)
+{
+    struct rng r;
+
+    rng_seed(&r, 77);
+    for (int i = 0; quant_at(i); i++) {
+        for (size_t n = 1; n <= 20; n += 1 + n / 4)
+            scattered_type(k, quant_at(i), n, &r);
+    }
+}
+
+static void copied_and_scattered_columns(void **state)
+{
+    (void)state;
+    each_tier(scattered_body);
 }
 
 /* Extreme weights and activations: nothing saturates. */
@@ -381,7 +512,7 @@ static void extreme_weights(const struct kern *k, int bytes)
             x[t] = 5;
             x[COLS + t] = t % 2 ? -7.0f : 7.0f;
         }
-        product(k, &m, NULL, x, 2, KERN_STORE, NULL, y, &a, &buf);
+        product(k, &m, NULL, x, 2, KERN_STORE, NULL, y, NULL, &a, &buf);
         for (size_t c = 0; c < 2; c++) {
             double column[COLS];
 
@@ -435,7 +566,7 @@ static void any_bytes(const struct kern *k, const struct quant *q, float size, i
     q->to_f32(m.rows, m.exact, ROWS * n_col);
     if (k->mm[q->type].layout == KERN_TILES)
         tile_pack(q, m.rows, ROWS, n_col, k->n_group, m.tiles, 0, ROWS / k->n_group);
-    product(k, &m, NULL, x, 1, KERN_STORE, NULL, y, &a, &buf);
+    product(k, &m, NULL, x, 1, KERN_STORE, NULL, y, NULL, &a, &buf);
     seen_column(&a, k->mm[q->type].form, 0, column);
     for (size_t row = 0; row < ROWS; row++) {
         double mag, want = dot(&m, row, column, &mag), top = 0, sum = 0;
@@ -487,7 +618,7 @@ static void pairs_change_no_bit(void **state)
                 struct kern_acts a;
                 void *buf;
 
-                product(&k[t], &m, NULL, x, n, KERN_STORE, NULL, y[t], &a, &buf);
+                product(&k[t], &m, NULL, x, n, KERN_STORE, NULL, y[t], NULL, &a, &buf);
                 mem_free(buf);
             }
             assert_memory_equal(y[0], y[1], n * ROWS * sizeof(**y));
@@ -515,7 +646,7 @@ static void not_finite_body(const struct kern *k)
         for (size_t o = 0; o < 3; o++) {
             fill_normal(&r, x, N * COLS, 1);
             x[COLS + rng_u64(&r) % COLS] = odd[o];
-            product(k, &m, NULL, x, N, KERN_STORE, NULL, y, &a, &buf);
+            product(k, &m, NULL, x, N, KERN_STORE, NULL, y, NULL, &a, &buf);
             mem_free(buf);
             for (size_t t = 0; t < N * ROWS; t++) {
                 if (t / ROWS == 1 && isfinite(y[t]))
@@ -554,6 +685,8 @@ int main(void)
         cmocka_unit_test(every_type_on_every_tier),
         cmocka_unit_test(columns_do_not_depend_on_each_other),
         cmocka_unit_test(epilogues),
+        cmocka_unit_test(results_in_8_bits),
+        cmocka_unit_test(copied_and_scattered_columns),
         cmocka_unit_test(extremes_do_not_saturate),
         cmocka_unit_test(blocks_of_any_bytes),
         cmocka_unit_test(pairs_change_no_bit),

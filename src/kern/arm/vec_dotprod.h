@@ -13,6 +13,9 @@
  * sums, which are touched once for 32 numbers. */
 enum { VL = 4, V_ROWS = 4, V_PANEL = 4 };
 
+/* Up to this many columns are multiplied as the weights are read (direct.h): one panel. */
+enum { V_DIRECT = 4 };
+
 /* Both sides of a product are signed. */
 enum { V_SIGNED8 = 1 };
 
@@ -42,6 +45,35 @@ INL vf vf_load_f16(const void *p)
 INL vf vf_load_bf16(const void *p)
 {
     return vreinterpretq_f32_u32(vshll_n_u16(vreinterpret_u16_u8(vld1_u8(p)), 16));
+}
+/* The 4 bytes at p in the low half of a vector. */
+INL uint8x8_t v_bytes(const void *p)
+{
+    uint32_t x;
+
+    memcpy(&x, p, sizeof(x));
+    return vcreate_u8(x);
+}
+/* Signed bytes to float, the first four. */
+INL vf v_bytes_to_f(int8x8_t x)
+{
+    return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(x))));
+}
+INL vf vf_load_i8(const void *p)
+{
+    return v_bytes_to_f(vreinterpret_s8_u8(v_bytes(p)));
+}
+INL vf vf_load_low4(const void *p)
+{
+    uint8x8_t x = vand_u8(v_bytes(p), vdup_n_u8(15));
+
+    return v_bytes_to_f(vsub_s8(vreinterpret_s8_u8(x), vdup_n_s8(8)));
+}
+INL vf vf_load_high4(const void *p)
+{
+    uint8x8_t x = vshr_n_u8(v_bytes(p), 4);
+
+    return v_bytes_to_f(vsub_s8(vreinterpret_s8_u8(x), vdup_n_s8(8)));
 }
 INL void vf_store_f16(void *p, vf x)
 {
@@ -85,6 +117,32 @@ INL vf vf_fnma(vf a, vf b, vf c)
 {
     return vfmsq_f32(c, a, b);
 }
+INL vf vf_fmaddsub(vf a, vf b, vf c)
+{
+    uint32x4_t even = vreinterpretq_u32_u64(vdupq_n_u64(0x80000000u));
+
+    return vfmaq_f32(vreinterpretq_f32_u32(veorq_u32(vreinterpretq_u32_f32(c), even)), a, b);
+}
+INL vf vf_dup_even(vf a)
+{
+    return vtrn1q_f32(a, a);
+}
+INL vf vf_dup_odd(vf a)
+{
+    return vtrn2q_f32(a, a);
+}
+INL vf vf_swap_pairs(vf a)
+{
+    return vrev64q_f32(a);
+}
+INL vf vf_evens(vf a, vf b)
+{
+    return vuzp1q_f32(a, b);
+}
+INL vf vf_odds(vf a, vf b)
+{
+    return vuzp2q_f32(a, b);
+}
 INL vf vf_round(vf a)
 {
     return vrndnq_f32(a);
@@ -107,6 +165,10 @@ INL vf vf_lanes(vf x, vf y, int lo, int hi)
     return vbslq_f32(vandq_u32(vcgeq_s32(at, vdupq_n_s32(lo)), vcltq_s32(at, vdupq_n_s32(hi))),
                      x, y);
 }
+INL float vf_first(vf x)
+{
+    return vgetq_lane_f32(x, 0);
+}
 INL float vf_sum(vf x)
 {
     return vaddvq_f32(x);
@@ -121,9 +183,19 @@ INL float vf_hmax(vf x)
     return vmaxnmvq_f32(x);
 }
 
+INL void v_prefetch(const void *p)
+{
+    __builtin_prefetch(p, 0, 2);
+}
+
 INL vi vi_load(const void *p)
 {
     return vreinterpretq_s32_u8(vld1q_u8(p));
+}
+INL vi vi_fetch(vi x, const void *p)
+{
+    __asm__ volatile("prfm pldl2keep, %1" : "+w"(x) : "Q"(*(const char *)p));
+    return x;
 }
 INL vi vi_set(int32_t x)
 {
@@ -136,6 +208,10 @@ INL vi vi_zero(void)
 INL vi vi_shl(vi a, int n)
 {
     return vshlq_s32(a, vdupq_n_s32(n));
+}
+INL vi vi_sra(vi a, const int n)
+{
+    return a >> n;
 }
 INL vf vi_to_f(vi a)
 {

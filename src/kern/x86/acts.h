@@ -3,81 +3,19 @@
 #ifndef HEARTH_KERN_X86_ACTS_H
 #define HEARTH_KERN_X86_ACTS_H
 
-#include "kern/kern.h"
+#include "kern/x86/q8.h"
 
+#include <float.h>
 #include <math.h>
-#include <string.h>
 
 #define UNROLL _Pragma("GCC unroll 16")
 
-enum { NV = 32 / VL }; /* vectors in a block of 32 */
-
-/* How the largest magnitude of a block may be rounded: the best of these is taken. */
-enum { TOPS = 3, TOP_FIRST = 127 };
-
-/* The block rounded so that its largest magnitude becomes `top`, and the vectors whose sums
- * choose the scale and judge the fit (ref.c, ref_round). */
-INL void block_round(const vf v[NV], float inv, vf r[NV], vf *xq, vf *qq)
-{
-    *xq = *qq = vf_zero();
-    UNROLL for (int i = 0; i < NV; i++)
-    {
-        vf f = vf_round(vf_mul(v[i], vf_set(inv)));
-
-        r[i] = vf_max(vf_min(f, vf_set(127.0f)), vf_set(-127.0f));
-        *xq = vf_fma(v[i], r[i], *xq);
-        *qq = vf_fma(r[i], r[i], *qq);
-    }
-}
-
-/* One block: rounded values to q, their two half sums, and the scale. */
-INL float block_q8(const float *x, int8_t q[32], int32_t sum[2])
-{
-    vf v[NV], r[TOPS][NV], sxq[TOPS], sqq[TOPS], max = vf_zero();
-    float xq[4], qq[4], top, inv;
-    int best;
-
-    UNROLL for (int i = 0; i < NV; i++)
-    {
-        v[i] = vf_load(x + i * VL);
-        max = vf_max(max, vf_abs(v[i]));
-    }
-    top = vf_hmax(max);
-    inv = top >= KERN_Q8_LEAST ? 1.0f / top : 0;
-    UNROLL for (int t = 0; t < TOPS; t++)
-        block_round(v, (float)(TOP_FIRST - t) * inv, r[t], &sxq[t], &sqq[t]);
-    vf_sum4(sxq[0], sxq[1], sxq[2], vf_zero(), xq);
-    vf_sum4(sqq[0], sqq[1], sqq[2], vf_zero(), qq);
-    /* The largest xq^2 / qq, without dividing; by index, since a branch would be a guess. */
-    best = xq[0] * xq[0] * qq[1] < xq[1] * xq[1] * qq[0];
-    best = xq[best] * xq[best] * qq[2] < xq[2] * xq[2] * qq[best] ? 2 : best;
-    UNROLL for (int i = 0; i < NV; i++) vi_store_i8(q + i * VL, vf_to_i(r[best][i]));
-    vec_sums16(q, sum);
-    return qq[best] > 0 ? xq[best] / qq[best] : 0;
-}
-
 static void column_q8(struct kern_acts *a, size_t c)
 {
-    size_t p = c / a->n_panel, i = c % a->n_panel, w = kern_panel_width(a, p);
-    int8_t *q = a->q + kern_panel_at(a, p, a->k) + i * 4;
+    struct q8_column to = q8_column(a, c);
 
-    for (size_t b = 0; b < a->k / 32; b++) {
-        size_t at32 = kern_panel_at(a, p, a->k / 32) + b * w + i,
-               at16 = kern_panel_at(a, p, a->k / 16) + 2 * b * w + i;
-        int8_t v[32];
-        int32_t sum[2];
-        float d = block_q8(a->x + c * a->k + 32 * b, v, sum);
-
-        for (size_t t = 0; t < 8; t++)
-            memcpy(q + (8 * b + t) * w * 4, v + 4 * t, 4);
-        a->d[at32] = d;
-        a->ns16[at16] = -sum[0];
-        a->ns16[at16 + w] = -sum[1];
-        a->ns32[at32] = -(sum[0] + sum[1]);
-        a->ds16[at16] = d * (float)sum[0];
-        a->ds16[at16 + w] = d * (float)sum[1];
-        a->ds32[at32] = d * (float)(sum[0] + sum[1]);
-    }
+    for (size_t b = 0; b < a->k / 32; b++)
+        q8_put(&to, b, a->x + c * a->k + 32 * b);
 }
 
 static void acts_fill(struct kern_acts *a, int forms, size_t c0, size_t c1)
@@ -123,20 +61,145 @@ static void acts_rms_norm(const float *x, const float *w, float *y, size_t n, fl
         y[i] = w ? x[i] * sum * w[i] : x[i] * sum;
 }
 
-static void acts_kv_put(int kv, const float *k_row, const float *v_row, int d_k, int d_v,
-                        int slot, void *keys, void *values)
+/* -- rotations ----------------------------------------------------------------------------- */
+
+/* Pairs from `i` on that do not fill vectors. */
+static void rope_rest(float *x, const float *cs, size_t half, size_t i, int kind)
 {
-    size_t wide = ((size_t)d_v + 15) & ~(size_t)15, s = (size_t)slot;
+    for (; i < half; i++) {
+        size_t ia = kind == KERN_ROPE_NEOX ? i : 2 * i,
+               ib = kind == KERN_ROPE_NEOX ? i + half : 2 * i + 1;
+        float a = x[ia], b = x[ib], c = cs[2 * i], s = cs[2 * i + 1];
+
+        x[ia] = a * c - b * s;
+        x[ib] = a * s + b * c;
+    }
+}
+
+static void acts_rope(float *x, const float *cs, size_t n_rot, int kind)
+{
+    size_t half = n_rot / 2, i = 0;
+
+    if (kind == KERN_ROPE_NORM) {
+        for (; i + VL / 2 <= half; i += VL / 2) {
+            vf v = vf_load(x + 2 * i), t = vf_load(cs + 2 * i);
+
+            vf_store(x + 2 * i,
+                     vf_fmaddsub(v, vf_dup_even(t), vf_mul(vf_swap_pairs(v), vf_dup_odd(t))));
+        }
+    } else {
+        for (; i + VL <= half; i += VL) {
+            vf a = vf_load(x + i), b = vf_load(x + half + i), t0 = vf_load(cs + 2 * i),
+               t1 = vf_load(cs + 2 * i + VL), c = vf_evens(t0, t1), s = vf_odds(t0, t1);
+
+            vf_store(x + i, vf_fnma(b, s, vf_mul(a, c)));
+            vf_store(x + half + i, vf_fma(b, c, vf_mul(a, s)));
+        }
+    }
+    rope_rest(x, cs, half, i, kind);
+}
+
+/* -- rows of the cache --------------------------------------------------------------------- */
+
+/* A block as quant/'s writers of Q8_0 and Q4_0 round it, to the bit: d and 32 integers. */
+INL void kv_block(const int kv, const float *x, uint16_t d[VL], int8_t q[32])
+{
+    vf v[NV], top = vf_zero(), inv;
+    float max, f, peak;
+
+    /* fit_load(): what no format can hold is made harmless. */
+    UNROLL for (int i = 0; i < NV; i++)
+    {
+        vf a;
+
+        v[i] = vf_load(x + i * VL);
+        v[i] = vf_keep_ge(v[i], vf_set(FLT_MAX), vf_abs(v[i]));
+        v[i] = vf_max(vf_min(v[i], vf_set(1e9f)), vf_set(-1e9f));
+        a = vf_abs(v[i]);
+        v[i] = vf_keep_ge(v[i], a, vf_set(1e-12f));
+        top = vf_max(top, vf_abs(v[i]));
+    }
+    peak = max = vf_hmax(top);
+    if (kv == KERN_KV_Q4_0) { /* the first of the largest, with its sign */
+        float y[32];
+        int i = 0;
+
+        UNROLL for (int j = 0; j < NV; j++) vf_store(y + j * VL, v[j]);
+        while (fabsf(y[i]) < max)
+            i++;
+        peak = y[i];
+    }
+    f = kv == KERN_KV_Q8_0 ? max / 127.0f : peak / -8.0f;
+    f = f > 65504.0f ? 65504.0f : f < -65504.0f ? -65504.0f : f;
+    vf_store_f16(d, vf_set(f));
+    f = vf_first(vf_load_f16(d)); /* as it is read */
+    inv = vf_set(f != 0 ? 1.0f / f : 0.0f);
+    UNROLL for (int i = 0; i < NV; i++)
+    {
+        vf lo = vf_set(kv == KERN_KV_Q8_0 ? -127.0f : -8.0f),
+           hi = vf_set(kv == KERN_KV_Q8_0 ? 127.0f : 7.0f);
+
+        vi_store_i8(q + i * VL, vf_to_i(vf_min(vf_max(vf_mul(v[i], inv), lo), hi)));
+    }
+}
+
+/* The bytes of a block, in the file's order; returns how many. */
+INL int block_bytes(const int kv, int8_t q[32])
+{
+    if (kv == KERN_KV_Q8_0)
+        return 32;
+    for (int i = 0; i < 16; i++)
+        q[i] = (int8_t)((q[i] + 8) | (q[i + 16] + 8) << 4);
+    return 16;
+}
+
+INL void key_blocks(const int kv, const float *x, int d_k, int slot, void *page)
+{
+    unsigned char *keys = page;
+
+    for (int b = 0; b < d_k / 32; b++) {
+        uint16_t d[VL];
+        int8_t q[32];
+        int n;
+
+        kv_block(kv, x + 32 * b, d, q);
+        n = block_bytes(kv, q);
+        memcpy(keys + 2 * slot, d, 2);
+        for (int i = 0; i < n; i++)
+            keys[(2 + i) * KERN_PAGE + slot] = (unsigned char)q[i];
+        keys += (2 + n) * KERN_PAGE;
+    }
+}
+
+INL void value_blocks(const int kv, const float *x, int d_v, int slot, void *page)
+{
+    unsigned char *values = page;
+    size_t n_block = (size_t)d_v / 32;
+
+    for (size_t b = 0; b < n_block; b++) {
+        size_t at = (size_t)slot * n_block + b, n;
+        uint16_t d[VL];
+        int8_t q[32];
+
+        kv_block(kv, x + 32 * b, d, q);
+        n = (size_t)block_bytes(kv, q);
+        memcpy(values + 2 * at, d, 2);
+        memcpy(values + 2 * n_block * KERN_PAGE + at * n, q, n);
+    }
+}
+
+INL void key_floats(const int kv, const float *x, int d_k, int slot, void *keys)
+{
     float last[VL] = {0};
     uint16_t h[VL];
 
     for (int d = 0; d < d_k; d += VL) {
         int n = d_k - d < VL ? d_k - d : VL;
 
-        memcpy(last, k_row + d, (size_t)n * sizeof(*last));
+        memcpy(last, x + d, (size_t)n * sizeof(*last));
         vf_store_f16(h, vf_load(last));
         for (int i = 0; i < n; i++) {
-            size_t at = (size_t)(d + i) * KERN_PAGE + s;
+            size_t at = (size_t)(d + i) * KERN_PAGE + (size_t)slot;
 
             if (kv == KERN_KV_F16)
                 ((uint16_t *)keys)[at] = h[i];
@@ -144,11 +207,18 @@ static void acts_kv_put(int kv, const float *k_row, const float *v_row, int d_k,
                 ((float *)keys)[at] = last[i];
         }
     }
+}
+
+INL void value_floats(const int kv, const float *x, int d_v, int slot, void *values)
+{
+    size_t wide = ((size_t)d_v + 15) & ~(size_t)15, s = (size_t)slot;
+    float last[VL];
+
     for (size_t d = 0; d < wide; d += VL) {
         size_t n = (size_t)d_v > d ? ((size_t)d_v - d < VL ? (size_t)d_v - d : VL) : 0;
 
         memset(last, 0, sizeof(last));
-        memcpy(last, v_row + d, n * sizeof(*last));
+        memcpy(last, x + d, n * sizeof(*last));
         if (kv == KERN_KV_F16)
             vf_store_f16((uint16_t *)values + s * wide + d, vf_load(last));
         else
@@ -156,11 +226,51 @@ static void acts_kv_put(int kv, const float *k_row, const float *v_row, int d_k,
     }
 }
 
+/* A row of the table for each type. */
+struct kv_put {
+    void (*key)(const float *x, int d, int slot, void *page);
+    void (*value)(const float *x, int d, int slot, void *page);
+};
+
+#define KV_PUT(kv, how)                                                                        \
+    static void key_##kv(const float *x, int d, int slot, void *page)                          \
+    {                                                                                          \
+        key_##how(KERN_KV_##kv, x, d, slot, page);                                             \
+    }                                                                                          \
+    static void value_##kv(const float *x, int d, int slot, void *page)                        \
+    {                                                                                          \
+        value_##how(KERN_KV_##kv, x, d, slot, page);                                           \
+    }
+
+KV_PUT(F16, floats)
+KV_PUT(F32, floats)
+KV_PUT(Q8_0, blocks)
+KV_PUT(Q4_0, blocks)
+
+static const struct kv_put kv_puts[KERN_KV_N] = {
+    [KERN_KV_F16] = {key_F16, value_F16},
+    [KERN_KV_F32] = {key_F32, value_F32},
+    [KERN_KV_Q8_0] = {key_Q8_0, value_Q8_0},
+    [KERN_KV_Q4_0] = {key_Q4_0, value_Q4_0},
+};
+
+static void acts_key_put(int kv, const float *x, int d_k, int slot, void *keys)
+{
+    kv_puts[kv].key(x, d_k, slot, keys);
+}
+
+static void acts_value_put(int kv, const float *x, int d_v, int slot, void *values)
+{
+    kv_puts[kv].value(x, d_v, slot, values);
+}
+
 static void acts_add(struct kern *k)
 {
     k->acts = acts_fill;
     k->rms_norm = acts_rms_norm;
-    k->kv_put = acts_kv_put;
+    k->rope = acts_rope;
+    k->key_put = acts_key_put;
+    k->value_put = acts_value_put;
 }
 
 #endif

@@ -3,19 +3,32 @@
 #include "kern/x86/attn.h"
 #include "kern/x86/tier.h"
 
-ATTN_FNS(1)
-ATTN_FNS(2)
-ATTN_FNS(3)
-ATTN_FNS(4)
-ATTN_FNS(5)
-ATTN_FNS(6)
+#define ROWS(kv)                                                                               \
+    ATTN_ROWS(kv, 1)                                                                           \
+    ATTN_ROWS(kv, 2) ATTN_ROWS(kv, 3) ATTN_ROWS(kv, 4) ATTN_ROWS(kv, 5) ATTN_ROWS(kv, 6)
 
-static attn_rows_fn *const attn_fns[2][AR + 1] = {
-    {NULL, attn_0_1, attn_0_2, attn_0_3, attn_0_4, attn_0_5, attn_0_6},
-    {NULL, attn_1_1, attn_1_2, attn_1_3, attn_1_4, attn_1_5, attn_1_6},
+ROWS(F16)
+ROWS(F32)
+ROWS(Q8_0)
+ROWS(Q4_0)
+
+ATTN_UNPACK(Q8_0)
+ATTN_UNPACK(Q4_0)
+
+#define FNS(what, kv)                                                                          \
+    {                                                                                          \
+        NULL, what##_##kv##_1, what##_##kv##_2, what##_##kv##_3, what##_##kv##_4,              \
+            what##_##kv##_5, what##_##kv##_6                                                   \
+    }
+
+static const struct attn_kv attn_kvs[KERN_KV_N] = {
+    [KERN_KV_F16] = {FNS(score, F16), FNS(value, F16), NULL, NULL, 0},
+    [KERN_KV_F32] = {FNS(score, F32), FNS(value, F32), NULL, NULL, 0},
+    [KERN_KV_Q8_0] = {FNS(score, Q8_0), FNS(value, Q8_0), keys_Q8_0, values_Q8_0, 1},
+    [KERN_KV_Q4_0] = {FNS(score, Q4_0), FNS(value, Q4_0), keys_Q4_0, values_Q4_0, 1},
 };
 
 void kern_attn_add_avx512vnni(struct kern *k)
 {
-    k->attn = attn_run;
+    attn_add(k);
 }

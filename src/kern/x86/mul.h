@@ -11,18 +11,12 @@
 
 #include "kern/kern.h"
 #include "kern/tile.h"
+#include "kern/x86/q8.h"
 #include "kern/x86/vexp.h"
-
-/* How far ahead weights are fetched, bytes. Measured with one column from memory, 2026-11: the
- * hardware's own prefetch stops while a chunk is unpacked and multiplied; with ours Q4_K and
- * Q6_K read twice as fast. 2 to 16 KiB are alike; Q8_0 is better without. */
-enum { AHEAD = 4096 };
 
 enum { RV = V_ROWS, GROUP = RV * VL, CHUNK = 256, TILES = GROUP / TILE_ROWS };
 
-#define UNROLL _Pragma("GCC unroll 16")
-
-#include "kern/x86/unpack.h"
+#include "kern/x86/direct.h"
 #include "kern/x86/unpack_grid.h"
 #include "kern/x86/unpack_level.h"
 
@@ -41,48 +35,44 @@ INL int pairs_dot(int nc, int small, const uint8_t *w, const int8_t *q, vi *t)
 }
 #endif
 
-struct format {
+/* clang-format off */
+/* Formats that only unpack. */
+#define UNPACK_ONLY(block, per, bytes, zero) {block, per, bytes, zero, 0, NULL, NULL, NULL, NULL}
+
+static const struct format
+    format_iq1_s   = UNPACK_ONLY(256, 32,  50, 4),
+    format_iq1_m   = UNPACK_ONLY(256, 16,  56, 4),
+    format_iq2_xxs = UNPACK_ONLY(256, 32,  66, 6),
+    format_iq2_xs  = UNPACK_ONLY(256, 16,  74, 6),
+    format_iq2_s   = UNPACK_ONLY(256, 16,  82, 6),
+    format_iq3_xxs = UNPACK_ONLY(256, 32,  98, 6),
+    format_iq3_s   = UNPACK_ONLY(256, 32, 110, 4),
+    format_tq1_0   = UNPACK_ONLY(256, 32,  54, 0),
+    format_tq2_0   = UNPACK_ONLY(256, 32,  66, 0),
+    format_q1_0    = UNPACK_ONLY(128, 32,  18, 0),
+    format_q2_0    = UNPACK_ONLY(64, 32,  18, 0);
+
+#define UNPACKED(name) {&format_##name, unpack_##name}
+
+static const struct {
+    const struct format *f;
     void (*unpack)(const uint8_t *p, const struct unpack *o);
-    int block; /* numbers in one call of unpack */
-    int bytes; /* of a row's block */
-    int small; /* 1: groups of 16, else of 32 */
-    int min;   /* 1: groups have a minimum */
-    int wide;  /* 1: 8-bit weights */
-    int zero;  /* the offset of u is 1 << zero; -1: none */
+} formats[QUANT_TYPE_MAX] = {
+    [QUANT_Q4_0] = UNPACKED(q4_0),       [QUANT_Q4_1] = UNPACKED(q4_1),
+    [QUANT_Q5_0] = UNPACKED(q5_0),       [QUANT_Q5_1] = UNPACKED(q5_1),
+    [QUANT_Q8_0] = UNPACKED(q8_0),       [QUANT_Q2_K] = UNPACKED(q2_k),
+    [QUANT_Q3_K] = UNPACKED(q3_k),       [QUANT_Q4_K] = UNPACKED(q4_k),
+    [QUANT_Q5_K] = UNPACKED(q5_k),       [QUANT_Q6_K] = UNPACKED(q6_k),
+    [QUANT_IQ1_S] = UNPACKED(iq1_s),     [QUANT_IQ1_M] = UNPACKED(iq1_m),
+    [QUANT_IQ2_XXS] = UNPACKED(iq2_xxs), [QUANT_IQ2_XS] = UNPACKED(iq2_xs),
+    [QUANT_IQ2_S] = UNPACKED(iq2_s),     [QUANT_IQ3_XXS] = UNPACKED(iq3_xxs),
+    [QUANT_IQ3_S] = UNPACKED(iq3_s),     [QUANT_IQ4_NL] = UNPACKED(iq4_nl),
+    [QUANT_IQ4_XS] = UNPACKED(iq4_xs),   [QUANT_TQ1_0] = UNPACKED(tq1_0),
+    [QUANT_TQ2_0] = UNPACKED(tq2_0),     [QUANT_MXFP4] = UNPACKED(mxfp4),
+    [QUANT_NVFP4] = UNPACKED(nvfp4),     [QUANT_Q1_0] = UNPACKED(q1_0),
+    [QUANT_Q2_0] = UNPACKED(q2_0),
 };
-
-/* The offset of 8-bit weights. */
-enum { ZERO8 = V_SIGNED8 ? -1 : 7 };
-
-static const struct format formats[QUANT_TYPE_MAX] = {
-    /* clang-format off */
-    [QUANT_Q4_0]    = {unpack_q4_0,     32,  18, 0, 0, 0,  3},
-    [QUANT_Q4_1]    = {unpack_q4_1,     32,  20, 0, 1, 0, -1},
-    [QUANT_Q5_0]    = {unpack_q5_0,     32,  22, 0, 0, 0,  4},
-    [QUANT_Q5_1]    = {unpack_q5_1,     32,  24, 0, 1, 0, -1},
-    [QUANT_Q8_0]    = {unpack_q8_0,     32,  34, 0, 0, 1, ZERO8},
-    [QUANT_Q2_K]    = {unpack_q2_k,    256,  84, 1, 1, 0, -1},
-    [QUANT_Q3_K]    = {unpack_q3_k,    256, 110, 1, 0, 0,  2},
-    [QUANT_Q4_K]    = {unpack_q4_k,    256, 144, 0, 1, 0, -1},
-    [QUANT_Q5_K]    = {unpack_q5_k,    256, 176, 0, 1, 0, -1},
-    [QUANT_Q6_K]    = {unpack_q6_k,    256, 210, 1, 0, 0,  5},
-    [QUANT_IQ1_S]   = {unpack_iq1_s,   256,  50, 0, 0, 0,  4},
-    [QUANT_IQ1_M]   = {unpack_iq1_m,   256,  56, 1, 0, 0,  4},
-    [QUANT_IQ2_XXS] = {unpack_iq2_xxs, 256,  66, 0, 0, 0,  6},
-    [QUANT_IQ2_XS]  = {unpack_iq2_xs,  256,  74, 1, 0, 0,  6},
-    [QUANT_IQ2_S]   = {unpack_iq2_s,   256,  82, 1, 0, 0,  6},
-    [QUANT_IQ3_XXS] = {unpack_iq3_xxs, 256,  98, 0, 0, 0,  6},
-    [QUANT_IQ3_S]   = {unpack_iq3_s,   256, 110, 0, 0, 0,  4},
-    [QUANT_IQ4_NL]  = {unpack_iq4_nl,   32,  18, 0, 0, 1, ZERO8},
-    [QUANT_IQ4_XS]  = {unpack_iq4_xs,  256, 136, 0, 0, 1, ZERO8},
-    [QUANT_TQ1_0]   = {unpack_tq1_0,   256,  54, 0, 0, 0,  0},
-    [QUANT_TQ2_0]   = {unpack_tq2_0,   256,  66, 0, 0, 0,  0},
-    [QUANT_MXFP4]   = {unpack_mxfp4,    32,  17, 0, 0, 0,  4},
-    [QUANT_NVFP4]   = {unpack_nvfp4,    64,  36, 1, 0, 0,  4},
-    [QUANT_Q1_0]    = {unpack_q1_0,    128,  18, 0, 0, 0,  0},
-    [QUANT_Q2_0]    = {unpack_q2_0,     64,  18, 0, 0, 0,  0},
-    /* clang-format on */
-};
+/* clang-format on */
 
 /* What unpack made of CHUNK columns of a row group. */
 struct unpacked {
@@ -93,15 +83,6 @@ struct unpacked {
 _Static_assert(GROUP <= 32 && sizeof(struct unpacked) <= 32 * 256 + 2 * 16 * 32 * sizeof(float),
                "kern_mul_scratch has room for it");
 
-/* A panel's activations from the chunk's first column on. */
-struct panel {
-    const int8_t *q;
-    const float *d, *ds;
-    const int32_t *ns;
-    const uint8_t *ahead; /* weights that are needed soon: two lines are fetched per quad */
-    size_t step;          /* bytes of weights in a quad: ahead keeps the pace of reading */
-};
-
 /* n32 groups of 32 columns of one panel onto its partial sums s[nc][GROUP]. */
 INL void panel_mul(const int nc, const int small, const int min, const int wide, int zero,
                    const struct unpacked *u, int n32, const struct panel *p, float *s)
@@ -110,7 +91,6 @@ INL void panel_mul(const int nc, const int small, const int min, const int wide,
     const float *d = u->d, *m = u->m, *ds = p->ds;
     const int8_t *q = p->q;
     const int32_t *ns = p->ns;
-    const uint8_t *ahead = p->ahead;
     vf acc[RV * V_PANEL];
 
     UNROLL for (int i = 0; i < RV * nc; i++) acc[i] = vf_load(s + i / RV * GROUP + i % RV * VL);
@@ -139,11 +119,6 @@ INL void panel_mul(const int nc, const int small, const int min, const int wide,
 
                 UNROLL for (int v = 0; v < RV; v++) t[c * RV + v] =
                     wide ? vi_dot8(t[c * RV + v], x[v], a) : vi_dot(t[c * RV + v], x[v], a);
-            }
-            if (nc <= 2 && !wide) {
-                __builtin_prefetch(ahead);
-                __builtin_prefetch(ahead + LINE);
-                ahead += p->step;
             }
             w += GROUP * 4;
             q += nc * 4;
@@ -233,42 +208,63 @@ typedef void float_fn(int type, const uint8_t *w, size_t n, const float *f, floa
 /* mul_<tier>.c instantiates the widths that its panels have. */
 static panel_fn *const panel_fns[V_PANEL + 1][3][2];
 static float_fn *const float_fns[V_PANEL + 1];
+static direct_fn *const direct_fns[QUANT_TYPE_MAX][V_PANEL + 1];
 
-static void sum_quantised(const struct kern_weight *w, const struct kern_acts *x, size_t g,
-                          struct unpacked *u, float *s)
+/* Panel p of the activations from column k0 on. */
+static struct panel panel_at(const struct format *f, const struct kern_acts *x, size_t p,
+                             size_t k0)
 {
-    const struct format *f = &formats[w->type];
+    size_t nc = kern_panel_width(x, p), at32 = kern_panel_at(x, p, x->k / 32) + k0 / 32 * nc,
+           at16 = kern_panel_at(x, p, x->k / 16) + k0 / 16 * nc;
+    int small = f->per == 16;
+
+    return (struct panel){x->q + kern_panel_at(x, p, x->k) + k0 * nc, x->d + at32,
+                          small ? x->ds16 + at16 : x->ds32 + at32,
+                          small ? x->ns16 + at16 : x->ns32 + at32};
+}
+
+static void sum_direct(const struct kern_weight *w, const struct kern_acts *x, size_t g,
+                       float *s)
+{
+    const struct format *f = formats[w->type].f;
     const uint8_t *tile = (const uint8_t *)w->data + g * w->stride;
-    size_t n_panel = (x->n + V_PANEL - 1) / V_PANEL, per = f->small ? 16 : 32,
-           step = (size_t)f->bytes * GROUP * 4 / (size_t)f->block;
+    size_t n_block = w->n_col / (size_t)f->block;
+
+    for (size_t p = 0; p * V_PANEL < x->n; p++, s += V_PANEL * GROUP) {
+        struct panel a = panel_at(f, x, p, 0);
+
+        direct_fns[w->type][kern_panel_width(x, p)](tile, n_block, &a, s);
+    }
+}
+
+static void sum_unpacked(const struct kern_weight *w, const struct kern_acts *x, size_t g,
+                         struct unpacked *u, float *s)
+{
+    const struct format *f = formats[w->type].f;
+    const uint8_t *tile = (const uint8_t *)w->data + g * w->stride;
+    size_t n_panel = (x->n + V_PANEL - 1) / V_PANEL, block = (size_t)f->block,
+           per = (size_t)f->per;
+    int kind = f->wide ? 2 : per == 16;
 
     for (size_t k0 = 0; k0 < w->n_col; k0 += CHUNK) {
         size_t n = w->n_col - k0 < CHUNK ? w->n_col - k0 : CHUNK;
 
-        for (size_t b = 0; b < n; b += (size_t)f->block) {
+        for (size_t b = 0; b < n; b += block) {
             for (size_t v = 0; v < TILES; v++) {
                 struct unpack o = {u->w + v * LINE + b / 4 * GROUP * 4,
                                    u->d + v * TILE_ROWS + b / per * GROUP,
                                    u->m + v * TILE_ROWS + b / per * GROUP};
 
-                f->unpack(tile, &o);
+                formats[w->type].unpack(tile, &o);
                 tile += (size_t)f->bytes * TILE_ROWS;
             }
         }
         pairs_order(u->w, n / 4);
         for (size_t p = 0; p < n_panel; p++) {
-            size_t nc = kern_panel_width(x, p),
-                   at32 = kern_panel_at(x, p, x->k / 32) + k0 / 32 * nc,
-                   at16 = kern_panel_at(x, p, x->k / 16) + k0 / 16 * nc;
-            struct panel a = {x->q + kern_panel_at(x, p, x->k) + k0 * nc,
-                              x->d + at32,
-                              f->small ? x->ds16 + at16 : x->ds32 + at32,
-                              f->small ? x->ns16 + at16 : x->ns32 + at32,
-                              tile + AHEAD,
-                              step};
+            struct panel a = panel_at(f, x, p, k0);
 
-            panel_fns[nc][f->wide ? 2 : f->small][f->min](f->zero, u, (int)(n / 32), &a,
-                                                          s + p * V_PANEL * GROUP);
+            panel_fns[kern_panel_width(x, p)][kind][f->m != NULL](f->zero, u, (int)(n / 32), &a,
+                                                                  s + p * V_PANEL * GROUP);
         }
     }
 }
@@ -308,14 +304,25 @@ static void add_bias(float *s, const float *bias, size_t n_col, size_t n)
     }
 }
 
+/* A group of rows is one block of the next product's input. */
+static void write_acts(struct kern_acts *to, size_t r0, const float *s)
+{
+    for (size_t c = 0; c < to->n; c++, s += GROUP) {
+        struct q8_column column = q8_column(to, c);
+
+        q8_put(&column, r0 / 32, s);
+    }
+}
+
 static void write_group(const struct kern_mul *j, size_t r0, size_t n, const float *s)
 {
     for (size_t c = 0; c < j->x->n; c++, s += GROUP) {
-        float *y = j->y + c * j->ldy + r0;
+        float *y = j->y + (j->to ? (size_t)j->to[c] : c) * j->ldy + r0,
+              f = j->factor ? j->factor[c] : 1;
 
         if (j->epilogue == KERN_ADD) {
             for (size_t r = 0; r < n; r++)
-                y[r] += s[r];
+                y[r] += f * s[r];
         } else {
             memcpy(y, s, n * sizeof(*y));
         }
@@ -337,16 +344,21 @@ static void mul_tiles(const struct kern *k, const struct kern_mul *j, size_t g0,
         n = n < GROUP ? n : GROUP;
         for (int i = 0; i < 2 && j->w[i]; i++) {
             memset(s[i], 0, n_s * sizeof(**s));
-            if (formats[j->w[i]->type].unpack)
-                sum_quantised(j->w[i], j->x, g, u, s[i]);
-            else
+            if (!formats[j->w[i]->type].f)
                 sum_float(j->w[i], j->x, g, s[i]);
+            else if (j->x->n <= V_DIRECT && direct_fns[j->w[i]->type][1])
+                sum_direct(j->w[i], j->x, g, s[i]);
+            else
+                sum_unpacked(j->w[i], j->x, g, u, s[i]);
             if (j->bias[i])
                 add_bias(s[i], j->bias[i] + r0, j->x->n, n);
         }
         if (j->epilogue == KERN_SILU_MUL)
             gate(s[0], s[1], n_s);
-        write_group(j, r0, n, s[0]);
+        if (GROUP == 32 && j->acts)
+            write_acts(j->acts, r0, s[0]);
+        else
+            write_group(j, r0, n, s[0]);
     }
 }
 
@@ -356,8 +368,9 @@ static void mul_add(struct kern *k)
 
     k->n_panel = V_PANEL;
     k->n_group = GROUP;
+    k->mul_acts = GROUP == 32;
     for (int i = 0; i < QUANT_TYPE_MAX; i++) {
-        if (formats[i].unpack)
+        if (formats[i].f)
             k->mm[i] = (struct kern_mm){mul_tiles, KERN_TILES, KERN_FORM_Q8};
     }
     for (int i = 0; i < 3; i++)

@@ -15,6 +15,12 @@ FLOAT_FN(3)
 FLOAT_FN(4)
 FLOAT_FN(5)
 FLOAT_FN(6)
+DIRECT_FNS(1)
+DIRECT_FNS(2)
+DIRECT_FNS(3)
+DIRECT_FNS(4)
+DIRECT_FNS(5)
+DIRECT_FNS(6)
 
 /* clang-format off */
 static panel_fn *const panel_fns[V_PANEL + 1][3][2] = {
@@ -24,6 +30,12 @@ static panel_fn *const panel_fns[V_PANEL + 1][3][2] = {
 static float_fn *const float_fns[V_PANEL + 1] = {
     NULL, float_1, float_2, float_3, float_4, float_5, float_6,
 };
+
+#define DIRECT_ROW(name) \
+    {NULL, direct_##name##_1, direct_##name##_2, direct_##name##_3, \
+     direct_##name##_4, direct_##name##_5, direct_##name##_6}
+
+static direct_fn *const direct_fns[QUANT_TYPE_MAX][V_PANEL + 1] = {DIRECT_ROWS};
 /* clang-format on */
 
 void kern_mul_add_avx512vnni(struct kern *k)

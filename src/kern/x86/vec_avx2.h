@@ -11,6 +11,9 @@
 /* 16 registers: 2 row vectors x 3 columns. */
 enum { VL = 8, V_ROWS = 2, V_PANEL = 3 };
 
+/* Up to this many columns are multiplied as the weights are read (direct.h). */
+enum { V_DIRECT = 6 };
+
 typedef __m256 vf;
 typedef __m256i vi;
 
@@ -38,6 +41,23 @@ INL vf vf_load_bf16(const void *p)
 {
     return _mm256_castsi256_ps(
         _mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(p)), 16));
+}
+INL vf vf_load_i8(const void *p)
+{
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(p)));
+}
+INL vf vf_load_low4(const void *p)
+{
+    __m256i x =
+        _mm256_and_si256(_mm256_cvtepu8_epi32(_mm_loadl_epi64(p)), _mm256_set1_epi32(15));
+
+    return _mm256_cvtepi32_ps(_mm256_sub_epi32(x, _mm256_set1_epi32(8)));
+}
+INL vf vf_load_high4(const void *p)
+{
+    __m256i x = _mm256_srli_epi32(_mm256_cvtepu8_epi32(_mm_loadl_epi64(p)), 4);
+
+    return _mm256_cvtepi32_ps(_mm256_sub_epi32(x, _mm256_set1_epi32(8)));
 }
 INL void vf_store_f16(void *p, vf x)
 {
@@ -79,6 +99,32 @@ INL vf vf_fnma(vf a, vf b, vf c)
 {
     return _mm256_fnmadd_ps(a, b, c);
 }
+INL vf vf_fmaddsub(vf a, vf b, vf c)
+{
+    return _mm256_fmaddsub_ps(a, b, c);
+}
+INL vf vf_dup_even(vf a)
+{
+    return _mm256_moveldup_ps(a);
+}
+INL vf vf_dup_odd(vf a)
+{
+    return _mm256_movehdup_ps(a);
+}
+INL vf vf_swap_pairs(vf a)
+{
+    return _mm256_permute_ps(a, 0xb1);
+}
+INL vf vf_evens(vf a, vf b)
+{
+    return _mm256_castpd_ps(
+        _mm256_permute4x64_pd(_mm256_castps_pd(_mm256_shuffle_ps(a, b, 0x88)), 0xd8));
+}
+INL vf vf_odds(vf a, vf b)
+{
+    return _mm256_castpd_ps(
+        _mm256_permute4x64_pd(_mm256_castps_pd(_mm256_shuffle_ps(a, b, 0xdd)), 0xd8));
+}
 INL vf vf_round(vf a)
 {
     return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
@@ -101,6 +147,10 @@ INL vf vf_lanes(vf x, vf y, int lo, int hi)
                                      _mm256_cmpgt_epi32(_mm256_set1_epi32(hi), at));
 
     return _mm256_blendv_ps(y, x, _mm256_castsi256_ps(in));
+}
+INL float vf_first(vf x)
+{
+    return _mm256_cvtss_f32(x);
 }
 INL float vf_sum(vf x)
 {
@@ -129,9 +179,21 @@ INL float vf_hmax(vf x)
     return _mm_cvtss_f32(_mm_max_ss(s, _mm_shuffle_ps(s, s, 1)));
 }
 
+INL void v_prefetch(const void *p)
+{
+    _mm_prefetch((const char *)p, _MM_HINT_T1);
+}
+
 INL vi vi_load(const void *p)
 {
     return _mm256_loadu_si256(p);
+}
+/* x, when the line at p has been asked for: tied to a value, since a compiler gathers free
+ * prefetches in one place, where they fill the queue of misses and stall what comes after. */
+INL vi vi_fetch(vi x, const void *p)
+{
+    __asm__ volatile("prefetcht1 %1" : "+x"(x) : "m"(*(const char *)p));
+    return x;
 }
 INL vi vi_set(int32_t x)
 {
@@ -144,6 +206,10 @@ INL vi vi_zero(void)
 INL vi vi_shl(vi a, int n)
 {
     return _mm256_sll_epi32(a, _mm_cvtsi32_si128(n));
+}
+INL vi vi_sra(vi a, const int n)
+{
+    return _mm256_srai_epi32(a, n);
 }
 INL vf vi_to_f(vi a)
 {

@@ -15,6 +15,10 @@
  * registers. */
 enum { VL = 16, V_ROWS = 2, V_PANEL = 6 };
 
+/* Up to this many columns are multiplied as the weights are read (direct.h): unpacking once
+ * costs as much as a dozen columns, and then gains a tenth at most. */
+enum { V_DIRECT = 24 };
+
 /* Weights of 8 bits stay unsigned (offset 128): dpbusd does not saturate between. */
 enum { V_SIGNED8 = 0 };
 
@@ -45,6 +49,24 @@ INL vf vf_load_bf16(const void *p)
 {
     return _mm512_castsi512_ps(
         _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(p)), 16));
+}
+/* VL signed bytes. */
+INL vf vf_load_i8(const void *p)
+{
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(p)));
+}
+/* The low, or the high, 4 bits of VL bytes, less 8. */
+INL vf vf_load_low4(const void *p)
+{
+    return _mm512_permutexvar_ps(
+        _mm512_cvtepu8_epi32(_mm_loadu_si128(p)),
+        _mm512_setr_ps(-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7));
+}
+INL vf vf_load_high4(const void *p)
+{
+    return _mm512_permutexvar_ps(
+        _mm512_srli_epi32(_mm512_cvtepu8_epi32(_mm_loadu_si128(p)), 4),
+        _mm512_setr_ps(-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7));
 }
 INL void vf_store_f16(void *p, vf x)
 {
@@ -87,6 +109,35 @@ INL vf vf_fnma(vf a, vf b, vf c)
 {
     return _mm512_fnmadd_ps(a, b, c);
 }
+/* a * b - c in even lanes, a * b + c in odd ones. */
+INL vf vf_fmaddsub(vf a, vf b, vf c)
+{
+    return _mm512_fmaddsub_ps(a, b, c);
+}
+/* Pairs of lanes: both the first, both the second, the two the other way round. */
+INL vf vf_dup_even(vf a)
+{
+    return _mm512_moveldup_ps(a);
+}
+INL vf vf_dup_odd(vf a)
+{
+    return _mm512_movehdup_ps(a);
+}
+INL vf vf_swap_pairs(vf a)
+{
+    return _mm512_permute_ps(a, 0xb1);
+}
+/* The first, or the second, of the pairs of a, then of those of b. */
+INL vf vf_evens(vf a, vf b)
+{
+    return _mm512_permutex2var_ps(
+        a, _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30), b);
+}
+INL vf vf_odds(vf a, vf b)
+{
+    return _mm512_permutex2var_ps(
+        a, _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31), b);
+}
 INL vf vf_round(vf a)
 {
     return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
@@ -109,6 +160,10 @@ INL vf vf_lanes(vf x, vf y, int lo, int hi)
     m &= lo <= 0 ? 0xffffu : lo >= VL ? 0 : 0xffffu << lo;
     return _mm512_mask_mov_ps(y, (__mmask16)m, x);
 }
+INL float vf_first(vf x)
+{
+    return _mm512_cvtss_f32(x);
+}
 INL float vf_sum(vf x)
 {
     return _mm512_reduce_add_ps(x);
@@ -130,9 +185,22 @@ INL float vf_hmax(vf x)
     return _mm512_reduce_max_ps(x);
 }
 
+/* A line that is read soon, into the second cache. */
+INL void v_prefetch(const void *p)
+{
+    _mm_prefetch((const char *)p, _MM_HINT_T1);
+}
+
 INL vi vi_load(const void *p)
 {
     return _mm512_loadu_si512(p);
+}
+/* x, when the line at p has been asked for: tied to a value, since a compiler gathers free
+ * prefetches in one place, where they fill the queue of misses and stall what comes after. */
+INL vi vi_fetch(vi x, const void *p)
+{
+    __asm__ volatile("prefetcht1 %1" : "+v"(x) : "m"(*(const char *)p));
+    return x;
 }
 INL vi vi_set(int32_t x)
 {
@@ -145,6 +213,10 @@ INL vi vi_zero(void)
 INL vi vi_shl(vi a, int n)
 {
     return _mm512_sll_epi32(a, _mm_cvtsi32_si128(n));
+}
+INL vi vi_sra(vi a, const int n)
+{
+    return _mm512_srai_epi32(a, n);
 }
 INL vf vi_to_f(vi a)
 {

@@ -6,7 +6,9 @@
 
 #define ARCH_LIST(X)                                                                           \
     X(llama)                                                                                   \
-    X(qwen3)
+    X(qwen2moe)                                                                                \
+    X(qwen3)                                                                                   \
+    X(qwen3moe)
 
 #define X(name) extern const struct arch arch_##name;
 ARCH_LIST(X)

@@ -43,8 +43,27 @@ void blk_linear(struct step *s, const struct weight *w, const struct weight *bia
  * each query and key head before the rotation, where the layer has them. */
 void blk_attn_gqa(struct step *s, int layer, float *x);
 
-/* x += W_down (silu(W_gate a) * W_up a), a = norm(x). */
+/* x[t] += factor[t] * W_down (silu(W_gate a[t]) * W_up a[t]), with optional biases; factor:
+ * NULL for 1. a is in the forms that gate and up read. */
+struct gated {
+    const struct weight *gate, *up, *down, *gate_bias, *up_bias, *down_bias;
+    const float *factor;
+};
+
+void blk_gated(struct step *s, const struct gated *f, const struct kern_acts *a, float *x);
+
+/* The same of a layer's weights, a = norm(x). */
 void blk_ffn_gated(struct step *s, const struct layer *l, float *x);
+
+/* A mixture of experts: x += sum of weight * expert(norm(x)) over the experts that the router
+ * chose for the token, in the order of their numbers; then the shared expert, where the layer
+ * has one, as far as its own router opens it. params.h, struct moe_params, says how they are
+ * chosen and weighed. */
+void blk_ffn_moe(struct step *s, const struct layer *l, float *x);
+
+/* The choice for one token. score[n]: what the router says; becomes the weights of all.
+ * Ends with n_used different experts, the best first, and their weights. */
+void blk_moe_choose(const struct moe_params *m, float *score, int32_t *expert, float *weight);
 
 /* Final norm, and logits or hidden states of the rows that are wanted. */
 void blk_output(struct step *s, const float *x);

@@ -174,8 +174,12 @@ void blk_linears(struct step *s, const struct linear *l, size_t n, const struct 
         const struct weight *w = l[i].w, *bias = l[i].bias;
 
         assert(w); /* model_open found every tensor that is not optional */
-        mul[i] = (struct kern_mul){{&w->w, NULL}, x,          {bias ? bias->vec : NULL, NULL},
-                                   l[i].y,        w->w.n_row, l[i].epilogue};
+        mul[i] = (struct kern_mul){.w = {&w->w},
+                                   .x = x,
+                                   .bias = {bias ? bias->vec : NULL},
+                                   .y = l[i].y,
+                                   .ldy = w->w.n_row,
+                                   .epilogue = l[i].epilogue};
     }
     mul_run(s, mul, n);
 }
@@ -186,25 +190,51 @@ void blk_linear(struct step *s, const struct weight *w, const struct weight *bia
     blk_linears(s, &(struct linear){w, bias, y, epilogue}, 1, x);
 }
 
+void blk_gated(struct step *s, const struct gated *f, const struct kern_acts *a, float *x)
+{
+    size_t mark = step_mark(s), n_ff = f->gate->w.n_row;
+    struct kern_mul in = {
+        .w = {&f->gate->w, &f->up->w},
+        .x = a,
+        .bias = {f->gate_bias ? f->gate_bias->vec : NULL, f->up_bias ? f->up_bias->vec : NULL},
+        .ldy = n_ff,
+        .epilogue = KERN_SILU_MUL};
+    struct kern_acts b;
+    struct kern_mul out = {.w = {&f->down->w},
+                           .x = &b,
+                           .bias = {f->down_bias ? f->down_bias->vec : NULL},
+                           .y = x,
+                           .ldy = f->down->w.n_row,
+                           .epilogue = KERN_ADD,
+                           .factor = f->factor};
+
+    if (s->k->mul_acts && forms_of(s, &f->down, 1) == KERN_FORM_Q8) {
+        b = acts_alloc(s, a->n, n_ff, KERN_FORM_Q8);
+        in.acts = &b;
+        mul_run(s, &in, 1);
+    } else {
+        in.y = step_floats(s, a->n * n_ff);
+        mul_run(s, &in, 1);
+        b = blk_acts(s, in.y, a->n, n_ff, f->down);
+    }
+    mul_run(s, &out, 1);
+    step_release(s, mark);
+}
+
 void blk_ffn_gated(struct step *s, const struct layer *l, float *x)
 {
-    size_t mark = step_mark(s), n_ff = (size_t)s->m->p.n_ff;
-    const struct weight *gate = l->t[T_FFN_GATE], *up = l->t[T_FFN_UP],
-                        *bg = l->t[T_FFN_GATE_BIAS], *bu = l->t[T_FFN_UP_BIAS];
-    struct kern_acts a = blk_norm(s, x, l->t[T_FFN_NORM], (const struct weight *[]){gate, up},
-                                  2),
-                     b;
-    float *h = step_floats(s, (size_t)s->n_tok * n_ff);
-    struct kern_mul mul = {.x = &a, .y = h, .ldy = n_ff, .epilogue = KERN_SILU_MUL};
+    size_t mark = step_mark(s);
+    struct gated f = {.gate = l->t[T_FFN_GATE],
+                      .up = l->t[T_FFN_UP],
+                      .down = l->t[T_FFN_DOWN],
+                      .gate_bias = l->t[T_FFN_GATE_BIAS],
+                      .up_bias = l->t[T_FFN_UP_BIAS],
+                      .down_bias = l->t[T_FFN_DOWN_BIAS]};
+    struct kern_acts a =
+        blk_norm(s, x, l->t[T_FFN_NORM], (const struct weight *[]){f.gate, f.up}, 2);
 
-    assert(gate && up); /* model_open found every tensor that is not optional */
-    mul.w[0] = &gate->w;
-    mul.w[1] = &up->w;
-    mul.bias[0] = bg ? bg->vec : NULL;
-    mul.bias[1] = bu ? bu->vec : NULL;
-    mul_run(s, &mul, 1);
-    b = blk_acts(s, h, (size_t)s->n_tok, n_ff, l->t[T_FFN_DOWN]);
-    blk_linear(s, l->t[T_FFN_DOWN], l->t[T_FFN_DOWN_BIAS], &b, x, KERN_ADD);
+    assert(f.gate && f.up && f.down); /* model_open found all that is not optional */
+    blk_gated(s, &f, &a, x);
     step_release(s, mark);
 }
 

@@ -78,7 +78,15 @@ static void check_together(struct hearth_model *m, const struct text *t,
     hearth_engine_free(en);
 }
 
-static void check_batches(const struct tiny *tiny, int tier, int kv, uint64_t seed)
+/* Windows of layers; 0: all positions. */
+static void set_windows(struct hearth_model *m, int first, int others)
+{
+    for (int i = 0; i < m->m->p.n_layer; i++)
+        m->m->layer[i].n_window = i ? others : first;
+}
+
+static void check_windows(const struct tiny *tiny, int tier, int kv, uint64_t seed, int first,
+                          int others)
 {
     static const int n_batch[] = {32, 47, 512};
     struct hearth_model *m = model_make(tiny, tier, 1);
@@ -86,6 +94,7 @@ static void check_batches(const struct tiny *tiny, int tier, int kv, uint64_t se
     struct rng r;
 
     rng_seed(&r, seed);
+    set_windows(m, first, others);
     texts_make(t, m, kv, &r);
     for (size_t i = 0; i < sizeof(n_batch) / sizeof(*n_batch); i++)
         check_together(m, t,
@@ -97,6 +106,11 @@ static void check_batches(const struct tiny *tiny, int tier, int kv, uint64_t se
                        &r);
     texts_free(t);
     hearth_model_close(m);
+}
+
+static void check_batches(const struct tiny *tiny, int tier, int kv, uint64_t seed)
+{
+    check_windows(tiny, tier, kv, seed, 0, 0);
 }
 
 static void test_batches(void **state)
@@ -112,6 +126,98 @@ static void test_batches(void **state)
         check_batches(&q8, tier, HEARTH_KV_F16, 2);
         if (tier == kern_tier_best())
             check_batches(&q4, tier, HEARTH_KV_F32, 3);
+    }
+}
+
+/* A model whose heads fill the blocks of quantised caches. */
+static struct tiny tiny_wide(int type)
+{
+    struct tiny t = tiny_of(type);
+
+    t.n_head = 2;
+    t.n_head_kv = 1;
+    return t;
+}
+
+static void test_quantised_cache(void **state)
+{
+    struct tiny t = tiny_wide(QUANT_F32);
+
+    (void)state;
+    for (int tier = 0; tier <= kern_tier_best(); tier++) {
+        if (!kern_tier_here(tier))
+            continue;
+        check_batches(&t, tier, HEARTH_KV_Q8_0, 31);
+        check_batches(&t, tier, HEARTH_KV_Q4_0, 32);
+    }
+}
+
+static void test_windows(void **state)
+{
+    struct tiny t = tiny_of(QUANT_F32);
+
+    (void)state;
+    for (int tier = 0; tier <= kern_tier_best(); tier++) {
+        if (kern_tier_here(tier))
+            check_windows(&t, tier, HEARTH_KV_F16, 33, 20, tier % 2 ? 0 : 65);
+    }
+}
+
+/* What is before all windows may be anything: a window of n makes a text's last row in a model
+ * of one layer that of its last n tokens, at their positions. */
+static void test_window_forgets(void **state)
+{
+    enum { N = 150, WINDOW = 40 };
+    struct tiny t = tiny_of(QUANT_F32);
+    struct hearth_model *m;
+    int32_t ids[N], other[N];
+    float *a, *b;
+    struct rng r;
+
+    (void)state;
+    t.n_layer = 1;
+    m = model_make(&t, kern_tier_best(), 1);
+    rng_seed(&r, 34);
+    random_ids(&r, ids, N);
+    memcpy(other, ids, sizeof(other));
+    random_ids(&r, other, N - WINDOW);
+    set_windows(m, WINDOW, 0);
+    a = last_alone(m, HEARTH_KV_F16, ids, N);
+    b = last_alone(m, HEARTH_KV_F16, other, N);
+    assert_memory_equal(a, b, vocab_of(m) * sizeof(*a));
+    mem_free(b);
+    other[N - WINDOW] = (ids[N - WINDOW] + 1) % TINY_VOCAB;
+    b = last_alone(m, HEARTH_KV_F16, other, N);
+    assert_memory_not_equal(a, b, vocab_of(m) * sizeof(*a));
+    mem_free(a);
+    mem_free(b);
+    hearth_model_close(m);
+}
+
+/* Experts see another set of tokens in every step; some get none, some all. Widths that fill
+ * neither groups of rows nor panels. */
+static void test_experts(void **state)
+{
+    struct tiny f32 = tiny_of(QUANT_F32), q8 = tiny_of(QUANT_Q8_0), q4 = tiny_of(QUANT_Q4_K);
+
+    (void)state;
+    f32.arch = "qwen2moe";
+    f32.n_expert = 5;
+    f32.n_used = 2;
+    f32.n_ff = 40;
+    q8.arch = "qwen3moe";
+    q8.n_expert = 11;
+    q8.n_used = 3;
+    q4.n_expert = 4; /* llama */
+    q4.n_used = 4;
+    q4.n_layer = 1;
+    for (int tier = 0; tier <= kern_tier_best(); tier++) {
+        if (!kern_tier_here(tier))
+            continue;
+        check_batches(&f32, tier, HEARTH_KV_F32, 21);
+        check_batches(&q8, tier, HEARTH_KV_F16, 22);
+        if (tier == kern_tier_best())
+            check_batches(&q4, tier, HEARTH_KV_F16, 23);
     }
 }
 
@@ -157,28 +263,122 @@ static void test_threads(void **state)
     hearth_model_close(m);
 }
 
+/* A long text: one thread goes through its segments, several share them. All at once, in
+ * pieces, and token by token at the end, with and without windows. */
+static void check_segments(int tier, int kv, int window)
+{
+    enum { N = 1020, LAST = 12 };
+    struct tiny tiny = tiny_wide(QUANT_F32);
+    struct hearth_model *m = model_make(&tiny, tier, 1);
+    size_t n_byte = vocab_of(m) * sizeof(float);
+    int32_t ids[N];
+    float *row;
+    struct rng r;
+
+    rng_seed(&r, 35);
+    random_ids(&r, ids, N);
+    set_windows(m, window, 0);
+    row = rows_alone(m, kv, ids, N);
+    for (int n = 1; n <= 4; n += 3) {
+        struct hearth_engine *en =
+            engine_make(m, (struct hearth_engine_options){
+                               .n_ctx = N, .n_thread = n, .n_batch = 100 * n, .kv_type = kv});
+        struct hearth_seq *s = seq_make(en);
+
+        for (int at = 0; at < N; at = hearth_seq_len(s)) {
+            int few = (at >= 505 && at < 515) || at >= N - LAST,
+                piece = at == 0 ? 505
+                        : few   ? 1
+                                : (N - LAST - at + 1) / 2;
+
+            (void)feed(s, ids + at, (size_t)piece);
+            assert_memory_equal(catch_up(en, s), row + (size_t)(at + piece - 1) * vocab_of(m),
+                                n_byte);
+        }
+        hearth_seq_close(s);
+        hearth_engine_free(en);
+    }
+    mem_free(row);
+    hearth_model_close(m);
+}
+
+static void test_segments(void **state)
+{
+    (void)state;
+    for (int tier = 1; tier <= kern_tier_best(); tier++) {
+        if (!kern_tier_here(tier))
+            continue;
+        check_segments(tier, HEARTH_KV_F16, 0);
+        check_segments(tier, HEARTH_KV_Q8_0, 300);
+    }
+}
+
+static double error_of(const float *got, const float *want, size_t n)
+{
+    double diff = 0, all = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        diff += ((double)got[i] - (double)want[i]) * ((double)got[i] - (double)want[i]);
+        all += (double)want[i] * (double)want[i];
+    }
+    return diff / all;
+}
+
+/* Rows of a text with a type for the keys and one for the values. */
+static float *rows_typed(struct hearth_model *m, int keys, int values, const int32_t *ids,
+                         size_t n)
+{
+    struct hearth_engine *en = engine_make(
+        m, (struct hearth_engine_options){.n_thread = 1, .kv_type = keys, .kv_type_v = values});
+    struct hearth_seq *s = seq_make(en);
+    struct kept_rows k = {mem_alloc(n * vocab_of(m) * sizeof(float)), vocab_of(m)};
+
+    FINE(hearth_seq_logits_all(s, ids, n, keep_row, &k, &fine));
+    hearth_seq_close(s);
+    hearth_engine_free(en);
+    return k.at;
+}
+
+/* Each type is used, for keys and for values, and its error is of its size. */
 static void test_cache_types(void **state)
 {
-    struct tiny tiny = tiny_of(QUANT_F32);
+    static const struct {
+        int keys, values;
+        double least, most;
+    } c[] = {
+        {HEARTH_KV_F16, HEARTH_KV_AUTO, 1e-12, 1e-6},
+        {HEARTH_KV_AUTO, HEARTH_KV_F32, 1e-12, 1e-6},
+        {HEARTH_KV_Q8_0, HEARTH_KV_AUTO, 1e-7, 1e-4},
+        {HEARTH_KV_Q8_0, HEARTH_KV_F32, 1e-8, 1e-4},
+        {HEARTH_KV_F32, HEARTH_KV_Q8_0, 1e-7, 1e-4},
+        {HEARTH_KV_Q4_0, HEARTH_KV_F32, 1e-6, 1e-2},
+        {HEARTH_KV_F32, HEARTH_KV_Q4_0, 1e-4, 3e-2},
+        {HEARTH_KV_Q4_0, HEARTH_KV_AUTO, 1e-4, 3e-2},
+    };
+    struct tiny tiny = tiny_wide(QUANT_F32);
     struct hearth_model *m = model_make(&tiny, kern_tier_best(), 1);
     size_t n = 100 * vocab_of(m);
-    double diff = 0, all = 0;
     int32_t ids[100];
-    float *half, *full;
+    float *full, *got;
     struct rng r;
 
     (void)state;
     rng_seed(&r, 6);
     random_ids(&r, ids, 100);
-    half = rows_alone(m, HEARTH_KV_F16, ids, 100);
-    full = rows_alone(m, HEARTH_KV_F32, ids, 100);
-    for (size_t i = 0; i < n; i++) {
-        diff += ((double)half[i] - (double)full[i]) * ((double)half[i] - (double)full[i]);
-        all += (double)full[i] * (double)full[i];
+    full = rows_typed(m, HEARTH_KV_F32, HEARTH_KV_F32, ids, 100);
+    for (size_t i = 0; i < sizeof(c) / sizeof(*c); i++) {
+        double error;
+
+        got = rows_typed(m, c[i].keys, c[i].values, ids, 100);
+        error = error_of(got, full, n);
+        if (!(error > c[i].least && error < c[i].most))
+            fail_msg("keys %d, values %d: error %g, expected %g to %g", c[i].keys, c[i].values,
+                     error, c[i].least, c[i].most);
+        mem_free(got);
     }
-    assert_true(diff > 0); /* or one of the types was not used */
-    assert_true(diff < 1e-6 * all);
-    mem_free(half);
+    got = rows_typed(m, HEARTH_KV_F32, HEARTH_KV_AUTO, ids, 100);
+    assert_memory_equal(got, full, n * sizeof(*got));
+    mem_free(got);
     mem_free(full);
     hearth_model_close(m);
 }
@@ -186,20 +386,27 @@ static void test_cache_types(void **state)
 /* -- pages that are shared ------------------------------------------------------------- */
 
 struct rig {
+    int kv; /* enum hearth_kv_type */
     struct hearth_model *m;
     struct hearth_engine *en;
     size_t n_byte; /* of a row */
 };
 
-static struct rig rig_make(int n_seq, int n_ctx, int n_batch)
+static struct rig rig_of_type(int kv, int n_seq, int n_ctx, int n_batch)
 {
-    struct tiny tiny = tiny_of(QUANT_F32);
-    struct rig g = {.m = model_make(&tiny, kern_tier_best(), 1)};
+    struct tiny tiny = tiny_wide(QUANT_F32);
+    struct rig g = {.kv = kv, .m = model_make(&tiny, kern_tier_best(), 1)};
 
-    g.en = engine_make(g.m, (struct hearth_engine_options){
-                                .n_ctx = n_ctx, .n_seq_max = n_seq, .n_batch = n_batch});
+    g.en = engine_make(
+        g.m, (struct hearth_engine_options){
+                 .n_ctx = n_ctx, .n_seq_max = n_seq, .n_batch = n_batch, .kv_type = kv});
     g.n_byte = vocab_of(g.m) * sizeof(float);
     return g;
+}
+
+static struct rig rig_make(int n_seq, int n_ctx, int n_batch)
+{
+    return rig_of_type(HEARTH_KV_F16, n_seq, n_ctx, n_batch);
 }
 
 static void rig_free(struct rig *g)
@@ -212,22 +419,21 @@ static void rig_free(struct rig *g)
 static void check_text(const struct rig *g, const struct hearth_seq *s, const int32_t *ids,
                        size_t n)
 {
-    float *want = last_alone(g->m, HEARTH_KV_F16, ids, n);
+    float *want = last_alone(g->m, g->kv, ids, n);
 
     assert_int_equal(hearth_seq_len(s), n);
     assert_memory_equal(catch_up(g->en, s), want, g->n_byte);
     mem_free(want);
 }
 
-static void test_prefix(void **state)
+static void check_prefix(int kv)
 {
-    struct rig g = rig_make(3, 512, 0);
+    struct rig g = rig_of_type(kv, 3, 512, 0);
     struct hearth_seq *a = seq_make(g.en), *b, *c;
     struct hearth_engine_info info;
     int32_t ids[260];
     struct rng r;
 
-    (void)state;
     rng_seed(&r, 10);
     random_ids(&r, ids, 260);
     assert_int_equal(feed(a, ids, 200), 0);
@@ -258,14 +464,20 @@ static void test_prefix(void **state)
     rig_free(&g);
 }
 
-static void test_copy_on_write(void **state)
+static void test_prefix(void **state)
 {
-    struct rig g = rig_make(3, 512, 0);
+    (void)state;
+    for (int kv = HEARTH_KV_F16; kv <= HEARTH_KV_Q4_0; kv++)
+        check_prefix(kv);
+}
+
+static void check_copy_on_write(int kv)
+{
+    struct rig g = rig_of_type(kv, 3, 512, 0);
     struct hearth_seq *a = seq_make(g.en), *b = seq_make(g.en);
     int32_t ids[300], other[300];
     struct rng r;
 
-    (void)state;
     rng_seed(&r, 11);
     random_ids(&r, ids, 300);
     random_ids(&r, other, 300);
@@ -294,6 +506,13 @@ static void test_copy_on_write(void **state)
     hearth_seq_close(a);
     hearth_seq_close(b);
     rig_free(&g);
+}
+
+static void test_copy_on_write(void **state)
+{
+    (void)state;
+    for (int kv = HEARTH_KV_F16; kv <= HEARTH_KV_Q4_0; kv++)
+        check_copy_on_write(kv);
 }
 
 /* Two sequences compute the same page; one of them then changes its copy. What follows in it
@@ -431,6 +650,9 @@ static void test_bad_options(void **state)
         {{.n_batch = 1 << 20}, HEARTH_E_INVALID, "n_batch"},
         {{.kv_type = 7}, HEARTH_E_INVALID, "kv_type"},
         {{.kv_type = -1}, HEARTH_E_INVALID, "kv_type"},
+        {{.kv_type_v = 5}, HEARTH_E_INVALID, "kv_type_v"},
+        {{.kv_type = HEARTH_KV_Q8_0}, HEARTH_E_UNSUPPORTED, "keys of 16"},
+        {{.kv_type_v = HEARTH_KV_Q4_0}, HEARTH_E_UNSUPPORTED, "values of 16"},
         {{.n_thread = -1}, HEARTH_E_INVALID, "thread"},
         {{.n_thread = 100000}, HEARTH_E_INVALID, "thread"},
         {{.n_ctx = 1 << 24, .n_seq_max = 1024}, HEARTH_E_NOMEM, "context"},
@@ -727,15 +949,18 @@ static void test_embed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_batches),       cmocka_unit_test(test_many_heads),
-        cmocka_unit_test(test_threads),       cmocka_unit_test(test_cache_types),
-        cmocka_unit_test(test_prefix),        cmocka_unit_test(test_copy_on_write),
-        cmocka_unit_test(test_stale_parent),  cmocka_unit_test(test_random_life),
-        cmocka_unit_test(test_refusals),      cmocka_unit_test(test_bad_options),
-        cmocka_unit_test(test_cache_full),    cmocka_unit_test(test_full_for_one),
-        cmocka_unit_test(test_no_allocation), cmocka_unit_test(test_no_starvation),
-        cmocka_unit_test(test_cancel_before), cmocka_unit_test(test_cancel_thread),
-        cmocka_unit_test(test_rows),          cmocka_unit_test(test_embed),
+        cmocka_unit_test(test_batches),       cmocka_unit_test(test_experts),
+        cmocka_unit_test(test_many_heads),    cmocka_unit_test(test_quantised_cache),
+        cmocka_unit_test(test_windows),       cmocka_unit_test(test_window_forgets),
+        cmocka_unit_test(test_segments),      cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_cache_types),   cmocka_unit_test(test_prefix),
+        cmocka_unit_test(test_copy_on_write), cmocka_unit_test(test_stale_parent),
+        cmocka_unit_test(test_random_life),   cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_bad_options),   cmocka_unit_test(test_cache_full),
+        cmocka_unit_test(test_full_for_one),  cmocka_unit_test(test_no_allocation),
+        cmocka_unit_test(test_no_starvation), cmocka_unit_test(test_cancel_before),
+        cmocka_unit_test(test_cancel_thread), cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_embed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,9 +1,9 @@
 /* tiny_model.h - small model files with seeded random weights, for tests of what runs models.
  *
- * The file is whole and plain: architecture llama or qwen3, a tokenizer of single bytes and a
- * few words. Hooks see each key and tensor before it is written and may change it or leave it
- * out, so that a test of bad files says only what is bad. Anything that goes wrong while
- * writing ends the program.
+ * The file is whole and plain: architecture llama, qwen3, qwen2moe or qwen3moe, a tokenizer of
+ * single bytes and a few words. With n_expert the layers have experts. Hooks see each key and
+ * tensor before it is written and may change it or leave it out, so that a test of bad files
+ * says only what is bad. Anything that goes wrong while writing ends the program.
  *
  * Threads  one
  */
@@ -34,7 +34,9 @@ struct tiny {
     const char *arch;
     int type; /* of the matrices, enum quant_type */
     int n_vocab, n_ctx, n_embd, n_layer, n_head, n_head_kv, n_ff;
-    int no_tok; /* 1: without a tokenizer */
+    int n_expert, n_used; /* 0: none */
+    int split;            /* 1: a tensor for each expert, as old files have */
+    int no_tok;           /* 1: without a tokenizer */
     uint64_t seed;
     /* Called for each of the model's own keys (without the architecture in front); 1: the hook
      * wrote what it wanted, or left the key out. */
@@ -156,6 +158,11 @@ static inline void tiny_keys(struct tiny_writer *tw)
     tiny_int(tw, "embedding_length", t->n_embd);
     tiny_int(tw, "block_count", t->n_layer);
     tiny_int(tw, "feed_forward_length", t->n_ff);
+    if (t->n_expert) {
+        tiny_int(tw, "expert_count", t->n_expert);
+        tiny_int(tw, "expert_used_count", t->n_used);
+        tiny_int(tw, "expert_feed_forward_length", t->n_ff);
+    }
     tiny_int(tw, "attention.head_count", t->n_head);
     tiny_int(tw, "attention.head_count_kv", t->n_head_kv);
     tiny_f32(tw, "attention.layer_norm_rms_epsilon", 1e-5);
@@ -167,12 +174,18 @@ static inline void tiny_keys(struct tiny_writer *tw)
 
 /* -- tensors --------------------------------------------------------------------------- */
 
-/* Random numbers of deviation 1 / sqrt(columns) around mean, in the tensor's type. */
-static inline void tiny_put(struct tiny_writer *tw, const char *name, int type, int rows,
-                            int cols, float mean)
+/* Random numbers of deviation 1 / sqrt(columns) around mean, in the tensor's type; n_mat
+ * matrices of them. */
+static inline void tiny_put_n(struct tiny_writer *tw, const char *name, int type, int n_mat,
+                              int rows, int cols, float mean)
 {
     struct tiny_tensor t = {
-        name, type, rows > 1 ? 2 : 1, {(uint64_t)cols, (uint64_t)(rows > 1 ? rows : 1), 1, 1}};
+        name,
+        type,
+        n_mat > 1  ? 3
+        : rows > 1 ? 2
+                   : 1,
+        {(uint64_t)cols, (uint64_t)(rows > 1 ? rows : 1), (uint64_t)n_mat, 1}};
     const struct quant *q;
     size_t n = 1;
     float *x;
@@ -190,7 +203,46 @@ static inline void tiny_put(struct tiny_writer *tw, const char *name, int type, 
     for (size_t i = 0; i < n; i++)
         x[i] = mean + rng_normal(&tw->rng) / sqrtf((float)cols);
     q->from_f32(x, blocks, n);
+    for (int i = 0; i < n_mat && n_mat > 1 && tw->t->split; i++) {
+        size_t n_byte = n / (size_t)q->block * (size_t)q->bytes / (size_t)n_mat;
+        char part[64];
+
+        (void)snprintf(part, sizeof(part), "%.*s.%d.weight",
+                       (int)(strstr(t.name, "_exps") - t.name), t.name, i);
+        tiny_must(gguf_put_tensor(tw->w, part, t.type, 2, t.ne,
+                                  (unsigned char *)blocks + (size_t)i * n_byte, NULL) == 0,
+                  part);
+    }
+    if (n_mat > 1 && tw->t->split)
+        return;
     tiny_must(gguf_put_tensor(tw->w, t.name, t.type, t.n_dim, t.ne, blocks, NULL) == 0, name);
+}
+
+static inline void tiny_put(struct tiny_writer *tw, const char *name, int type, int rows,
+                            int cols, float mean)
+{
+    tiny_put_n(tw, name, type, 1, rows, cols, mean);
+}
+
+static inline void tiny_experts(struct tiny_writer *tw, int i)
+{
+    const struct tiny *t = tw->t;
+    char name[64];
+
+#define PUT(what, type, n, rows, cols)                                                         \
+    (void)snprintf(name, sizeof(name), "blk.%d.%s.weight", i, what);                           \
+    tiny_put_n(tw, name, type, n, rows, cols, 0)
+    PUT("ffn_gate_inp", QUANT_F32, 1, t->n_expert, t->n_embd);
+    PUT("ffn_gate_exps", t->type, t->n_expert, t->n_ff, t->n_embd);
+    PUT("ffn_up_exps", t->type, t->n_expert, t->n_ff, t->n_embd);
+    PUT("ffn_down_exps", t->type, t->n_expert, t->n_embd, t->n_ff);
+    if (strcmp(t->arch, "qwen2moe") == 0) {
+        PUT("ffn_gate_inp_shexp", QUANT_F32, 1, 1, t->n_embd);
+        PUT("ffn_gate_shexp", t->type, 1, t->n_ff, t->n_embd);
+        PUT("ffn_up_shexp", t->type, 1, t->n_ff, t->n_embd);
+        PUT("ffn_down_shexp", t->type, 1, t->n_embd, t->n_ff);
+    }
+#undef PUT
 }
 
 static inline void tiny_layer(struct tiny_writer *tw, int i)
@@ -206,12 +258,25 @@ static inline void tiny_layer(struct tiny_writer *tw, int i)
     PUT("attn_q", t->type, t->n_embd, t->n_embd, 0);
     PUT("attn_k", t->type, kv, t->n_embd, 0);
     PUT("attn_v", t->type, kv, t->n_embd, 0);
-    if (strcmp(t->arch, "qwen3") == 0) {
+    if (strcmp(t->arch, "qwen2moe") == 0) {
+        int rows[] = {t->n_embd, kv, kv};
+        const char *what[] = {"attn_q", "attn_k", "attn_v"};
+
+        for (int k = 0; k < 3; k++) {
+            (void)snprintf(name, sizeof(name), "blk.%d.%s.bias", i, what[k]);
+            tiny_put(tw, name, QUANT_F32, 1, rows[k], 0);
+        }
+    }
+    if (strncmp(t->arch, "qwen3", 5) == 0) {
         PUT("attn_q_norm", QUANT_F32, 1, d, 1);
         PUT("attn_k_norm", QUANT_F32, 1, d, 1);
     }
     PUT("attn_output", t->type, t->n_embd, t->n_embd, 0);
     PUT("ffn_norm", QUANT_F32, 1, t->n_embd, 1);
+    if (t->n_expert) {
+        tiny_experts(tw, i);
+        return;
+    }
     PUT("ffn_gate", t->type, t->n_ff, t->n_embd, 0);
     PUT("ffn_up", t->type, t->n_ff, t->n_embd, 0);
     PUT("ffn_down", t->type, t->n_embd, t->n_ff, 0);

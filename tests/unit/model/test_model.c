@@ -27,7 +27,7 @@ struct edit {
 
 static int on_tensor(void *ctx, struct gguf_writer *w, struct tiny_tensor *t)
 {
-    static const unsigned char zero[64 * 64];
+    static const unsigned char zero[4 * 64 * 96];
     struct edit *e = ctx;
     uint64_t n;
 
@@ -119,6 +119,133 @@ static void test_tensors(void **state)
     /* The output may be the embedding. */
     if (open_edited(&(struct edit){.name = "output.weight"}, &e) != 0)
         fail_msg("%s", e.message);
+}
+
+static struct tiny tiny_experts_of(int type, const char *arch)
+{
+    struct tiny t = tiny_of(type);
+
+    t.arch = arch;
+    t.n_expert = 4;
+    t.n_used = 2;
+    return t;
+}
+
+static void check_expert_refused(const char *arch, const char *name, int how, int code)
+{
+    struct edit edit = {.name = name, .how = how};
+    struct tiny t = tiny_experts_of(QUANT_F32, arch);
+    struct hearth_error e = {0};
+    int rc;
+
+    t.tensor = on_tensor;
+    t.ctx = &edit;
+    rc = open_tiny(&t, &e);
+    assert_int_equal(edit.done, 1);
+    if (rc != code || !strstr(e.message, name))
+        fail_msg("%s %s, edit %d: %d '%s', expected %d", arch, name, how, rc, e.message, code);
+}
+
+static void test_experts(void **state)
+{
+    static const char *const arch[] = {"llama", "qwen2moe", "qwen3moe"};
+    static const char *const name[] = {"blk.0.ffn_gate_inp.weight",
+                                       "blk.1.ffn_gate_exps.weight", "blk.0.ffn_up_exps.weight",
+                                       "blk.1.ffn_down_exps.weight"};
+
+    (void)state;
+    for (size_t a = 0; a < 3; a++) {
+        for (size_t i = 0; i < 4; i++) {
+            check_expert_refused(arch[a], name[i], LEAVE_OUT, HEARTH_E_FORMAT);
+            check_expert_refused(arch[a], name[i], SHORTER, HEARTH_E_FORMAT);
+            check_expert_refused(arch[a], name[i], WIDER, HEARTH_E_FORMAT);
+            check_expert_refused(arch[a], name[i], OTHER_TYPE, HEARTH_E_UNSUPPORTED);
+        }
+    }
+    check_expert_refused("qwen2moe", "blk.0.ffn_gate_inp_shexp.weight", LEAVE_OUT,
+                         HEARTH_E_FORMAT);
+    check_expert_refused("qwen2moe", "blk.0.ffn_up_shexp.weight", WIDER, HEARTH_E_FORMAT);
+}
+
+/* Experts beside a plain feed-forward, or without their keys, would be left out. */
+static void test_both_kinds(void **state)
+{
+    static const char *const extra[] = {"blk.0.ffn_gate.weight", "blk.1.ffn_up_exps.weight"};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct edit edit = {"output_norm.weight", extra[i], EXTRA, 0};
+        struct tiny t = i ? tiny_of(QUANT_F32) : tiny_experts_of(QUANT_F32, "llama");
+        struct hearth_error e = {0};
+
+        t.tensor = on_tensor;
+        t.ctx = &edit;
+        assert_int_equal(open_tiny(&t, &e), HEARTH_E_UNSUPPORTED);
+        assert_non_null(strstr(e.message, extra[i]));
+    }
+}
+
+/* One expert that is odd: left out, or of another type. */
+struct odd_expert {
+    const char *extra;
+    int type;
+};
+
+static int on_split(void *ctx, struct gguf_writer *w, struct tiny_tensor *t)
+{
+    static const unsigned char zero[4 * 64 * 96];
+    const struct odd_expert *odd = ctx;
+
+    if (strcmp(t->name, "blk.1.ffn_up_exps.weight") != 0)
+        return 0;
+    for (int i = 0; i < 4; i++) {
+        char part[64];
+
+        (void)snprintf(part, sizeof(part), "blk.1.ffn_up.%d.weight", i);
+        if (strcmp(part, odd->extra) != 0 || odd->type >= 0)
+            assert_int_equal(
+                gguf_put_tensor(w, part, strcmp(part, odd->extra) == 0 ? odd->type : QUANT_F32,
+                                2, t->ne, zero, NULL),
+                0);
+    }
+    return 1;
+}
+
+static void test_split_experts(void **state)
+{
+    struct odd_expert odd[] = {
+        {"blk.1.ffn_up.2.weight", -1}, {"blk.1.ffn_up.3.weight", QUANT_F16}, {"", -1}};
+    static const int code[] = {HEARTH_E_FORMAT, HEARTH_E_UNSUPPORTED, 0};
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        struct tiny t = tiny_experts_of(QUANT_F32, "llama");
+        struct hearth_error e = {0};
+
+        t.tensor = on_split;
+        t.ctx = &odd[i];
+        assert_int_equal(open_tiny(&t, &e), code[i]);
+        assert_true(code[i] == 0 || strstr(e.message, odd[i].extra));
+    }
+    /* The same numbers either way give the same logits. */
+    for (int tier = 0; tier <= kern_tier_best(); tier++) {
+        if (!kern_tier_here(tier))
+            continue;
+        struct tiny t = tiny_experts_of(QUANT_Q8_0, "llama");
+        int32_t ids[] = {5, 6, 7, 8, 9, 10, 11};
+        struct hearth_model *m[2];
+        float *row[2];
+
+        for (t.split = 0; t.split < 2; t.split++) {
+            m[t.split] = model_make(&t, tier, 1);
+            row[t.split] = rows_alone(m[t.split], HEARTH_KV_F16, ids, 7);
+        }
+        assert_memory_equal(row[0], row[1], 7 * vocab_of(m[0]) * sizeof(float));
+        for (int i = 0; i < 2; i++) {
+            mem_free(row[i]);
+            hearth_model_close(m[i]);
+        }
+    }
 }
 
 static void test_extra(void **state)
@@ -409,15 +536,21 @@ static void test_damage(void **state)
     t.arch = "qwen3";
     t.type = QUANT_F16;
     check_damage(&t, 1000, 43);
+    t.arch = "qwen2moe";
+    t.type = QUANT_Q4_0;
+    t.n_expert = 3;
+    t.n_used = 2;
+    check_damage(&t, 2000, 44);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tensors), cmocka_unit_test(test_extra),
-        cmocka_unit_test(test_vocab),   cmocka_unit_test(test_progress),
-        cmocka_unit_test(test_info),    cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_tensors),    cmocka_unit_test(test_experts),
+        cmocka_unit_test(test_both_kinds), cmocka_unit_test(test_split_experts),
+        cmocka_unit_test(test_extra),      cmocka_unit_test(test_vocab),
+        cmocka_unit_test(test_progress),   cmocka_unit_test(test_info),
+        cmocka_unit_test(test_no_memory),  cmocka_unit_test(test_damage),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -75,6 +75,10 @@ static int open_changed(const struct change *c, int no_tok, struct hearth_error 
     struct hearth_model *m = NULL;
     int rc;
 
+    if (strncmp(c->key, "expert_", 7) == 0 && strcmp(c->key, "expert_count") != 0) {
+        t.n_expert = 4;
+        t.n_used = 2;
+    }
     t.no_tok = no_tok;
     t.key = on_key;
     t.tensor = on_tensor;
@@ -182,8 +186,19 @@ static void test_others(void **state)
         {{"rope.scaling.yarn_ext_factor", NUM, 0, 9, NULL}, HEARTH_E_FORMAT, "yarn_ext"},
         {{"rope.scaling.yarn_beta_fast", NUM, 0, 0, NULL}, HEARTH_E_FORMAT, "yarn_beta_fast"},
         {{"pooling_type", INT, 9, 0, NULL}, HEARTH_E_FORMAT, "pooling_type"},
-        {{"expert_count", INT, 8, 0, NULL}, HEARTH_E_UNSUPPORTED, "expert_count"},
+        {{"expert_count", INT, 8, 0, NULL}, HEARTH_E_FORMAT, "expert_used_count"},
+        {{"expert_count", INT, 513, 0, NULL}, HEARTH_E_FORMAT, "expert_count"},
         {{"expert_count", INT, -8, 0, NULL}, HEARTH_E_FORMAT, "expert_count"},
+        {{"expert_used_count", INT, 5, 0, NULL}, HEARTH_E_FORMAT, "expert_used_count"},
+        {{"expert_used_count", INT, 0, 0, NULL}, HEARTH_E_FORMAT, "expert_used_count"},
+        {{"expert_used_count", MISSING, 0, 0, NULL}, HEARTH_E_FORMAT, "expert_used_count"},
+        {{"expert_feed_forward_length", INT, 0, 0, NULL}, HEARTH_E_FORMAT, "feed_forward"},
+        {{"expert_feed_forward_length", INT, 32, 0, NULL}, HEARTH_E_FORMAT, "ffn_gate_exps"},
+        {{"expert_gating_func", INT, 4, 0, NULL}, HEARTH_E_UNSUPPORTED, "gating_func: 4"},
+        {{"expert_gating_func", INT, -1, 0, NULL}, HEARTH_E_FORMAT, "gating_func"},
+        {{"expert_group_count", INT, 8, 0, NULL}, HEARTH_E_UNSUPPORTED, "group_count: 8"},
+        {{"expert_weights_norm", TEXT, 0, 0, "x"}, HEARTH_E_FORMAT, "weights_norm"},
+        {{"expert_weights_scale", NUM, 0, -1, NULL}, HEARTH_E_FORMAT, "weights_scale"},
     };
 
     (void)state;
@@ -195,6 +210,8 @@ static void test_good(void **state)
 {
     static const struct change good[] = {
         {"expert_count", INT, 0, 0, NULL},
+        {"expert_group_count", INT, 1, 0, NULL},
+        {"expert_gating_func", INT, 2, 0, NULL},
         {"attention.head_count", INTS, 4, 0, NULL}, /* one for each layer, all the same */
         {"rope.dimension_count", MISSING, 0, 0, NULL},
         {"rope.dimension_count", INT, 8, 0, NULL},
@@ -212,6 +229,57 @@ static void test_good(void **state)
     /* Without the key there are as many rows as tokens. */
     if (open_changed(&(struct change){"vocab_size", MISSING, 0, 0, NULL}, 0, &e) != 0)
         fail_msg("%s", e.message);
+}
+
+/* -- experts --------------------------------------------------------------------------- */
+
+static int leave_out(void *ctx, struct gguf_writer *w, const char *key)
+{
+    (void)w;
+    return strcmp(key, ctx) == 0;
+}
+
+static struct moe_params read_moe(const struct moe_params *usual, const char *without)
+{
+    char name[64];
+    struct tiny t = tiny_of(QUANT_F32);
+    struct gguf *g = NULL;
+    struct params p;
+    struct err e = {0};
+    struct params_reader r = {NULL, "llama", &e, 0};
+
+    (void)snprintf(name, sizeof(name), "%s", without);
+    t.n_expert = 4;
+    t.n_used = 3;
+    t.n_ff = 96;
+    t.key = leave_out;
+    t.ctx = name;
+    tiny_write(&t, tiny_path());
+    assert_int_equal(gguf_open(&g, tiny_path(), &e), 0);
+    (void)unlink(tiny_path());
+    assert_int_equal(params_read(&p, g, "llama", &e), 0);
+    r.g = g;
+    params_moe(&r, &p, usual);
+    if (r.rc < 0)
+        fail_msg("%s", e.msg);
+    gguf_free(g);
+    return p.moe;
+}
+
+/* What the file says, then what is usual for the family, then what follows from other keys. */
+static void test_expert_defaults(void **state)
+{
+    struct moe_params usual = {.n_ff = 64, .n_ff_shared = 80, .score = MOE_SIGMOID, .norm = 1},
+                      m = read_moe(&usual, "none");
+
+    (void)state;
+    assert_true(m.n == 4 && m.n_used == 3 && m.n_ff == 96 && m.n_ff_shared == 80);
+    assert_true(m.score == MOE_SIGMOID && m.norm == 1 && m.scale == 1);
+    assert_int_equal(read_moe(&usual, "expert_feed_forward_length").n_ff, 64);
+    usual = (struct moe_params){.score = MOE_SOFTMAX};
+    m = read_moe(&usual, "expert_feed_forward_length");
+    assert_true(m.n_ff == 32 && m.n_ff_shared == 0 && m.score == MOE_SOFTMAX && m.norm == 0);
+    assert_int_equal(read_moe(&usual, "expert_count").n, 0);
 }
 
 /* -- angles ---------------------------------------------------------------------------- */
@@ -357,9 +425,8 @@ static void test_angles(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_counts),
-        cmocka_unit_test(test_others),
-        cmocka_unit_test(test_good),
+        cmocka_unit_test(test_counts), cmocka_unit_test(test_others),
+        cmocka_unit_test(test_good),   cmocka_unit_test(test_expert_defaults),
         cmocka_unit_test(test_angles),
     };
 

@@ -315,6 +315,108 @@ static void test_pins(void **state)
     assert_true(CPU_EQUAL(&before, &after));
 }
 
+/* -- moving ------------------------------------------------------------------------------ */
+
+struct aside {
+    _Atomic int came;
+    cpu_set_t at_first, at_last; /* of worker 1 */
+};
+
+/* Both workers come; then worker 1 is off its CPU for a while, as if another process had it. */
+static void be_put_aside(void *ctx, int worker, size_t lo, size_t hi)
+{
+    struct aside *a = ctx;
+
+    (void)lo;
+    (void)hi;
+    a->came++;
+    while (a->came < 2)
+        sched_yield();
+    if (worker == 0)
+        return;
+    (void)sched_getaffinity(0, sizeof(a->at_first), &a->at_first);
+    sleep_ms(50);
+    (void)sched_getaffinity(0, sizeof(a->at_last), &a->at_last);
+}
+
+/* Who waits for a worker that does not run brings it to its own CPU, and leaves its choice of
+ * CPUs as it was; pinned threads stay where they are. */
+static void test_fetches(void **state)
+{
+    (void)state;
+    if (pool_default_threads() < 2) {
+        print_message("one CPU\n");
+        skip();
+    }
+    for (int pin = 0; pin < 2; pin++) {
+        struct pool *p = make(2, pin);
+        struct aside a = {0};
+
+        pool_run(p, 2, 1, be_put_aside, &a);
+        printf("%s: moved %d times\n", pin ? "pinned" : "free", (int)pool_moved(p));
+        assert_int_equal(pool_moved(p) > 0, !pin);
+        assert_true(CPU_EQUAL(&a.at_first, &a.at_last));
+        pool_free(p);
+    }
+}
+
+struct crowd {
+    _Atomic int came;
+    int cpu;     /* of the caller */
+    int n_there; /* how often worker 1 began on it */
+};
+
+/* Both workers come; worker 1 goes to the CPU of the caller, and may run anywhere then. */
+static void crowd_in(void *ctx, int worker, size_t lo, size_t hi)
+{
+    struct crowd *c = ctx;
+    cpu_set_t all, one;
+
+    (void)lo;
+    (void)hi;
+    if (worker == 1)
+        c->n_there += sched_getcpu() == c->cpu;
+    c->came++;
+    while (c->came < 2)
+        sched_yield();
+    if (worker == 0)
+        return;
+    CPU_ZERO(&one);
+    CPU_SET((size_t)c->cpu, &one);
+    (void)sched_getaffinity(0, sizeof(all), &all);
+    (void)sched_setaffinity(0, sizeof(one), &one);
+    (void)sched_setaffinity(0, sizeof(all), &all);
+}
+
+/* A worker that finds itself on the CPU of the caller leaves it before it begins. The system
+ * may bring it back between, which is rare. */
+static void test_leaves(void **state)
+{
+    enum { LOOPS = 200 };
+    struct pool *p = make(2, 0);
+    cpu_set_t all, one;
+    struct crowd c = {.cpu = sched_getcpu()};
+
+    (void)state;
+    assert_int_equal(sched_getaffinity(0, sizeof(all), &all), 0);
+    if (pool_default_threads() < 2) {
+        pool_free(p);
+        print_message("one CPU\n");
+        skip();
+    }
+    CPU_ZERO(&one);
+    CPU_SET((size_t)c.cpu, &one);
+    assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+    for (int i = 0; i < LOOPS; i++) {
+        c.came = 0;
+        pool_run(p, 2, 1, crowd_in, &c);
+    }
+    assert_int_equal(sched_setaffinity(0, sizeof(all), &all), 0);
+    printf("began on the caller's CPU in %d of %d loops\n", c.n_there, LOOPS);
+    assert_true(c.n_there < LOOPS / 4);
+    pool_free(p);
+}
+
 static void test_refusals(void **state)
 {
     struct pool_options opt = {.n_thread = -1};
@@ -373,6 +475,8 @@ int main(void)
         cmocka_unit_test(test_idle_sleeps),
         cmocka_unit_test(test_default_threads),
         cmocka_unit_test(test_pins),
+        cmocka_unit_test(test_fetches),
+        cmocka_unit_test(test_leaves),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_no_threads),
     };

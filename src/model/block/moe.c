@@ -1,0 +1,378 @@
+/* moe.c - mixtures of experts: few of many feed-forwards for each token.
+ *
+ * A layer sorts its (token, expert) pairs by expert once. Then what an expert computes for
+ * its tokens is an ordinary product, and all of them run as one loop: over experts and groups
+ * of rows for gate and up, over groups of rows with the experts inside for down, where each
+ * worker adds to rows of its own. A token's experts are added in the order of their numbers,
+ * and a column's product has the same bits beside any other columns, so what else is in the
+ * step changes nothing.
+ *
+ * Tokens are rounded to 8 bits once, as rows; an expert with more than one token gets panels
+ * of copies, one with a single token reads the row.
+ */
+#include "model/block/block.h"
+
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+/* The pairs of one expert. */
+struct share {
+    int expert;
+    size_t first, n;
+};
+
+struct moe {
+    struct step *s;
+    const struct layer *l;
+    const float *norm; /* [n_tok][n_embd] */
+    float *x;
+    /* By token. */
+    float *score;        /* [n_tok][n] */
+    int32_t *chosen;     /* [n_tok][n_used] */
+    float *weight;       /* [n_tok][n_used] */
+    float *open;         /* [n_tok]: of the shared expert; NULL: none */
+    struct kern_acts in; /* panels of one column */
+    /* By pair, sorted by expert, then by token. */
+    size_t n_pair;
+    int32_t *token;
+    float *factor;
+    int32_t *of; /* which share */
+    struct kern_acts copied;
+    float *copied_x; /* the reference's form of copied; NULL: not needed */
+    float *h;        /* [n_pair][n_ff] */
+    struct kern_acts hidden;
+    /* Experts that have pairs. */
+    struct share *share;
+    size_t n_share;
+};
+
+static const struct moe_params *params_of(const struct moe *j)
+{
+    return &j->s->m->p.moe;
+}
+
+/* -- choosing -------------------------------------------------------------------------- */
+
+static void score_softmax(float *x, int n)
+{
+    float max = x[0];
+    double sum = 0;
+
+    for (int i = 1; i < n; i++)
+        max = x[i] > max ? x[i] : max;
+    for (int i = 0; i < n; i++) {
+        x[i] = expf(x[i] - max);
+        sum += (double)x[i];
+    }
+    for (int i = 0; i < n; i++)
+        x[i] = (float)((double)x[i] / sum);
+}
+
+static float sigmoid(float x)
+{
+    return 1 / (1 + expf(-x));
+}
+
+static void score_sigmoid(float *x, int n)
+{
+    for (int i = 0; i < n; i++)
+        x[i] = sigmoid(x[i]);
+}
+
+static void (*const scores[MOE_SCORE_N])(float *x, int n) = {
+    [MOE_SOFTMAX] = score_softmax,
+    [MOE_SIGMOID] = score_sigmoid,
+};
+
+/* The n_used largest, the first of equal ones; whatever the numbers are, also not numbers,
+ * these are n_used different experts. */
+static void choose_best(const float *score, int n, int n_used, int32_t *expert)
+{
+    int have = 0;
+
+    for (int i = 0; i < n; i++) {
+        int at = have;
+
+        if (have == n_used && !(score[i] > score[expert[have - 1]]))
+            continue;
+        at -= have == n_used;
+        for (; at > 0 && score[i] > score[expert[at - 1]]; at--)
+            expert[at] = expert[at - 1];
+        expert[at] = i;
+        have += have < n_used;
+    }
+}
+
+/* A sum below the least normal half counts as that: as the models were trained. */
+#define SUM_LEAST 6.103515625e-5f
+
+void blk_moe_choose(const struct moe_params *m, float *score, int32_t *expert, float *weight)
+{
+    float sum = 0;
+
+    scores[m->score](score, m->n);
+    choose_best(score, m->n, m->n_used, expert);
+    for (int i = 0; i < m->n_used; i++) {
+        weight[i] = score[expert[i]];
+        sum += weight[i];
+    }
+    sum = sum > SUM_LEAST ? sum : SUM_LEAST;
+    for (int i = 0; i < m->n_used; i++)
+        weight[i] = (m->norm ? weight[i] / sum : weight[i]) * m->scale;
+}
+
+/* How far the shared expert's router opens it for a token. */
+static float shared_opens(const struct moe *j, size_t t)
+{
+    const float *w = j->l->t[T_FFN_GATE_INP_SHEXP]->vec;
+    size_t n = (size_t)j->s->m->p.n_embd;
+    const float *a = j->norm + t * n;
+    double sum = 0;
+
+    for (size_t i = 0; i < n; i++)
+        sum += (double)w[i] * (double)a[i];
+    return sigmoid((float)sum);
+}
+
+/* All that is done for a token alone. */
+static void prepare_tokens(void *ctx, int worker, size_t lo, size_t hi)
+{
+    struct moe *j = ctx;
+    const struct moe_params *m = params_of(j);
+    size_t n = (size_t)m->n, n_used = (size_t)m->n_used;
+
+    (void)worker;
+    if (j->in.forms)
+        j->s->k->acts(&j->in, j->in.forms, lo, hi);
+    for (size_t t = lo; t < hi; t++) {
+        blk_moe_choose(m, j->score + t * n, j->chosen + t * n_used, j->weight + t * n_used);
+        if (j->open)
+            j->open[t] = shared_opens(j, t);
+    }
+}
+
+/* Pairs in the order of experts, by counting. place: [n]. */
+static void sort_pairs(struct moe *j, size_t *place)
+{
+    const struct moe_params *m = params_of(j);
+    size_t at = 0;
+
+    memset(place, 0, (size_t)m->n * sizeof(*place));
+    for (size_t i = 0; i < j->n_pair; i++)
+        place[j->chosen[i]]++;
+    j->n_share = 0;
+    for (int e = 0; e < m->n; e++) {
+        size_t n = place[e];
+
+        place[e] = at;
+        for (size_t i = 0; i < n; i++)
+            j->of[at + i] = (int32_t)j->n_share;
+        if (n)
+            j->share[j->n_share++] = (struct share){e, at, n};
+        at += n;
+    }
+    for (size_t i = 0; i < j->n_pair; i++) {
+        size_t to = place[j->chosen[i]]++;
+
+        j->token[to] = (int32_t)(i / (size_t)m->n_used);
+        j->factor[to] = j->weight[i];
+    }
+}
+
+/* -- computing ------------------------------------------------------------------------- */
+
+/* What a share's products read: panels of copies or, of a single token, its row. */
+static struct kern_acts share_in(const struct moe *j, const struct share *sh)
+{
+    struct kern_acts a;
+
+    if (sh->n == 1)
+        a = kern_acts_part(&j->in, (size_t)j->token[sh->first], 1);
+    else
+        a = kern_acts_part(&j->copied, sh->first, sh->n);
+    a.n_panel = j->s->k->n_panel;
+    return a;
+}
+
+static void copy_pairs(void *ctx, int worker, size_t lo, size_t hi)
+{
+    struct moe *j = ctx;
+    size_t n = j->in.k;
+
+    (void)worker;
+    for (size_t i = lo; i < hi; i++) {
+        const struct share *sh = &j->share[j->of[i]];
+        struct kern_acts a = share_in(j, sh);
+
+        if (sh->n == 1)
+            continue;
+        kern_acts_copy(&a, i - sh->first, &j->in, (size_t)j->token[i]);
+        if (j->copied_x)
+            memcpy(j->copied_x + i * n, j->norm + (size_t)j->token[i] * n, n * sizeof(float));
+    }
+}
+
+static size_t groups_of(const struct moe *j, const struct weight *w)
+{
+    return (w->w.n_row + j->s->k->n_group - 1) / j->s->k->n_group;
+}
+
+/* The hidden rows of a share, in the forms that down reads. */
+static struct kern_acts share_hidden(const struct moe *j, const struct share *sh)
+{
+    return kern_acts_part(&j->hidden, sh->first, sh->n);
+}
+
+/* Items are groups of rows of gate and up, share after share. */
+static void gate_and_up(void *ctx, int worker, size_t lo, size_t hi)
+{
+    const struct moe *j = ctx;
+    const struct step *s = j->s;
+    const struct weight *gate = j->l->t[T_FFN_GATE_EXPS], *up = j->l->t[T_FFN_UP_EXPS];
+    size_t per = groups_of(j, gate), n_ff = gate->w.n_row, end;
+
+    for (size_t i = lo; i < hi && !step_stopped(s); i = end) {
+        const struct share *sh = &j->share[i / per];
+        struct kern_acts a = share_in(j, sh);
+        struct kern_acts hidden = share_hidden(j, sh);
+        struct kern_mul mul = {.w = {&gate[sh->expert].w, &up[sh->expert].w},
+                               .x = &a,
+                               .ldy = n_ff,
+                               .epilogue = KERN_SILU_MUL};
+
+        if (j->h)
+            mul.y = j->h + sh->first * n_ff;
+        else
+            mul.acts = &hidden;
+
+        end = (i / per + 1) * per < hi ? (i / per + 1) * per : hi;
+        s->k->mm[gate->w.type].mul(s->k, &mul, i % per, i % per + (end - i),
+                                   s->worker + (size_t)worker * s->n_worker);
+    }
+}
+
+static void round_hidden(void *ctx, int worker, size_t lo, size_t hi)
+{
+    struct moe *j = ctx;
+
+    (void)worker;
+    while (lo < hi) {
+        const struct share *sh = &j->share[j->of[lo]];
+        struct kern_acts a = share_hidden(j, sh);
+        size_t end = sh->first + sh->n < hi ? sh->first + sh->n : hi;
+
+        j->s->k->acts(&a, a.forms, lo - sh->first, end - sh->first);
+        lo = end;
+    }
+}
+
+/* Groups of rows of down, of all experts: so nobody else adds to these rows of x. */
+static void down(void *ctx, int worker, size_t lo, size_t hi)
+{
+    const struct moe *j = ctx;
+    const struct step *s = j->s;
+    const struct weight *w = j->l->t[T_FFN_DOWN_EXPS];
+
+    for (size_t i = 0; i < j->n_share && !step_stopped(s); i++) {
+        const struct share *sh = &j->share[i];
+        struct kern_acts a = share_hidden(j, sh);
+        struct kern_mul mul = {.w = {&w[sh->expert].w},
+                               .x = &a,
+                               .y = j->x,
+                               .ldy = w->w.n_row,
+                               .epilogue = KERN_ADD,
+                               .to = j->token + sh->first,
+                               .factor = j->factor + sh->first};
+
+        s->k->mm[w->w.type].mul(s->k, &mul, lo, hi, s->worker + (size_t)worker * s->n_worker);
+    }
+}
+
+/* Pieces are long enough to outweigh taking them (linear.c, mul_run), short enough that the
+ * last ones are shared well. A piece of down goes through all experts. */
+static void compute(struct moe *j)
+{
+    struct step *s = j->s;
+    size_t n_row = groups_of(j, j->l->t[T_FFN_DOWN_EXPS]),
+           n_part = n_row / (8 * (size_t)pool_size(s->pool)),
+           n_piece = 32768 / (s->k->n_group * j->in.k);
+
+    if (j->n_share < j->n_pair) /* not one token for each */
+        pool_run(s->pool, j->n_pair, 32, copy_pairs, j);
+    pool_run(s->pool, j->n_share * groups_of(j, j->l->t[T_FFN_GATE_EXPS]), n_piece, gate_and_up,
+             j);
+    if (j->h && j->hidden.forms)
+        pool_run(s->pool, j->n_pair, j->n_pair < 64 ? j->n_pair / 2 : 32, round_hidden, j);
+    pool_run(s->pool, n_row, n_part ? n_part : 1, down, j);
+}
+
+/* -- the block ------------------------------------------------------------------------- */
+
+/* Arrays of n columns in these forms, without contents. */
+static struct kern_acts acts_room(struct step *s, size_t n, size_t k, int forms)
+{
+    struct kern_acts a;
+    size_t n_byte = kern_acts_bytes(n, k, forms);
+    void *buf = n_byte ? step_alloc(s, n_byte) : NULL;
+
+    kern_acts_bind(s->k, &a, s->dry ? NULL : buf, n, k, forms);
+    return a;
+}
+
+static void plan(struct moe *j, const struct kern_acts *a)
+{
+    struct step *s = j->s;
+    const struct layer *l = j->l;
+    const struct kern_mm *mm = s->k->mm;
+    const struct moe_params *m = params_of(j);
+    size_t n_tok = (size_t)s->n_tok, n_embd = (size_t)s->m->p.n_embd, n_ff = (size_t)m->n_ff;
+    int forms = mm[l->t[T_FFN_GATE_EXPS]->w.type].form | mm[l->t[T_FFN_UP_EXPS]->w.type].form;
+
+    j->norm = a->x;
+    j->n_pair = n_tok * (size_t)m->n_used;
+    j->score = step_floats(s, n_tok * (size_t)m->n);
+    j->chosen = step_alloc(s, j->n_pair * sizeof(*j->chosen));
+    j->weight = step_floats(s, j->n_pair);
+    j->open = l->t[T_FFN_GATE_INP_SHEXP] ? step_floats(s, n_tok) : NULL;
+    j->in = acts_room(s, n_tok, n_embd, forms);
+    j->in.x = j->norm;
+    j->in.n_panel = 1;
+    j->token = step_alloc(s, j->n_pair * sizeof(*j->token));
+    j->factor = step_floats(s, j->n_pair);
+    j->of = step_alloc(s, j->n_pair * sizeof(*j->of));
+    j->share = step_alloc(s, (size_t)m->n * sizeof(*j->share));
+    j->copied = acts_room(s, j->n_pair, n_embd, forms);
+    j->copied_x = forms ? NULL : step_floats(s, j->n_pair * n_embd);
+    j->copied.x = j->copied_x;
+    forms = mm[l->t[T_FFN_DOWN_EXPS]->w.type].form;
+    j->h = s->k->mul_acts && forms == KERN_FORM_Q8 ? NULL : step_floats(s, j->n_pair * n_ff);
+    j->hidden = acts_room(s, j->n_pair, n_ff, forms);
+    j->hidden.x = j->h;
+}
+
+void blk_ffn_moe(struct step *s, const struct layer *l, float *x)
+{
+    size_t mark = step_mark(s);
+    struct moe j = {.s = s, .l = l, .x = x};
+    struct gated shared = {.gate = l->t[T_FFN_GATE_SHEXP],
+                           .up = l->t[T_FFN_UP_SHEXP],
+                           .down = l->t[T_FFN_DOWN_SHEXP]};
+    const struct weight *readers[] = {l->t[T_FFN_GATE_INP], shared.gate, shared.up};
+    struct kern_acts a = blk_norm(s, x, l->t[T_FFN_NORM], readers, 3);
+    size_t *place;
+
+    assert(l->t[T_FFN_GATE_INP] && l->t[T_FFN_DOWN_EXPS]); /* model_open found them */
+    plan(&j, &a);
+    place = step_alloc(s, (size_t)s->m->p.moe.n * sizeof(*place));
+    blk_linear(s, l->t[T_FFN_GATE_INP], NULL, &a, j.score, KERN_STORE);
+    if (!step_stopped(s)) {
+        pool_run(s->pool, (size_t)s->n_tok, 8, prepare_tokens, &j);
+        sort_pairs(&j, place);
+        compute(&j);
+    }
+    shared.factor = j.open;
+    if (shared.gate)
+        blk_gated(s, &shared, &a, x);
+    step_release(s, mark);
+}
