@@ -216,7 +216,8 @@ fuzzers: $(FUZZERS)
 # -- another processor ---------------------------------------------------------------------
 
 # Arm's libraries come from Debian into a folder of their own; an emulator runs the programs: a
-# processor of each kind that the table of tiers knows. Emulated time says nothing of speed.
+# processor of each kind that the table of tiers knows, a tier only with what it brings.
+# Emulated time says nothing of speed.
 ARM      := aarch64-linux-gnu
 ARM_OUT  := $(abspath $(OUT))/arm
 ARM_ROOT := $(ARM_OUT)/sysroot
@@ -227,6 +228,7 @@ ARM_MAKE  = PKG_CONFIG_SYSROOT_DIR=$(ARM_ROOT) PKG_CONFIG_LIBDIR=$(ARM_LIB)/pkgc
             LDFLAGS="-L$(ARM_LIB) -Wl,--disable-new-dtags,-rpath,$(ARM_LIB),-rpath,$(ARM_ROOT)/lib/$(ARM)"
 ARM_TEST  = tests/run -t 900 -e "qemu-aarch64 -L /usr/$(ARM) -cpu
 ARM_BIN   = $(ARM_OUT)/release/tests
+ARM_KERN  = $(patsubst tests/%.c,$(ARM_BIN)/%,$(filter tests/kern/%,$(UNIT_SRC)))
 
 .PHONY: cross-arm
 cross-arm:  ## build for 64-bit Arm, and run the kernels' tests in an emulator
@@ -235,8 +237,8 @@ cross-arm:  ## build for 64-bit Arm, and run the kernels' tests in an emulator
 	@$(ARM_MAKE) all unit
 	@$(ARM_MAKE) check-headers check-clang
 	@TEST_BEST_TIER=ref $(ARM_TEST) cortex-a72" $(ARM_BIN)/kern/test_tiers
-	@TEST_BEST_TIER=dotprod $(ARM_TEST) cortex-a76" $(ARM_BIN)/kern/test_tiers
-	@TEST_BEST_TIER=i8mm $(ARM_TEST) max" $(patsubst tests/%.c,$(ARM_BIN)/%,$(filter tests/kern/%,$(UNIT_SRC)))
+	@TEST_BEST_TIER=dotprod TEST_TIER=dotprod $(ARM_TEST) cortex-a76" $(ARM_KERN)
+	@TEST_BEST_TIER=i8mm TEST_TIER=i8mm $(ARM_TEST) max" $(filter %/test_mul %/test_tiers,$(ARM_KERN))
 
 # -- checks ------------------------------------------------------------------------------
 
