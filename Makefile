@@ -30,28 +30,36 @@ ALL_LDFLAGS = -pthread $(SANFLAGS_$(SAN)) $(LDFLAGS)
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 LIBS       := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm
 
-# The end of a file's name says which instructions it may use: matmul_avx2.c, ref.c, ...
+# The end of a file's name says which instructions it may use: mul_avx2.c, ref.c, ...
 # -ffp-contract=off: float results are what the source says, on every compiler; kernels that
 # fuse do so by intrinsics. -Wno-psabi: vectors wider than the tier's registers are passed
 # between functions that are inlined, so no calling convention is concerned.
 ISA_avx2       := -mavx2 -mfma -mf16c
+ISA_avxvnni    := $(ISA_avx2) -mavxvnni
 ISA_avx512vnni := $(ISA_avx2) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni \
                   -mprefer-vector-width=512
+# gcc would move all loads of an unrolled loop to its front and run out of registers.
+ISA_dotprod    := -march=armv8.2-a+dotprod -fno-schedule-insns
+ISA_i8mm       := -march=armv8.2-a+dotprod+i8mm -fno-schedule-insns
+# Of the avxvnni tier's product in a test: the same instruction, as other processors code it.
+ISA_evex       := $(ISA_avx2) -mavx512f -mavx512vl -mavx512vnni -mprefer-vector-width=256
 # Where sizes come from outside, every change of width is written down.
 outside         = $(filter src/fmt/% src/net/% src/text/%,$1)
 STRICT         := -Wconversion
 STRICT_TIDY    := --checks=bugprone-implicit-widening-of-multiplication-result
 per_file = -ffp-contract=off $(ISA_$(lastword $(subst _, ,$(basename $(notdir $1))))) \
-           $(if $(filter src/kern/%,$1),-O3 -Wno-psabi) \
+           $(if $(filter src/kern/% $(KERN_AID),$1),-O3 -Wno-psabi) \
            $(if $(call outside,$1),$(STRICT))
 
 find_c   = $(shell find $1 -name '$2' 2>/dev/null | LC_ALL=C sort)
 # Kernels of another processor are left out; the reference tier runs everywhere.
 CPU      := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
+TIERS_x86_64  := avx2 avxvnni avx512vnni
+TIERS_aarch64 := dotprod i8mm
+TIERS    := $(TIERS_$(CPU))
+KERN_OF  := $(if $(TIERS),src/kern/$(patsubst aarch64,arm,$(patsubst x86_64,x86,$(CPU)))/%)
 SRC      := $(call find_c,src,*.c)
-ifneq ($(CPU),x86_64)
-SRC      := $(filter-out src/kern/x86/%,$(SRC))
-endif
+SRC      := $(filter-out $(filter-out $(KERN_OF),src/kern/x86/% src/kern/arm/%),$(SRC))
 CMD_SRC  := $(filter src/cmd/%,$(SRC))
 LIB_SRC  := $(filter-out src/cmd/%,$(SRC))
 LIB      := $(B)/libhearth.a
@@ -64,14 +72,13 @@ UNIT_SRC := $(call find_c,tests/unit tests/kern tests/fault tests/golden,test_*.
 UNIT     := $(UNIT_SRC:%.c=$(B)/%)
 FUZZ_SRC := $(filter-out tests/fuzz/replay_main.c,$(wildcard tests/fuzz/*.c))
 FUZZERS  := $(FUZZ_SRC:%.c=$(B)/%)
-BENCH_SRC := $(wildcard bench/*.c)
-ifneq ($(CPU),x86_64)
-BENCH_SRC := $(filter-out bench/roof_%.c,$(BENCH_SRC))
-endif
+# What the kernels' tests share.
+KERN_AID := $(if $(filter x86_64,$(CPU)),tests/kern/mul_evex.c)
+BENCH_SRC := $(filter-out bench/roof_%.c,$(wildcard bench/*.c)) $(TIERS:%=bench/roof_%.c)
 AID_SRC  := $(filter-out $(UNIT_SRC),$(wildcard tests/cli/*.c tests/golden/*.c))
 AIDS     := $(AID_SRC:%.c=$(B)/%)
 SCRIPTS  := $(filter-out $(wildcard tests/*/lib*.sh),$(wildcard tests/*/*.sh))
-C_FILES  := $(SRC) $(UNIT_SRC) $(FUZZ_SRC) $(AID_SRC) $(BENCH_SRC) tests/fuzz/replay_main.c
+C_FILES  := $(SRC) $(UNIT_SRC) $(FUZZ_SRC) $(AID_SRC) $(KERN_AID) $(BENCH_SRC) tests/fuzz/replay_main.c
 
 # Recipes that call make again use all cores, unless the caller said how many.
 JOBS = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
@@ -89,7 +96,7 @@ $(BIN): $(CMD_SRC:%.c=$(B)/%.o) $(LIB) $(B)/parts
 
 $(LIB): $(LIB_SRC:%.c=$(B)/%.o) $(B)/parts
 	@echo "  ar $@"
-	$(Q)rm -f $@ && ar rcs $@ $(filter %.o,$^)
+	$(Q)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
 
 $(B)/%.o: %.c $(B)/flags
 	@mkdir -p $(@D); echo "  cc $<"
@@ -111,16 +118,17 @@ $(B)/tests/unit/cmd/%: $(B)/tests/unit/cmd/%.o $(CMD_SRC:%.c=$(B)/%.o) $(LIB)
 	@echo "  ld $@"
 	$(Q)$(CC) -o $@ $(filter-out %/cmd/main.o,$(filter %.o %.a,$^)) $(ALL_LDFLAGS) $(LIBS) -lcmocka
 
+$(filter $(B)/tests/kern/%,$(UNIT)): $(KERN_AID:%.c=$(B)/%.o)
 $(B)/tests/%: $(B)/tests/%.o $(LIB)
 	@echo "  ld $@"
-	$(Q)$(CC) -o $@ $< $(LIB) $(ALL_LDFLAGS) $(LIBS) -lcmocka
+	$(Q)$(CC) -o $@ $(filter %.o %.a,$^) $(ALL_LDFLAGS) $(LIBS) -lcmocka
 
 # Objects depend on the flags they were built with, and nothing is built before the libraries
 # are there: a missing header would name a file, not the package.
 $(B)/flags: FORCE
 	@pkg-config --exists $(PKGS) || \
 	 { echo "libraries are missing ($(PKGS)); this installs them: tools/setup build" >&2; exit 1; }
-	@$(call stamp,$(CC) $(ALL_CFLAGS) $(ISA_avx512vnni) $(STRICT))
+	@$(call stamp,$(CC) $(ALL_CFLAGS) $(foreach t,$(TIERS),$(ISA_$t)) $(STRICT))
 
 # What is linked depends on what it is linked from: a source that is gone is gone from there.
 $(B)/parts: FORCE
@@ -205,6 +213,33 @@ fuzz:  ## search for crashes with libFuzzer [FUZZ=target] [FUZZ_TIME=20 seconds 
 .PHONY: fuzzers
 fuzzers: $(FUZZERS)
 
+# -- another processor ---------------------------------------------------------------------
+
+# Arm's libraries come from Debian into a folder of their own; an emulator runs the programs: a
+# processor of each kind that the table of tiers knows, a tier only with what it brings.
+# Emulated time says nothing of speed.
+ARM      := aarch64-linux-gnu
+ARM_OUT  := $(abspath $(OUT))/arm
+ARM_ROOT := $(ARM_OUT)/sysroot
+ARM_LIB  := $(ARM_ROOT)/usr/lib/$(ARM)
+ARM_MAKE  = PKG_CONFIG_SYSROOT_DIR=$(ARM_ROOT) PKG_CONFIG_LIBDIR=$(ARM_LIB)/pkgconfig $(SUB) \
+            OUT=$(ARM_OUT) CC=$(ARM)-gcc AR=$(ARM)-ar CLANG="$(CLANG) --target=$(ARM)" WERROR=1 \
+            CFLAGS="-isystem $(ARM_ROOT)/usr/include" \
+            LDFLAGS="-L$(ARM_LIB) -Wl,--disable-new-dtags,-rpath,$(ARM_LIB),-rpath,$(ARM_ROOT)/lib/$(ARM)"
+ARM_TEST  = tests/run -t 900 -e "qemu-aarch64 -L /usr/$(ARM) -cpu
+ARM_BIN   = $(ARM_OUT)/release/tests
+ARM_KERN  = $(patsubst tests/%.c,$(ARM_BIN)/%,$(filter tests/kern/%,$(UNIT_SRC)))
+
+.PHONY: cross-arm
+cross-arm:  ## build for 64-bit Arm, and run the kernels' tests in an emulator
+	@tools/setup arm
+	@tools/sysroot $(ARM_ROOT)
+	@$(ARM_MAKE) all unit
+	@$(ARM_MAKE) check-headers check-clang
+	@TEST_BEST_TIER=ref $(ARM_TEST) cortex-a72" $(ARM_BIN)/kern/test_tiers
+	@TEST_BEST_TIER=dotprod TEST_TIER=dotprod $(ARM_TEST) cortex-a76" $(ARM_KERN)
+	@TEST_BEST_TIER=i8mm TEST_TIER=i8mm $(ARM_TEST) max" $(filter %/test_mul %/test_tiers,$(ARM_KERN))
+
 # -- checks ------------------------------------------------------------------------------
 
 CHECKS := format layers headers symbols banned docs clang tidy cppcheck
@@ -221,7 +256,10 @@ check-format:
 	@echo "  check format"; git ls-files '*.c' '*.h' | xargs clang-format-14 --dry-run -Werror
 
 check-headers: export ISA_avx2 := $(ISA_avx2)
+check-headers: export ISA_avxvnni := $(ISA_avxvnni)
 check-headers: export ISA_avx512vnni := $(ISA_avx512vnni)
+check-headers: export ISA_dotprod := $(ISA_dotprod)
+check-headers: export ISA_i8mm := $(ISA_i8mm)
 check-layers check-headers check-banned check-docs: check-%:
 	@echo "  check $*"; tools/check-$*
 
@@ -234,7 +272,7 @@ check-tidy: $(SRC:%.c=$(OUT)/check/%.tidy)
 
 $(OUT)/check/%.clang: %.c $(B)/%.o
 	@mkdir -p $(@D); echo "  clang $<"
-	$(Q)$(CLANG) -Werror $(DIALECT) $(OPT) $(WARN) $(PKG_CFLAGS) $(call per_file,$<) -fsyntax-only $<
+	$(Q)$(CLANG) -Werror $(DIALECT) $(OPT) $(WARN) $(PKG_CFLAGS) $(filter-out -fno-schedule-insns,$(call per_file,$<)) -fsyntax-only $<
 	@touch $@
 
 # Headers are checked through the files that include them; a file is looked at again when it

@@ -36,7 +36,7 @@ enum bench_limit { BENCH_MEMORY, BENCH_CACHE, BENCH_INT8, BENCH_FMA, BENCH_LIMIT
 enum { BENCH_BYTES_MEMORY = 512 << 20, BENCH_BYTES_CACHE = 256 << 10 };
 
 struct bench {
-    struct kern k, below;        /* the tier, and the one below it (the same for the first) */
+    struct kern k, below;        /* the tier, and the one that it starts from */
     double roof[BENCH_LIMIT_N];  /* of the tier; 0: not known */
     const unsigned char *random; /* BENCH_BYTES_MEMORY bytes: weights of any format */
     const float *normal;         /* BENCH_BYTES_CACHE / 4 floats of a normal distribution */

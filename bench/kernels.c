@@ -151,7 +151,7 @@ static void measure(struct bench *b, int tier)
     /* Anew for each tier: others may have had the memory a moment ago. */
     b->roof[BENCH_MEMORY] = read > b->roof[BENCH_MEMORY] ? read : b->roof[BENCH_MEMORY];
     kern_init(&b->k, tier);
-    kern_init(&b->below, tier > 0 ? tier - 1 : 0);
+    kern_init(&b->below, kern_tier_base(tier));
     b->roof[BENCH_CACHE] = r->cache ? r->cache(b->normal, BENCH_BYTES_CACHE) : 0;
     b->roof[BENCH_INT8] = r->int8 ? r->int8() : 0;
     b->roof[BENCH_FMA] = r->fma ? r->fma() : 0;
@@ -180,8 +180,8 @@ int main(int argc, char **argv)
     }
     b.used = bench_alloc((size_t)argc * sizeof(*b.used));
     fill(&b);
-    for (int t = 0; t <= kern_tier_best(); t++) {
-        if (chosen(&b, is_tier, kern_tier_name(t)))
+    for (int t = 0; t < KERN_TIER_N; t++) {
+        if (kern_tier_here(t) && chosen(&b, is_tier, kern_tier_name(t)))
             measure(&b, t);
     }
     for (int i = 0; i < b.n_word; i++) {

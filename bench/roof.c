@@ -43,7 +43,11 @@ double roof_read(const void *p, size_t n)
 static const struct roof_tier roofs[KERN_TIER_N] = {
 #if defined(__x86_64__)
     [KERN_AVX2] = ROOF_ROW(avx2),
+    [KERN_AVXVNNI] = ROOF_ROW(avxvnni),
     [KERN_AVX512VNNI] = ROOF_ROW(avx512vnni),
+#elif defined(__aarch64__)
+    [KERN_DOTPROD] = ROOF_ROW(dotprod),
+    [KERN_I8MM] = ROOF_ROW(i8mm),
 #else
     {0},
 #endif

@@ -28,6 +28,9 @@ const struct roof_tier *roof_of(int tier); /* enum kern_tier */
     double roof_cache_##tier(const void *p, size_t n)
 
 ROOF_DECLARE(avx2);
+ROOF_DECLARE(avxvnni);
 ROOF_DECLARE(avx512vnni);
+ROOF_DECLARE(dotprod);
+ROOF_DECLARE(i8mm);
 
 #endif

@@ -1,5 +1,5 @@
 /* roof_vec.h - the roofs that are the same loop at every width, a template over
- * kern/x86/vec_<tier>.h. */
+ * vec_<tier>.h. */
 #ifndef HEARTH_BENCH_ROOF_VEC_H
 #define HEARTH_BENCH_ROOF_VEC_H
 

@@ -62,9 +62,8 @@ struct hearth_error {
 struct hearth_model;
 
 struct hearth_model_options {
-    int n_thread; /* the default of engines; 0: what the machine allows */
-    const char
-        *cpu; /* "ref", "avx2", "avx512vnni": at most this tier; NULL: HEARTH_CPU or best */
+    int n_thread;    /* the default of engines; 0: what the machine allows */
+    const char *cpu; /* the tier: "ref", "avx2", "dotprod", ...; NULL: HEARTH_CPU or best */
     /* A directory in which packed weights are kept for the next start, made when it is missing;
      * NULL: none. hearth_engine_pack writes them. */
     const char *pack_cache;

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "kern/kern.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -41,7 +42,7 @@ static const struct opt_row rows[] = {
      .min = 0, .max = 256, .arg = "N",
      .help = "compute threads; 0: what the machine allows"},
     {.name = "cpu", .type = OPT_STR, .at = AT(cpu), .arg = "TIER",
-     .help = "at most these instructions: ref, avx2, avx512vnni"},
+     .help = "at most these instructions: " KERN_TIER_NAMES},
     CMD_KV_ROWS(AT(kv)),
     CMD_CACHE_ROWS(AT(cache)),
     {.name = "json", .type = OPT_FLAG, .at = AT(json), .help = "one JSON object"},

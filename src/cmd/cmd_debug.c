@@ -33,7 +33,7 @@ struct debug_options {
                      .min = 0, .max = 256, .arg = "N", \
                      .help = "compute threads; 0: what the machine allows", .def = "0"}
 #define ROW_CPU     {.name = "cpu", .type = OPT_STR, .at = AT(cpu), .arg = "TIER", \
-                     .help = "at most these instructions: ref, avx2, avx512vnni"}
+                     .help = "at most these instructions: " KERN_TIER_NAMES}
 #define ROW_SPECIAL(text) {.name = "special", .type = OPT_FLAG, .at = AT(special), .help = text}
 
 static const struct opt_row logits_rows[] = {

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "kern/kern.h"
 
 #include <math.h>
 #include <string.h>
@@ -58,7 +59,7 @@ static const struct opt_row rows[] = {
      .help = "compute threads; 0: what the machine allows"},
     {.name = "pin", .type = OPT_FLAG, .at = AT(pin), .help = "keep each thread on its CPU"},
     {.name = "cpu", .type = OPT_STR, .at = AT(cpu), .arg = "TIER",
-     .help = "at most these instructions: ref, avx2, avx512vnni"},
+     .help = "at most these instructions: " KERN_TIER_NAMES},
     CMD_KV_ROWS(AT(kv)),
     CMD_CACHE_ROWS(AT(cache)),
     {.name = "format", .type = OPT_CHOICE, .at = AT(format), .def = "text", .arg = "text|json",

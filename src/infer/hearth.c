@@ -26,17 +26,17 @@ static int choose_tier(const char *asked, struct err *e)
 {
     const char *name = asked ? asked : getenv("HEARTH_CPU"),
                *what = asked ? "cpu" : "HEARTH_CPU";
-    int best = kern_tier_best(), tier;
+    int tier;
 
     if (!name || !*name)
-        return best;
+        return kern_tier_best();
     tier = kern_tier_of(name);
     if (tier < 0)
-        return err_set(e, E_INVALID, "%s: '%s' is no tier; ref, avx2 and avx512vnni are", what,
+        return err_set(e, E_INVALID, "%s: '%s' is no tier; these are: " KERN_TIER_NAMES, what,
                        name);
-    if (tier > best)
+    if (!kern_tier_here(tier))
         return err_set(e, E_UNSUPPORTED, "%s: this machine has no %s; its best is %s", what,
-                       name, kern_tier_name(best));
+                       kern_tier_name(tier), kern_tier_name(kern_tier_best()));
     return tier;
 }
 

@@ -6,18 +6,35 @@
 #include <string.h>
 #include <strings.h>
 
+#if defined(__x86_64__)
+#define X86(name) kern_has_##name, kern_add_##name
+#define ARM(name) NULL, NULL
+#elif defined(__aarch64__)
+#define X86(name) NULL, NULL
+#define ARM(name) kern_has_##name, kern_add_##name
+#else
+#define X86(name) NULL, NULL
+#define ARM(name) NULL, NULL
+#endif
+
+static int always(void)
+{
+    return 1;
+}
+
+/* In the order of enum kern_tier: of those that run here the last is the best. */
 static const struct {
     const char *name;
+    int base;          /* the tier that it starts from; the reference starts from nothing */
+    int (*here)(void); /* NULL: for another processor than this build */
     void (*add)(struct kern *k);
 } tiers[KERN_TIER_N] = {
-    [KERN_REF] = {"ref", kern_add_ref},
-#if defined(__x86_64__)
-    [KERN_AVX2] = {"avx2", kern_add_avx2},
-    [KERN_AVX512VNNI] = {"avx512vnni", kern_add_avx512vnni},
-#else
-    [KERN_AVX2] = {"avx2", NULL},
-    [KERN_AVX512VNNI] = {"avx512vnni", NULL},
-#endif
+    [KERN_REF] = {"ref", -1, always, kern_add_ref},
+    [KERN_AVX2] = {"avx2", KERN_REF, X86(avx2)},
+    [KERN_AVXVNNI] = {"avxvnni", KERN_AVX2, X86(avxvnni)},
+    [KERN_AVX512VNNI] = {"avx512vnni", KERN_AVX2, X86(avx512vnni)},
+    [KERN_DOTPROD] = {"dotprod", KERN_REF, ARM(dotprod)},
+    [KERN_I8MM] = {"i8mm", KERN_DOTPROD, ARM(i8mm)},
 };
 
 const char *kern_tier_name(int tier)
@@ -34,31 +51,33 @@ int kern_tier_of(const char *name)
     return -1;
 }
 
+int kern_tier_here(int tier)
+{
+    return kern_tier_name(tier) && tiers[tier].here && tiers[tier].here();
+}
+
+int kern_tier_base(int tier)
+{
+    return tiers[tier].base < 0 ? tier : tiers[tier].base;
+}
+
 int kern_tier_best(void)
 {
-#if defined(__x86_64__)
-    __builtin_cpu_init();
-    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma"))
-        return KERN_REF;
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512vnni"))
-        return KERN_AVX512VNNI;
-    return KERN_AVX2; /* every CPU with AVX2 and FMA has F16C */
-#else
-    return KERN_REF;
-#endif
+    int best = KERN_TIER_N - 1;
+
+    while (!kern_tier_here(best))
+        best--;
+    return best;
 }
 
 void kern_init(struct kern *k, int tier)
 {
-    memset(k, 0, sizeof(*k));
-    for (int i = 0; i <= tier && i < KERN_TIER_N; i++) {
-        if (tiers[i].add) {
-            tiers[i].add(k);
-            k->tier = i;
-        }
-    }
+    if (tiers[tier].base < 0)
+        memset(k, 0, sizeof(*k));
+    else
+        kern_init(k, tiers[tier].base);
+    tiers[tier].add(k);
+    k->tier = tier;
 }
 
 static size_t round64(size_t n)
@@ -221,17 +240,19 @@ void kern_attn_all(const struct kern *k, const struct kern_attn *a, float *const
         k->attn_fold(into, NULL, a->n_q, a->d_v, out);
 }
 
-/* Which tier brought a slot: the first whose table has this pointer. */
+/* Which tier brought a slot: the farthest base that has the same pointer. */
 static int tier_of_mm(const struct kern *k, int type)
 {
     struct kern t;
+    int tier = k->tier, base;
 
-    for (int i = 0; i <= k->tier; i++) {
-        kern_init(&t, i);
-        if (t.mm[type].mul == k->mm[type].mul)
-            return i;
+    while ((base = tiers[tier].base) >= 0) {
+        kern_init(&t, base);
+        if (t.mm[type].mul != k->mm[type].mul)
+            break;
+        tier = base;
     }
-    return k->tier;
+    return tier;
 }
 
 int kern_describe(const struct kern *k, int i, char *line, size_t n)

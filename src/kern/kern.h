@@ -1,8 +1,8 @@
 /* kern.h - the op table: every heavy loop of the engine, chosen once for this machine.
  *
  * ref.c is the specification: plain C, exact weights, activations left in float. Each tier
- * (x86/..._avx2.c, x86/..._avx512vnni.c) starts from the tier below and replaces the slots
- * that it does better. Kernels allocate nothing, start no threads and know no model: the
+ * (x86/..._avx2.c, arm/..._dotprod.c) starts from its base tier and replaces the slots that
+ * it does better. Kernels allocate nothing, start no threads and know no model: the
  * caller splits the work (rows, columns, heads) and gives each worker its scratch.
  *
  * The matrix product   y[c][r] = sum_k W[r][k] x[c][k]
@@ -29,16 +29,26 @@
 
 /* -- tiers --------------------------------------------------------------------------- */
 
+/* Of the tiers that a machine runs the last is the best. Its instructions need not include
+ * those of all before: the table in kern.c says what each starts from. */
 enum kern_tier {
     KERN_REF,        /* plain C */
     KERN_AVX2,       /* AVX2, FMA, F16C */
-    KERN_AVX512VNNI, /* AVX-512 F BW DQ VL VNNI */
+    KERN_AVXVNNI,    /* AVX2 and AVX-VNNI */
+    KERN_AVX512VNNI, /* AVX2 and AVX-512 F BW DQ VL VNNI */
+    KERN_DOTPROD,    /* Armv8.2 and its dot products of bytes */
+    KERN_I8MM,       /* the same, and its products of 2 x 8 bytes by 8 x 2 */
     KERN_TIER_N
 };
 
-const char *kern_tier_name(int tier); /* "ref", "avx2", "avx512vnni"; NULL past the end */
+/* All names, as help and messages list them. */
+#define KERN_TIER_NAMES "ref, avx2, avxvnni, avx512vnni, dotprod, i8mm"
+
+const char *kern_tier_name(int tier); /* NULL past the end */
 int kern_tier_of(const char *name);   /* -1: no such tier */
+int kern_tier_here(int tier);         /* whether this machine can run it */
 int kern_tier_best(void);             /* the best that this machine can run */
+int kern_tier_base(int tier);         /* the one that it starts from; the reference: itself */
 
 /* -- activations --------------------------------------------------------------------- */
 
@@ -208,13 +218,23 @@ struct kern {
     void (*attn_fold)(float *into, const float *part, int n, int d_v, float *const *out);
 };
 
-/* Fills k with the best versions up to the tier (enum kern_tier). The tier must run here. */
+/* Fills k with what the tier (enum kern_tier) has: its own versions, and those of the tiers
+ * that it starts from. The tier must run here. */
 void kern_init(struct kern *k, int tier);
 
-/* What each tier adds; called by kern_init in order. */
+/* What each tier adds to its base, called by kern_init; and whether this machine, with its
+ * system, has the instructions. A build has those of its own processor. */
 void kern_add_ref(struct kern *k);
 void kern_add_avx2(struct kern *k);
+void kern_add_avxvnni(struct kern *k);
 void kern_add_avx512vnni(struct kern *k);
+void kern_add_dotprod(struct kern *k);
+void kern_add_i8mm(struct kern *k);
+int kern_has_avx2(void);
+int kern_has_avxvnni(void);
+int kern_has_avx512vnni(void);
+int kern_has_dotprod(void);
+int kern_has_i8mm(void);
 
 /* Bytes of scratch that one worker needs, a multiple of 64; the memory must be 64-aligned. */
 size_t kern_mul_scratch(size_t n_col);

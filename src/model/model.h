@@ -147,7 +147,7 @@ struct model {
     struct arena arena;    /* owns the small things above */
 };
 
-/* tier: enum kern_tier, at most kern_tier_best(). The caller goes on with pack_new.
+/* tier: enum kern_tier that runs here. The caller goes on with pack_new.
  * Fails: as gguf_open; E_UNSUPPORTED an architecture or a tensor type, with the supported
  * ones; E_FORMAT a key or tensor that is missing or does not fit; E_NOMEM. */
 MUST_CHECK int model_open(struct model **out, const char *path, int tier, struct err *e);

@@ -3,7 +3,7 @@
 # here it runs programs whose verdicts are known.
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
-echo 1..9
+echo 1..10
 i=0
 
 program() # NAME LINE...: a program that prints the lines, and does "exit" or "kill" ones
@@ -51,3 +51,15 @@ program status '1..1' 'ok 1 - a' 'exit 3'
 expect "a bad status alone" status "1 passed, 1 failed, 0 skipped" "ended with status 3"
 program slow '1..1' 'sleep 30'
 expect "a program that hangs" slow "0 passed, 1 failed, 0 skipped" "took longer than 2 s"
+
+# The emulator here prints its option and the program's name.
+printf '#!/bin/sh\necho 1..1; echo "not ok 1 - $*"\n' >"$work/emulator"
+printf '#!/bin/sh\nexit 1\n' >"$work/emulated"
+chmod +x "$work/emulator" "$work/emulated"
+got=$(tests/run -e "$work/emulator -cpu old" "$work/emulated" 2>&1)
+if grep -qF "not ok 1 - -cpu old $work/emulated" <<<"$got"; then
+    echo "ok 10 - an emulator"
+else
+    echo "not ok 10 - an emulator"
+    sed 's/^/# /' <<<"$got"
+fi

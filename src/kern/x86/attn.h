@@ -27,8 +27,14 @@
 
 #define UNROLL _Pragma("GCC unroll 16")
 
-/* Rows and vectors of one register block, numbers of a quantised block, pages of a segment. */
-enum { AR = V_PANEL, AV = 4, AB = 32, AP = KERN_SEG / KERN_PAGE };
+/* Numbers of a quantised block; rows and vectors of one register block, which is no narrower;
+ * pages of a segment. */
+enum {
+    AB = 32,
+    AV = 4 * VL < AB ? AB / VL : 4,
+    AR = V_PANEL * 4 / AV,
+    AP = KERN_SEG / KERN_PAGE
+};
 
 /* The keys, or the values, of a head in one page. */
 struct kv_page {

@@ -15,11 +15,26 @@
 #include "kern/x86/rows.h"
 #include "kern/x86/vexp.h"
 
-enum { RV = 2, GROUP = RV * VL, CHUNK = 256, TILES = GROUP / TILE_ROWS };
+enum { RV = V_ROWS, GROUP = RV * VL, CHUNK = 256, TILES = GROUP / TILE_ROWS };
 
 #include "kern/x86/direct.h"
 #include "kern/x86/unpack_grid.h"
 #include "kern/x86/unpack_level.h"
+
+#ifdef V_PAIRS
+#include "kern/arm/pairs.h"
+#else
+/* This tier has no product of pairs of rows and columns. */
+INL void pairs_order(uint8_t *w, size_t n_quad)
+{
+    (void)w, (void)n_quad;
+}
+INL int pairs_dot(int nc, int small, const uint8_t *w, const int8_t *q, vi *t)
+{
+    (void)nc, (void)small, (void)w, (void)q, (void)t;
+    return 0;
+}
+#endif
 
 /* clang-format off */
 /* Formats that only unpack. */
@@ -78,11 +93,12 @@ INL void panel_mul(const int nc, const int small, const int min, const int wide,
     const float *d = u->d, *m = u->m, *ds = p->ds;
     const int8_t *q = p->q;
     const int32_t *ns = p->ns;
-    vf acc[12];
+    vf acc[RV * V_PANEL];
 
     UNROLL for (int i = 0; i < RV * nc; i++) acc[i] = vf_load(s + i / RV * GROUP + i % RV * VL);
     for (int g = 0; g < n32 * (small ? 2 : 1); g++) {
-        vi t[12];
+        vi t[RV * V_PANEL];
+        int paired;
 
         UNROLL for (int c = 0; c < nc; c++)
         {
@@ -90,6 +106,7 @@ INL void panel_mul(const int nc, const int small, const int min, const int wide,
 
             UNROLL for (int v = 0; v < RV; v++) t[c * RV + v] = z;
         }
+        paired = pairs_dot(nc, small, w, q, t);
         UNROLL for (int k = 0; k < 8; k++)
         {
             vi x[RV];
@@ -98,7 +115,7 @@ INL void panel_mul(const int nc, const int small, const int min, const int wide,
                 break;
 
             UNROLL for (int v = 0; v < RV; v++) x[v] = vi_load(w + v * VL * 4);
-            UNROLL for (int c = 0; c < nc; c++)
+            UNROLL for (int c = 0; c < nc && !paired; c++)
             {
                 vi a = vi_bytes4(q + c * 4);
 
@@ -151,7 +168,7 @@ INL void float_mul(const int nc, const int type, const uint8_t *w, size_t n, con
                    float *s)
 {
     const size_t size = type == QUANT_F32 ? 4 : 2;
-    vf acc[12];
+    vf acc[RV * V_PANEL];
 
     UNROLL for (int i = 0; i < RV * nc; i++) acc[i] = vf_load(s + i / RV * GROUP + i % RV * VL);
     for (size_t k = 0; k < n; k++) {
@@ -307,6 +324,7 @@ static void sum_unpacked(const struct kern_weight *w, const struct kern_acts *x,
                 tile += (size_t)f->bytes * TILE_ROWS;
             }
         }
+        pairs_order(u->w, n / 4);
         for (size_t p = 0; p < n_panel; p++) {
             struct panel a = panel_at(f, x, p, k0);
 

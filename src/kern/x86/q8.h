@@ -29,19 +29,6 @@ INL void q8_round(const vf v[NV], float inv, vf r[NV], vf *xq, vf *qq)
     }
 }
 
-/* The sums of the two halves of 32 signed bytes: sums of 8 unsigned ones, less the offset. */
-INL void q8_sums(const int8_t q[32], int32_t sum[2])
-{
-    __m256i u = _mm256_xor_si256(_mm256_loadu_si256((const __m256i *)(const void *)q),
-                                 _mm256_set1_epi8((char)0x80)),
-            s = _mm256_sad_epu8(u, _mm256_setzero_si256());
-    int64_t part[4];
-
-    _mm256_storeu_si256((__m256i *)(void *)part, s);
-    sum[0] = (int32_t)(part[0] + part[1]) - 16 * 128;
-    sum[1] = (int32_t)(part[2] + part[3]) - 16 * 128;
-}
-
 /* One block: rounded values to q, their two half sums, and the scale. */
 INL float q8_block(const float *x, int8_t q[32], int32_t sum[2])
 {
@@ -64,7 +51,7 @@ INL float q8_block(const float *x, int8_t q[32], int32_t sum[2])
     best = xq[0] * xq[0] * qq[1] < xq[1] * xq[1] * qq[0];
     best = xq[best] * xq[best] * qq[2] < xq[2] * xq[2] * qq[best] ? 2 : best;
     UNROLL for (int i = 0; i < NV; i++) vi_store_i8(q + i * VL, vf_to_i(r[best][i]));
-    q8_sums(q, sum);
+    vec_sums16(q, sum);
     return qq[best] > 0 ? xq[best] / qq[best] : 0;
 }
 

@@ -7,6 +7,7 @@
 void kern_mul_add_avx2(struct kern *k);
 void kern_attn_add_avx2(struct kern *k);
 void kern_acts_add_avx2(struct kern *k);
+void kern_mul_add_avxvnni(struct kern *k);
 void kern_mul_add_avx512vnni(struct kern *k);
 void kern_attn_add_avx512vnni(struct kern *k);
 void kern_acts_add_avx512vnni(struct kern *k);

@@ -9,14 +9,10 @@
 #define INL static inline __attribute__((always_inline))
 
 /* 16 registers: 2 row vectors x 3 columns. */
-enum { VL = 8, V_PANEL = 3 };
+enum { VL = 8, V_ROWS = 2, V_PANEL = 3 };
 
 /* Up to this many columns are multiplied as the weights are read (direct.h). */
 enum { V_DIRECT = 6 };
-
-/* maddubs saturates at 16 bits: two products of 8-bit weights fit only as |w| <= 128 times
- * a with w's sign, so such weights are unpacked signed. */
-enum { V_SIGNED8 = 1 };
 
 typedef __m256 vf;
 typedef __m256i vi;
@@ -229,6 +225,11 @@ INL void vi_store_i8(int8_t *p, vi a)
 
     _mm_storel_epi64((__m128i *)(void *)p, _mm_packs_epi16(s, s));
 }
+#ifndef V_DPBUSD
+/* maddubs saturates at 16 bits: two products of 8-bit weights fit only as |w| <= 128 times
+ * a with w's sign, so such weights are unpacked signed. */
+enum { V_SIGNED8 = 1 };
+
 /* Weights up to 6 bits: two products are at most 2 * 63 * 127 = 16,002. */
 INL vi vi_dot(vi acc, vi w, vi a)
 {
@@ -240,6 +241,18 @@ INL vi vi_dot8(vi acc, vi w, vi a)
 {
     return vi_dot(acc, _mm256_abs_epi8(w), _mm256_sign_epi8(a, w));
 }
+#else
+enum { V_SIGNED8 = 0 };
+
+INL vi vi_dot(vi acc, vi w, vi a)
+{
+    return V_DPBUSD(acc, w, a);
+}
+INL vi vi_dot8(vi acc, vi w, vi a)
+{
+    return V_DPBUSD(acc, w, a);
+}
+#endif
 INL vi vi_table16(const void *p)
 {
     return _mm256_broadcastsi128_si256(_mm_loadu_si128(p));
@@ -277,6 +290,19 @@ INL vi vi_zip2_hi(vi a, vi b)
 INL vi vi_bytes4(const void *p)
 {
     return _mm256_set1_epi32(*(const int32_t *)p);
+}
+/* The sums of the first and of the last 16 of 32 bytes: sums of 8 unsigned ones, less the
+ * offset. */
+INL void vec_sums16(const int8_t q[32], int32_t sum[2])
+{
+    __m256i u = _mm256_xor_si256(_mm256_loadu_si256((const __m256i *)(const void *)q),
+                                 _mm256_set1_epi8((char)0x80)),
+            s = _mm256_sad_epu8(u, _mm256_setzero_si256());
+    int64_t part[4];
+
+    _mm256_storeu_si256((__m256i *)(void *)part, s);
+    sum[0] = (int32_t)(part[0] + part[1]) - 16 * 128;
+    sum[1] = (int32_t)(part[2] + part[3]) - 16 * 128;
 }
 
 #endif

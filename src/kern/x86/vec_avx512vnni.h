@@ -1,7 +1,7 @@
 /* vec_avx512vnni.h - the vectors of the AVX-512 VNNI tier: 16 lanes of 32 bits.
  *
- * The templates of this folder (mul.h, attn.h, acts.h) are written once over these names and
- * compiled once for each tier; vec_avx2.h gives the same names with 8 lanes.
+ * The templates (mul.h, attn.h, acts.h) are written once over these names and compiled once for
+ * each tier; vec_avx2.h gives the same names with 8 lanes, arm/vec_dotprod.h with 4.
  */
 #ifndef HEARTH_KERN_X86_VEC_H
 #define HEARTH_KERN_X86_VEC_H
@@ -11,8 +11,9 @@
 
 #define INL static inline __attribute__((always_inline))
 
-/* Columns in a panel: 2 row vectors x 6 columns keep 12 sums and 12 results in registers. */
-enum { VL = 16, V_PANEL = 6 };
+/* Vectors of rows in a group, and columns in a panel: 2 x 6 keep 12 sums and 12 results in
+ * registers. */
+enum { VL = 16, V_ROWS = 2, V_PANEL = 6 };
 
 /* Up to this many columns are multiplied as the weights are read (direct.h): unpacking once
  * costs as much as a dozen columns, and then gains a tenth at most. */
@@ -288,6 +289,19 @@ INL vi vi_zip2_hi(vi a, vi b)
 INL vi vi_bytes4(const void *p)
 {
     return _mm512_set1_epi32(*(const int32_t *)p);
+}
+/* The sums of the first and of the last 16 of 32 bytes: sums of 8 unsigned ones, less the
+ * offset. */
+INL void vec_sums16(const int8_t q[32], int32_t sum[2])
+{
+    __m256i u = _mm256_xor_si256(_mm256_loadu_si256((const __m256i *)(const void *)q),
+                                 _mm256_set1_epi8((char)0x80)),
+            s = _mm256_sad_epu8(u, _mm256_setzero_si256());
+    int64_t part[4];
+
+    _mm256_storeu_si256((__m256i *)(void *)part, s);
+    sum[0] = (int32_t)(part[0] + part[1]) - 16 * 128;
+    sum[1] = (int32_t)(part[2] + part[3]) - 16 * 128;
 }
 
 #endif
