@@ -26,13 +26,13 @@ struct pages {
     size_t head_k, head_v, page;
 };
 
-static struct pages pages_of(const struct attn_bench *b, int kv, int d)
+static struct pages pages_of(const struct attn_bench *b, int kv, int d, size_t first)
 {
     struct pages p = {.head_k = kern_kv_bytes(kv, d), .head_v = kern_kv_bytes(kv, d)};
 
     p.page = HEADS * (p.head_k + p.head_v);
     for (size_t i = 0; i < DEPTH / KERN_PAGE; i++)
-        p.at[i] = b->memory + i * p.page % (BYTES - p.page) / 64 * 64;
+        p.at[i] = b->memory + (first + i) * p.page % (BYTES - p.page) / 64 * 64;
     return p;
 }
 
@@ -41,6 +41,8 @@ struct attn_calls {
     struct attn_bench *b;
     struct pages p;
     struct kern_attn a;
+    int moves; /* 1: each call reads other pages */
+    size_t n_call;
     float *out[KERN_ATTN_ROWS];
     const float *q[KERN_ATTN_ROWS];
     int32_t at[KERN_ATTN_ROWS], first[KERN_ATTN_ROWS];
@@ -50,7 +52,7 @@ struct attn_calls {
 static void calls_init(struct attn_calls *c, struct attn_bench *b, int kv, int d, int n_q,
                        int group, int pos, size_t heads)
 {
-    *c = (struct attn_calls){.b = b, .p = pages_of(b, kv, d), .heads = heads};
+    *c = (struct attn_calls){.b = b, .p = pages_of(b, kv, d, 0), .heads = heads};
     c->a = (struct kern_attn){.kv_k = kv,
                               .kv_v = kv,
                               .n_q = n_q,
@@ -72,6 +74,8 @@ static void attend(void *ctx)
 {
     struct attn_calls *c = ctx;
 
+    if (c->moves)
+        c->p = pages_of(c->b, c->a.kv_k, c->a.d_k, c->n_call++ * (DEPTH / KERN_PAGE));
     for (size_t h = 0; h < HEADS; h++) {
         c->a.off_k = h % c->heads * c->p.head_k;
         c->a.off_v = HEADS * c->p.head_k + h % c->heads * c->p.head_v;
@@ -86,12 +90,13 @@ static double head_ns(struct attn_bench *b, int kv, int d, int n_q, int group, i
     struct attn_calls c;
 
     calls_init(&c, b, kv, d, n_q, group, pos, heads);
+    c.moves = pos == DEPTH - 1;
     return bench_ns(attend, &c) / HEADS;
 }
 
 static void report(struct bench *bench, struct attn_bench *b, int kv, int d, int group)
 {
-    struct pages p = pages_of(b, kv, d);
+    struct pages p = pages_of(b, kv, d, 0);
     double bytes = (double)(p.head_k + p.head_v) / KERN_PAGE, ops = 0;
     char name[32], op[32];
 

@@ -32,20 +32,21 @@ struct packer {
     size_t n_block;
     uint64_t start_ns;
     atomic_int state; /* enum pack_state; leaves PACK_GOES_ON once */
+    /* What is told to others, who must not wait for the packing: under its own lock. */
+    pthread_mutex_t told;
+    uint64_t ns;
+    char note[ERR_MAX];
+    int cached; /* 1: the tiles of the cache are in use */
     /* Under the lock, which is held while packing. */
     pthread_mutex_t lock;
     size_t next, next_group; /* item, and group of it */
     uint64_t n_done;         /* bytes */
-    uint64_t ns;
-    char note[ERR_MAX];
     /* The cache, under the lock too. */
     struct pack_cache cache; /* path NULL: none */
     struct pack_entry *entry;
     struct mapping map; /* the file of an earlier run, until the packer goes */
     struct pack_view view;
-    int checking;    /* 1: next is what is compared with its digest */
-    uint64_t digest; /* of what was read of it so far */
-    int written;     /* 1: the file is there, or was tried to be written */
+    int written; /* 1: the file is there, or was tried to be written */
 };
 
 /* -- what is packed, and where --------------------------------------------------------- */
@@ -106,16 +107,19 @@ static void add_items(struct packer *p)
         add_item(p, m->global.t[role]);
 }
 
-/* Under the lock, or before anybody else has the packer. */
 static void note(struct packer *p, const char *text)
 {
+    (void)pthread_mutex_lock(&p->told);
     (void)snprintf(p->note, sizeof(p->note), "%s", text);
+    (void)pthread_mutex_unlock(&p->told);
 }
 
 static void end(struct packer *p, int state)
 {
-    if (state == PACK_DONE && !p->ns)
+    (void)pthread_mutex_lock(&p->told);
+    if (state == PACK_DONE)
         p->ns = clock_ns() - p->start_ns;
+    (void)pthread_mutex_unlock(&p->told);
     atomic_store_explicit(&p->state, state, memory_order_release);
 }
 
@@ -161,7 +165,20 @@ static struct pack_want want_of(const struct packer *p)
                               p->n_block, p->entry, p->n_item};
 }
 
-/* Uses the tiles of an earlier run when they are there. */
+/* 1 when every matrix in the file is what was written. All of them are needed for the first
+ * token, so reading them now costs little more than reading them then. */
+static int cache_whole(const struct packer *p)
+{
+    for (size_t i = 0; i < p->n_item; i++) {
+        const struct item *it = &p->item[i];
+
+        if (pack_cache_digest(p->view.data + it->at, item_bytes(it)) != p->view.entry[i].digest)
+            return 0;
+    }
+    return 1;
+}
+
+/* Uses the tiles of an earlier run when they are there, and right. */
 static void cache_start(struct packer *p, const struct pack_options *opt)
 {
     struct pack_want want = want_of(p);
@@ -174,43 +191,18 @@ static void cache_start(struct packer *p, const struct pack_options *opt)
         note(p, e.msg);
     if (rc <= 0)
         return;
+    if (!cache_whole(p)) {
+        mmap_close(&p->map);
+        pack_cache_remove(&p->cache);
+        note(p, "the copy of packed weights was damaged and is made anew");
+        return;
+    }
     for (size_t i = 0; i < p->n_item; i++) {
         p->item[i].cached.data = p->view.data + p->item[i].at;
         put_in_place(&p->item[i], &p->item[i].cached);
     }
-    p->checking = p->written = 1;
-    p->ns = clock_ns() - p->start_ns;
-}
-
-/* The file is damaged: the model goes back to its own, and packs. */
-static void cache_leave(struct packer *p)
-{
-    for (size_t i = 0; i < p->n_item; i++)
-        put_in_place(&p->item[i], &p->item[i].w->w);
-    pack_cache_remove(&p->cache);
-    note(p, "the copy of packed weights was damaged and is made anew");
-    p->checking = p->written = 0;
-    p->next = p->next_group = 0;
-    p->n_done = p->ns = 0;
-    take_block(p);
-}
-
-/* The next piece of the file against its digest. */
-static void check_piece(struct packer *p)
-{
-    const struct item *it = &p->item[p->next];
-    size_t at = p->next_group * PACK_CACHE_PIECE, left = item_bytes(it) - at,
-           n = left < PACK_CACHE_PIECE ? left : PACK_CACHE_PIECE;
-
-    p->digest = digest_bytes(p->next_group++ ? p->digest : 0, p->view.data + it->at + at, n);
-    p->n_done += n;
-    if (n < left)
-        return;
-    p->next_group = 0;
-    if (p->digest != p->view.entry[p->next++].digest)
-        cache_leave(p);
-    else if (p->next == p->n_item)
-        end(p, PACK_DONE);
+    p->cached = p->written = 1;
+    end(p, PACK_DONE);
 }
 
 static int cache_write(struct packer *p, int (*progress)(void *ctx, double done), void *ctx,
@@ -252,12 +244,13 @@ int pack_new(struct packer **out, struct model *m, const struct pack_options *op
     p->m = m;
     p->start_ns = clock_ns();
     (void)pthread_mutex_init(&p->lock, NULL);
+    (void)pthread_mutex_init(&p->told, NULL);
     add_items(p);
     if (!p->n_item)
         end(p, PACK_DONE);
     else if (opt->cache)
         cache_start(p, opt);
-    if (p->n_item && !p->checking)
+    if (p->n_item && !p->cached)
         take_block(p);
     *out = p;
     return 0;
@@ -268,6 +261,7 @@ void pack_free(struct packer *p)
     if (!p)
         return;
     (void)pthread_mutex_destroy(&p->lock);
+    (void)pthread_mutex_destroy(&p->told);
     vm_free(p->block, p->n_block);
     mmap_close(&p->map);
     pack_cache_close(&p->cache);
@@ -335,14 +329,6 @@ static void pack_piece(struct packer *p, struct pool *pool)
         publish(p, it);
 }
 
-static void next_piece(struct packer *p, struct pool *pool)
-{
-    if (p->checking)
-        check_piece(p);
-    else
-        pack_piece(p, pool);
-}
-
 static int goes_on(const struct packer *p)
 {
     return atomic_load_explicit(&p->state, memory_order_acquire) == PACK_GOES_ON;
@@ -357,8 +343,8 @@ void pack_some(struct packer *p, struct pool *pool, uint64_t ns)
     start = clock_ns();
     /* A matrix that was begun is finished: the step reads all of its rows else, and it would be
      * in memory twice. */
-    while (goes_on(p) && (clock_ns() - start < ns || (p->next_group && !p->checking)))
-        next_piece(p, pool);
+    while (goes_on(p) && (clock_ns() - start < ns || p->next_group))
+        pack_piece(p, pool);
     (void)pthread_mutex_unlock(&p->lock);
 }
 
@@ -369,7 +355,7 @@ int pack_all(struct packer *p, struct pool *pool, int (*progress)(void *ctx, dou
 
     (void)pthread_mutex_lock(&p->lock);
     while (goes_on(p) && rc == 0) {
-        next_piece(p, pool);
+        pack_piece(p, pool);
         if (progress && progress(ctx, (double)p->n_done / (double)p->n_block))
             rc = err_set(e, E_CANCELLED, "packing was stopped");
     }
@@ -381,10 +367,10 @@ int pack_all(struct packer *p, struct pool *pool, int (*progress)(void *ctx, dou
 
 void pack_info(struct packer *p, struct pack_info *out)
 {
-    (void)pthread_mutex_lock(&p->lock);
-    out->state = atomic_load(&p->state);
-    out->cached = p->checking;
+    out->state = atomic_load_explicit(&p->state, memory_order_acquire);
+    (void)pthread_mutex_lock(&p->told);
+    out->cached = p->cached;
     out->ns = p->ns;
     (void)snprintf(out->note, sizeof(out->note), "%s", p->note);
-    (void)pthread_mutex_unlock(&p->lock);
+    (void)pthread_mutex_unlock(&p->told);
 }

@@ -9,10 +9,10 @@
  * of all that comes before the tensors and of three samples of each tensor. So a copy of a
  * model packs once more, and what escapes is a change between the samples by a program that
  * also turned back both times, which takes meddling with the clock or the disk. The tiles are
- * covered by a digest of every byte. It is not checked before they are used, which would take
- * as long as packing, but between the first steps (pack.c); when it does not fit, the model
- * goes back to its own file and the cache's is removed. Digests find accidents; against malice
- * stands that directory and file belong to the user and nobody else may write there.
+ * covered by a digest of every byte, which is checked before they are used (pack.c): the first
+ * token needs all of them, so that reading them costs little more then than later. When it does
+ * not fit the model packs, and the file is removed. Digests find accidents; against malice stands
+ * that directory and file belong to the user and nobody else may write there.
  *
  * Format   little endian: struct pack_head, a page; n_entry times struct pack_entry; up to a
  *          page's bound; n_data bytes of tiles. Any change of it, or of tile.h, is a new

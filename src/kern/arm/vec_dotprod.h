@@ -182,6 +182,30 @@ INL float vf_hmax(vf x)
 {
     return vmaxnmvq_f32(x);
 }
+/* The 16 bytes of one row. */
+INL vi vi_pieces(const uint8_t *const *row, size_t off)
+{
+    return vreinterpretq_s32_u8(vld1q_u8(row[0] + off));
+}
+/* Lanes of a and b in turns, of their lower and upper halves; then pairs of lanes. */
+INL vi vi_zip_lo(vi a, vi b)
+{
+    return vzip1q_s32(a, b);
+}
+INL vi vi_zip_hi(vi a, vi b)
+{
+    return vzip2q_s32(a, b);
+}
+INL vi vi_zip2_lo(vi a, vi b)
+{
+    return vreinterpretq_s32_s64(
+        vzip1q_s64(vreinterpretq_s64_s32(a), vreinterpretq_s64_s32(b)));
+}
+INL vi vi_zip2_hi(vi a, vi b)
+{
+    return vreinterpretq_s32_s64(
+        vzip2q_s64(vreinterpretq_s64_s32(a), vreinterpretq_s64_s32(b)));
+}
 
 INL void v_prefetch(const void *p)
 {

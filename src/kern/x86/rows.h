@@ -118,7 +118,7 @@ static void rows_tiles(const struct quant *q, const void *rows, size_t stride, s
 
         if (ahead) {
             for (size_t i = 0; i < n * bytes * TILE_ROWS; i += 64)
-                _mm_prefetch((const char *)ahead + i, _MM_HINT_T1);
+                v_prefetch((const uint8_t *)ahead + i);
             ahead = (const uint8_t *)ahead + n * bytes * TILE_ROWS;
         }
 

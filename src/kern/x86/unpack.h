@@ -6,7 +6,7 @@
  * (struct format), which two kernels use:
  *   unpack   (below) writes what it reads to memory that stays in the first-level cache, for
  *            products of many columns;
- *   direct   (mul.h) multiplies what it reads as it reads it, for a few columns.
+ *   direct   (direct.h) multiplies what it reads as it reads it, for a few columns.
  * Loops have fixed bounds and are unrolled, and all is inlined: in decode this is most of what
  * the processor does. Formats with codebooks, and those of few bits, only unpack
  * (unpack_level.h, unpack_grid.h). Source: the readers in quant/, which the kernel tests
