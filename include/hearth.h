@@ -173,9 +173,9 @@ HEARTH_API void hearth_engine_info(const struct hearth_engine *en,
 HEARTH_API int hearth_engine_step(struct hearth_engine *en, struct hearth_error *e);
 
 /* Packs what is left to pack at once, and writes it to the pack_cache: for who has the time, or
- * measures. progress (may be NULL) is called now and then with done in [0, 1]; returning nonzero
- * stops with E_CANCELLED, and the rest is packed between steps. That packing goes wrong is no
- * failure: hearth_model_info tells. */
+ * measures. progress (may be NULL) is called now and then with done in [0, 1]; returning
+ * nonzero stops with E_CANCELLED, and the rest is packed between steps. That packing goes wrong
+ * is no failure: hearth_model_info tells. */
 HEARTH_API int hearth_engine_pack(struct hearth_engine *en,
                                   int (*progress)(void *ctx, double done), void *ctx,
                                   struct hearth_error *e);

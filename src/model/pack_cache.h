@@ -11,8 +11,8 @@
  * also turned back both times, which takes meddling with the clock or the disk. The tiles are
  * covered by a digest of every byte, which is checked before they are used (pack.c): the first
  * token needs all of them, so that reading them costs little more then than later. When it does
- * not fit the model packs, and the file is removed. Digests find accidents; against malice stands
- * that directory and file belong to the user and nobody else may write there.
+ * not fit the model packs, and the file is removed. Digests find accidents; against malice
+ * stands that directory and file belong to the user and nobody else may write there.
  *
  * Format   little endian: struct pack_head, a page; n_entry times struct pack_entry; up to a
  *          page's bound; n_data bytes of tiles. Any change of it, or of tile.h, is a new

@@ -9,8 +9,9 @@
 
 #include "kern/x86/unpack.h"
 
-/* How far ahead weights are fetched, bytes: one line at a time, at the pace of reading. Measured
- * on Zen 4, 2026-11: 8 and 16 KiB are alike, 4 and 32 are worse; 18 to 22 GB/s of one thread. */
+/* How far ahead weights are fetched, bytes: one line at a time, at the pace of reading.
+ * Measured on Zen 4, 2026-11: 8 and 16 KiB are alike, 4 and 32 are worse; 18 to 22 GB/s of one
+ * thread. */
 enum { DIRECT_AHEAD = 8192 };
 
 /* A panel's activations. ds and ns are those of 16 or of 32 numbers, as the format needs. */
