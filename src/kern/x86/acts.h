@@ -8,8 +8,6 @@
 #include <float.h>
 #include <math.h>
 
-#define UNROLL _Pragma("GCC unroll 16")
-
 static void column_q8(struct kern_acts *a, size_t c)
 {
     struct q8_column to = q8_column(a, c);
