@@ -254,7 +254,8 @@ static void test_model(void **state)
 
 static void test_quant(void **state)
 {
-    static const char *const kv_name[] = {"F16 cache", "F32 cache"};
+    static const char *const kv_name[] = {
+        [HEARTH_KV_F16] = "F16 cache", [HEARTH_KV_F32] = "F32 cache"};
     const struct job *j = *state;
     char name[NAME_LEN];
     struct expected x;
