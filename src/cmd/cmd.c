@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <math.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -113,9 +114,11 @@ int cmd_model_open_cached(struct hearth_model **out, const char *path, int n_thr
     int rc = path_check(path, e);
 
     buf_init(&dir, PATH_MAX);
+    if (rc == 0 && cache && cache->max > 0 && !cache->dir)
+        rc = err_set(e, E_INVALID, "--pack-cache-max: there is no --pack-cache to bound");
     if (rc == 0 && cache && cache->dir) {
         opt.pack_cache = cache->dir;
-        opt.pack_cache_max = (uint64_t)((double)cache->max * (1 << 30));
+        opt.pack_cache_max = (uint64_t)ceil((double)cache->max * (1 << 30));
         if (!cache->dir[0])
             rc = path_xdg(&dir, PATH_CACHE, "packed", e);
         if (!cache->dir[0])

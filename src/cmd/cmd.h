@@ -34,7 +34,7 @@ int cmd_options(const struct opt_spec *spec, int argc, char **argv, void *into, 
 /* Where packed weights are kept between two starts, as the user says it. */
 struct cmd_cache {
     const char *dir; /* NULL: nowhere; "": below $XDG_CACHE_HOME */
-    float max;       /* GiB */
+    float max;       /* GiB; 0: not given, the library's choice */
 };
 
 /* Opens a model with the words a user needs when there is none. n_thread 0, cpu NULL and cache
@@ -92,9 +92,9 @@ const char *cmd_kv_name(const struct cmd_kv *kv, char room[16]);
      .help = "keep packed weights for the next start (~/.cache/hearth/packed)"},               \
     {                                                                                          \
         .name = "pack-cache-max", .type = OPT_FLOAT,                                           \
-        .at = (field) + offsetof(struct cmd_cache, max), .def = "16", .min = 0, .max = 1e6,    \
-        .above = 1, .arg = "GIB",                                                              \
-        .help = "what they may take together; the least recently used go first"                \
+        .at = (field) + offsetof(struct cmd_cache, max), .min = 0, .max = 1e6, .above = 1,     \
+        .arg = "GIB",                                                                          \
+        .help = "what they may take together; the least recently used go first (default 16)"   \
     }
 
 #endif

@@ -34,8 +34,8 @@ static const struct opt_row rows[] = {
      .min = 0, .max = 1 << 24, .arg = "N", .help = "tokens to decode; 0: no decode"},
     {.name = "depth", .letter = 'd', .type = OPT_INT, .at = AT(depth), .def = "0",
      .min = 0, .max = 1 << 24, .arg = "N", .help = "tokens that are in the context before either"},
-    {.name = "batch", .letter = 'b', .type = OPT_STR, .at = AT(batch), .def = "1",
-     .arg = "N,N,...", .help = "sequences that decode together: each of these numbers is measured"},
+    {.name = "batch", .letter = 'b', .type = OPT_STR, .at = AT(batch),
+     .arg = "N,N,...", .help = "sequences that decode together: each of these numbers is measured (default 1)"},
     {.name = "reps", .letter = 'r', .type = OPT_INT, .at = AT(reps), .def = "5",
      .min = 1, .max = 1000, .arg = "N", .help = "repetitions"},
     {.name = "threads", .letter = 't', .type = OPT_INT, .at = AT(threads), .def = "0",
@@ -102,9 +102,13 @@ static int read_widths(struct bench *b, struct err *e)
 {
     int32_t *n = NULL;
     size_t count = 0;
-    int rc = b->opt.n_gen ? opt_ids(b->opt.batch, &n, &count, e) : 0;
+    int rc = 0;
 
-    if (rc == E_INVALID)
+    if (b->opt.n_gen)
+        rc = opt_ids(b->opt.batch ? b->opt.batch : "1", &n, &count, e);
+    else if (b->opt.batch)
+        rc = err_set(e, E_INVALID, "-n 0 leaves nothing to decode");
+    if (rc == E_INVALID && b->opt.n_gen)
         rc = err_set(e, rc, "'%s': expected numbers like 1,2,4", b->opt.batch);
     if (rc == 0 && count > WIDTHS_MAX)
         rc = err_set(e, E_INVALID, "%zu numbers, at most %d", count, WIDTHS_MAX);

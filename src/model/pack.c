@@ -172,7 +172,7 @@ static int cache_whole(const struct packer *p)
     for (size_t i = 0; i < p->n_item; i++) {
         const struct item *it = &p->item[i];
 
-        if (pack_cache_digest(p->view.data + it->at, item_bytes(it)) != p->view.entry[i].digest)
+        if (digest_bytes(0, p->view.data + it->at, item_bytes(it)) != p->view.entry[i].digest)
             return 0;
     }
     return 1;
@@ -246,6 +246,8 @@ int pack_new(struct packer **out, struct model *m, const struct pack_options *op
     (void)pthread_mutex_init(&p->lock, NULL);
     (void)pthread_mutex_init(&p->told, NULL);
     add_items(p);
+    if (!p->n_item && opt->cache)
+        note(p, "nothing to keep: this tier reads the weights as they are in the file");
     if (!p->n_item)
         end(p, PACK_DONE);
     else if (opt->cache)

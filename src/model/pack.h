@@ -12,8 +12,7 @@
  * and closing waits for it. Why not at load or in the first step: the first token would wait.
  *
  * With a directory for packed copies (pack_cache.h) the tiles of an earlier run are mapped and
- * used at once; between the steps they are compared with their digests then, and left again for
- * the file when they do not fit. pack_all writes such a copy where there was none.
+ * used at once, when their digests are right; else pack_all writes such a copy.
  *
  * What goes wrong here stops nobody: the model goes on from its file, and pack_info says why.
  *

@@ -27,17 +27,10 @@ static const char suffix[] = ".tiles", temp_suffix[] = ".tiles.tmp";
 _Static_assert(sizeof(struct pack_entry) == 64 && sizeof(struct pack_head) == 88,
                "the structs are the format");
 
+/* Bytes that are written before the caller hears of it. */
+enum { WRITE_PIECE = 1 << 20 };
+
 /* -- digests --------------------------------------------------------------------------- */
-
-uint64_t pack_cache_digest(const void *p, size_t n)
-{
-    const unsigned char *b = p;
-    uint64_t d = 0;
-
-    for (size_t i = 0; i < n; i += PACK_CACHE_PIECE)
-        d = digest_bytes(d, b + i, n - i < PACK_CACHE_PIECE ? n - i : PACK_CACHE_PIECE);
-    return d;
-}
 
 static uint64_t head_digest(const struct pack_head *h, const struct pack_entry *entry)
 {
@@ -355,8 +348,8 @@ static int write_all(const struct writing *w, int fd, struct pack_head *h, struc
     const struct pack_want *want = w->want;
     char page[PACK_CACHE_PAGE] = {0};
 
-    for (uint64_t i = 0; i < want->n_data; i += PACK_CACHE_PIECE) {
-        uint64_t left = want->n_data - i, n = left < PACK_CACHE_PIECE ? left : PACK_CACHE_PIECE;
+    for (uint64_t i = 0; i < want->n_data; i += WRITE_PIECE) {
+        uint64_t left = want->n_data - i, n = left < WRITE_PIECE ? left : WRITE_PIECE;
 
         if (put(fd, w->data + i, (size_t)n, h->at_data + i) < 0)
             return err_sys(e, E_IO, errno, "write");
@@ -365,7 +358,7 @@ static int write_all(const struct writing *w, int fd, struct pack_head *h, struc
     }
     for (size_t i = 0; i < want->n_entry; i++)
         want->entry[i].digest =
-            pack_cache_digest(w->data + want->entry[i].at, (size_t)want->entry[i].n_byte);
+            digest_bytes(0, w->data + want->entry[i].at, (size_t)want->entry[i].n_byte);
     h->digest = head_digest(h, want->entry);
     memcpy(page, h, sizeof(*h));
     if (put(fd, want->entry, want->n_entry * sizeof(*want->entry), PACK_CACHE_PAGE) < 0 ||

@@ -30,7 +30,7 @@
 
 #include <stdint.h>
 
-enum { PACK_CACHE_VERSION = 1, PACK_CACHE_PIECE = 1 << 20, PACK_CACHE_PAGE = 4096 };
+enum { PACK_CACHE_VERSION = 1, PACK_CACHE_PAGE = 4096 };
 
 /* Bytes that the files take together by default. */
 #define PACK_CACHE_MAX ((uint64_t)16 << 30)
@@ -49,7 +49,7 @@ struct pack_entry {
     uint64_t name; /* digest_bytes of the tensor's name */
     uint64_t type, n_row, n_col;
     uint64_t at, n_byte; /* of its tiles, from the first tile's byte */
-    uint64_t digest;     /* pack_cache_digest of them */
+    uint64_t digest;     /* digest_bytes of them */
     uint64_t zero;
 };
 
@@ -100,9 +100,5 @@ void pack_cache_remove(const struct pack_cache *c);
 
 /* Checks the bytes of a file, all but the tiles. Fails: E_FORMAT. */
 MUST_CHECK int pack_cache_check(const void *p, size_t n, struct pack_view *out, struct err *e);
-
-/* A digest over pieces of PACK_CACHE_PIECE bytes, which may also be taken one by one, each
- * with the digest of those before as its seed; the first seed is 0. */
-uint64_t pack_cache_digest(const void *p, size_t n);
 
 #endif

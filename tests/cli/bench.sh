@@ -49,8 +49,9 @@ ok "sequences together in JSON" $?
 hearth bench $model -p 0 -n 4 -r 1 -t 1 -b 2 --json && is_json "$work/out" &&
     grep -q '"decode_tok_s":null' "$work/out" && grep -q '"ratio":null' "$work/out"
 ok "no multiple without one sequence alone" $?
-hearth bench $model -p 8 -n 0 -r 1 -b 1,2 --json && grep -q '"batch":\[\]' "$work/out"
+hearth bench $model -p 8 -n 0 -r 1 --json && grep -q '"batch":\[\]' "$work/out"
 ok "no batches without decode" $?
+fails "batches without decode" 64 "--batch: -n 0" bench $model -n 0 -b 1,2
 fails "no sequences" 64 "0 sequences, expected 1 to 1024" bench $model -b 1,0
 fails "too many sequences" 64 "1025 sequences" bench $model -b 1025
 fails "a batch that is no number" 64 "--batch" bench $model -b 1,x

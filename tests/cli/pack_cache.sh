@@ -13,8 +13,8 @@ cache=$work/cache
 hearth run "$work/m.gguf" --temp 0 -n 30 "Once upon a time" && cp "$work/out" "$work/story"
 
 hearth run "$work/m.gguf" --cpu ref --temp 0 -n 30 --pack-cache="$cache" "Once upon a time" &&
-    [ -z "$(ls "$cache" 2>/dev/null)" ]
-ok "nothing to keep where nothing is packed" $?
+    [ -z "$(ls "$cache" 2>/dev/null)" ] && grep -q '^warning: nothing to keep' "$work/err"
+ok "nothing to keep where nothing is packed, and it says so" $?
 if ! "$HEARTH" bench "$work/m.gguf" -p 1 -n 0 -r 1 | grep -q avx; then
     skip "a cache of packed weights" "this machine has the reference tier only"
     finish
@@ -53,9 +53,13 @@ truncate -s 5000 "$file"
 run --pack-cache="$cache" && grep -q '^warning: ' "$work/err" && run --pack-cache="$cache" && from_cache
 ok "a file that is cut off is passed over and replaced" $?
 printf 'xyz' | dd of="$file" bs=1 seek=300000 conv=notrunc 2>/dev/null
-run --pack-cache="$cache"
-run --pack-cache="$cache"; run --pack-cache="$cache" && from_cache
-ok "damaged tiles are replaced" $?
+run --pack-cache="$cache" && grep -q '^warning: .*damaged' "$work/err" &&
+    run --pack-cache="$cache" && from_cache
+ok "damaged tiles are never used, and replaced" $?
+head -c 8000 /dev/zero | tr '\0' '\377' | dd of="$file" bs=1 seek=500000 conv=notrunc 2>/dev/null
+run --pack-cache="$cache" && grep -q '^warning: .*damaged' "$work/err" &&
+    run --pack-cache="$cache" && from_cache
+ok "nor such as would give no numbers" $?
 
 cp $model "$work/m.gguf"
 run --pack-cache="$cache" && ! grep -q 'weights from the cache' "$work/err"
@@ -96,5 +100,6 @@ ok "a directory that cannot be made" $?
 export XDG_CACHE_HOME=$work/xdg
 run --pack-cache && [ "$(ls "$work/xdg/hearth/packed" | wc -l)" = 1 ]
 ok "the default is below XDG_CACHE_HOME" $?
+fails "a size of no cache" 64 "no --pack-cache" run "$work/m.gguf" --pack-cache-max 3 x
 fails "a size of nothing" 64 "pack-cache-max" run "$work/m.gguf" --pack-cache-max 0 x
 finish

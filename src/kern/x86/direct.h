@@ -90,7 +90,7 @@ INL void direct_mul(const int nc, const struct format *f, const uint8_t *p, size
 
 typedef void direct_fn(const uint8_t *p, size_t n_block, const struct panel *a, float *s);
 
-#define DIRECT_FN(name, nc)                                                                    \
+#define DIRECT_FN(name, type, nc)                                                              \
     static void direct_##name##_##nc(const uint8_t *p, size_t n_block, const struct panel *a,  \
                                      float *s)                                                 \
     {                                                                                          \
@@ -99,31 +99,8 @@ typedef void direct_fn(const uint8_t *p, size_t n_block, const struct panel *a, 
 
 /* All formats in nc columns; mul_<tier>.c instantiates the widths that its panels have, and
  * says with DIRECT_ROW(name) how they stand in a row of the table. */
-#define DIRECT_FNS(nc)                                                                         \
-    DIRECT_FN(q4_0, nc)                                                                        \
-    DIRECT_FN(q4_1, nc)                                                                        \
-    DIRECT_FN(q5_0, nc)                                                                        \
-    DIRECT_FN(q5_1, nc)                                                                        \
-    DIRECT_FN(q8_0, nc)                                                                        \
-    DIRECT_FN(q2_k, nc)                                                                        \
-    DIRECT_FN(q3_k, nc)                                                                        \
-    DIRECT_FN(q4_k, nc)                                                                        \
-    DIRECT_FN(q5_k, nc)                                                                        \
-    DIRECT_FN(q6_k, nc)                                                                        \
-    DIRECT_FN(iq4_nl, nc)                                                                      \
-    DIRECT_FN(iq4_xs, nc)                                                                      \
-    DIRECT_FN(mxfp4, nc)                                                                       \
-    DIRECT_FN(nvfp4, nc)
-
-/* clang-format off */
-#define DIRECT_ROWS                                                                            \
-    [QUANT_Q4_0] = DIRECT_ROW(q4_0), [QUANT_Q4_1] = DIRECT_ROW(q4_1),                          \
-    [QUANT_Q5_0] = DIRECT_ROW(q5_0), [QUANT_Q5_1] = DIRECT_ROW(q5_1),                          \
-    [QUANT_Q8_0] = DIRECT_ROW(q8_0), [QUANT_Q2_K] = DIRECT_ROW(q2_k),                          \
-    [QUANT_Q3_K] = DIRECT_ROW(q3_k), [QUANT_Q4_K] = DIRECT_ROW(q4_k),                          \
-    [QUANT_Q5_K] = DIRECT_ROW(q5_k), [QUANT_Q6_K] = DIRECT_ROW(q6_k),                          \
-    [QUANT_IQ4_NL] = DIRECT_ROW(iq4_nl), [QUANT_IQ4_XS] = DIRECT_ROW(iq4_xs),                  \
-    [QUANT_MXFP4] = DIRECT_ROW(mxfp4), [QUANT_NVFP4] = DIRECT_ROW(nvfp4)
-/* clang-format on */
+#define DIRECT_FNS(nc)               READ_FORMATS(DIRECT_FN, nc)
+#define DIRECT_TYPE(name, type, arg) [QUANT_##type] = DIRECT_ROW(name),
+#define DIRECT_ROWS                  READ_FORMATS(DIRECT_TYPE, )
 
 #endif

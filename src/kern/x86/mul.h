@@ -1,10 +1,11 @@
 /* mul.h - the matrix product over tiles, a template over vec_<tier>.h.
  *
- * For each group of RV * VL rows: 256 columns of weights are unpacked once into a buffer that
- * stays in the first-level cache, then every panel of activations runs over them, adding to
- * partial sums; the epilogue writes the result. One result is one lane: within a group of 16
+ * For each group of RV * VL rows, many columns: 256 columns of weights are unpacked once into a
+ * buffer that stays in the first-level cache, then every panel of activations runs over them,
+ * adding to partial sums. Up to V_DIRECT columns: weights are multiplied as they are read
+ * (direct.h). Then the epilogue writes the result. One result is one lane: within a group of 16
  * or 32 numbers the products are exact integers, then one fixed sequence of float operations
- * - so neither the number of columns nor the panel changes a bit.
+ * - so neither the number of columns nor the panel nor the way changes a bit.
  */
 #ifndef HEARTH_KERN_X86_MUL_H
 #define HEARTH_KERN_X86_MUL_H
@@ -53,25 +54,24 @@ static const struct format
     format_q1_0    = UNPACK_ONLY(128, 32,  18, 0),
     format_q2_0    = UNPACK_ONLY(64, 32,  18, 0);
 
-#define UNPACKED(name) {&format_##name, unpack_##name}
+#define UNPACKED(name, type, arg) [QUANT_##type] = {&format_##name, unpack_##name},
 
 static const struct {
     const struct format *f;
     void (*unpack)(const uint8_t *p, const struct unpack *o);
 } formats[QUANT_TYPE_MAX] = {
-    [QUANT_Q4_0] = UNPACKED(q4_0),       [QUANT_Q4_1] = UNPACKED(q4_1),
-    [QUANT_Q5_0] = UNPACKED(q5_0),       [QUANT_Q5_1] = UNPACKED(q5_1),
-    [QUANT_Q8_0] = UNPACKED(q8_0),       [QUANT_Q2_K] = UNPACKED(q2_k),
-    [QUANT_Q3_K] = UNPACKED(q3_k),       [QUANT_Q4_K] = UNPACKED(q4_k),
-    [QUANT_Q5_K] = UNPACKED(q5_k),       [QUANT_Q6_K] = UNPACKED(q6_k),
-    [QUANT_IQ1_S] = UNPACKED(iq1_s),     [QUANT_IQ1_M] = UNPACKED(iq1_m),
-    [QUANT_IQ2_XXS] = UNPACKED(iq2_xxs), [QUANT_IQ2_XS] = UNPACKED(iq2_xs),
-    [QUANT_IQ2_S] = UNPACKED(iq2_s),     [QUANT_IQ3_XXS] = UNPACKED(iq3_xxs),
-    [QUANT_IQ3_S] = UNPACKED(iq3_s),     [QUANT_IQ4_NL] = UNPACKED(iq4_nl),
-    [QUANT_IQ4_XS] = UNPACKED(iq4_xs),   [QUANT_TQ1_0] = UNPACKED(tq1_0),
-    [QUANT_TQ2_0] = UNPACKED(tq2_0),     [QUANT_MXFP4] = UNPACKED(mxfp4),
-    [QUANT_NVFP4] = UNPACKED(nvfp4),     [QUANT_Q1_0] = UNPACKED(q1_0),
-    [QUANT_Q2_0] = UNPACKED(q2_0),
+    READ_FORMATS(UNPACKED, )
+    UNPACKED(iq1_s, IQ1_S, )
+    UNPACKED(iq1_m, IQ1_M, )
+    UNPACKED(iq2_xxs, IQ2_XXS, )
+    UNPACKED(iq2_xs, IQ2_XS, )
+    UNPACKED(iq2_s, IQ2_S, )
+    UNPACKED(iq3_xxs, IQ3_XXS, )
+    UNPACKED(iq3_s, IQ3_S, )
+    UNPACKED(tq1_0, TQ1_0, )
+    UNPACKED(tq2_0, TQ2_0, )
+    UNPACKED(q1_0, Q1_0, )
+    UNPACKED(q2_0, Q2_0, )
 };
 /* clang-format on */
 

@@ -404,6 +404,23 @@ static const struct format
     format_nvfp4   = { 64, 16,  36,     4, 0, nvfp4_head,  nvfp4_quad,  nvfp4_d,  NULL};
 /* clang-format on */
 
+/* The list of them: X(name, type, arg) for each. */
+#define READ_FORMATS(X, arg)                                                                   \
+    X(q4_0, Q4_0, arg)                                                                         \
+    X(q4_1, Q4_1, arg)                                                                         \
+    X(q5_0, Q5_0, arg)                                                                         \
+    X(q5_1, Q5_1, arg)                                                                         \
+    X(q8_0, Q8_0, arg)                                                                         \
+    X(q2_k, Q2_K, arg)                                                                         \
+    X(q3_k, Q3_K, arg)                                                                         \
+    X(q4_k, Q4_K, arg)                                                                         \
+    X(q5_k, Q5_K, arg)                                                                         \
+    X(q6_k, Q6_K, arg)                                                                         \
+    X(iq4_nl, IQ4_NL, arg)                                                                     \
+    X(iq4_xs, IQ4_XS, arg)                                                                     \
+    X(mxfp4, MXFP4, arg)                                                                       \
+    X(nvfp4, NVFP4, arg)
+
 /* -- unpacking --------------------------------------------------------------------------- */
 
 /* Where a tile's block goes:
@@ -425,7 +442,7 @@ INL void part_d(const struct unpack *o, int g, int h, vf d)
     vf_store(o->d + (size_t)g * GROUP + h, d);
 }
 
-/* Not unrolled over more than a group: gcc would keep hundreds of lines at a time. */
+/* A block of 16 rows. */
 INL void unpack_block(const struct format *f, const uint8_t *p, const struct unpack *o)
 {
     EACH_PART(h)
@@ -444,25 +461,12 @@ INL void unpack_block(const struct format *f, const uint8_t *p, const struct unp
     }
 }
 
-#define UNPACK_FN(name)                                                                        \
+#define UNPACK_FN(name, type, arg)                                                             \
     static void unpack_##name(const uint8_t *p, const struct unpack *o)                        \
     {                                                                                          \
         unpack_block(&format_##name, p, o);                                                    \
     }
 
-UNPACK_FN(q4_0)
-UNPACK_FN(q4_1)
-UNPACK_FN(q5_0)
-UNPACK_FN(q5_1)
-UNPACK_FN(q8_0)
-UNPACK_FN(q2_k)
-UNPACK_FN(q3_k)
-UNPACK_FN(q4_k)
-UNPACK_FN(q5_k)
-UNPACK_FN(q6_k)
-UNPACK_FN(iq4_nl)
-UNPACK_FN(iq4_xs)
-UNPACK_FN(mxfp4)
-UNPACK_FN(nvfp4)
+READ_FORMATS(UNPACK_FN, )
 
 #endif

@@ -40,7 +40,7 @@ struct moe {
     int32_t *of; /* which share */
     struct kern_acts copied;
     float *copied_x; /* the reference's form of copied; NULL: not needed */
-    float *h;        /* [n_pair][n_ff] */
+    float *h;        /* [n_pair][n_ff]; NULL: products leave 8 bits in `hidden` */
     struct kern_acts hidden;
     /* Experts that have pairs. */
     struct share *share;
