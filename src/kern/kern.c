@@ -234,10 +234,10 @@ void kern_attn_all(const struct kern *k, const struct kern_attn *a, float *const
     k->attn(a, first, into, scratch);
     for (int seg = first + 1; seg <= last; seg++) {
         k->attn(a, seg, part, scratch);
-        k->attn_fold(into, part, a->n_q, a->d_v, seg == last ? out : NULL);
+        k->attn_fold(into, part, a->n_q, a->d_v, seg == last ? out : NULL, a->sink);
     }
     if (first == last)
-        k->attn_fold(into, NULL, a->n_q, a->d_v, out);
+        k->attn_fold(into, NULL, a->n_q, a->d_v, out, a->sink);
 }
 
 /* Which tier brought a slot: the farthest base that has the same pointer. */

@@ -105,6 +105,7 @@ struct kern_mul {
                                        form as w[0] */
     const struct kern_acts *x;
     const float *bias[2]; /* [n_row] of each, or NULL */
+    float scale[2];       /* what the result of each is multiplied by, before its bias; 0: 1 */
     float *y;             /* y[c * ldy + r] */
     size_t ldy;
     int epilogue;
@@ -166,6 +167,8 @@ struct kern_attn {
     const unsigned char *const *page; /* page j holds positions 64 j .. 64 j + 63 */
     size_t off_k, off_v;              /* of this head's keys and values in a page, bytes */
     float scale;                      /* of the scores, above 0 */
+    float cap;         /* soft: a scaled score s becomes cap * tanh(s / cap); 0: none */
+    const float *sink; /* of each row, for attn_fold: kern_attn_all hands it on; NULL: none */
 };
 
 #define KERN_ATTN_ROWS 48 /* most rows of one call */
@@ -176,6 +179,86 @@ static inline size_t kern_attn_part(int d_v)
 {
     return (((size_t)d_v + 15) & ~(size_t)15) + 16;
 }
+
+/* -- functions of one number --------------------------------------------------------- */
+
+/* sigm(x) = 1 / (1 + e^-x); silu(x) = x sigm(x). Of the last three g = min(gate, limit) and
+ * u = up between -limit and limit. What is no number stays none. */
+enum kern_act {
+    KERN_ACT_SILU,
+    KERN_ACT_GELU,       /* tanh form: x sigm(2 sqrt(2 / pi) (x + 0.044715 x^3)) */
+    KERN_ACT_GELU_ERF,   /* x / 2 (1 + erf(x / sqrt(2))) */
+    KERN_ACT_GELU_QUICK, /* x sigm(1.702 x) */
+    KERN_ACT_RELU,
+    KERN_ACT_RELU2, /* max(x, 0)^2 */
+    KERN_ACT_SIGMOID,
+    KERN_ACT_SOFTPLUS, /* log(1 + e^x) */
+    KERN_ACT_TANH,
+    KERN_ACT_OAI,       /* g sigm(1.702 g) (u + 1) */
+    KERN_ACT_CLAMP_IN,  /* silu(g) u */
+    KERN_ACT_CLAMP_OUT, /* min(silu(gate), limit) u */
+    KERN_ACT_N
+};
+
+/* -- along a sequence ---------------------------------------------------------------- */
+
+/* What follows goes token by token and keeps a state, so the results are the same bits however
+ * the tokens are cut into calls. Row t of an array begins at t times its ld. */
+
+#define KERN_CONV_MAX 16 /* largest k of struct kern_conv */
+
+/* Causal convolution over time, each channel for itself:
+ *   y[t][c] = act(bias[c] + sum_j w[c][j] x[t - k + 1 + j][c])
+ * where the k - 1 inputs before the first are the state. */
+struct kern_conv {
+    const float *x;
+    size_t ldx;
+    float *y; /* may be x */
+    size_t ldy;
+    const float *w;    /* [n_ch][k]; w[c][k - 1] meets the newest input */
+    const float *bias; /* [n_ch], or NULL */
+    float *state;      /* [k - 1][n_ch], oldest first; read, and left for the next tokens */
+    size_t n_tok, n_ch, k;
+    int act; /* enum kern_act of one argument; -1: none */
+};
+
+/* One head of a state space layer (Mamba 2), for each token:
+ *   S[p][n] = S[p][n] exp(dt a) + dt x[p] b[n];  y[p] = sum_n S[p][n] c[n] + d x[p]
+ * Source  Dao and Gu 2024, arXiv:2405.21060 */
+struct kern_ssm {
+    float *state; /* S: [n_p][n_s] */
+    size_t n_p, n_s, n_tok;
+    const float *x; /* n_p numbers a token */
+    size_t ldx;
+    const float *b, *c; /* n_s numbers a token */
+    size_t ldbc;
+    const float *dt; /* one a token: softplus has been taken */
+    size_t lddt;
+    float a, d; /* a is below 0 */
+    float *y;   /* n_p numbers a token; not x */
+    size_t ldy;
+};
+
+/* One value head of the gated delta rule, for each token:
+ *   S[i][j] *= decay (or decay[i]);  e[j] = beta (v[j] - sum_i S[i][j] k[i])
+ *   S[i][j] += k[i] e[j];            y[j] = scale sum_i S[i][j] q[i]
+ * Source  Yang et al. 2024, arXiv:2412.06464; with decay of each row arXiv:2510.26692 */
+struct kern_delta {
+    float *state; /* S: [d_k][d_v] */
+    size_t d_k, d_v, n_tok;
+    const float *q, *k; /* d_k numbers a token */
+    size_t ldq, ldk;
+    const float *v; /* d_v numbers a token */
+    size_t ldv;
+    const float *beta; /* one a token */
+    size_t ldbeta;
+    const float *decay; /* factors, the exponential has been taken: one a token, or d_k */
+    size_t lddecay;
+    int per_row; /* 1: d_k of them */
+    float scale;
+    float *y; /* d_v numbers a token; not v */
+    size_t ldy;
+};
 
 /* -- the table ----------------------------------------------------------------------- */
 
@@ -202,6 +285,18 @@ struct kern {
     /* y = x / sqrt(mean(x^2) + eps) * w; w may be NULL; y may be x. */
     void (*rms_norm)(const float *x, const float *w, float *y, size_t n, float eps);
 
+    /* y = (x - mean) / sqrt(var + eps) * w + b, var that of the population; w and b may be
+     * NULL; y may be x. */
+    void (*layer_norm)(const float *x, const float *w, const float *b, float *y, size_t n,
+                       float eps);
+
+    /* y = x / max(|x|, eps), the length of the whole; y may be x. */
+    void (*l2_norm)(const float *x, float *y, size_t n, float eps);
+
+    /* y[i] = act(gate[i]) * up[i]; up NULL: act(gate[i]), where the acts of two numbers take 1
+     * for what they make of up. limit: of those that have one. y may be gate or up. */
+    void (*act)(int act, float limit, const float *gate, const float *up, float *y, size_t n);
+
     /* Rotates the first n_rot numbers of x in place; cs: n_rot / 2 pairs (cos, sin). */
     void (*rope)(float *x, const float *cs, size_t n_rot, int kind);
 
@@ -214,8 +309,17 @@ struct kern {
     void (*attn)(const struct kern_attn *a, int seg, float *part, void *scratch);
 
     /* Folds the partial results of a later segment (NULL: none) into those of n rows; with out,
-     * that was the last, and the results are out[i], d_v numbers. */
-    void (*attn_fold)(float *into, const float *part, int n, int d_v, float *const *out);
+     * that was the last, and the results are out[i], d_v numbers. sink (NULL: none) has a
+     * score for each row, as it is after scale and cap, that then takes part in the largest
+     * and in the sum, and brings no value. */
+    void (*attn_fold)(float *into, const float *part, int n, int d_v, float *const *out,
+                      const float *sink);
+
+    /* Channels [c0, c1) of all tokens. */
+    void (*conv)(const struct kern_conv *j, size_t c0, size_t c1);
+
+    void (*ssm)(const struct kern_ssm *j);
+    void (*delta)(const struct kern_delta *j);
 };
 
 /* Fills k with what the tier (enum kern_tier) has: its own versions, and those of the tiers

@@ -32,13 +32,14 @@ static float silu(float x)
     return x / (1.0f + expf(-x));
 }
 
-/* Row r of weight i of the job by column c, with its bias. */
+/* Row r of weight i of the job by column c, with its scale and bias. */
 static float ref_value(const struct kern_mul *j, int i, size_t r, size_t c)
 {
     const struct kern_weight *w = j->w[i];
     const unsigned char *row = (const unsigned char *)w->data + r * w->stride;
     double v = row_dot(quant_find(w->type), row, j->x->x + c * j->x->k, w->n_col);
 
+    v *= j->scale[i] != 0 ? (double)j->scale[i] : 1;
     return (float)(j->bias[i] ? v + (double)j->bias[i][r] : v);
 }
 
@@ -154,6 +155,91 @@ static void ref_rms_norm(const float *x, const float *w, float *y, size_t n, flo
     s = (float)(1.0 / sqrt(sum / (double)n + (double)eps));
     for (size_t i = 0; i < n; i++)
         y[i] = w ? x[i] * s * w[i] : x[i] * s;
+}
+
+static void ref_layer_norm(const float *x, const float *w, const float *b, float *y, size_t n,
+                           float eps)
+{
+    double mean = 0, var = 0, s;
+
+    for (size_t i = 0; i < n; i++)
+        mean += (double)x[i] / (double)n;
+    for (size_t i = 0; i < n; i++)
+        var += ((double)x[i] - mean) * ((double)x[i] - mean) / (double)n;
+    s = 1.0 / sqrt(var + (double)eps);
+    for (size_t i = 0; i < n; i++)
+        y[i] = (float)(((double)x[i] - mean) * s * (w ? (double)w[i] : 1) +
+                       (b ? (double)b[i] : 0));
+}
+
+static void ref_l2_norm(const float *x, float *y, size_t n, float eps)
+{
+    double sum = 0, len;
+
+    for (size_t i = 0; i < n; i++)
+        sum += (double)x[i] * (double)x[i];
+    len = sqrt(sum) > (double)eps ? sqrt(sum) : (double)eps;
+    for (size_t i = 0; i < n; i++)
+        y[i] = (float)((double)x[i] / len);
+}
+
+/* -- functions of one number ----------------------------------------------------------- */
+
+static double sigm(double x)
+{
+    return 1.0 / (1.0 + exp(-x));
+}
+
+/* act(x), where x is bounded already for those that have a limit. */
+static double ref_act_of(int act, double limit, double x)
+{
+    double y;
+
+    switch (act) {
+    case KERN_ACT_GELU:
+        return x * sigm(2 * 0.79788456080286536 * (x + 0.044715 * x * x * x));
+    case KERN_ACT_GELU_ERF:
+        return x * 0.5 * erfc(-x * 0.70710678118654752);
+    case KERN_ACT_GELU_QUICK:
+    case KERN_ACT_OAI:
+        return x * sigm(1.702 * x);
+    case KERN_ACT_RELU:
+        return x < 0 ? 0 : x;
+    case KERN_ACT_RELU2:
+        return x < 0 ? 0 : x * x;
+    case KERN_ACT_SIGMOID:
+        return sigm(x);
+    case KERN_ACT_SOFTPLUS:
+        return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x));
+    case KERN_ACT_TANH:
+        return tanh(x);
+    case KERN_ACT_CLAMP_OUT:
+        y = x * sigm(x);
+        return y > limit ? limit : y;
+    default: /* KERN_ACT_SILU, KERN_ACT_CLAMP_IN */
+        return x * sigm(x);
+    }
+}
+
+static void ref_act(int act, float limit, const float *gate, const float *up, float *y,
+                    size_t n)
+{
+    int bounds_in = act == KERN_ACT_OAI || act == KERN_ACT_CLAMP_IN,
+        bounds_up = bounds_in || act == KERN_ACT_CLAMP_OUT;
+
+    for (size_t i = 0; i < n; i++) {
+        float g = bounds_in && gate[i] > limit ? limit : gate[i];
+        double v = ref_act_of(act, (double)limit, (double)g);
+
+        if (up) {
+            float u = bounds_up && up[i] > limit    ? limit
+                      : bounds_up && up[i] < -limit ? -limit
+                                                    : up[i];
+
+            v *= (double)u + (act == KERN_ACT_OAI ? 1 : 0);
+        }
+        y[i] = (float)v;
+    }
 }
 
 static void ref_rope(float *x, const float *cs, size_t n_rot, int kind)
@@ -284,6 +370,8 @@ static void ref_attn_row(const struct kern_attn *a, const float *q, int lo, int 
         for (int d = 0; d < a->d_k; d++)
             s += (double)q[d] * (double)x[d];
         s *= (double)a->scale;
+        if (a->cap != 0)
+            s = (double)a->cap * tanh(s / (double)a->cap);
         score[p - lo] = s;
         max = s > max ? s : max;
     }
@@ -333,17 +421,107 @@ static void fold_row(float *into, const float *part, size_t d_v)
     at[1] = (float)(keep * (double)at[1] + add * (double)from[1]);
 }
 
-static void ref_attn_fold(float *into, const float *part, int n, int d_v, float *const *out)
+/* The sink's part of a row whose scores have the sum *sum below the largest, max: what its
+ * outputs are to be multiplied by before they are divided by the sum. */
+static double add_sink(double max, double sink, double *sum)
+{
+    double top = max > sink ? max : sink, keep = exp(max - top);
+
+    *sum = *sum * keep + exp(sink - top);
+    return keep;
+}
+
+static void ref_attn_fold(float *into, const float *part, int n, int d_v, float *const *out,
+                          const float *sink)
 {
     size_t step = kern_attn_part(d_v);
 
     for (size_t i = 0; i < (size_t)n; i++) {
         float *row = into + i * step;
+        double sum, keep = 1;
 
         if (part)
             fold_row(row, part + i * step, (size_t)d_v);
+        sum = (double)row[padded(d_v) + 1];
+        if (sink)
+            keep = add_sink((double)row[padded(d_v)], (double)sink[i], &sum);
         for (int d = 0; d < d_v && out; d++)
-            out[i][d] = row[d] / row[padded(d_v) + 1];
+            out[i][d] = (float)(keep * (double)row[d] / sum);
+    }
+}
+
+/* -- along a sequence -------------------------------------------------------------------- */
+
+/* One channel: `past` holds the inputs that a token needs, oldest first. */
+static void conv_channel(const struct kern_conv *j, size_t c)
+{
+    float past[KERN_CONV_MAX];
+    size_t last = j->k - 1;
+
+    for (size_t i = 0; i < last; i++)
+        past[i] = j->state[i * j->n_ch + c];
+    for (size_t t = 0; t < j->n_tok; t++) {
+        double sum = j->bias ? (double)j->bias[c] : 0;
+
+        past[last] = j->x[t * j->ldx + c];
+        for (size_t i = 0; i < j->k; i++)
+            sum += (double)j->w[c * j->k + i] * (double)past[i];
+        j->y[t * j->ldy + c] = (float)(j->act < 0 ? sum : ref_act_of(j->act, 0, sum));
+        memmove(past, past + 1, last * sizeof(*past));
+    }
+    for (size_t i = 0; i < last; i++)
+        j->state[i * j->n_ch + c] = past[i];
+}
+
+static void ref_conv(const struct kern_conv *j, size_t c0, size_t c1)
+{
+    for (size_t c = c0; c < c1; c++)
+        conv_channel(j, c);
+}
+
+static void ref_ssm(const struct kern_ssm *j)
+{
+    for (size_t t = 0; t < j->n_tok; t++) {
+        const float *x = j->x + t * j->ldx, *b = j->b + t * j->ldbc, *c = j->c + t * j->ldbc;
+        double dt = (double)j->dt[t * j->lddt], keep = exp(dt * (double)j->a);
+
+        for (size_t p = 0; p < j->n_p; p++) {
+            float *s = j->state + p * j->n_s;
+            double sum = (double)j->d * (double)x[p];
+
+            for (size_t n = 0; n < j->n_s; n++) {
+                s[n] = (float)((double)s[n] * keep + dt * (double)x[p] * (double)b[n]);
+                sum += (double)s[n] * (double)c[n];
+            }
+            j->y[t * j->ldy + p] = (float)sum;
+        }
+    }
+}
+
+static void ref_delta(const struct kern_delta *j)
+{
+    for (size_t t = 0; t < j->n_tok; t++) {
+        const float *q = j->q + t * j->ldq, *k = j->k + t * j->ldk,
+                    *decay = j->decay + t * j->lddecay;
+
+        for (size_t c = 0; c < j->d_v; c++) {
+            double seen = 0, sum = 0, e;
+
+            for (size_t i = 0; i < j->d_k; i++) {
+                float *s = &j->state[i * j->d_v + c];
+
+                *s *= decay[j->per_row ? i : 0];
+                seen += (double)*s * (double)k[i];
+            }
+            e = (double)j->beta[t * j->ldbeta] * ((double)j->v[t * j->ldv + c] - seen);
+            for (size_t i = 0; i < j->d_k; i++) {
+                float *s = &j->state[i * j->d_v + c];
+
+                *s = (float)((double)*s + (double)k[i] * e);
+                sum += (double)*s * (double)q[i];
+            }
+            j->y[t * j->ldy + c] = (float)((double)j->scale * sum);
+        }
     }
 }
 
@@ -358,9 +536,15 @@ void kern_add_ref(struct kern *k)
     k->tiles = tile_rows;
     k->acts = ref_acts;
     k->rms_norm = ref_rms_norm;
+    k->layer_norm = ref_layer_norm;
+    k->l2_norm = ref_l2_norm;
+    k->act = ref_act;
     k->rope = ref_rope;
     k->key_put = ref_key_put;
     k->value_put = ref_value_put;
     k->attn = ref_attn;
     k->attn_fold = ref_attn_fold;
+    k->conv = ref_conv;
+    k->ssm = ref_ssm;
+    k->delta = ref_delta;
 }

@@ -110,8 +110,9 @@ static void attend_apart(const struct kern *k, const struct cache *c, const floa
     for (int seg = hi; seg >= lo; seg--)
         k->attn(&l.a, seg, part + (size_t)seg * n_part, l.scratch);
     for (int seg = lo + 1; seg <= hi; seg++)
-        k->attn_fold(part + (size_t)lo * n_part, part + (size_t)seg * n_part, n, c->d_v, NULL);
-    k->attn_fold(part + (size_t)lo * n_part, NULL, n, c->d_v, l.out);
+        k->attn_fold(part + (size_t)lo * n_part, part + (size_t)seg * n_part, n, c->d_v, NULL,
+                     NULL);
+    k->attn_fold(part + (size_t)lo * n_part, NULL, n, c->d_v, l.out, NULL);
     mem_free(part);
     mem_free(l.scratch);
 }

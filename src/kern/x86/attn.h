@@ -478,17 +478,33 @@ static void attn_fold_row(float *into, const float *part, size_t wide)
     into[wide + 1] = into[wide + 1] * keep + part[wide + 1] * add;
 }
 
-static void attn_fold(float *into, const float *part, int n, int d_v, float *const *out)
+/* What a row's outputs are multiplied by at last: 1 / sum, with what the sink adds to it. */
+static float attn_factor(float max, float sum, const float *sink)
+{
+    float top, keep;
+
+    if (!sink)
+        return 1.0f / sum;
+    top = max > *sink ? max : *sink;
+    keep = expf(max - top);
+    return keep / (sum * keep + expf(*sink - top));
+}
+
+static void attn_fold(float *into, const float *part, int n, int d_v, float *const *out,
+                      const float *sink)
 {
     size_t step = kern_attn_part(d_v), wide = step - 16;
 
     for (int r = 0; r < n; r++) {
-        float *row = into + (size_t)r * step;
+        float *row = into + (size_t)r * step, f;
 
         if (part)
             attn_fold_row(row, part + (size_t)r * step, wide);
-        for (int d = 0; d < d_v && out; d++)
-            out[r][d] = row[d] * (1.0f / row[wide + 1]);
+        if (!out)
+            continue;
+        f = attn_factor(row[wide], row[wide + 1], sink ? &sink[r] : NULL);
+        for (int d = 0; d < d_v; d++)
+            out[r][d] = row[d] * f;
     }
 }
 

@@ -363,6 +363,12 @@ INL void gate(float *a, const float *b, size_t n)
         vf_store(a + i, vf_mul(vf_silu(vf_load(a + i)), vf_load(b + i)));
 }
 
+static void scale_sums(float *s, float scale, size_t n)
+{
+    for (size_t i = 0; i < n; i += VL)
+        vf_store(s + i, vf_mul(vf_load(s + i), vf_set(scale)));
+}
+
 /* bias onto the partial sums of rows r0 .. r0 + n of every column. */
 static void add_bias(float *s, const float *bias, size_t n_col, size_t n)
 {
@@ -418,6 +424,8 @@ static void mul_tiles(const struct kern *k, const struct kern_mul *j, size_t g0,
                 sum_direct(j->w[i], j->x, g, (uint8_t *)(u + 1), s[i]);
             else
                 sum_unpacked(j->w[i], j->x, g, u, s[i]);
+            if (j->scale[i] != 0)
+                scale_sums(s[i], j->scale[i], n_s);
             if (j->bias[i])
                 add_bias(s[i], j->bias[i] + r0, j->x->n, n);
         }

@@ -218,8 +218,8 @@ static void fold_items(void *ctx, int worker, size_t lo, size_t hi)
         segments_of(&o, &first, &end);
         into = part_of(it, &o, first);
         for (size_t seg = first + 1; seg < end; seg++)
-            s->k->attn_fold(into, part_of(it, &o, seg), o.a.n_q, o.a.d_v, NULL);
-        s->k->attn_fold(into, NULL, o.a.n_q, o.a.d_v, o.out);
+            s->k->attn_fold(into, part_of(it, &o, seg), o.a.n_q, o.a.d_v, NULL, NULL);
+        s->k->attn_fold(into, NULL, o.a.n_q, o.a.d_v, o.out, o.a.sink);
     }
 }
 
