@@ -215,6 +215,9 @@ HEARTH_API int hearth_seq_len(const struct hearth_seq *s);
 /* Forgets all tokens from position n on, the waiting ones first. Then there are no logits
  * until more is fed. */
 HEARTH_API int hearth_seq_truncate(struct hearth_seq *s, int n, struct hearth_error *e);
+/* Positions of an empty sequence begin at pos instead of 0: for texts whose beginning is left
+ * out. Fails: HEARTH_E_INVALID. */
+HEARTH_API int hearth_seq_set_position(struct hearth_seq *s, int pos, struct hearth_error *e);
 
 /* The pooled embedding of ids as the model says (last token when it says nothing), n_embd
  * floats, not normalised. The sequence must be empty, and is empty afterwards. After a failure

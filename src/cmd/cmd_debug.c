@@ -19,7 +19,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 
 struct debug_options {
     const char *ids, *out, *cpu;
-    int greedy, threads, chunk, special;
+    int greedy, threads, chunk, special, pos, n_ctx;
     struct cmd_kv kv;
 };
 
@@ -42,6 +42,10 @@ static const struct opt_row logits_rows[] = {
      .arg = "N", .help = "then append the likeliest token N times"},
     {.name = "chunk", .type = OPT_INT, .at = AT(chunk), .def = "0", .min = 0, .max = INT32_MAX,
      .arg = "N", .help = "feed the ids in pieces of N; 0: at once"},
+    {.name = "pos", .type = OPT_INT, .at = AT(pos), .def = "0", .min = 0, .max = 1 << 24,
+     .arg = "N", .help = "position of the first id: what is before it is left out"},
+    {.name = "num-ctx", .letter = 'c', .type = OPT_INT, .at = AT(n_ctx), .def = "0", .min = 0,
+     .max = 1 << 24, .arg = "N", .help = "context to plan for; 0: as long as the ids"},
     ROW_OUT, ROW_THREADS, ROW_CPU, CMD_KV_ROWS(AT(kv)),
 };
 static const struct opt_row embd_rows[] = {
@@ -155,9 +159,11 @@ static int probe_open(struct probe *p, const char *path, struct err *e)
     p->row = mem_calloc((size_t)p->info.n_vocab + 1, sizeof(*p->row));
     if (!p->row)
         return err_set(e, E_NOMEM, "no memory for %d logits", p->info.n_vocab);
-    eo.n_ctx = (int)p->n_id + o->greedy;
+    eo.n_ctx = o->n_ctx > (int)p->n_id + o->greedy ? o->n_ctx : (int)p->n_id + o->greedy;
     cmd_kv_set(&o->kv, &eo);
-    if (hearth_engine_new(&p->en, p->m, &eo, &he) < 0 || hearth_seq_open(&p->s, p->en, &he) < 0)
+    if (hearth_engine_new(&p->en, p->m, &eo, &he) < 0 ||
+        hearth_seq_open(&p->s, p->en, &he) < 0 ||
+        hearth_seq_set_position(p->s, o->pos, &he) < 0)
         return cmd_err(e, &he);
     return 0;
 }

@@ -53,6 +53,8 @@ static int read_options(struct hearth_engine *en, const struct hearth_engine_opt
     en->n_row = en->n_seq_max > ENGINE_ROWS ? en->n_seq_max : ENGINE_ROWS;
     if (en->n_row > en->n_batch)
         en->n_batch = en->n_row;
+    if (!p->causal) /* every token sees all others: they are computed together */
+        en->n_row = en->n_batch = en->n_ctx > en->n_batch ? en->n_ctx : en->n_batch;
     return 0;
 }
 
@@ -85,7 +87,14 @@ static int make_cache(struct hearth_engine *en, const struct hearth_engine_optio
                        en->n_ctx, en->n_seq_max,
                        (unsigned long long)(pages * (en->layout.page_bytes >> 10) >> 10),
                        (unsigned long long)(have >> 20));
-    return kv_new(&en->kv, en->layout.page_bytes, (int)pages, KERN_PAGE, e);
+    rc = kv_new(&en->kv, en->layout.page_bytes, (int)pages, KERN_PAGE, e);
+    if (rc < 0 || !en->layout.state_bytes)
+        return rc;
+    en->states = vm_alloc(en->layout.state_bytes * (size_t)en->n_seq_max);
+    if (!en->states)
+        return err_set(e, E_NOMEM, "no memory for the state of %d sequences, %zu MiB each",
+                       en->n_seq_max, en->layout.state_bytes >> 20);
+    return 0;
 }
 
 static size_t round64(size_t n)
@@ -102,7 +111,9 @@ static int make_block(struct hearth_engine *en, struct err *e)
 
     step_plan(en->model->m, &en->layout, en->n_ctx, en->n_batch, en->n_row, &n_scratch,
               &n_worker);
-    n_logits = round64((size_t)en->n_row * (size_t)p->n_vocab * sizeof(float));
+    n_logits = en->model->m->global.t[T_OUTPUT]
+                   ? round64((size_t)en->n_row * (size_t)p->n_vocab * sizeof(float))
+                   : 0;
     n_hidden = round64((size_t)en->n_row * (size_t)p->n_embd * sizeof(float));
     n_worker = round64(n_worker);
     en->n_block = n_scratch + n_worker * n_workers + n_logits + n_hidden;
@@ -115,7 +126,8 @@ static int make_block(struct hearth_engine *en, struct err *e)
     en->step.n_scratch = n_scratch;
     en->step.worker = at += n_scratch;
     en->step.n_worker = n_worker;
-    en->logits = (float *)(void *)(at += n_worker * n_workers);
+    at += n_worker * n_workers;
+    en->logits = n_logits ? (float *)(void *)at : NULL;
     en->hidden = (float *)(void *)(at + n_logits);
     return 0;
 }
@@ -187,6 +199,7 @@ void hearth_engine_free(struct hearth_engine *en)
     mem_free(en->out);
     vm_free(en->block, en->n_block);
     kv_free(en->kv);
+    vm_free(en->states, en->layout.state_bytes * (size_t)en->n_seq_max);
     cache_layout_done(&en->layout);
     pool_free(en->pool);
     mem_free(en);
@@ -223,11 +236,16 @@ static void add_run(struct hearth_engine *en, struct hearth_seq *s, int n)
     struct step *st = &en->step;
     struct step_run *r = &en->run[st->n_run];
 
-    *r = (struct step_run){st->n_tok, n, s->n_done, s->data};
+    *r = (struct step_run){.first = st->n_tok,
+                           .n = n,
+                           .pos = s->n_done,
+                           .base = s->base,
+                           .page = s->data,
+                           .state = s->state};
     en->run_seq[st->n_run++] = s;
     for (int i = 0; i < n; i++) {
         en->id[st->n_tok] = s->ids[s->n_done + i];
-        en->pos[st->n_tok++] = s->n_done + i;
+        en->pos[st->n_tok++] = s->base + s->n_done + i;
     }
 }
 
@@ -235,6 +253,12 @@ static int take_run(struct hearth_engine *en, struct hearth_seq *s, int limit, s
 {
     int waiting = s->n_len - s->n_done, n = waiting < limit ? waiting : limit, rc;
 
+    /* A text that is read in both directions goes in one piece, or waits for room. */
+    if (!en->model->m->p.causal && n < waiting)
+        return en->step.n_run
+                   ? 0
+                   : err_set(e, E_TOO_LONG, "%d tokens are read together, a step takes %d",
+                             waiting, limit);
     rc = seq_cover(s, s->n_done + n, e);
     if (rc == 0)
         add_run(en, s, n);
@@ -295,7 +319,7 @@ static void finish(struct hearth_engine *en, int want)
         struct hearth_seq *s = en->run_seq[i];
 
         seq_advance(s, en->run[i].n);
-        if (want == WANT_LAST && s->n_done == s->n_len)
+        if (want == WANT_LAST && s->n_done == s->n_len && en->logits)
             s->logits = en->logits + n_vocab * row++;
     }
 }
@@ -332,8 +356,11 @@ int engine_compute(struct hearth_engine *en, struct hearth_seq *only, int want, 
     start = clock_ns();
     step_run(st);
     en->step_ns = clock_ns() - start;
-    if (atomic_exchange(&en->cancel, 0))
+    if (atomic_exchange(&en->cancel, 0)) {
+        for (int i = 0; i < st->n_run; i++)
+            seq_spoilt(en->run_seq[i]);
         return err_set(e, E_CANCELLED, "stopped");
+    }
     finish(en, want);
     return st->n_tok;
 }

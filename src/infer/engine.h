@@ -44,6 +44,9 @@ struct hearth_seq {
     unsigned char **data; /* their memory */
     uint64_t *serial;     /* of published ones */
     int n_page, n_published;
+    int base; /* position of the first token */
+    unsigned char
+        *state; /* what layers keep beside pages, of the first n_done tokens; NULL: nothing */
     const float *logits; /* of token n_done - 1, or NULL */
 };
 
@@ -52,6 +55,7 @@ struct hearth_engine {
     struct pool *pool;
     struct cache_layout layout;
     struct kv *kv;
+    unsigned char *states; /* [n_seq_max][layout.state_bytes] */
     int n_ctx, n_batch, n_row;
     struct hearth_seq **seq; /* [n_seq_max], NULL: free */
     int n_seq_max, turn;     /* whose turn it is to be first */
@@ -82,6 +86,9 @@ MUST_CHECK int seq_feed(struct hearth_seq *s, const int32_t *ids, size_t n, int 
 
 /* After n more tokens of s were computed: publishes what is full. */
 void seq_advance(struct hearth_seq *s, int n);
+/* A step of s was stopped in the middle: what may be half done is forgotten, and will be
+ * computed again. Pages are not: their positions from n_done on are written anew anyway. */
+void seq_spoilt(struct hearth_seq *s);
 /* Holds pages for all positions below n_pos. Fails: E_BUSY, and holds what it had. */
 MUST_CHECK int seq_cover(struct hearth_seq *s, int n_pos, struct err *e);
 

@@ -20,6 +20,10 @@ int hearth_seq_open(struct hearth_seq **out, struct hearth_engine *en,
     if (!s)
         return err_set(e, E_NOMEM, "no memory for a sequence");
     s->en = en;
+    if (en->states) {
+        s->state = en->states + en->layout.state_bytes * (size_t)slot;
+        memset(s->state, 0, en->layout.state_bytes);
+    }
     s->ids = mem_calloc((size_t)en->n_ctx, sizeof(*s->ids));
     s->page = mem_calloc(n_page, sizeof(*s->page));
     s->data = mem_calloc(n_page, sizeof(unsigned char *));
@@ -78,6 +82,27 @@ int seq_cover(struct hearth_seq *s, int n_pos, struct err *e)
     return 0;
 }
 
+/* Forgets the first tokens' results down to n: pages, and state, which cannot go back. */
+static void rewind_to(struct hearth_seq *s, int n)
+{
+    drop_pages(s, (n + KERN_PAGE - 1) / KERN_PAGE);
+    s->n_done = n;
+    if (s->state && n == 0)
+        memset(s->state, 0, s->en->layout.state_bytes);
+}
+
+void seq_spoilt(struct hearth_seq *s)
+{
+    if (s->state)
+        rewind_to(s, 0);
+}
+
+/* Whether what a token leaves depends on the tokens before it only, and lies in pages. */
+static int has_pages_only(const struct hearth_seq *s)
+{
+    return s->en->model->m->p.causal && !s->state;
+}
+
 static uint64_t parent_of(const struct hearth_seq *s, int page)
 {
     return page ? s->serial[page - 1] : 0;
@@ -86,6 +111,8 @@ static uint64_t parent_of(const struct hearth_seq *s, int page)
 void seq_advance(struct hearth_seq *s, int n)
 {
     s->n_done += n;
+    if (!has_pages_only(s) || s->base)
+        return;
     for (; (s->n_published + 1) * KERN_PAGE <= s->n_done; s->n_published++) {
         int i = s->n_published;
 
@@ -100,6 +127,8 @@ static size_t reuse_pages(struct hearth_seq *s)
 {
     size_t n = 0;
 
+    if (!has_pages_only(s) || s->base)
+        return 0;
     while (s->n_done == s->n_page * KERN_PAGE && s->n_done + KERN_PAGE < s->n_len) {
         uint64_t serial;
         int page = kv_find(s->en->kv, parent_of(s, s->n_page), s->ids + s->n_done, &serial);
@@ -134,6 +163,8 @@ int seq_feed(struct hearth_seq *s, const int32_t *ids, size_t n, int reuse, size
     s->n_len += (int)n;
     if (n)
         s->logits = NULL;
+    if (n && !s->en->model->m->p.causal) /* earlier tokens see the new ones */
+        rewind_to(s, 0);
     if (reuse)
         reused = reuse_pages(s);
     if (n_reused)
@@ -184,7 +215,9 @@ int hearth_seq_truncate(struct hearth_seq *s, int n, struct hearth_error *error)
 
     if (n < 0 || n > s->n_len)
         return err_set(e, E_INVALID, "position %d: the sequence has %d tokens", n, s->n_len);
-    if (n < s->n_done) {
+    if (n < s->n_done && !has_pages_only(s)) {
+        rewind_to(s, 0); /* what is left is computed again */
+    } else if (n < s->n_done) {
         drop_pages(s, (n + KERN_PAGE - 1) / KERN_PAGE);
         if (n % KERN_PAGE)
             rc = own_last_page(s);
@@ -202,6 +235,18 @@ int hearth_seq_truncate(struct hearth_seq *s, int n, struct hearth_error *error)
     return 0;
 }
 
+int hearth_seq_set_position(struct hearth_seq *s, int pos, struct hearth_error *error)
+{
+    struct err *e = engine_err(error);
+
+    if (s->n_len)
+        return err_set(e, E_INVALID, "the sequence has tokens; positions begin at its first");
+    if (pos < 0 || pos > PARAMS_CTX_MAX)
+        return err_set(e, E_INVALID, "position %d: expected 0 to %d", pos, PARAMS_CTX_MAX);
+    s->base = pos;
+    return 0;
+}
+
 /* Feeds and computes in steps of at most n_row tokens, with a row of every position. */
 static int each_row(struct hearth_seq *s, const int32_t *ids, size_t n, int want,
                     int (*row)(void *ctx, size_t i, const float *x), void *ctx, struct err *e)
@@ -215,6 +260,10 @@ static int each_row(struct hearth_seq *s, const int32_t *ids, size_t n, int want
 
     if (s->n_len > s->n_done)
         return err_set(e, E_INVALID, "the sequence has tokens waiting");
+    if (!rows)
+        return err_set(e, E_UNSUPPORTED,
+                       "%s has no output matrix: it gives embeddings, no logits",
+                       en->model->m->arch->name);
     rc = seq_feed(s, ids, n, 0, NULL, e);
     while (rc >= 0 && s->n_done < s->n_len) {
         rc = engine_compute(en, s, want, e);

@@ -3,6 +3,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,32 +12,62 @@ enum { MODEL_ARENA_MAX = 1 << 30 };
 
 /* -- shapes ---------------------------------------------------------------------------- */
 
-static uint64_t dim_size(const struct params *p, int dim)
+static uint64_t product(int a, int b)
 {
-    const uint64_t size[DIM_N] = {
+    return (uint64_t)a * (uint64_t)b;
+}
+
+/* l: NULL for tensors outside of layers. */
+static uint64_t dim_size(const struct model *m, const struct layer *l, int dim)
+{
+    static const struct layer none;
+    const struct params *p = &m->p;
+    const struct layer *o = l ? l : &none;
+    const struct ssm_params *ssm = &p->ssm;
+    const struct mla_params *mla = &p->mla;
+    int n_rot = p->rope[o->rope == ROPE_SWA].n_rot;
+    const uint64_t size[DIM_OWN] = {
         [DIM_ONE] = 1,
         [DIM_EMBD] = (uint64_t)p->n_embd,
+        [DIM_EMBD2] = product(2, p->n_embd),
         [DIM_VOCAB] = (uint64_t)p->n_vocab,
-        [DIM_FF] = (uint64_t)p->n_ff,
-        [DIM_Q] = (uint64_t)p->n_head * (uint64_t)p->d_k,
-        [DIM_K] = (uint64_t)p->n_head_kv * (uint64_t)p->d_k,
-        [DIM_V] = (uint64_t)p->n_head_kv * (uint64_t)p->d_v,
-        [DIM_O] = (uint64_t)p->n_head * (uint64_t)p->d_v,
-        [DIM_HEAD] = (uint64_t)p->d_k,
-        [DIM_FREQS] = (uint64_t)p->rope.n_rot / 2,
+        [DIM_CTX] = (uint64_t)p->n_ctx_train,
+        [DIM_FF] = (uint64_t)o->n_ff,
+        [DIM_Q] = product(o->n_head, o->d_k),
+        [DIM_Q2] = 2 * product(o->n_head, o->d_k),
+        [DIM_K] = product(o->n_head_kv, o->d_k),
+        [DIM_V] = product(o->n_head_kv, o->d_v),
+        [DIM_O] = product(o->n_head, o->d_v),
+        [DIM_HEAD] = (uint64_t)o->d_k,
+        [DIM_HEADS] = (uint64_t)o->n_head,
+        [DIM_FREQS] = (uint64_t)n_rot / 2,
         [DIM_EXPERT] = (uint64_t)p->moe.n,
         [DIM_FF_EXPERT] = (uint64_t)p->moe.n_ff,
         [DIM_FF_SHARED] = (uint64_t)p->moe.n_ff_shared,
+        [DIM_Q_RANK] = (uint64_t)mla->q_rank,
+        [DIM_KV_RANK] = (uint64_t)mla->kv_rank,
+        [DIM_KV_RANK_ROT] = (uint64_t)(mla->kv_rank + n_rot),
+        [DIM_MLA_Q] = product(o->n_head, mla->d_k),
+        [DIM_MLA_O] = product(o->n_head, mla->d_v),
+        [DIM_MLA_NOPE] = (uint64_t)(mla->d_k > n_rot ? mla->d_k - n_rot : 0),
+        [DIM_MLA_V] = (uint64_t)mla->d_v,
+        [DIM_SSM_CONV] = (uint64_t)ssm->conv,
+        [DIM_SSM_INNER] = (uint64_t)ssm->inner,
+        [DIM_SSM_HEADS] = (uint64_t)ssm->n_head,
+        [DIM_SSM_STATE] = (uint64_t)ssm->state,
+        [DIM_SSM_GROUPS] = (uint64_t)ssm->n_group,
+        [DIM_SSM_GROUP] = (uint64_t)(ssm->n_group ? ssm->inner / ssm->n_group : 0),
     };
 
-    return size[dim];
+    return dim < DIM_OWN ? size[dim] : m->arch->dim(p, l, dim);
 }
 
-static int check_shape(const struct params *p, const struct tensor_spec *spec,
-                       const struct gguf_tensor *t, struct err *e)
+static int check_shape(const struct model *m, const struct layer *l,
+                       const struct tensor_spec *spec, const struct gguf_tensor *t,
+                       struct err *e)
 {
-    uint64_t want[GGUF_DIMS] = {dim_size(p, spec->dim[0]), dim_size(p, spec->dim[1]),
-                                dim_size(p, spec->dim[2]), 1};
+    uint64_t want[GGUF_DIMS] = {dim_size(m, l, spec->dim[0]), dim_size(m, l, spec->dim[1]),
+                                dim_size(m, l, spec->dim[2]), 1};
 
     if (memcmp(want, t->ne, sizeof(want)) == 0)
         return 0;
@@ -90,18 +121,20 @@ static struct weight *add_weight(struct model *m, const struct gguf_tensor *t)
                                 .n_col = (size_t)t->ne[0],
                                 .data = t->data,
                                 .stride = (size_t)(t->n_byte / t->ne[1])};
+    w->scale = 1;
     atomic_init(&w->now, &w->w);
     return w;
 }
 
-/* A weight for each matrix of t, [n_col, n_row, n]. */
-static int take_experts(struct model *m, const struct gguf_tensor *t, struct err *e)
+/* A weight for each matrix of t, [n_col, n_row, n], `apart` bytes from one to the next. */
+static int take_stack(struct model *m, const struct gguf_tensor *t, uint64_t apart,
+                      struct err *e)
 {
     uint64_t n = t->ne[2];
     struct gguf_tensor *part = arena_calloc(&m->arena, (size_t)n, sizeof(*part));
 
     if (!part)
-        return err_set(e, E_NOMEM, "tensor %.*s: no memory for %llu experts", (int)t->name.n,
+        return err_set(e, E_NOMEM, "tensor %.*s: no memory for %llu matrices", (int)t->name.n,
                        t->name.p, (unsigned long long)n);
     for (uint64_t i = 0; i < n; i++) {
         part[i] = *t;
@@ -109,18 +142,27 @@ static int take_experts(struct model *m, const struct gguf_tensor *t, struct err
         part[i].n_dim = 2;
         part[i].n_elem /= n;
         part[i].n_byte /= n;
-        part[i].data += i * part[i].n_byte;
-        part[i].offset += i * part[i].n_byte;
+        part[i].data += i * apart;
+        part[i].offset += i * apart;
         (void)add_weight(m, &part[i]);
     }
     return 0;
 }
 
-static int check_tensor(const struct model *m, const struct tensor_spec *spec,
-                        const struct gguf_tensor *t, struct err *e)
+/* Whether a row of the table is a matrix for each of something. */
+static int is_stack(const struct tensor_spec *spec)
 {
-    int rc = check_shape(&m->p, spec, t, e);
+    return spec->dim[2] != DIM_ONE && !(spec->flags & (TENSOR_VEC | TENSOR_RAW));
+}
 
+static int check_tensor(const struct model *m, const struct layer *l,
+                        const struct tensor_spec *spec, const struct gguf_tensor *t,
+                        struct err *e)
+{
+    int rc = check_shape(m, l, spec, t, e);
+
+    if (rc == 0 && spec->flags & TENSOR_RAW)
+        return 0;
     if (rc == 0 && (t->type >= QUANT_TYPE_MAX || !m->kern.mm[t->type].mul))
         return unsupported_type(m, t, e);
     return rc;
@@ -143,7 +185,7 @@ static int take_split(struct model *m, const struct tensor_spec *spec, const cha
                       struct layer *into, struct err *e)
 {
     const struct tensor_spec one = {
-        spec->role, spec->name, spec->flags, {spec->dim[0], spec->dim[1], DIM_ONE}};
+        spec->role, spec->name, spec->flags, {spec->dim[0], spec->dim[1], DIM_ONE}, 0};
     int type = -1;
 
     into->t[spec->role] = &m->weight[m->n_weight];
@@ -151,7 +193,7 @@ static int take_split(struct model *m, const struct tensor_spec *spec, const cha
         char part[128];
         const struct gguf_tensor *t = split_expert(m, name, i, part);
         int rc =
-            t ? check_tensor(m, &one, t, e)
+            t ? check_tensor(m, into, &one, t, e)
               : err_set(e, E_FORMAT, "tensor %s: missing, and other experts are there", part);
 
         if (rc < 0)
@@ -165,30 +207,151 @@ static int take_split(struct model *m, const struct tensor_spec *spec, const cha
     return 0;
 }
 
-static int take_tensor(struct model *m, const struct tensor_spec *spec, const char *name,
-                       struct layer *into, struct err *e)
+/* -- tensors that stand together in one ------------------------------------------------ */
+
+/* Any file may have these instead of the ones that they are made of: the rows of one, then of
+ * the next. name: what stands before ".weight" or ".bias". */
+enum { FUSED_MAX = 3 };
+
+static const struct fused {
+    const char *whole;
+    const char *part[FUSED_MAX];
+    int rows[FUSED_MAX];
+} fused[] = {
+    {"attn_qkv", {"attn_q", "attn_k", "attn_v"}, {DIM_Q, DIM_K, DIM_V}},
+    {"ffn_up", {"ffn_gate", "ffn_up"}, {DIM_FF, DIM_FF}},
+    {"ffn_gate_up_exps", {"ffn_gate_exps", "ffn_up_exps"}, {DIM_FF_EXPERT, DIM_FF_EXPERT}},
+};
+
+/* Whether name, of a table's row, is stem and what follows the stem of a tensor's name. */
+static const char *after_stem(const char *name, const char *stem)
 {
-    const struct gguf_tensor *t = gguf_tensor(m->file, name);
-    char part[128];
+    size_t n = strlen(stem);
+
+    return strncmp(name, stem, n) == 0 && name[n] == '.' ? name + n : NULL;
+}
+
+/* The rows of part i of a tensor that holds more, as a tensor of its own, *apart bytes between
+ * its matrices. NULL: the file has none, or it is not as large as its parts together. */
+static const struct gguf_tensor *part_of(struct model *m, const struct layer *l, int layer,
+                                         const struct fused *f, int i, const char *end,
+                                         uint64_t *apart)
+{
+    char name[128];
+    const struct gguf_tensor *t;
+    struct gguf_tensor *part;
+    int at = str_is((struct str){end, strlen(end)}, ".bias") && f->rows[0] != DIM_FF_EXPERT
+                 ? 0
+                 : 1; /* which dimension counts rows */
+    uint64_t before = 0, all = 0, rows = dim_size(m, l, f->rows[i]), row_bytes;
+
+    (void)snprintf(name, sizeof(name), "blk.%d.%s%s", layer, f->whole, end);
+    t = gguf_tensor(m->file, name);
+    for (int k = 0; k < FUSED_MAX && f->part[k]; k++) {
+        before += k < i ? dim_size(m, l, f->rows[k]) : 0;
+        all += dim_size(m, l, f->rows[k]);
+    }
+    if (!t || t->ne[at] != all || all == rows)
+        return NULL;
+    part = arena_calloc(&m->arena, 1, sizeof(*part));
+    if (!part)
+        return NULL;
+    *part = *t;
+    *apart = t->n_byte / t->ne[2];
+    row_bytes = *apart / all;
+    part->ne[at] = rows;
+    part->data += before * row_bytes;
+    part->offset += before * row_bytes;
+    part->n_elem = t->n_elem / all * rows;
+    part->n_byte = t->n_byte / all * rows;
+    return part;
+}
+
+static const struct gguf_tensor *find_part(struct model *m, const struct tensor_spec *spec,
+                                           const struct layer *l, int layer, uint64_t *apart)
+{
+    for (size_t i = 0; i < sizeof(fused) / sizeof(*fused) && l; i++) {
+        for (int k = 0; k < FUSED_MAX && fused[i].part[k]; k++) {
+            const char *end = after_stem(spec->name, fused[i].part[k]);
+            const struct gguf_tensor *t =
+                end ? part_of(m, l, layer, &fused[i], k, end, apart) : NULL;
+
+            if (t)
+                return t;
+        }
+    }
+    return NULL;
+}
+
+/* -- scales ---------------------------------------------------------------------------- */
+
+/* A matrix may have a number beside it that its products are multiplied by, NAME.scale, one or
+ * one for each expert. */
+static int take_scale(struct model *m, const char *name, struct weight *w, uint64_t n,
+                      struct err *e)
+{
+    const char *end = strrchr(name, '.');
+    char scale[128];
+    const struct gguf_tensor *t;
+    const float *v;
     int rc;
 
+    (void)snprintf(scale, sizeof(scale), "%.*s.scale", (int)(end - name), name);
+    t = gguf_tensor(m->file, scale);
+    if (!t)
+        return 0;
+    if (t->n_elem != n || t->type >= QUANT_TYPE_MAX || !quant_find(t->type))
+        return err_set(e, E_FORMAT, "tensor %s: %llu numbers of type %s, expected %llu", scale,
+                       (unsigned long long)t->n_elem, gguf_tensor_type_name(t->type),
+                       (unsigned long long)n);
+    rc = take_vec(m, t, e);
+    if (rc < 0)
+        return rc;
+    v = m->weight[m->n_weight - 1].vec;
+    for (uint64_t i = 0; i < n; i++)
+        w[i].scale = v[i];
+    return 0;
+}
+
+static int take_tensor(struct model *m, const struct tensor_spec *spec, int layer,
+                       struct layer *into, struct err *e)
+{
+    const struct layer *l = spec->flags & TENSOR_LAYER ? into : NULL;
+    const struct gguf_tensor *t = NULL;
+    struct weight *w;
+    char name[128], part[128];
+    uint64_t apart = 0;
+    int rc;
+
+    if (l)
+        (void)snprintf(name, sizeof(name), "blk.%d.%s", layer, spec->name);
+    else
+        (void)snprintf(name, sizeof(name), "%s", spec->name);
+    t = find_part(m, spec, l, layer, &apart);
+    if (!t)
+        t = gguf_tensor(m->file, name);
     if (!t && spec->dim[2] == DIM_EXPERT && split_expert(m, name, 0, part))
         return take_split(m, spec, name, into, e);
     if (!t && (spec->flags & TENSOR_MAY))
         return 0;
     if (!t)
         return err_set(e, E_FORMAT, "tensor %s: missing, and %s needs it", name, m->arch->name);
-    rc = check_tensor(m, spec, t, e);
+    rc = check_tensor(m, l, spec, t, e);
     if (rc < 0)
         return rc;
-    into->t[spec->role] = &m->weight[m->n_weight];
+    into->t[spec->role] = w = &m->weight[m->n_weight];
     m->n_param += t->n_elem;
+    if (spec->flags & TENSOR_RAW) {
+        m->weight[m->n_weight++] = (struct weight){.src = t};
+        return 0;
+    }
     if (spec->flags & TENSOR_VEC)
         return take_vec(m, t, e);
-    if (spec->dim[2] == DIM_EXPERT)
-        return take_experts(m, t, e);
-    (void)add_weight(m, t);
-    return 0;
+    if (is_stack(spec))
+        rc = take_stack(m, t, apart ? apart : t->n_byte / t->ne[2], e);
+    else
+        (void)add_weight(m, t);
+    return rc < 0 ? rc : take_scale(m, name, w, is_stack(spec) ? t->ne[2] : 1, e);
 }
 
 /* A tensor that no row of the architecture's table asks for would be left out of the
@@ -226,17 +389,112 @@ out:
     return rc;
 }
 
-/* Weights of one row of the table, one for each expert where it is theirs, in all layers. */
-static size_t most_weights(const struct params *p, const struct tensor_spec *spec)
-{
-    size_t n = spec->flags & TENSOR_LAYER ? (size_t)p->n_layer : 1;
+/* -- layers ---------------------------------------------------------------------------- */
 
-    return spec->dim[2] == DIM_EXPERT ? n * (size_t)p->moe.n : n;
+static int n_all(const struct params *p)
+{
+    return p->n_layer + p->n_nextn;
 }
 
-static int is_wanted(const struct params *p, const struct tensor_spec *spec)
+static int check_heads(const struct layer *l, int i, struct params_reader *r)
 {
-    return !(spec->flags & (p->moe.n ? TENSOR_DENSE : TENSOR_SPARSE));
+    if (r->rc < 0 || !(l->has & HAS_ATTN))
+        return r->rc;
+    if (l->n_head < 1)
+        return err_set(r->e, E_FORMAT, "key %s.attention.head_count: missing or 0", r->arch);
+    if (l->n_head_kv < 1 || l->n_head % l->n_head_kv)
+        return err_set(r->e, E_FORMAT,
+                       "key %s.attention.head_count_kv: %d (layer %d) does not divide "
+                       "head_count %d",
+                       r->arch, l->n_head_kv, i, l->n_head);
+    return 0;
+}
+
+static int check_layer(const struct params *p, const struct layer *l, int i,
+                       struct params_reader *r)
+{
+    int rc = check_heads(l, i, r);
+
+    if (rc < 0)
+        return rc;
+    if (l->rope >= 0 && (l->has & HAS_ATTN) &&
+        (p->rope[l->rope].n_rot < 2 || p->rope[l->rope].n_rot % 2 ||
+         (p->rope[l->rope].n_rot > l->d_k && !p->mla.kv_rank)))
+        return err_set(r->e, E_FORMAT,
+                       "key %s.rope.dimension_count: %d, expected an even number from 2 to %d",
+                       r->arch, p->rope[l->rope].n_rot, l->d_k);
+    if ((l->has & HAS_FFN) && l->n_ff < 1)
+        return err_set(r->e, E_FORMAT, "key %s.feed_forward_length: missing or 0 (layer %d)",
+                       r->arch, i);
+    return 0;
+}
+
+/* What all families have, before the architecture changes it. */
+static void usual_layer(const struct params *p, struct params_reader *r, int i, struct layer *l)
+{
+    l->has = HAS_ATTN | HAS_KV;
+    l->n_head = params_int_at(r, "attention.head_count", i, 0, PARAMS_HEADS_MAX, p->n_head);
+    l->n_head_kv =
+        params_int_at(r, "attention.head_count_kv", i, 0, PARAMS_HEADS_MAX, l->n_head);
+    l->d_k = p->d_k;
+    l->d_v = p->d_v;
+    l->n_ff = params_int_at(r, "feed_forward_length", i, 0, PARAMS_WIDTH_MAX, p->n_ff);
+    l->kv_of = i;
+    if (!p->moe.n || i < p->moe.n_dense)
+        l->has |= HAS_FFN;
+    else
+        l->has |= HAS_MOE | (p->moe.n_ff_shared ? HAS_SHARED : 0);
+    if (i >= p->n_layer)
+        l->has |= HAS_NEXTN;
+}
+
+static int read_layers(struct model *m, struct err *e)
+{
+    struct params *p = &m->p;
+    struct params_reader r = {m->file, m->arch->name, e, 0};
+
+    m->layer = arena_calloc(&m->arena, (size_t)n_all(p), sizeof(*m->layer));
+    if (!m->layer)
+        return err_set(e, E_NOMEM, "no memory for %d layers", n_all(p));
+    for (int i = 0; i < n_all(p); i++) {
+        struct layer *l = &m->layer[i];
+        int rc;
+
+        usual_layer(p, &r, i, l);
+        rc = r.rc < 0 || !m->arch->layer ? r.rc : m->arch->layer(p, &r, i, l);
+        rc = rc < 0 ? rc : check_layer(p, l, i, &r);
+        if (rc < 0)
+            return rc;
+        if (l->kq_scale == 0 && l->d_k)
+            l->kq_scale = p->kq_scale > 0 ? p->kq_scale : (float)(1 / sqrt((double)l->d_k));
+    }
+    for (int i = 0; i < n_all(p); i++) {
+        p->d_k = m->layer[i].d_k > p->d_k ? m->layer[i].d_k : p->d_k;
+        p->d_v = m->layer[i].d_v > p->d_v ? m->layer[i].d_v : p->d_v;
+    }
+    return 0;
+}
+
+/* Weights of one row of the table: one for each expert where it is theirs, and a scale, in all
+ * layers. */
+static size_t most_weights(const struct model *m, const struct tensor_spec *spec)
+{
+    size_t n = spec->flags & TENSOR_LAYER ? (size_t)n_all(&m->p) : 1;
+    uint64_t each = is_stack(spec) ? dim_size(m, &m->layer[0], spec->dim[2]) : 1;
+
+    for (int i = 1; i < n_all(&m->p) && is_stack(spec); i++) {
+        uint64_t here = dim_size(m, &m->layer[i], spec->dim[2]);
+
+        each = here > each ? here : each;
+    }
+    return n * (size_t)(each + 1);
+}
+
+static int is_wanted(const struct tensor_spec *spec, const struct layer *l)
+{
+    if (spec->when)
+        return (l->has & spec->when) != 0;
+    return 1;
 }
 
 static int take_tensors(struct model *m, struct err *e)
@@ -245,25 +503,20 @@ static int take_tensors(struct model *m, struct err *e)
     size_t max = 1; /* a tied output */
 
     for (int i = 0; i < a->n_tensor; i++)
-        max += most_weights(&m->p, &a->tensors[i]);
+        max += most_weights(m, &a->tensors[i]);
     m->weight = arena_calloc(&m->arena, max, sizeof(*m->weight));
-    m->layer = arena_calloc(&m->arena, (size_t)m->p.n_layer, sizeof(*m->layer));
-    if (!m->weight || !m->layer)
-        return err_set(e, E_NOMEM, "no memory for %d layers", m->p.n_layer);
+    if (!m->weight)
+        return err_set(e, E_NOMEM, "no memory for %zu tensors", max);
     for (int i = 0; i < a->n_tensor; i++) {
         const struct tensor_spec *spec = &a->tensors[i];
-        int n = spec->flags & TENSOR_LAYER ? m->p.n_layer : 1;
+        int in_layer = spec->flags & TENSOR_LAYER, n = in_layer ? n_all(&m->p) : 1;
 
-        for (int l = 0; l < n && is_wanted(&m->p, spec); l++) {
-            char name[128];
-            int rc;
+        for (int l = 0; l < n; l++) {
+            struct layer *into = in_layer ? &m->layer[l] : &m->global;
+            int rc = 0;
 
-            if (spec->flags & TENSOR_LAYER)
-                (void)snprintf(name, sizeof(name), "blk.%d.%s", l, spec->name);
-            else
-                (void)snprintf(name, sizeof(name), "%s", spec->name);
-            rc = take_tensor(m, spec, name,
-                             spec->flags & TENSOR_LAYER ? &m->layer[l] : &m->global, e);
+            if (!in_layer || is_wanted(spec, into))
+                rc = take_tensor(m, spec, l, into, e);
             if (rc < 0)
                 return rc;
         }
@@ -275,7 +528,11 @@ static int take_tensors(struct model *m, struct err *e)
  * for the product, while rows of the embedding are read from the file. */
 static void tie_output(struct model *m)
 {
-    if (!m->global.t[T_OUTPUT])
+    int has_output = 0;
+
+    for (int i = 0; i < m->arch->n_tensor; i++)
+        has_output |= m->arch->tensors[i].role == T_OUTPUT;
+    if (has_output && !m->global.t[T_OUTPUT])
         m->global.t[T_OUTPUT] = add_weight(m, m->global.t[T_TOKEN_EMBD]->src);
 }
 
@@ -305,7 +562,7 @@ static int find_arch(struct model *m, struct err *e)
 static int read_all_params(struct model *m, struct err *e)
 {
     struct params_reader r = {m->file, m->arch->name, e, 0};
-    int rc = params_read(&m->p, m->file, m->arch->name, e);
+    int rc = params_read(&m->p, m->file, m->arch->name, m->arch->norm, e);
 
     if (rc < 0 || !m->arch->read_params)
         return rc;
@@ -328,9 +585,9 @@ int model_open(struct model **out, const char *path, int tier, struct err *e)
     if (rc == 0)
         rc = read_all_params(m, e);
     if (rc == 0)
+        rc = read_layers(m, e);
+    if (rc == 0)
         rc = take_tensors(m, e);
-    for (int i = 0; rc == 0 && m->arch->window && i < m->p.n_layer; i++)
-        m->layer[i].n_window = m->arch->window(&m->p, i);
     if (rc == 0)
         tie_output(m);
     if (rc < 0) {
@@ -368,39 +625,64 @@ static int check_blocks(const char *what, int d, int kv, struct err *e)
                    what, d, q->block, q->name);
 }
 
+static size_t round64(size_t n)
+{
+    return (n + 63) & ~(size_t)63;
+}
+
+/* Places a layer behind what others have of a page and of the state. */
+static int place_layer(struct cache_layout *c, const struct model *m, int i, struct err *e)
+{
+    const struct layer *l = &m->layer[i];
+    struct cache_layer *o = &c->layer[i];
+    struct cache_need need = {0, 0};
+    int rc = 0;
+
+    if (m->arch->cache)
+        need = m->arch->cache(&m->p, l);
+    if (l->has & HAS_KV && l->kv_of == i) {
+        rc = check_blocks("keys", l->d_k, c->kv_k, e);
+        if (rc == 0)
+            rc = check_blocks("values", l->d_v, c->kv_v, e);
+        o->head_k = kern_kv_bytes(c->kv_k, l->d_k);
+        o->head_v = kern_kv_bytes(c->kv_v, l->d_v);
+        o->off_k = c->page_bytes;
+        o->off_v = o->off_k + (size_t)l->n_head_kv * o->head_k;
+        c->page_bytes = o->off_v + (size_t)l->n_head_kv * o->head_v;
+    }
+    o->off_page = c->page_bytes = round64(c->page_bytes);
+    c->page_bytes += round64(need.page);
+    o->off_state = c->state_bytes;
+    c->state_bytes += round64(need.state);
+    if (rc == 0 && (c->page_bytes > (size_t)1 << 30 || c->state_bytes > (size_t)1 << 34))
+        rc = err_set(e, E_TOO_LONG, "the cache needs over 1 GiB for %d tokens", KERN_PAGE);
+    return rc;
+}
+
 int cache_layout_init(struct cache_layout *c, const struct model *m, int kv_k, int kv_v,
                       struct err *e)
 {
-    const struct params *p = &m->p;
-    uint64_t at = 0;
-    int rc = check_blocks("keys", p->d_k, kv_k, e);
+    int n = n_all(&m->p), rc = 0;
 
-    if (rc == 0)
-        rc = check_blocks("values", p->d_v, kv_v, e);
-    if (rc < 0)
-        return rc;
-    *c = (struct cache_layout){.kv_k = kv_k, .kv_v = kv_v, .n_layer = p->n_layer};
-    c->layer = mem_calloc((size_t)p->n_layer, sizeof(*c->layer));
+    *c = (struct cache_layout){.kv_k = kv_k, .kv_v = kv_v, .n_layer = n};
+    c->layer = mem_calloc((size_t)n, sizeof(*c->layer));
     if (!c->layer)
-        return err_set(e, E_NOMEM, "no memory for the cache of %d layers", p->n_layer);
-    for (int i = 0; i < p->n_layer; i++) {
-        struct cache_layer *l = &c->layer[i];
+        return err_set(e, E_NOMEM, "no memory for the cache of %d layers", n);
+    for (int i = 0; i < n && rc == 0; i++)
+        rc = place_layer(c, m, i, e);
+    for (int i = 0; i < n; i++) {
+        const struct cache_layer *of = &c->layer[m->layer[i].kv_of];
+        struct cache_layer *o = &c->layer[i];
 
-        l->kind = CACHE_FULL;
-        l->head_k = kern_kv_bytes(kv_k, p->d_k);
-        l->head_v = kern_kv_bytes(kv_v, p->d_v);
-        l->off_k = (size_t)at;
-        at += (uint64_t)p->n_head_kv * l->head_k;
-        l->off_v = (size_t)at;
-        at += (uint64_t)p->n_head_kv * l->head_v;
-        if (at > (uint64_t)1 << 30) {
-            cache_layout_done(c);
-            return err_set(e, E_TOO_LONG, "the cache needs over 1 GiB for %d tokens",
-                           KERN_PAGE);
-        }
+        o->off_k = of->off_k;
+        o->off_v = of->off_v;
+        o->head_k = of->head_k;
+        o->head_v = of->head_v;
     }
-    c->page_bytes = (size_t)at;
-    return 0;
+    c->page_bytes = c->page_bytes ? c->page_bytes : 64; /* pages also count positions */
+    if (rc < 0)
+        cache_layout_done(c);
+    return rc;
 }
 
 void cache_layout_done(struct cache_layout *c)

@@ -26,13 +26,33 @@
 struct step;
 struct model;
 
-/* What a tensor is for. Global ones first, then those of a layer. */
+/* What a tensor is for. Global ones first, then those of a layer. An architecture's own stand
+ * at the end, by what they belong to. */
 enum tensor_role {
     T_TOKEN_EMBD,
+    T_TOKEN_EMBD_NORM,
+    T_TOKEN_EMBD_NORM_BIAS,
+    T_TOKEN_TYPES,
+    T_POSITION_EMBD,
     T_OUTPUT_NORM,
+    T_OUTPUT_NORM_BIAS,
     T_OUTPUT,
+    T_OUTPUT_BIAS,
     T_ROPE_FREQS,
+    T_ROPE_FACTORS_LONG,
+    T_ROPE_FACTORS_SHORT,
+    T_CLS,
+    T_CLS_BIAS,
+    T_CLS_NORM,
+    T_CLS_OUTPUT,
+    T_CLS_OUTPUT_BIAS,
+    T_DENSE_2,
+    T_DENSE_3,
+    /* attention */
     T_ATTN_NORM,
+    T_ATTN_NORM_BIAS,
+    T_ATTN_NORM_2,
+    T_ATTN_NORM_2_BIAS,
     T_ATTN_Q,
     T_ATTN_K,
     T_ATTN_V,
@@ -43,49 +63,135 @@ enum tensor_role {
     T_ATTN_OUTPUT_BIAS,
     T_ATTN_Q_NORM,
     T_ATTN_K_NORM,
+    T_ATTN_SINKS,
+    T_ATTN_GATE,
+    T_ATTN_POST_NORM,
+    T_ATTN_OUTPUT_NORM,
+    T_ATTN_OUTPUT_NORM_BIAS,
+    /* latent attention */
+    T_ATTN_Q_A,
+    T_ATTN_Q_A_NORM,
+    T_ATTN_Q_B,
+    T_ATTN_KV_A,
+    T_ATTN_KV_A_NORM,
+    T_ATTN_K_B,
+    T_ATTN_V_B,
+    T_ATTN_KV_B,
+    /* feed-forward */
     T_FFN_NORM,
+    T_FFN_NORM_BIAS,
     T_FFN_GATE,
     T_FFN_UP,
     T_FFN_DOWN,
     T_FFN_GATE_BIAS,
     T_FFN_UP_BIAS,
     T_FFN_DOWN_BIAS,
+    T_FFN_POST_NORM,
+    T_LAYER_OUTPUT_NORM,
+    T_LAYER_OUTPUT_NORM_BIAS,
+    T_LAYER_OUTPUT_SCALE,
+    /* experts */
     T_FFN_GATE_INP, /* the router */
+    T_FFN_GATE_INP_BIAS,
+    T_FFN_GATE_INP_SCALE,
+    T_EXP_PROBS_BIAS, /* for choosing only */
     T_FFN_GATE_EXPS,
     T_FFN_UP_EXPS,
     T_FFN_DOWN_EXPS,
+    T_FFN_GATE_EXPS_BIAS,
+    T_FFN_UP_EXPS_BIAS,
+    T_FFN_DOWN_EXPS_BIAS,
     T_FFN_GATE_INP_SHEXP,
     T_FFN_GATE_SHEXP,
     T_FFN_UP_SHEXP,
     T_FFN_DOWN_SHEXP,
-    T_ROLE_N
+    T_FFN_LATENT_DOWN,
+    T_FFN_LATENT_UP,
+    T_FFN_PRE_NORM_2,
+    T_FFN_POST_NORM_1,
+    T_FFN_POST_NORM_2,
+    T_FFN_TID2EID,
+    /* state spaces and linear attention */
+    T_SSM_IN,
+    T_SSM_CONV,
+    T_SSM_CONV_BIAS,
+    T_SSM_DT_BIAS,
+    T_SSM_A,
+    T_SSM_D,
+    T_SSM_NORM,
+    T_SSM_OUT,
+    T_SSM_BA,
+    T_SSM_BETA,
+    T_SSM_ALPHA,
+    /* the next tokens' heads */
+    T_NEXTN_EH_PROJ,
+    T_NEXTN_ENORM,
+    T_NEXTN_HNORM,
+    T_NEXTN_EMBED,
+    T_NEXTN_HEAD,
+    T_NEXTN_HEAD_NORM,
+    /* an architecture's own: T_OWN, T_OWN + 1, ... */
+    T_OWN,
+    T_ROLE_N = T_OWN + 24
 };
 
-/* Sizes by name, so that a table of tensors reads like the paper's. */
+/* Sizes by name, so that a table of tensors reads like the paper's. Those of a head or a
+ * feed-forward are the layer's. */
 enum tensor_dim {
     DIM_ONE,
     DIM_EMBD,
+    DIM_EMBD2,
     DIM_VOCAB,
+    DIM_CTX,
     DIM_FF,
     DIM_Q,     /* heads x key size */
+    DIM_Q2,    /* twice that: a gate beside each query */
     DIM_K,     /* key/value heads x key size */
     DIM_V,     /* key/value heads x value size */
     DIM_O,     /* heads x value size */
     DIM_HEAD,  /* key size */
+    DIM_HEADS, /* their number */
     DIM_FREQS, /* pairs that rotate */
     DIM_EXPERT,
     DIM_FF_EXPERT,
     DIM_FF_SHARED,
-    DIM_N
+    DIM_Q_RANK,
+    DIM_KV_RANK,
+    DIM_KV_RANK_ROT, /* kv_rank and the numbers that rotate */
+    DIM_MLA_Q,       /* heads x d_k of mla_params */
+    DIM_MLA_O,       /* heads x d_v */
+    DIM_MLA_NOPE,    /* d_k without the numbers that rotate */
+    DIM_MLA_V,
+    DIM_SSM_CONV,
+    DIM_SSM_INNER,
+    DIM_SSM_HEADS,
+    DIM_SSM_STATE,
+    DIM_SSM_GROUPS,
+    DIM_SSM_GROUP, /* inner / groups */
+    /* an architecture's own: arch->dim says how large */
+    DIM_OWN
 };
 
 enum tensor_flags {
     TENSOR_LAYER = 1, /* one in each layer, named blk.N.<name> */
     TENSOR_MAY = 2,   /* may be absent */
-    TENSOR_VEC = 4,   /* small, kept as floats */
-    /* In layers with experts only, or in the others only. */
-    TENSOR_SPARSE = 8,
-    TENSOR_DENSE = 16
+    TENSOR_VEC = 4,   /* small, kept as floats: also two dimensions, one after the other */
+    TENSOR_RAW = 8    /* read by the architecture itself, of any type (token ids) */
+};
+
+/* What a layer is made of; a row of the table with some of these in `when` is of the layers
+ * that have one of them. */
+enum layer_has {
+    HAS_ATTN = 1,
+    HAS_KV = 2, /* keys and values of its own */
+    HAS_FFN = 4,
+    HAS_MOE = 8,
+    HAS_SHARED = 16, /* experts that all tokens go through */
+    HAS_MLA = 32,
+    HAS_SSM = 64,
+    HAS_DELTA = 128,
+    HAS_NEXTN = 256, /* a head that predicts the token after the next */
+    HAS_OWN = 512    /* the architecture's own: HAS_OWN, twice that, ... */
 };
 
 struct tensor_spec {
@@ -93,15 +199,17 @@ struct tensor_spec {
     const char *name;
     int flags;
     int dim[3]; /* ne[0], ne[1], ne[2]; DIM_ONE: 1 */
+    int when;   /* enum layer_has, 0: all layers but those with HAS_NEXTN */
 };
 
-/* A tensor of the model. One whose ne[2] is DIM_EXPERT is a matrix for each expert: as many
+/* A tensor of the model. One with three dimensions is a matrix for each expert or head: as many
  * weights, one after the other, each with a struct gguf_tensor of its own. */
 struct weight {
     const struct gguf_tensor *src;
     struct kern_weight w;                    /* matrices: the rows in the file */
     _Atomic(const struct kern_weight *) now; /* what products read: w, or the packed one */
     const float *vec;                        /* TENSOR_VEC: the numbers */
+    float scale; /* what a product by this matrix is multiplied by before its bias */
 };
 
 /* What a product by this matrix is to read from now on; another thread may change it, so a
@@ -111,22 +219,51 @@ static inline const struct kern_weight *weight_now(const struct weight *w)
     return atomic_load_explicit(&w->now, memory_order_acquire);
 }
 
+/* Which positions attention sees of those up to its own, w being the layer's n_window. */
+enum window {
+    WINDOW_ALL,
+    WINDOW_LAST,  /* the last w, its own the last */
+    WINDOW_CHUNK, /* those of its own piece of w, counted from 0 */
+    WINDOW_AROUND /* in both directions, w / 2 to each side */
+};
+
 struct layer {
     const struct weight *t[T_ROLE_N]; /* NULL: the file has none; experts: the first */
-    int n_window; /* positions that attention sees, its own the last; 0: all */
+    int has;                          /* enum layer_has */
+    int n_head, n_head_kv;            /* n_head is a multiple of n_head_kv */
+    int d_k, d_v;
+    int n_ff;
+    float kq_scale;
+    int window, n_window; /* enum window; 0: sees all */
+    int rope;             /* which of params.rope, -1: none */
+    int kv_of;            /* the layer whose keys and values it reads, mostly itself */
+};
+
+/* What a layer keeps of a sequence beside keys and values (struct cache_layer). */
+struct cache_need {
+    size_t page;  /* bytes in each page: for what grows with the text */
+    size_t state; /* bytes for the sequence: for what does not */
 };
 
 struct arch {
     const char *name; /* general.architecture */
     const struct tensor_spec *tensors;
     int n_tensor;
+    int norm;      /* enum norm */
     int rope_kind; /* enum kern_rope */
     /* Reads and checks keys beyond params_read's; may be NULL. */
     int (*read_params)(struct params *p, struct params_reader *r);
-    /* The n_window of a layer (struct layer); NULL: all layers see everything. */
-    int (*window)(const struct params *p, int layer);
+    /* Changes what layer i has from what params.h says of all; l->has begins as HAS_ATTN,
+     * HAS_KV and HAS_FFN, or HAS_MOE and HAS_SHARED where p->moe says so. May be NULL. */
+    int (*layer)(const struct params *p, struct params_reader *r, int i, struct layer *l);
+    /* The size that is called DIM_OWN or more; l: NULL for tensors outside of layers. */
+    uint64_t (*dim)(const struct params *p, const struct layer *l, int dim);
+    /* What a layer keeps; may be NULL. */
+    struct cache_need (*cache)(const struct params *p, const struct layer *l);
     /* Computes the step's tokens: block.h. */
     void (*forward)(struct step *s);
+    /* What is supported beside text in and text out, for `debug list archs`. */
+    const char *about;
 };
 
 /* The table of arch_list.c: i from 0, NULL past the end; by the file's name, or NULL. */
@@ -139,7 +276,7 @@ struct model {
     struct params p;
     struct kern kern;
     struct layer global; /* tensors outside of layers */
-    struct layer *layer; /* p.n_layer */
+    struct layer *layer; /* p.n_layer + p.n_nextn */
     struct weight *weight;
     size_t n_weight;
     uint64_t n_param;
@@ -155,21 +292,19 @@ void model_free(struct model *m); /* NULL is fine */
 
 /* -- the cache that attention reads ---------------------------------------------------- */
 
-/* What a layer keeps of the past. Only full attention exists so far; sliding, chunked,
- * latent, compressed, recurrent and convolution state become kinds beside it, each with its
- * own offsets in a page or, for state of constant size, in a snapshot at page bounds. */
-enum cache_kind { CACHE_FULL };
-
+/* What a layer keeps of the past: keys and values, which grow with the text and lie in pages;
+ * what else grows with it, also in pages; and state of a constant size for each sequence. */
 struct cache_layer {
-    int kind;              /* enum cache_kind */
     size_t off_k, off_v;   /* bytes from the page's start to head 0 */
     size_t head_k, head_v; /* bytes of one head: see struct kern_attn */
+    size_t off_page;       /* of what arch->cache asked for */
+    size_t off_state;      /* in the state of a sequence */
 };
 
 /* A page holds KERN_PAGE positions of one sequence, for every layer. */
 struct cache_layout {
     int kv_k, kv_v; /* enum kern_kv, of keys and of values */
-    size_t page_bytes;
+    size_t page_bytes, state_bytes;
     int n_layer;
     struct cache_layer *layer;
 };

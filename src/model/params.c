@@ -16,9 +16,10 @@ static const char *full_key(struct params_reader *r, const char *name, char key[
     return key;
 }
 
-/* The value of a key, or that of an array whose values are all the same: converters write
- * some counts once for each layer. Returns 1 found, 0 absent, or an error. */
-static int int_or_equal(const struct gguf *g, const char *key, int64_t *out, struct err *e)
+/* The value of a key; of an array the largest, or that of element `at` if at >= 0. Returns 1
+ * found, 0 absent, or an error. */
+static int int_or_array(const struct gguf *g, const char *key, int at, int64_t *out,
+                        struct err *e)
 {
     const struct gguf_kv *kv = gguf_kv(g, key);
 
@@ -27,14 +28,11 @@ static int int_or_equal(const struct gguf *g, const char *key, int64_t *out, str
     if (kv->n == 0 || kv->elem_type == GGUF_STR || kv->elem_type == GGUF_F32 ||
         kv->elem_type == GGUF_F64)
         return err_set(e, E_FORMAT, "key %s: expected integers", key);
-    for (uint64_t i = 1; i < kv->n; i++) {
-        if (gguf_arr_int(kv, i) != gguf_arr_int(kv, 0))
-            return err_set(e, E_UNSUPPORTED,
-                           "key %s: differs from layer to layer, which this architecture does "
-                           "not support here",
-                           key);
-    }
-    *out = gguf_arr_int(kv, 0);
+    if (at >= 0 && (uint64_t)at >= kv->n)
+        return 0;
+    *out = gguf_arr_int(kv, at >= 0 ? (uint64_t)at : 0);
+    for (uint64_t i = 1; at < 0 && i < kv->n; i++)
+        *out = gguf_arr_int(kv, i) > *out ? gguf_arr_int(kv, i) : *out;
     return 1;
 }
 
@@ -45,8 +43,8 @@ int params_has(struct params_reader *r, const char *name)
     return gguf_kv(r->g, full_key(r, name, key)) != NULL;
 }
 
-int params_int(struct params_reader *r, const char *name, int64_t min, int64_t max,
-               int64_t fallback)
+int params_int_at(struct params_reader *r, const char *name, int layer, int64_t min,
+                  int64_t max, int64_t fallback)
 {
     char key[KEY_MAX];
     int64_t v = fallback;
@@ -55,7 +53,7 @@ int params_int(struct params_reader *r, const char *name, int64_t min, int64_t m
     (void)full_key(r, name, key);
     if (r->rc < 0)
         return (int)min;
-    rc = int_or_equal(r->g, key, &v, r->e);
+    rc = int_or_array(r->g, key, layer, &v, r->e);
     if (rc < 0)
         r->rc = rc;
     else if (rc == 0 && fallback < min)
@@ -64,6 +62,12 @@ int params_int(struct params_reader *r, const char *name, int64_t min, int64_t m
         r->rc = err_set(r->e, E_FORMAT, "key %s: %lld, expected %lld to %lld", key,
                         (long long)v, (long long)min, (long long)max);
     return (int)(r->rc < 0 ? min : v);
+}
+
+int params_int(struct params_reader *r, const char *name, int64_t min, int64_t max,
+               int64_t fallback)
+{
+    return params_int_at(r, name, -1, min, max, fallback);
 }
 
 double params_f64(struct params_reader *r, const char *name, double min, double max,
@@ -88,7 +92,7 @@ double params_f64(struct params_reader *r, const char *name, double min, double 
 
 static int scaling_read(struct params_reader *r)
 {
-    static const char *const name[] = {"none", "linear", "yarn"};
+    static const char *const name[ROPE_SCALING_N] = {"none", "linear", "yarn", "longrope"};
     char key[KEY_MAX];
     struct str s = {"linear", 6};
 
@@ -98,14 +102,14 @@ static int scaling_read(struct params_reader *r)
 
         r->rc = rc < 0 ? rc : 0;
     }
-    for (int i = 0; i <= ROPE_YARN; i++) {
+    for (int i = 0; i < ROPE_SCALING_N; i++) {
         if (str_is(s, name[i]))
             return i;
     }
     if (r->rc == 0)
         r->rc = err_set(r->e, E_UNSUPPORTED,
-                        "key %s: '%.*s' is not supported; none, linear and yarn are", key,
-                        (int)(s.n < 40 ? s.n : 40), s.p);
+                        "key %s: '%.*s' is not supported; none, linear, yarn and longrope are",
+                        key, (int)(s.n < 40 ? s.n : 40), s.p);
     return ROPE_PLAIN;
 }
 
@@ -113,7 +117,11 @@ static void rope_read(struct params_reader *r, const struct params *p, struct ro
 {
     double factor;
 
-    o->n_rot = params_int(r, "rope.dimension_count", 2, p->d_k, p->d_k);
+    if (p->d_k == 0 || r->rc < 0) {
+        *o = (struct rope_params){.base = 10000, .scale = 1, .attn = 1};
+        return;
+    }
+    o->n_rot = params_int(r, "rope.dimension_count", 0, p->d_k, p->d_k);
     if (r->rc == 0 && o->n_rot % 2)
         r->rc =
             err_set(r->e, E_FORMAT, "key %s.rope.dimension_count: %d, expected an even number",
@@ -147,13 +155,11 @@ static void heads_read(struct params_reader *r, struct params *p)
 {
     int d;
 
-    p->n_head = params_int(r, "attention.head_count", 1, PARAMS_HEADS_MAX, 0);
-    p->n_head_kv = params_int(r, "attention.head_count_kv", 1, p->n_head, p->n_head);
-    if (r->rc == 0 && p->n_head % p->n_head_kv)
-        r->rc = err_set(r->e, E_FORMAT,
-                        "key %s.attention.head_count_kv: %d does not divide head_count %d",
-                        r->arch, p->n_head_kv, p->n_head);
-    if (r->rc == 0 && !params_has(r, "attention.key_length") && p->n_embd % p->n_head)
+    p->n_head = params_int(r, "attention.head_count", 0, PARAMS_HEADS_MAX, 0);
+    p->n_head_kv = params_int(r, "attention.head_count_kv", 0, PARAMS_HEADS_MAX, p->n_head);
+    if (r->rc < 0 || p->n_head == 0)
+        return;
+    if (!params_has(r, "attention.key_length") && p->n_embd % p->n_head)
         r->rc = err_set(r->e, E_FORMAT,
                         "key %s.embedding_length: %d is not a multiple of head_count %d",
                         r->arch, p->n_embd, p->n_head);
@@ -162,8 +168,7 @@ static void heads_read(struct params_reader *r, struct params *p)
     p->d_v = params_int(r, "attention.value_length", 1, PARAMS_HEAD_DIM_MAX, d);
 }
 
-/* arch.name as 0 or 1. Absent: fallback. */
-static int flag_read(struct params_reader *r, const char *name, int fallback)
+int params_flag(struct params_reader *r, const char *name, int fallback)
 {
     char key[KEY_MAX];
     int v = fallback, rc;
@@ -177,24 +182,75 @@ static int flag_read(struct params_reader *r, const char *name, int fallback)
     return v;
 }
 
+int params_windowed(struct params_reader *r, int layer, int period)
+{
+    static const char name[] = "attention.sliding_window_pattern";
+    char key[KEY_MAX];
+    const struct gguf_kv *kv = gguf_kv(r->g, full_key(r, name, key));
+
+    if (kv && kv->type == GGUF_ARR)
+        return params_int_at(r, name, layer, 0, 1, 0);
+    period = params_int(r, name, 0, PARAMS_LAYERS_MAX, period);
+    return period == 0 || layer % period < period - 1;
+}
+
+void params_ssm(struct params_reader *r, struct params *p)
+{
+    struct ssm_params *m = &p->ssm;
+
+    m->conv = params_int(r, "ssm.conv_kernel", 2, 64, 0);
+    m->inner = params_int(r, "ssm.inner_size", 1, PARAMS_WIDTH_MAX, 0);
+    m->state = params_int(r, "ssm.state_size", 1, PARAMS_HEAD_DIM_MAX, 0);
+    m->n_head = params_int(r, "ssm.time_step_rank", 1, PARAMS_HEADS_MAX, 0);
+    m->n_group = params_int(r, "ssm.group_count", 1, PARAMS_HEADS_MAX, 0);
+    if (r->rc == 0 && (m->inner % m->n_head || m->n_head % m->n_group))
+        r->rc = err_set(r->e, E_FORMAT,
+                        "key %s.ssm.time_step_rank: %d heads, expected a divisor of inner_size "
+                        "%d and a multiple of group_count %d",
+                        r->arch, m->n_head, m->inner, m->n_group);
+}
+
+void params_mla(struct params_reader *r, struct params *p)
+{
+    struct mla_params *m = &p->mla;
+
+    m->q_rank = params_int(r, "attention.q_lora_rank", 0, PARAMS_WIDTH_MAX, 0);
+    m->kv_rank = params_int(r, "attention.kv_lora_rank", 1, PARAMS_HEAD_DIM_MAX, 0);
+    m->d_k = params_int(r, "attention.key_length_mla", 1, PARAMS_HEAD_DIM_MAX, p->d_k);
+    m->d_v = params_int(r, "attention.value_length_mla", 1, PARAMS_HEAD_DIM_MAX, p->d_v);
+    if (r->rc == 0 && m->d_k <= p->rope[ROPE_MAIN].n_rot)
+        r->rc =
+            err_set(r->e, E_FORMAT,
+                    "key %s.attention.key_length_mla: %d, expected more than the %d numbers "
+                    "that rotate",
+                    r->arch, m->d_k, p->rope[ROPE_MAIN].n_rot);
+}
+
 /* Numbers of expert_gating_func; 0 is said by files that leave it to the family. */
 static int score_read(struct params_reader *r, int usual)
 {
-    static const int of[] = {-1, MOE_SOFTMAX, MOE_SIGMOID};
     int v = params_int(r, "expert_gating_func", 0, 255, 0);
 
-    if (r->rc == 0 && v > 2)
+    if (r->rc == 0 && v > MOE_SCORE_N)
         r->rc = err_set(r->e, E_UNSUPPORTED,
-                        "key %s.expert_gating_func: %d is not supported; 1 (softmax) and 2 "
-                        "(sigmoid) are",
+                        "key %s.expert_gating_func: %d is not supported; 1 (softmax), 2 "
+                        "(sigmoid), 3 (softmax of the chosen) and 4 (sqrt of softplus) are",
                         r->arch, v);
-    return r->rc < 0 || v == 0 ? usual : of[v];
+    return r->rc < 0 || v == 0 ? usual : v - 1;
+}
+
+static void groups_check(struct params_reader *r, const struct moe_params *m)
+{
+    if (r->rc == 0 && (m->n % m->n_group || m->n / m->n_group * m->n_group_used < m->n_used))
+        r->rc = err_set(r->e, E_FORMAT,
+                        "key %s.expert_group_count: %d groups of which %d are used do not give "
+                        "%d of %d experts",
+                        r->arch, m->n_group, m->n_group_used, m->n_used, m->n);
 }
 
 void params_moe(struct params_reader *r, struct params *p, const struct moe_params *usual)
 {
     struct moe_params *m = &p->moe;
-    int groups;
 
     *m = *usual;
     m->n = params_int(r, "expert_count", usual->n, PARAMS_EXPERTS_MAX, 0);
@@ -207,43 +263,55 @@ void params_moe(struct params_reader *r, struct params *p, const struct moe_para
         m->n_ff_shared = params_int(r, "expert_shared_feed_forward_length", 1, PARAMS_WIDTH_MAX,
                                     usual->n_ff_shared);
     m->score = score_read(r, usual->score);
-    m->norm = flag_read(r, "expert_weights_norm", usual->norm);
+    m->norm = params_flag(r, "expert_weights_norm", usual->norm);
     m->scale = (float)params_f64(r, "expert_weights_scale", 0, 1e6, 1);
     m->scale = m->scale > 0 ? m->scale : 1;
-    groups = params_int(r, "expert_group_count", 0, PARAMS_EXPERTS_MAX, 0);
-    if (r->rc == 0 && groups > 1)
-        r->rc = err_set(r->e, E_UNSUPPORTED,
-                        "key %s.expert_group_count: %d, choosing groups of experts first is "
-                        "not supported yet",
-                        r->arch, groups);
+    m->n_group = params_int(r, "expert_group_count", 0, m->n, usual->n_group);
+    m->n_group = m->n_group > 0 ? m->n_group : 1;
+    m->n_group_used = params_int(r, "expert_group_used_count", 0, m->n_group,
+                                 usual->n_group_used ? usual->n_group_used : m->n_group);
+    m->n_group_used = m->n_group_used > 0 ? m->n_group_used : m->n_group;
+    groups_check(r, m);
+    m->n_dense = params_int(r, "leading_dense_block_count", 0, p->n_layer, usual->n_dense);
 }
 
-/* All families here look back only. A file that says otherwise (some embedding models do)
- * would run, and give other numbers than it should. */
-static void causal_check(struct params_reader *r)
+/* A factor that 0 or absence leaves at 1. */
+static float factor_read(struct params_reader *r, const char *name)
 {
-    char key[KEY_MAX];
-    int causal = 1, rc;
+    float v = (float)params_f64(r, name, 0, 1e6, 0);
 
-    (void)full_key(r, "attention.causal", key);
-    if (r->rc < 0)
-        return;
-    rc = gguf_bool(r->g, key, &causal, r->e);
-    if (rc < 0)
-        r->rc = rc;
-    else if (!causal)
-        r->rc =
-            err_set(r->e, E_UNSUPPORTED,
-                    "key %s: false, attention in both directions is not supported yet", key);
+    return v > 0 ? v : 1;
 }
 
-int params_read(struct params *p, const struct gguf *g, const char *arch, struct err *e)
+/* Windowed layers: a base and a width of their own, and positions as they are. */
+static void swa_rope_read(struct params_reader *r, struct params *p)
+{
+    struct rope_params *o = &p->rope[ROPE_SWA];
+
+    *o = p->rope[ROPE_MAIN];
+    if (!params_has(r, "rope.freq_base_swa"))
+        return;
+    *o = (struct rope_params){.n_rot = o->n_rot, .scale = 1, .attn = 1};
+    o->base = params_f64(r, "rope.freq_base_swa", 1, 1e15, 10000);
+}
+
+static float eps_read(struct params_reader *r, int norm)
+{
+    static const char *const name[] = {[NORM_RMS] = "attention.layer_norm_rms_epsilon",
+                                       [NORM_LAYER] = "attention.layer_norm_epsilon"};
+
+    if (!params_has(r, name[norm]) && params_has(r, name[!norm]))
+        norm = !norm;
+    return (float)params_f64(r, name[norm], 0, 1, (double)NAN);
+}
+
+int params_read(struct params *p, const struct gguf *g, const char *arch, int norm,
+                struct err *e)
 {
     struct params_reader r = {g, arch, e, 0};
     const struct gguf_kv *tokens = gguf_kv(g, "tokenizer.ggml.tokens");
-    double scale;
 
-    *p = (struct params){0};
+    *p = (struct params){.norm = norm};
     /* Files without the key have as many rows as tokens. */
     p->n_vocab = params_int(&r, "vocab_size", 1, PARAMS_VOCAB_MAX,
                             tokens && tokens->type == GGUF_ARR && tokens->n <= PARAMS_VOCAB_MAX
@@ -252,13 +320,21 @@ int params_read(struct params *p, const struct gguf *g, const char *arch, struct
     p->n_ctx_train = params_int(&r, "context_length", 1, PARAMS_CTX_MAX, 0);
     p->n_embd = params_int(&r, "embedding_length", 1, PARAMS_WIDTH_MAX, 0);
     p->n_layer = params_int(&r, "block_count", 1, PARAMS_LAYERS_MAX, 0);
-    p->n_ff = params_int(&r, "feed_forward_length", 1, PARAMS_WIDTH_MAX, 0);
+    p->n_nextn = params_int(&r, "nextn_predict_layers", 0, p->n_layer - 1, 0);
+    p->n_layer -= p->n_nextn;
+    p->n_ff = params_int(&r, "feed_forward_length", 0, PARAMS_WIDTH_MAX, 0);
     heads_read(&r, p);
-    p->eps = (float)params_f64(&r, "attention.layer_norm_rms_epsilon", 0, 1, (double)NAN);
-    scale = params_f64(&r, "attention.scale", 0, 1e6, 0);
-    p->kq_scale = (float)(scale > 0 ? scale : 1 / sqrt((double)p->d_k));
-    rope_read(&r, p, &p->rope);
-    causal_check(&r);
+    p->eps = eps_read(&r, norm);
+    p->kq_scale = (float)params_f64(&r, "attention.scale", 0, 1e6, 0);
+    p->attn_cap = (float)params_f64(&r, "attn_logit_softcapping", 0, 1e6, 0);
+    p->logit_cap = (float)params_f64(&r, "final_logit_softcapping", 0, 1e6, 0);
+    p->embd_scale = factor_read(&r, "embedding_scale");
+    p->residual_scale = factor_read(&r, "residual_scale");
+    p->logit_scale = factor_read(&r, "logit_scale");
+    p->n_window = params_int(&r, "attention.sliding_window", 0, PARAMS_CTX_MAX, 0);
+    p->causal = params_flag(&r, "attention.causal", 1);
+    rope_read(&r, p, &p->rope[ROPE_MAIN]);
+    swa_rope_read(&r, p);
     p->pooling = params_int(&r, "pooling_type", POOL_NONE, POOL_RANK, POOL_NONE);
     return r.rc;
 }

@@ -24,7 +24,8 @@ enum params_limit {
     PARAMS_CTX_MAX = 1 << 24
 };
 
-enum rope_scaling { ROPE_PLAIN, ROPE_LINEAR, ROPE_YARN };
+/* ROPE_LONG: factors for each frequency come with the file (longrope). */
+enum rope_scaling { ROPE_PLAIN, ROPE_LINEAR, ROPE_YARN, ROPE_LONG, ROPE_SCALING_N };
 
 struct rope_params {
     int n_rot; /* numbers of a head that rotate, even */
@@ -37,8 +38,9 @@ struct rope_params {
     double log_mul;
 };
 
-/* How a router's results become the weights of experts. */
-enum moe_score { MOE_SOFTMAX, MOE_SIGMOID, MOE_SCORE_N };
+/* How a router's results become the weights of experts; the numbers of expert_gating_func, less
+ * one. MOE_CHOSEN: the softmax of those that were chosen. */
+enum moe_score { MOE_SOFTMAX, MOE_SIGMOID, MOE_CHOSEN, MOE_SQRT_SOFTPLUS, MOE_SCORE_N };
 
 /* A layer with experts instead of one feed-forward. */
 struct moe_params {
@@ -48,25 +50,61 @@ struct moe_params {
     int score;       /* enum moe_score */
     int norm;        /* 1: the chosen weights are divided by their sum */
     float scale;     /* what they are multiplied by then */
+    /* Experts stand in groups, of which only the best are chosen from; 1 of 1: from all. The
+     * best have the largest sum of their two best, or with group_max their one best. */
+    int n_group, n_group_used, group_max;
+    int n_dense; /* the first layers, which have a plain feed-forward instead */
 };
 
 enum pooling { POOL_NONE, POOL_MEAN, POOL_CLS, POOL_LAST, POOL_RANK };
 
+/* Mamba-2 and the gated delta rule: how wide a layer is inside. */
+struct ssm_params {
+    int conv;    /* positions that the convolution sees */
+    int inner;   /* numbers of a token in the layer */
+    int state;   /* numbers that a channel keeps (delta rule: size of a head) */
+    int n_head;  /* heads, of values */
+    int n_group; /* groups that share B and C (delta rule: heads of queries and keys) */
+};
+
+/* Latent attention: what keys and values are made of. */
+struct mla_params {
+    int q_rank;   /* width between the two products of queries, 0: one product */
+    int kv_rank;  /* numbers of a position that are cached, beside those that rotate */
+    int d_k, d_v; /* of the heads that the latent stands for */
+};
+
+enum norm { NORM_RMS, NORM_LAYER };
+
+/* One model has up to two kinds of rotation: that of most layers and that of windowed ones. */
+enum { ROPE_MAIN, ROPE_SWA, ROPE_N };
+
 struct params {
-    int n_vocab, n_ctx_train, n_embd, n_layer;
-    int n_head, n_head_kv; /* n_head is a multiple of n_head_kv */
-    int d_k, d_v;          /* head sizes of keys (and queries) and of values */
+    int n_vocab, n_ctx_train, n_embd;
+    int n_layer; /* that a token passes; n_nextn more, behind them, predict what follows */
+    int n_nextn;
+    /* The largest of any layer; what a layer has is in struct layer (model.h). */
+    int n_head, n_head_kv;
+    int d_k, d_v; /* head sizes of keys (and queries) and of values */
     int n_ff;
     struct moe_params moe;
-    float eps;      /* of the norms */
-    float kq_scale; /* of the scores */
-    struct rope_params rope;
+    struct ssm_params ssm;
+    struct mla_params mla;
+    int norm;                  /* enum norm */
+    float eps;                 /* of the norms */
+    float kq_scale;            /* of the scores; 0: one over the root of the head size */
+    float attn_cap, logit_cap; /* scores and logits stay below; 0: no limit */
+    /* What the embeddings, what each part adds and the logits are multiplied by; 1 mostly. */
+    float embd_scale, residual_scale, logit_scale;
+    int n_window; /* positions that windowed layers see; 0: there are none, or all */
+    int causal;   /* 0: attention in both directions */
+    struct rope_params rope[ROPE_N];
     int pooling; /* enum pooling */
 };
 
-/* The keys that the plain decoder families share. Fails: E_FORMAT a key is missing, of a
- * wrong type or out of range (the message names it). */
-MUST_CHECK int params_read(struct params *p, const struct gguf *g, const char *arch,
+/* The keys that families share. Counts that differ from layer to layer: the largest. Fails:
+ * E_FORMAT a key is missing, of a wrong type or out of range (the message names it). */
+MUST_CHECK int params_read(struct params *p, const struct gguf *g, const char *arch, int norm,
                            struct err *e);
 
 /* Reads keys one after the other; the first failure stays in rc and e, and what is read after
@@ -81,6 +119,18 @@ struct params_reader {
 /* arch.name as an int in [min, max]. Absent: fallback, or an error when that is below min. */
 int params_int(struct params_reader *r, const char *name, int64_t min, int64_t max,
                int64_t fallback);
+/* The same of one layer: a key may be one number for all, or an array with one for each. An
+ * array that ends before the layer counts as absent. */
+int params_int_at(struct params_reader *r, const char *name, int layer, int64_t min,
+                  int64_t max, int64_t fallback);
+/* arch.name as 0 or 1. Absent: fallback. */
+int params_flag(struct params_reader *r, const char *name, int fallback);
+/* Whether a layer looks back through a window: as sliding_window_pattern says, an array of
+ * flags or a period of which the last layer sees all; absent: a period of `period`. */
+int params_windowed(struct params_reader *r, int layer, int period);
+/* The keys of ssm_params, all needed; those of mla_params. */
+void params_ssm(struct params_reader *r, struct params *p);
+void params_mla(struct params_reader *r, struct params *p);
 /* The keys of experts into p->moe. `usual` is what the family has where the file does not say
  * (n_ff 0: n_ff / n_used of the plain keys); its n is the least expert_count. Fails: as
  * params_read; E_UNSUPPORTED a kind of scoring or choosing that is not here. */

@@ -29,11 +29,12 @@ void step_plan(const struct model *m, const struct cache_layout *c, int n_ctx, i
                      .n_tok = n_tok,
                      .n_out = n_out,
                      .dry = 1};
-    size_t mul = kern_mul_scratch((size_t)n_tok), attn = kern_attn_scratch(m->p.d_k, m->p.d_v);
 
+    step_worker_needs(&s, kern_mul_scratch((size_t)n_tok));
+    step_worker_needs(&s, kern_attn_scratch(m->p.d_k, m->p.d_v));
     m->arch->forward(&s);
     *n_scratch = s.peak;
-    *n_worker = mul > attn ? mul : attn;
+    *n_worker = s.n_worker;
 }
 
 void step_run(struct step *s)

@@ -20,8 +20,10 @@
 
 struct step_run {
     int first, n;               /* tokens of the step */
-    int pos;                    /* position of the first */
+    int pos;                    /* place of the first in the sequence and its pages */
+    int base;                   /* position of the sequence's first token, 0 mostly */
     unsigned char *const *page; /* pages of the sequence; they cover pos + n positions */
+    unsigned char *state;       /* of the sequence, state_bytes; NULL: layers keep none */
 };
 
 struct step {
@@ -34,7 +36,7 @@ struct step {
     int n_ctx; /* most positions of a sequence */
     int n_tok;
     const int32_t *id;  /* [n_tok] */
-    const int32_t *pos; /* [n_tok] */
+    const int32_t *pos; /* [n_tok] positions */
     const struct step_run *run;
     int n_run;
 
@@ -44,7 +46,7 @@ struct step {
     float *logits; /* [n_out][n_vocab], or NULL */
     float *hidden; /* [n_out][n_embd], or NULL */
 
-    const float *angles; /* of the rotary positions, set by forward: blk_rope_angles */
+    const float *angles[ROPE_N]; /* of the rotary positions, set by forward: blk_rope_angles */
 
     unsigned n_embed_rows; /* rows read from the file so far, see blk_embed */
 
@@ -54,6 +56,13 @@ struct step {
     unsigned char *worker; /* per-worker scratch, n_worker bytes each */
     size_t n_worker;
 };
+
+/* In a dry step: each worker needs so many bytes. */
+static inline void step_worker_needs(struct step *s, size_t n_byte)
+{
+    if (s->dry && n_byte > s->n_worker)
+        s->n_worker = n_byte;
+}
 
 /* Scratch of the step, 64-aligned, until step_release goes back before it. */
 void *step_alloc(struct step *s, size_t n_byte);

@@ -8,34 +8,19 @@
  */
 #include "model/block/block.h"
 #include "model/arch/arch.h"
+#include "model/arch/tensors.h"
 
 static const struct tensor_spec tensors[] = {
-    /* clang-format off */
-    {T_TOKEN_EMBD,       "token_embd.weight",    0,                                                     {DIM_EMBD, DIM_VOCAB}},
-    {T_OUTPUT_NORM,      "output_norm.weight",   TENSOR_VEC,                                            {DIM_EMBD}},
-    {T_OUTPUT,           "output.weight",        TENSOR_MAY,                                            {DIM_EMBD, DIM_VOCAB}},
-    {T_ROPE_FREQS,       "rope_freqs.weight",    TENSOR_VEC | TENSOR_MAY,                               {DIM_FREQS}},
-    {T_ATTN_NORM,        "attn_norm.weight",     TENSOR_LAYER | TENSOR_VEC,                             {DIM_EMBD}},
-    {T_ATTN_Q,           "attn_q.weight",        TENSOR_LAYER,                                          {DIM_EMBD, DIM_Q}},
-    {T_ATTN_K,           "attn_k.weight",        TENSOR_LAYER,                                          {DIM_EMBD, DIM_K}},
-    {T_ATTN_V,           "attn_v.weight",        TENSOR_LAYER,                                          {DIM_EMBD, DIM_V}},
-    {T_ATTN_OUTPUT,      "attn_output.weight",   TENSOR_LAYER,                                          {DIM_O, DIM_EMBD}},
-    {T_ATTN_Q_BIAS,      "attn_q.bias",          TENSOR_LAYER | TENSOR_VEC | TENSOR_MAY,                {DIM_Q}},
-    {T_ATTN_K_BIAS,      "attn_k.bias",          TENSOR_LAYER | TENSOR_VEC | TENSOR_MAY,                {DIM_K}},
-    {T_ATTN_V_BIAS,      "attn_v.bias",          TENSOR_LAYER | TENSOR_VEC | TENSOR_MAY,                {DIM_V}},
-    {T_ATTN_OUTPUT_BIAS, "attn_output.bias",     TENSOR_LAYER | TENSOR_VEC | TENSOR_MAY,                {DIM_EMBD}},
-    {T_FFN_NORM,         "ffn_norm.weight",      TENSOR_LAYER | TENSOR_VEC,                             {DIM_EMBD}},
-    {T_FFN_GATE,         "ffn_gate.weight",      TENSOR_LAYER | TENSOR_DENSE,                           {DIM_EMBD, DIM_FF}},
-    {T_FFN_UP,           "ffn_up.weight",        TENSOR_LAYER | TENSOR_DENSE,                           {DIM_EMBD, DIM_FF}},
-    {T_FFN_DOWN,         "ffn_down.weight",      TENSOR_LAYER | TENSOR_DENSE,                           {DIM_FF, DIM_EMBD}},
-    {T_FFN_GATE_BIAS,    "ffn_gate.bias",        TENSOR_LAYER | TENSOR_VEC | TENSOR_MAY | TENSOR_DENSE, {DIM_FF}},
-    {T_FFN_UP_BIAS,      "ffn_up.bias",          TENSOR_LAYER | TENSOR_VEC | TENSOR_MAY | TENSOR_DENSE, {DIM_FF}},
-    {T_FFN_DOWN_BIAS,    "ffn_down.bias",        TENSOR_LAYER | TENSOR_VEC | TENSOR_MAY | TENSOR_DENSE, {DIM_EMBD}},
-    {T_FFN_GATE_INP,     "ffn_gate_inp.weight",  TENSOR_LAYER | TENSOR_SPARSE,                          {DIM_EMBD, DIM_EXPERT}},
-    {T_FFN_GATE_EXPS,    "ffn_gate_exps.weight", TENSOR_LAYER | TENSOR_SPARSE,                          {DIM_EMBD, DIM_FF_EXPERT, DIM_EXPERT}},
-    {T_FFN_UP_EXPS,      "ffn_up_exps.weight",   TENSOR_LAYER | TENSOR_SPARSE,                          {DIM_EMBD, DIM_FF_EXPERT, DIM_EXPERT}},
-    {T_FFN_DOWN_EXPS,    "ffn_down_exps.weight", TENSOR_LAYER | TENSOR_SPARSE,                          {DIM_FF_EXPERT, DIM_EMBD, DIM_EXPERT}},
-    /* clang-format on */
+    TENSORS_ENDS,
+    TENSORS_ROPE_FREQS,
+    TENSORS_PRE_NORMS,
+    TENSORS_ATTN,
+    TENSORS_ATTN_QKV_BIAS(MAY),
+    TENSORS_ATTN_OUTPUT_BIAS(MAY),
+    TENSORS_FFN_GATED,
+    LAYER(FFN_GATE_BIAS, "ffn_gate.bias", VEC | MAY, HAS_FFN, DIM_FF),
+    TENSORS_FFN_BIAS(MAY),
+    TENSORS_MOE,
 };
 
 /* Mixtral's files have this name too; their experts are as wide as a plain feed-forward. */
@@ -50,10 +35,10 @@ static void llama_forward(struct step *s)
     const struct model *m = s->m;
     float *x = blk_embed(s);
 
-    s->angles = blk_rope_angles(s, &m->p.rope, m->global.t[T_ROPE_FREQS]);
+    blk_rope_angles(s, ROPE_MAIN, m->global.t[T_ROPE_FREQS]);
     for (int i = 0; i < m->p.n_layer; i++) {
         blk_attn_gqa(s, i, x);
-        if (m->p.moe.n)
+        if (m->layer[i].has & HAS_MOE)
             blk_ffn_moe(s, &m->layer[i], x);
         else
             blk_ffn_gated(s, &m->layer[i], x);
@@ -63,8 +48,7 @@ static void llama_forward(struct step *s)
 
 const struct arch arch_llama = {
     .name = "llama",
-    .tensors = tensors,
-    .n_tensor = sizeof(tensors) / sizeof(*tensors),
+    TENSORS(tensors),
     .rope_kind = KERN_ROPE_NORM,
     .read_params = llama_params,
     .forward = llama_forward,

@@ -7,25 +7,10 @@
  */
 #include "model/block/block.h"
 #include "model/arch/arch.h"
+#include "model/arch/tensors.h"
 
 static const struct tensor_spec tensors[] = {
-    /* clang-format off */
-    {T_TOKEN_EMBD,    "token_embd.weight",    0,                         {DIM_EMBD, DIM_VOCAB}},
-    {T_OUTPUT_NORM,   "output_norm.weight",   TENSOR_VEC,                {DIM_EMBD}},
-    {T_OUTPUT,        "output.weight",        TENSOR_MAY,                {DIM_EMBD, DIM_VOCAB}},
-    {T_ATTN_NORM,     "attn_norm.weight",     TENSOR_LAYER | TENSOR_VEC, {DIM_EMBD}},
-    {T_ATTN_Q,        "attn_q.weight",        TENSOR_LAYER,              {DIM_EMBD, DIM_Q}},
-    {T_ATTN_K,        "attn_k.weight",        TENSOR_LAYER,              {DIM_EMBD, DIM_K}},
-    {T_ATTN_V,        "attn_v.weight",        TENSOR_LAYER,              {DIM_EMBD, DIM_V}},
-    {T_ATTN_Q_NORM,   "attn_q_norm.weight",   TENSOR_LAYER | TENSOR_VEC, {DIM_HEAD}},
-    {T_ATTN_K_NORM,   "attn_k_norm.weight",   TENSOR_LAYER | TENSOR_VEC, {DIM_HEAD}},
-    {T_ATTN_OUTPUT,   "attn_output.weight",   TENSOR_LAYER,              {DIM_O, DIM_EMBD}},
-    {T_FFN_NORM,      "ffn_norm.weight",      TENSOR_LAYER | TENSOR_VEC, {DIM_EMBD}},
-    {T_FFN_GATE_INP,  "ffn_gate_inp.weight",  TENSOR_LAYER,              {DIM_EMBD, DIM_EXPERT}},
-    {T_FFN_GATE_EXPS, "ffn_gate_exps.weight", TENSOR_LAYER,              {DIM_EMBD, DIM_FF_EXPERT, DIM_EXPERT}},
-    {T_FFN_UP_EXPS,   "ffn_up_exps.weight",   TENSOR_LAYER,              {DIM_EMBD, DIM_FF_EXPERT, DIM_EXPERT}},
-    {T_FFN_DOWN_EXPS, "ffn_down_exps.weight", TENSOR_LAYER,              {DIM_FF_EXPERT, DIM_EMBD, DIM_EXPERT}},
-    /* clang-format on */
+    TENSORS_ENDS, TENSORS_PRE_NORMS, TENSORS_ATTN, TENSORS_ATTN_HEAD_NORM(0), TENSORS_MOE,
 };
 
 static int qwen3moe_params(struct params *p, struct params_reader *r)
@@ -39,7 +24,7 @@ static void qwen3moe_forward(struct step *s)
     const struct model *m = s->m;
     float *x = blk_embed(s);
 
-    s->angles = blk_rope_angles(s, &m->p.rope, NULL);
+    blk_rope_angles(s, ROPE_MAIN, NULL);
     for (int i = 0; i < m->p.n_layer; i++) {
         blk_attn_gqa(s, i, x);
         blk_ffn_moe(s, &m->layer[i], x);
@@ -49,8 +34,7 @@ static void qwen3moe_forward(struct step *s)
 
 const struct arch arch_qwen3moe = {
     .name = "qwen3moe",
-    .tensors = tensors,
-    .n_tensor = sizeof(tensors) / sizeof(*tensors),
+    TENSORS(tensors),
     .rope_kind = KERN_ROPE_NEOX,
     .read_params = qwen3moe_params,
     .forward = qwen3moe_forward,

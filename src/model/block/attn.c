@@ -5,15 +5,15 @@
 
 /* -- rotary angles --------------------------------------------------------------------- */
 
-const float *blk_rope_angles(struct step *s, const struct rope_params *r,
-                             const struct weight *factors)
+void blk_rope_angles(struct step *s, int which, const struct weight *factors)
 {
+    const struct rope_params *r = &s->m->p.rope[which];
     size_t n = (size_t)r->n_rot;
     float *cs = step_floats(s, (size_t)s->n_tok * n);
 
     for (int t = 0; t < s->n_tok && !s->dry; t++)
         rope_angles(r, factors ? factors->vec : NULL, s->pos[t], cs + (size_t)t * n);
-    return cs;
+    s->angles[which] = cs;
 }
 
 /* -- queries, keys and values of a layer ----------------------------------------------- */
@@ -22,35 +22,73 @@ struct qkv {
     const struct step *s;
     const struct layer *l;
     const struct cache_layer *cache;
-    const float *cs;
-    float *q, *k, *v; /* [n_tok][heads][size] */
+    const struct attn *o;
+    int own_kv;       /* keys and values are this layer's */
+    float *q, *k, *v; /* [n_tok][heads][size]; q: [2 size] with gates */
+    size_t q_pitch;   /* from one query head to the next */
     float *out;       /* [n_tok][n_head][d_v] */
 };
 
+/* A head of queries or keys before it is stored or used. */
 static void head_ready(const struct qkv *j, float *x, const struct weight *norm, size_t t)
 {
     const struct step *s = j->s;
-    const struct params *p = &s->m->p;
+    size_t d = (size_t)j->l->d_k;
+    int rope = j->l->rope;
 
-    if (norm)
-        s->k->rms_norm(x, norm->vec, x, (size_t)p->d_k, p->eps);
-    s->k->rope(x, j->cs + t * (size_t)p->rope.n_rot, (size_t)p->rope.n_rot,
-               s->m->arch->rope_kind);
+    if (norm && !j->o->norm_all)
+        s->k->rms_norm(x, norm->vec, x, d, s->m->p.eps);
+    if (rope >= 0) {
+        size_t n = (size_t)s->m->p.rope[rope].n_rot;
+
+        s->k->rope(x, s->angles[rope] + t * n, n, s->m->arch->rope_kind);
+    }
+    if (j->o->norm_after)
+        s->k->rms_norm(x, NULL, x, d, s->m->p.eps);
+}
+
+static void query_ready(const struct qkv *j, size_t t)
+{
+    const struct layer *l = j->l;
+    float *q = j->q + t * (size_t)l->n_head * j->q_pitch;
+
+    if (j->o->norm_all && l->t[T_ATTN_Q_NORM])
+        j->s->k->rms_norm(q, l->t[T_ATTN_Q_NORM]->vec, q, (size_t)(l->n_head * l->d_k),
+                          j->s->m->p.eps);
+    for (int h = 0; h < l->n_head; h++, q += j->q_pitch) {
+        head_ready(j, q, l->t[T_ATTN_Q_NORM], t);
+        for (int i = 0; i < l->d_k && j->o->q_factor; i++)
+            q[i] *= j->o->q_factor[t];
+    }
+}
+
+static void key_ready(const struct qkv *j, size_t t)
+{
+    const struct layer *l = j->l;
+    size_t n = (size_t)l->n_head_kv, d = (size_t)l->d_k, d_v = (size_t)l->d_v;
+    float *k = j->k + t * n * d, *v = j->v + t * n * d_v;
+
+    if (!l->t[T_ATTN_V]) /* values are the keys before their norm and rotation */
+        memcpy(v, k, n * d * sizeof(*v));
+    if (j->o->norm_all && l->t[T_ATTN_K_NORM])
+        j->s->k->rms_norm(k, l->t[T_ATTN_K_NORM]->vec, k, n * d, j->s->m->p.eps);
+    for (size_t h = 0; h < n; h++) {
+        head_ready(j, k + h * d, l->t[T_ATTN_K_NORM], t);
+        if (j->o->v_norm)
+            j->s->k->rms_norm(v + h * d_v, NULL, v + h * d_v, d_v, j->s->m->p.eps);
+    }
 }
 
 /* Norms and rotations of the queries and keys of tokens [lo, hi). */
 static void rotate_rows(void *ctx, int worker, size_t lo, size_t hi)
 {
     const struct qkv *j = ctx;
-    const struct params *p = &j->s->m->p;
-    size_t d = (size_t)p->d_k;
 
     (void)worker;
     for (size_t t = lo; t < hi; t++) {
-        for (size_t h = 0; h < (size_t)p->n_head; h++)
-            head_ready(j, j->q + (t * (size_t)p->n_head + h) * d, j->l->t[T_ATTN_Q_NORM], t);
-        for (size_t h = 0; h < (size_t)p->n_head_kv; h++)
-            head_ready(j, j->k + (t * (size_t)p->n_head_kv + h) * d, j->l->t[T_ATTN_K_NORM], t);
+        query_ready(j, t);
+        if (j->own_kv)
+            key_ready(j, t);
     }
 }
 
@@ -60,7 +98,7 @@ static void store_heads(void *ctx, int worker, size_t lo, size_t hi)
 {
     const struct qkv *j = ctx;
     const struct step *s = j->s;
-    const struct params *p = &s->m->p;
+    size_t n_kv = (size_t)j->l->n_head_kv, d_k = (size_t)j->l->d_k, d_v = (size_t)j->l->d_v;
 
     (void)worker;
     for (size_t h = lo; h < hi; h++) {
@@ -68,14 +106,14 @@ static void store_heads(void *ctx, int worker, size_t lo, size_t hi)
             const struct step_run *r = &s->run[i];
 
             for (int t = 0; t < r->n; t++) {
-                int pos = r->pos + t;
-                unsigned char *page = r->page[pos / KERN_PAGE];
-                size_t row = (size_t)(r->first + t) * (size_t)p->n_head_kv + h;
+                int at = r->pos + t;
+                unsigned char *page = r->page[at / KERN_PAGE];
+                size_t row = (size_t)(r->first + t) * n_kv + h;
 
-                s->k->key_put(s->cache->kv_k, j->k + row * (size_t)p->d_k, p->d_k,
-                              pos % KERN_PAGE, page + j->cache->off_k + h * j->cache->head_k);
-                s->k->value_put(s->cache->kv_v, j->v + row * (size_t)p->d_v, p->d_v,
-                                pos % KERN_PAGE, page + j->cache->off_v + h * j->cache->head_v);
+                s->k->key_put(s->cache->kv_k, j->k + row * d_k, (int)d_k, at % KERN_PAGE,
+                              page + j->cache->off_k + h * j->cache->head_k);
+                s->k->value_put(s->cache->kv_v, j->v + row * d_v, (int)d_v, at % KERN_PAGE,
+                                page + j->cache->off_v + h * j->cache->head_v);
             }
         }
     }
@@ -96,15 +134,15 @@ struct items {
     size_t n_item; /* before they are cut over segments */
 };
 
-static size_t group_of(const struct params *p)
+static size_t group_of(const struct layer *l)
 {
-    return (size_t)(p->n_head / p->n_head_kv);
+    return (size_t)(l->n_head / l->n_head_kv);
 }
 
 static size_t run_items(const struct items *it, const struct step_run *r)
 {
     return (size_t)((r->n + it->per - 1) / it->per) * (size_t)it->tiles *
-           (size_t)it->j->s->m->p.n_head_kv;
+           (size_t)it->j->l->n_head_kv;
 }
 
 /* The rows of a call: (token, query head) pairs of one run and key/value head. */
@@ -112,24 +150,46 @@ struct rows {
     struct kern_attn a;
     const float *q[KERN_ATTN_ROWS];
     float *out[KERN_ATTN_ROWS];
+    float sink[KERN_ATTN_ROWS];
     int32_t first[KERN_ATTN_ROWS], pos[KERN_ATTN_ROWS];
     size_t at; /* of the first, among the step's rows: [n_tok][n_head] in order of items */
 };
+
+/* The places in the sequence that the token at place `at` sees, of n that are there. */
+static void sees(const struct layer *l, const struct step_run *r, int at, int n, int causal,
+                 int32_t *first, int32_t *last)
+{
+    int w = l->n_window, pos = at + r->base;
+
+    *first = 0;
+    *last = causal ? at : n - 1;
+    if (w <= 0)
+        return;
+    if (l->window == WINDOW_LAST && at >= w)
+        *first = at - w + 1;
+    if (l->window == WINDOW_CHUNK && pos / w * w > r->base)
+        *first = pos / w * w - r->base;
+    if (l->window == WINDOW_AROUND) {
+        *first = at > w / 2 ? at - w / 2 : 0;
+        *last = *last > at + w / 2 ? at + w / 2 : *last;
+    }
+}
 
 /* Item i: heads are outermost, so that a worker goes on with the pages that it has. */
 static void rows_of(const struct items *it, size_t i, struct rows *o)
 {
     const struct qkv *j = it->j;
-    const struct params *p = &j->s->m->p;
+    const struct layer *l = j->l;
+    const struct weight *sinks = l->t[T_ATTN_SINKS];
     const struct step_run *r = j->s->run;
-    size_t group = group_of(p), n_head = (size_t)p->n_head, h, n, g0, g1;
+    size_t group = group_of(l), n_head = (size_t)l->n_head, h, n, g0, g1;
     int t0, t1;
 
     for (o->at = 0; i >= run_items(it, r); r++) {
         i -= run_items(it, r);
         o->at += (size_t)r->n * n_head;
     }
-    n = run_items(it, r) / (size_t)p->n_head_kv;
+    n = run_items(it, r) / (size_t)l->n_head_kv;
     h = i / n;
     t0 = (int)(i % n / (size_t)it->tiles) * it->per;
     t1 = t0 + it->per < r->n ? t0 + it->per : r->n;
@@ -138,24 +198,27 @@ static void rows_of(const struct items *it, size_t i, struct rows *o)
     o->at += h * group * (size_t)r->n + (size_t)t0 * group + g0;
     o->a = (struct kern_attn){.kv_k = j->s->cache->kv_k,
                               .kv_v = j->s->cache->kv_v,
-                              .d_k = p->d_k,
-                              .d_v = p->d_v,
+                              .d_k = l->d_k,
+                              .d_v = l->d_v,
                               .q = o->q,
                               .first = o->first,
                               .pos = o->pos,
                               .page = (const unsigned char *const *)r->page,
                               .off_k = j->cache->off_k + h * j->cache->head_k,
                               .off_v = j->cache->off_v + h * j->cache->head_v,
-                              .scale = p->kq_scale};
+                              .scale = l->kq_scale,
+                              .cap = j->s->m->p.attn_cap,
+                              .sink = sinks ? o->sink : NULL};
     for (int t = t0; t < t1; t++) {
         for (size_t g = g0; g < g1; g++) {
-            size_t row = (size_t)(r->first + t) * n_head + h * group + g;
-            int k = o->a.n_q++, pos = r->pos + t, window = j->l->n_window;
+            size_t head = h * group + g, row = (size_t)(r->first + t) * n_head + head;
+            int k = o->a.n_q++;
 
-            o->q[k] = j->q + row * (size_t)p->d_k;
-            o->out[k] = j->out + row * (size_t)p->d_v;
-            o->pos[k] = pos;
-            o->first[k] = window > 0 && window <= pos ? pos - window + 1 : 0;
+            o->q[k] = j->q + row * j->q_pitch;
+            o->out[k] = j->out + row * (size_t)l->d_v;
+            if (sinks)
+                o->sink[k] = sinks->vec[head];
+            sees(l, r, r->pos + t, r->pos + r->n, j->s->m->p.causal, &o->first[k], &o->pos[k]);
         }
     }
 }
@@ -183,7 +246,7 @@ static void segments_of(const struct rows *o, size_t *first, size_t *end)
 static float *part_of(const struct items *it, const struct rows *o, size_t seg)
 {
     return it->part +
-           (o->at * it->n_seg + seg * (size_t)o->a.n_q) * kern_attn_part(it->j->s->m->p.d_v);
+           (o->at * it->n_seg + seg * (size_t)o->a.n_q) * kern_attn_part(it->j->l->d_v);
 }
 
 static void attend_segments(void *ctx, int worker, size_t lo, size_t hi)
@@ -227,17 +290,17 @@ static void fold_items(void *ctx, int worker, size_t lo, size_t hi)
  * items enough. */
 enum { SPLIT_TOKENS = 8, SPLIT_ITEMS = 4 /* for each thread */ };
 
-static size_t split_rows(const struct step *s)
+static size_t split_rows(const struct step *s, const struct layer *l)
 {
     int n = s->n_tok < SPLIT_TOKENS ? s->n_tok : SPLIT_TOKENS;
 
-    return (size_t)n * (size_t)s->m->p.n_head * (((size_t)s->n_ctx + KERN_SEG - 1) / KERN_SEG);
+    return (size_t)n * (size_t)l->n_head * (((size_t)s->n_ctx + KERN_SEG - 1) / KERN_SEG);
 }
 
 static struct items items_of(const struct qkv *j, float *part)
 {
     const struct step *s = j->s;
-    size_t group = group_of(&s->m->p);
+    size_t group = group_of(j->l);
     struct items it = {.j = j, .per = 1, .tiles = 1};
 
     if (group <= KERN_ATTN_ROWS)
@@ -251,21 +314,16 @@ static struct items items_of(const struct qkv *j, float *part)
         it.n_seg = n > it.n_seg ? n : it.n_seg;
     }
     if (it.n_seg > 1 && it.n_item < SPLIT_ITEMS * (size_t)pool_size(s->pool) &&
-        (size_t)s->n_tok * (size_t)s->m->p.n_head * it.n_seg <= split_rows(s))
+        (size_t)s->n_tok * (size_t)j->l->n_head * it.n_seg <= split_rows(s, j->l))
         it.part = part;
     return it;
 }
 
-static void attention(struct step *s, struct qkv *j, float *part)
+/* Items to the pool; cut over segments where that keeps more threads busy. */
+static void attend(struct step *s, struct qkv *j, float *part)
 {
-    size_t n_tok = (size_t)s->n_tok, n_kv = (size_t)s->m->p.n_head_kv;
-    struct items it;
+    struct items it = items_of(j, part);
 
-    if (step_stopped(s))
-        return;
-    pool_run(s->pool, n_tok, 8, rotate_rows, j);
-    pool_run(s->pool, n_kv, n_tok < 8 ? n_kv : 1, store_heads, j);
-    it = items_of(j, part);
     if (!it.part) {
         pool_run(s->pool, it.n_item, 1, attend_items, &it);
         return;
@@ -274,30 +332,90 @@ static void attention(struct step *s, struct qkv *j, float *part)
     pool_run(s->pool, it.n_item, 1, fold_items, &it);
 }
 
-void blk_attn_gqa(struct step *s, int layer, float *x)
+/* What comes out of heads of tokens [lo, hi), as far as their gates are open. */
+static void gate_rows(void *ctx, int worker, size_t lo, size_t hi)
 {
-    const struct params *p = &s->m->p;
+    const struct qkv *j = ctx;
+    size_t n = (size_t)j->l->n_head, d = (size_t)j->l->d_v;
+
+    (void)worker;
+    for (size_t i = lo * n; i < hi * n; i++)
+        j->s->k->act(KERN_ACT_SIGMOID, 0, j->q + i * j->q_pitch + (size_t)j->l->d_k,
+                     j->out + i * d, j->out + i * d, d);
+}
+
+static void attention(struct step *s, struct qkv *j, float *part)
+{
+    size_t n_tok = (size_t)s->n_tok, n_kv = (size_t)j->l->n_head_kv;
+
+    if (step_stopped(s))
+        return;
+    pool_run(s->pool, n_tok, 8, rotate_rows, j);
+    if (j->own_kv)
+        pool_run(s->pool, n_kv, n_tok < 8 ? n_kv : 1, store_heads, j);
+    attend(s, j, part);
+    if (j->o->gated)
+        pool_run(s->pool, n_tok, 8, gate_rows, j);
+}
+
+/* The products of queries, and of keys and values where the layer has its own. */
+static void project(struct step *s, struct qkv *j, const struct kern_acts *a)
+{
+    const struct layer *l = j->l;
+    struct linear of[3];
+    size_t n = 0;
+
+    of[n++] = (struct linear){l->t[T_ATTN_Q], l->t[T_ATTN_Q_BIAS], j->q, KERN_STORE};
+    if (j->own_kv)
+        of[n++] = (struct linear){l->t[T_ATTN_K], l->t[T_ATTN_K_BIAS], j->k, KERN_STORE};
+    if (j->own_kv && l->t[T_ATTN_V])
+        of[n++] = (struct linear){l->t[T_ATTN_V], l->t[T_ATTN_V_BIAS], j->v, KERN_STORE};
+    blk_linears(s, of, n, a);
+}
+
+void blk_attn(struct step *s, int layer, const struct kern_acts *a, const struct attn *o,
+              float *y, int epilogue)
+{
+    static const struct attn plain;
     const struct layer *l = &s->m->layer[layer];
-    size_t mark = step_mark(s), n = (size_t)s->n_tok, n_head = (size_t)p->n_head,
-           n_kv = (size_t)p->n_head_kv, d_k = (size_t)p->d_k, d_v = (size_t)p->d_v;
-    const struct weight *readers[] = {l->t[T_ATTN_Q], l->t[T_ATTN_K], l->t[T_ATTN_V]};
-    struct kern_acts a = blk_norm(s, x, l->t[T_ATTN_NORM], readers, 3), o;
-    struct qkv j = {.s = s, .l = l, .cache = &s->cache->layer[layer]};
+    size_t mark = step_mark(s), n = (size_t)s->n_tok, n_head = (size_t)l->n_head,
+           n_kv = (size_t)l->n_head_kv, d_v = (size_t)l->d_v;
+    struct qkv j = {.s = s,
+                    .l = l,
+                    .cache = &s->cache->layer[layer],
+                    .o = o ? o : &plain,
+                    .own_kv = l->kv_of == layer};
+    struct kern_acts out;
     float *part;
 
-    j.q = step_floats(s, n * n_head * d_k);
-    j.k = step_floats(s, n * n_kv * d_k);
-    j.v = step_floats(s, n * n_kv * d_v);
+    j.q_pitch = (size_t)l->d_k << (j.o->gated != 0);
+    j.q = step_floats(s, n * n_head * j.q_pitch);
+    if (j.own_kv) {
+        j.k = step_floats(s, n * n_kv * (size_t)l->d_k);
+        j.v = step_floats(s, n * n_kv * d_v);
+    }
     j.out = step_floats(s, n * n_head * d_v);
-    part = step_floats(s, split_rows(s) * kern_attn_part(p->d_v));
-    j.cs = s->angles;
-    blk_linears(s,
-                (struct linear[]){{l->t[T_ATTN_Q], l->t[T_ATTN_Q_BIAS], j.q, KERN_STORE},
-                                  {l->t[T_ATTN_K], l->t[T_ATTN_K_BIAS], j.k, KERN_STORE},
-                                  {l->t[T_ATTN_V], l->t[T_ATTN_V_BIAS], j.v, KERN_STORE}},
-                3, &a);
+    part = step_floats(s, split_rows(s, l) * kern_attn_part(l->d_v));
+    project(s, &j, a);
     attention(s, &j, part);
-    o = blk_acts(s, j.out, n, n_head * d_v, l->t[T_ATTN_OUTPUT]);
-    blk_linear(s, l->t[T_ATTN_OUTPUT], l->t[T_ATTN_OUTPUT_BIAS], &o, x, KERN_ADD);
+    out = blk_acts(s, j.out, n, n_head * d_v, l->t[T_ATTN_OUTPUT]);
+    blk_linear(s, l->t[T_ATTN_OUTPUT], l->t[T_ATTN_OUTPUT_BIAS], &out, y, epilogue);
+    step_release(s, mark);
+}
+
+struct kern_acts blk_attn_norm(struct step *s, int layer, const float *x)
+{
+    const struct layer *l = &s->m->layer[layer];
+    const struct weight *readers[] = {l->t[T_ATTN_Q], l->t[T_ATTN_K], l->t[T_ATTN_V]};
+
+    return blk_norm(s, x, l->t[T_ATTN_NORM], l->t[T_ATTN_NORM_BIAS], readers, 3);
+}
+
+void blk_attn_gqa(struct step *s, int layer, float *x)
+{
+    size_t mark = step_mark(s);
+    struct kern_acts a = blk_attn_norm(s, layer, x);
+
+    blk_attn(s, layer, &a, NULL, x, KERN_ADD);
     step_release(s, mark);
 }

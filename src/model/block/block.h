@@ -15,14 +15,24 @@
 /* The token embeddings: [n_tok][n_embd]. */
 float *blk_embed(struct step *s);
 
-/* RMS norm of each row of x [n_tok][n_embd] (w may be NULL), in the forms that the products
- * by the n weights of `readers` read; NULL readers are skipped. */
+/* The model's norm of each row of x [n_tok][n_embd] (w and bias may be NULL), in the forms that
+ * the products by the n weights of `readers` read; NULL readers are skipped. a.x has the rows.
+ */
 struct kern_acts blk_norm(struct step *s, const float *x, const struct weight *w,
-                          const struct weight *const *readers, int n);
+                          const struct weight *bias, const struct weight *const *readers,
+                          int n);
 
-/* Rows of any width in the forms that w reads. */
+/* Rows of any width in the forms that w, or all of `readers`, read. */
 struct kern_acts blk_acts(struct step *s, const float *x, size_t n_row, size_t n_col,
                           const struct weight *w);
+struct kern_acts blk_forms(struct step *s, const float *x, size_t n_row, size_t n_col,
+                           const struct weight *const *readers, int n);
+
+/* x += norm(y), rows of n_embd: what a sublayer gives, normed before it is added. y is changed.
+ * And the norm of rows of any width in place. */
+void blk_add_norm(struct step *s, float *y, const struct weight *w, float *x);
+void blk_norm_rows(struct step *s, float *x, size_t n_row, size_t n_col, const struct weight *w,
+                   const struct weight *bias);
 
 /* Up to LINEARS_MAX products of the same input at once, each as blk_linear. */
 enum { LINEARS_MAX = 4 };
@@ -39,37 +49,84 @@ void blk_linears(struct step *s, const struct linear *l, size_t n, const struct 
 void blk_linear(struct step *s, const struct weight *w, const struct weight *bias,
                 const struct kern_acts *x, float *y, int epilogue);
 
-/* Attention with grouped queries: x += W_o attention(norm(x)). Optional biases, and norms of
- * each query and key head before the rotation, where the layer has them. */
-void blk_attn_gqa(struct step *s, int layer, float *x);
+/* -- attention ------------------------------------------------------------------------- */
 
-/* x[t] += factor[t] * W_down (silu(W_gate a[t]) * W_up a[t]), with optional biases; factor:
- * NULL for 1. a is in the forms that gate and up read. */
-struct gated {
-    const struct weight *gate, *up, *down, *gate_bias, *up_bias, *down_bias;
-    const float *factor;
+/* What a family's attention has beside its layer's tensors and numbers (biases, norms of each
+ * head before the rotation, sinks, windows, the softcap, keys of another layer). All 0: plain.
+ */
+struct attn {
+    int norm_all;          /* the norms of queries and keys are of all heads together */
+    int norm_after;        /* each query and key head is normed, without weights, after it */
+    int v_norm;            /* each value head is normed, without weights */
+    int gated;             /* beside each query head stands a gate (DIM_Q2) of its result */
+    const float *q_factor; /* of each token's queries, [n_tok]; NULL: 1 */
 };
 
-void blk_gated(struct step *s, const struct gated *f, const struct kern_acts *a, float *x);
+/* y = W_o attention(a) (KERN_ADD: added), a being what queries, keys and values are made of.
+ * Values are the keys, before norm and rotation, where the layer has no attn_v. o: NULL for
+ * plain. */
+void blk_attn(struct step *s, int layer, const struct kern_acts *a, const struct attn *o,
+              float *y, int epilogue);
+/* norm(x) for it. */
+struct kern_acts blk_attn_norm(struct step *s, int layer, const float *x);
+/* The plain one: x += W_o attention(norm(x)). */
+void blk_attn_gqa(struct step *s, int layer, float *x);
 
-/* The same of a layer's weights, a = norm(x). */
+/* -- feed-forward ---------------------------------------------------------------------- */
+
+/* down(act(gate a) * up a), or with no gate down(act(up a)). */
+struct ffn {
+    const struct weight *gate, *up, *down, *gate_bias, *up_bias, *down_bias;
+    const float *factor; /* of each token, [n_tok], with KERN_ADD; NULL: 1 */
+    int act;             /* enum kern_act */
+    float limit;
+};
+
+/* a is in the forms that gate and up read. */
+void blk_ffn(struct step *s, const struct ffn *f, const struct kern_acts *a, float *y,
+             int epilogue);
+/* A layer's own, and norm(x) for it. */
+struct ffn blk_ffn_of(const struct layer *l, int act);
+struct kern_acts blk_ffn_norm(struct step *s, const struct layer *l, const float *x);
+/* The plain one: x += down(silu(gate norm(x)) * up norm(x)). */
 void blk_ffn_gated(struct step *s, const struct layer *l, float *x);
 
-/* A mixture of experts: x += sum of weight * expert(norm(x)) over the experts that the router
- * chose for the token, in the order of their numbers; then the shared expert, where the layer
- * has one, as far as its own router opens it. params.h, struct moe_params, says how they are
- * chosen and weighed. */
+/* A mixture of experts; params.h, struct moe_params, says how they are chosen and weighed. The
+ * layer's tensors say the rest: no gate, biases, biases for choosing. */
+struct moe_kind {
+    int act; /* enum kern_act, of all experts */
+    float limit, limit_shared;
+    int weigh_input; /* experts get their weight times the input, and are added as they are */
+    int no_shared;   /* the caller adds the shared expert: its rows are not y's */
+    const float *router; /* [n_tok][n] what the router says, where it is not W a; NULL: it is */
+    const int32_t *fixed; /* [n_vocab][n_used] experts by token id; NULL: the router chooses */
+    const float *in;      /* what experts read, [n_tok][width of gate]; NULL: a */
+};
+
+/* y += sum of weight * expert(a) over a token's experts, in the order of their numbers; then
+ * the shared expert, where the layer has one, as far as its own router opens it. a is in the
+ * forms that readers of blk_moe_norm read. kind: NULL for silu. */
+void blk_moe(struct step *s, const struct layer *l, const struct kern_acts *a,
+             const struct moe_kind *kind, float *y);
+/* norm(x) by w for it. */
+struct kern_acts blk_moe_norm(struct step *s, const struct layer *l, const float *x,
+                              const struct weight *w);
+/* The plain one: x += moe(norm(x)). */
 void blk_ffn_moe(struct step *s, const struct layer *l, float *x);
 
-/* The choice for one token. score[n]: what the router says; becomes the weights of all.
- * Ends with n_used different experts, the best first, and their weights. */
-void blk_moe_choose(const struct moe_params *m, float *score, int32_t *expert, float *weight);
+/* The choice for one token. score[n]: what the router says; becomes the weights of all. bias:
+ * [n], added for choosing only, or NULL. fixed: [n_used], these instead, or NULL. Ends with
+ * n_used different experts, the best first, and their weights. */
+void blk_moe_choose(const struct moe_params *m, const float *bias, const int32_t *fixed,
+                    float *score, int32_t *expert, float *weight);
+
+/* -- the end --------------------------------------------------------------------------- */
 
 /* Final norm, and logits or hidden states of the rows that are wanted. */
 void blk_output(struct step *s, const float *x);
 
-/* Angles of the step's positions, [n_tok][n_rot]; the same for all layers. */
-const float *blk_rope_angles(struct step *s, const struct rope_params *r,
-                             const struct weight *factors);
+/* Angles of the step's positions for params.rope[which], [n_tok][n_rot], the same for all
+ * layers: into s->angles. factors: what divides each frequency, or NULL. */
+void blk_rope_angles(struct step *s, int which, const struct weight *factors);
 
 #endif

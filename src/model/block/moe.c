@@ -25,7 +25,9 @@ struct share {
 struct moe {
     struct step *s;
     const struct layer *l;
+    const struct moe_kind *kind;
     const float *norm; /* [n_tok][n_embd] */
+    const float *rows; /* what experts read, [n_tok][in.k] */
     float *x;
     /* By token. */
     float *score;        /* [n_tok][n] */
@@ -39,8 +41,10 @@ struct moe {
     float *factor;
     int32_t *of; /* which share */
     struct kern_acts copied;
-    float *copied_x; /* the reference's form of copied; NULL: not needed */
+    float *copied_x; /* copied as floats: what the reference reads, and weighed rows */
+    int pair;        /* one product computes gate and up together */
     float *h;        /* [n_pair][n_ff]; NULL: products leave 8 bits in `hidden` */
+    float *h_gate;   /* the same, of gates that are not computed with it */
     struct kern_acts hidden;
     /* Experts that have pairs. */
     struct share *share;
@@ -80,9 +84,23 @@ static void score_sigmoid(float *x, int n)
         x[i] = sigmoid(x[i]);
 }
 
+static void score_raw(float *x, int n)
+{
+    (void)x;
+    (void)n;
+}
+
+static void score_sqrt_softplus(float *x, int n)
+{
+    for (int i = 0; i < n; i++)
+        x[i] = sqrtf(x[i] > 20 ? x[i] : log1pf(expf(x[i])));
+}
+
 static void (*const scores[MOE_SCORE_N])(float *x, int n) = {
     [MOE_SOFTMAX] = score_softmax,
     [MOE_SIGMOID] = score_sigmoid,
+    [MOE_CHOSEN] = score_raw,
+    [MOE_SQRT_SOFTPLUS] = score_sqrt_softplus,
 };
 
 /* The n_used largest, the first of equal ones; whatever the numbers are, also not numbers,
@@ -104,22 +122,75 @@ static void choose_best(const float *score, int n, int n_used, int32_t *expert)
     }
 }
 
+/* What a group of n experts is worth. */
+static float group_worth(const struct moe_params *m, const float *sel, int n)
+{
+    float best = -INFINITY, next = -INFINITY;
+
+    for (int i = 0; i < n; i++) {
+        if (sel[i] > best) {
+            next = best;
+            best = sel[i];
+        } else if (sel[i] > next) {
+            next = sel[i];
+        }
+    }
+    return m->group_max || n < 2 ? best : best + next;
+}
+
+/* Leaves only the best groups to choose from. */
+static void close_groups(const struct moe_params *m, float *sel)
+{
+    float worth[PARAMS_EXPERTS_MAX];
+    int32_t best[PARAMS_EXPERTS_MAX];
+    char open[PARAMS_EXPERTS_MAX] = {0};
+    int n = m->n / m->n_group;
+
+    for (int g = 0; g < m->n_group; g++)
+        worth[g] = group_worth(m, sel + g * n, n);
+    choose_best(worth, m->n_group, m->n_group_used, best);
+    for (int i = 0; i < m->n_group_used; i++)
+        open[best[i]] = 1;
+    for (int i = 0; i < m->n; i++)
+        sel[i] = open[i / n] ? sel[i] : -INFINITY;
+}
+
 /* A sum below the least normal half counts as that: as the models were trained. */
 #define SUM_LEAST 6.103515625e-5f
 
-void blk_moe_choose(const struct moe_params *m, float *score, int32_t *expert, float *weight)
+/* The weights of the chosen, from the scores of all. */
+static void weigh(const struct moe_params *m, const float *score, const int32_t *expert,
+                  float *weight)
 {
     float sum = 0;
 
-    scores[m->score](score, m->n);
-    choose_best(score, m->n, m->n_used, expert);
-    for (int i = 0; i < m->n_used; i++) {
+    for (int i = 0; i < m->n_used; i++)
         weight[i] = score[expert[i]];
+    if (m->score == MOE_CHOSEN)
+        score_softmax(weight, m->n_used);
+    for (int i = 0; i < m->n_used; i++)
         sum += weight[i];
-    }
     sum = sum > SUM_LEAST ? sum : SUM_LEAST;
     for (int i = 0; i < m->n_used; i++)
         weight[i] = (m->norm ? weight[i] / sum : weight[i]) * m->scale;
+}
+
+void blk_moe_choose(const struct moe_params *m, const float *bias, const int32_t *fixed,
+                    float *score, int32_t *expert, float *weight)
+{
+    float sel[PARAMS_EXPERTS_MAX];
+
+    scores[m->score](score, m->n);
+    if (fixed) {
+        memcpy(expert, fixed, (size_t)m->n_used * sizeof(*expert));
+    } else {
+        for (int i = 0; i < m->n; i++)
+            sel[i] = bias ? score[i] + bias[i] : score[i];
+        if (m->n_group > m->n_group_used)
+            close_groups(m, sel);
+        choose_best(sel, m->n, m->n_used, expert);
+    }
+    weigh(m, score, expert, weight);
 }
 
 /* How far the shared expert's router opens it for a token. */
@@ -140,13 +211,17 @@ static void prepare_tokens(void *ctx, int worker, size_t lo, size_t hi)
 {
     struct moe *j = ctx;
     const struct moe_params *m = params_of(j);
+    const struct weight *bias = j->l->t[T_EXP_PROBS_BIAS];
+    const int32_t *fixed = j->kind->fixed;
     size_t n = (size_t)m->n, n_used = (size_t)m->n_used;
 
     (void)worker;
     if (j->in.forms)
         j->s->k->acts(&j->in, j->in.forms, lo, hi);
     for (size_t t = lo; t < hi; t++) {
-        blk_moe_choose(m, j->score + t * n, j->chosen + t * n_used, j->weight + t * n_used);
+        blk_moe_choose(m, bias ? bias->vec : NULL,
+                       fixed ? fixed + (size_t)j->s->id[t] * n_used : NULL, j->score + t * n,
+                       j->chosen + t * n_used, j->weight + t * n_used);
         if (j->open)
             j->open[t] = shared_opens(j, t);
     }
@@ -182,12 +257,12 @@ static void sort_pairs(struct moe *j, size_t *place)
 
 /* -- computing ------------------------------------------------------------------------- */
 
-/* What a share's products read: panels of copies or, of a single token, its row. */
+/* What a share's products read: panels of copies or, of a single token as it is, its row. */
 static struct kern_acts share_in(const struct moe *j, const struct share *sh)
 {
     struct kern_acts a;
 
-    if (sh->n == 1)
+    if (sh->n == 1 && !j->kind->weigh_input)
         a = kern_acts_part(&j->in, (size_t)j->token[sh->first], 1);
     else
         a = kern_acts_part(&j->copied, sh->first, sh->n);
@@ -209,8 +284,45 @@ static void copy_pairs(void *ctx, int worker, size_t lo, size_t hi)
             continue;
         kern_acts_copy(&a, i - sh->first, &j->in, (size_t)j->token[i]);
         if (j->copied_x)
-            memcpy(j->copied_x + i * n, j->norm + (size_t)j->token[i] * n, n * sizeof(float));
+            memcpy(j->copied_x + i * n, j->rows + (size_t)j->token[i] * n, n * sizeof(float));
     }
+}
+
+/* Rows times their weights, which then count no more. */
+static void weigh_pairs(void *ctx, int worker, size_t lo, size_t hi)
+{
+    struct moe *j = ctx;
+    size_t n = j->in.k;
+
+    (void)worker;
+    for (size_t i = lo; i < hi; i++) {
+        const float *row = j->rows + (size_t)j->token[i] * n;
+
+        for (size_t k = 0; k < n; k++)
+            j->copied_x[i * n + k] = row[k] * j->factor[i];
+        j->factor[i] = 1;
+    }
+}
+
+/* Columns of shares [lo, hi) of pairs, from floats to the forms that products read. */
+static void round_pairs(const struct moe *j, const struct kern_acts *all, size_t lo, size_t hi)
+{
+    while (lo < hi) {
+        const struct share *sh = &j->share[j->of[lo]];
+        struct kern_acts a = kern_acts_part(all, sh->first, sh->n);
+        size_t end = sh->first + sh->n < hi ? sh->first + sh->n : hi;
+
+        j->s->k->acts(&a, a.forms, lo - sh->first, end - sh->first);
+        lo = end;
+    }
+}
+
+static void round_copied(void *ctx, int worker, size_t lo, size_t hi)
+{
+    const struct moe *j = ctx;
+
+    (void)worker;
+    round_pairs(j, &j->copied, lo, hi);
 }
 
 static size_t groups_of(const struct moe *j, const struct weight *w)
@@ -224,48 +336,78 @@ static struct kern_acts share_hidden(const struct moe *j, const struct share *sh
     return kern_acts_part(&j->hidden, sh->first, sh->n);
 }
 
+/* A vector of an expert, of a tensor that has one for each. */
+static const float *expert_vec(const struct moe *j, int role, int expert, size_t n)
+{
+    const struct weight *w = j->l->t[role];
+
+    return w ? w->vec + (size_t)expert * n : NULL;
+}
+
+/* Groups of rows [g0, g1) of a share's gate and up. */
+static void gate_and_up_of(const struct moe *j, const struct share *sh, size_t g0, size_t g1,
+                           void *scratch)
+{
+    const struct step *s = j->s;
+    const struct weight *gate = j->l->t[T_FFN_GATE_EXPS], *up = j->l->t[T_FFN_UP_EXPS];
+    size_t n_ff = up->w.n_row;
+    struct kern_acts a = share_in(j, sh), hidden = share_hidden(j, sh);
+    const float *up_bias = expert_vec(j, T_FFN_UP_EXPS_BIAS, sh->expert, n_ff);
+    struct kern_mul one = {.w = {weight_now(&up[sh->expert])},
+                           .x = &a,
+                           .scale = {up[sh->expert].scale},
+                           .bias = {up_bias},
+                           .y = j->h ? j->h + sh->first * n_ff : NULL,
+                           .ldy = n_ff,
+                           .epilogue = KERN_STORE};
+    struct kern_mul mul = one;
+
+    if (gate) {
+        mul.w[0] = weight_now(&gate[sh->expert]);
+        mul.scale[0] = gate[sh->expert].scale;
+        mul.bias[0] = expert_vec(j, T_FFN_GATE_EXPS_BIAS, sh->expert, n_ff);
+    }
+    if (j->pair) {
+        mul.w[1] = one.w[0];
+        mul.scale[1] = one.scale[0];
+        mul.bias[1] = up_bias;
+        mul.epilogue = KERN_SILU_MUL;
+        mul.acts = j->h ? NULL : &hidden;
+    } else if (gate) {
+        mul.y = j->h_gate + sh->first * n_ff;
+        s->k->mm[up->w.type].mul(s->k, &one, g0, g1, scratch);
+    }
+    s->k->mm[mul.w[0]->type].mul(s->k, &mul, g0, g1, scratch);
+}
+
 /* Items are groups of rows of gate and up, share after share. */
 static void gate_and_up(void *ctx, int worker, size_t lo, size_t hi)
 {
     const struct moe *j = ctx;
-    const struct step *s = j->s;
-    const struct weight *gate = j->l->t[T_FFN_GATE_EXPS], *up = j->l->t[T_FFN_UP_EXPS];
-    size_t per = groups_of(j, gate), n_ff = gate->w.n_row, end;
+    size_t per = groups_of(j, j->l->t[T_FFN_UP_EXPS]), end;
 
-    for (size_t i = lo; i < hi && !step_stopped(s); i = end) {
-        const struct share *sh = &j->share[i / per];
-        struct kern_acts a = share_in(j, sh);
-        struct kern_acts hidden = share_hidden(j, sh);
-        struct kern_mul mul = {
-            .w = {weight_now(&gate[sh->expert]), weight_now(&up[sh->expert])},
-            .x = &a,
-            .ldy = n_ff,
-            .epilogue = KERN_SILU_MUL};
-
-        if (j->h)
-            mul.y = j->h + sh->first * n_ff;
-        else
-            mul.acts = &hidden;
-
+    for (size_t i = lo; i < hi && !step_stopped(j->s); i = end) {
         end = (i / per + 1) * per < hi ? (i / per + 1) * per : hi;
-        s->k->mm[gate->w.type].mul(s->k, &mul, i % per, i % per + (end - i),
-                                   s->worker + (size_t)worker * s->n_worker);
+        gate_and_up_of(j, &j->share[i / per], i % per, i % per + (end - i),
+                       j->s->worker + (size_t)worker * j->s->n_worker);
     }
 }
 
-static void round_hidden(void *ctx, int worker, size_t lo, size_t hi)
+/* The activation of rows that have none yet; then all in the forms that down reads. */
+static void finish_hidden(void *ctx, int worker, size_t lo, size_t hi)
 {
-    struct moe *j = ctx;
+    const struct moe *j = ctx;
+    size_t n = j->hidden.k;
 
     (void)worker;
-    while (lo < hi) {
-        const struct share *sh = &j->share[j->of[lo]];
-        struct kern_acts a = share_hidden(j, sh);
-        size_t end = sh->first + sh->n < hi ? sh->first + sh->n : hi;
+    if (!j->pair) {
+        float *h = j->h + lo * n;
 
-        j->s->k->acts(&a, a.forms, lo - sh->first, end - sh->first);
-        lo = end;
+        j->s->k->act(j->kind->act, j->kind->limit, j->h_gate ? j->h_gate + lo * n : h,
+                     j->h_gate ? h : NULL, h, (hi - lo) * n);
     }
+    if (j->hidden.forms)
+        round_pairs(j, &j->hidden, lo, hi);
 }
 
 /* Groups of rows of down, of all experts: so nobody else adds to these rows of x. */
@@ -278,13 +420,16 @@ static void down(void *ctx, int worker, size_t lo, size_t hi)
     for (size_t i = 0; i < j->n_share && !step_stopped(s); i++) {
         const struct share *sh = &j->share[i];
         struct kern_acts a = share_hidden(j, sh);
-        struct kern_mul mul = {.w = {weight_now(&w[sh->expert])},
-                               .x = &a,
-                               .y = j->x,
-                               .ldy = w->w.n_row,
-                               .epilogue = KERN_ADD,
-                               .to = j->token + sh->first,
-                               .factor = j->factor + sh->first};
+        struct kern_mul mul = {
+            .w = {weight_now(&w[sh->expert])},
+            .x = &a,
+            .scale = {w[sh->expert].scale},
+            .bias = {expert_vec(j, T_FFN_DOWN_EXPS_BIAS, sh->expert, w->w.n_row)},
+            .y = j->x,
+            .ldy = w->w.n_row,
+            .epilogue = KERN_ADD,
+            .to = j->token + sh->first,
+            .factor = j->factor + sh->first};
 
         s->k->mm[w->w.type].mul(s->k, &mul, lo, hi, s->worker + (size_t)worker * s->n_worker);
     }
@@ -299,12 +444,18 @@ static void compute(struct moe *j)
            n_part = n_row / (8 * (size_t)pool_size(s->pool)),
            n_piece = 32768 / (s->k->n_group * j->in.k);
 
-    if (j->n_share < j->n_pair) /* not one token for each */
+    if (j->kind->weigh_input) {
+        pool_run(s->pool, j->n_pair, 32, weigh_pairs, j);
+        if (j->copied.forms)
+            pool_run(s->pool, j->n_pair, 32, round_copied, j);
+    } else if (j->n_share < j->n_pair) { /* not one token for each */
         pool_run(s->pool, j->n_pair, 32, copy_pairs, j);
-    pool_run(s->pool, j->n_share * groups_of(j, j->l->t[T_FFN_GATE_EXPS]), n_piece, gate_and_up,
+    }
+    pool_run(s->pool, j->n_share * groups_of(j, j->l->t[T_FFN_UP_EXPS]), n_piece, gate_and_up,
              j);
-    if (j->h && j->hidden.forms)
-        pool_run(s->pool, j->n_pair, j->n_pair < 64 ? j->n_pair / 2 : 32, round_hidden, j);
+    if (!j->pair || (j->h && j->hidden.forms))
+        pool_run(s->pool, j->n_pair, j->n_pair < 64 ? (j->n_pair + 1) / 2 : 32, finish_hidden,
+                 j);
     pool_run(s->pool, n_row, n_part ? n_part : 1, down, j);
 }
 
@@ -321,59 +472,92 @@ static struct kern_acts acts_room(struct step *s, size_t n, size_t k, int forms)
     return a;
 }
 
+static int form_of(const struct step *s, const struct weight *w)
+{
+    return w ? s->k->mm[w->w.type].form : 0;
+}
+
 static void plan(struct moe *j, const struct kern_acts *a)
 {
     struct step *s = j->s;
     const struct layer *l = j->l;
-    const struct kern_mm *mm = s->k->mm;
     const struct moe_params *m = params_of(j);
-    size_t n_tok = (size_t)s->n_tok, n_embd = (size_t)s->m->p.n_embd, n_ff = (size_t)m->n_ff;
-    int forms = mm[l->t[T_FFN_GATE_EXPS]->w.type].form | mm[l->t[T_FFN_UP_EXPS]->w.type].form;
+    const struct weight *gate = l->t[T_FFN_GATE_EXPS], *up = l->t[T_FFN_UP_EXPS];
+    size_t n_tok = (size_t)s->n_tok, n_in = up->w.n_col, n_ff = up->w.n_row;
+    int forms = form_of(s, gate) | form_of(s, up), keep;
 
     j->norm = a->x;
+    j->rows = j->kind->in ? j->kind->in : a->x;
     j->n_pair = n_tok * (size_t)m->n_used;
     j->score = step_floats(s, n_tok * (size_t)m->n);
     j->chosen = step_alloc(s, j->n_pair * sizeof(*j->chosen));
     j->weight = step_floats(s, j->n_pair);
     j->open = l->t[T_FFN_GATE_INP_SHEXP] ? step_floats(s, n_tok) : NULL;
-    j->in = acts_room(s, n_tok, n_embd, forms);
-    j->in.x = j->norm;
+    j->in = acts_room(s, n_tok, n_in, forms);
+    j->in.x = j->rows;
     j->in.n_panel = 1;
     j->token = step_alloc(s, j->n_pair * sizeof(*j->token));
     j->factor = step_floats(s, j->n_pair);
     j->of = step_alloc(s, j->n_pair * sizeof(*j->of));
     j->share = step_alloc(s, (size_t)m->n * sizeof(*j->share));
-    j->copied = acts_room(s, j->n_pair, n_embd, forms);
-    j->copied_x = forms ? NULL : step_floats(s, j->n_pair * n_embd);
+    j->copied = acts_room(s, j->n_pair, n_in, forms);
+    j->copied_x = forms && !j->kind->weigh_input ? NULL : step_floats(s, j->n_pair * n_in);
     j->copied.x = j->copied_x;
-    forms = mm[l->t[T_FFN_DOWN_EXPS]->w.type].form;
-    j->h = s->k->mul_acts && forms == KERN_FORM_Q8 ? NULL : step_floats(s, j->n_pair * n_ff);
+    forms = form_of(s, l->t[T_FFN_DOWN_EXPS]);
+    j->pair = gate && j->kind->act == KERN_ACT_SILU && gate->w.type == up->w.type;
+    keep = !(j->pair && s->k->mul_acts && forms == KERN_FORM_Q8);
+    j->h = keep ? step_floats(s, j->n_pair * n_ff) : NULL;
+    j->h_gate = gate && !j->pair ? step_floats(s, j->n_pair * n_ff) : NULL;
     j->hidden = acts_room(s, j->n_pair, n_ff, forms);
     j->hidden.x = j->h;
 }
 
-void blk_ffn_moe(struct step *s, const struct layer *l, float *x)
+struct kern_acts blk_moe_norm(struct step *s, const struct layer *l, const float *x,
+                              const struct weight *w)
 {
+    const struct weight *readers[] = {l->t[T_FFN_GATE_INP], l->t[T_FFN_GATE_SHEXP],
+                                      l->t[T_FFN_UP_SHEXP]};
+
+    return blk_norm(s, x, w, NULL, readers, 3);
+}
+
+void blk_moe(struct step *s, const struct layer *l, const struct kern_acts *a,
+             const struct moe_kind *kind, float *y)
+{
+    static const struct moe_kind silu = {.act = KERN_ACT_SILU};
     size_t mark = step_mark(s);
-    struct moe j = {.s = s, .l = l, .x = x};
-    struct gated shared = {.gate = l->t[T_FFN_GATE_SHEXP],
-                           .up = l->t[T_FFN_UP_SHEXP],
-                           .down = l->t[T_FFN_DOWN_SHEXP]};
-    const struct weight *readers[] = {l->t[T_FFN_GATE_INP], shared.gate, shared.up};
-    struct kern_acts a = blk_norm(s, x, l->t[T_FFN_NORM], readers, 3);
+    struct moe j = {.s = s, .l = l, .kind = kind ? kind : &silu, .x = y};
+    struct ffn shared = {.act = j.kind->act,
+                         .limit = j.kind->limit_shared,
+                         .gate = l->t[T_FFN_GATE_SHEXP],
+                         .up = l->t[T_FFN_UP_SHEXP],
+                         .down = l->t[T_FFN_DOWN_SHEXP]};
     size_t *place;
 
     assert(l->t[T_FFN_GATE_INP] && l->t[T_FFN_DOWN_EXPS]); /* model_open found them */
-    plan(&j, &a);
+    plan(&j, a);
     place = step_alloc(s, (size_t)s->m->p.moe.n * sizeof(*place));
-    blk_linear(s, l->t[T_FFN_GATE_INP], NULL, &a, j.score, KERN_STORE);
+    if (!j.kind->router)
+        blk_linear(s, l->t[T_FFN_GATE_INP], l->t[T_FFN_GATE_INP_BIAS], a, j.score, KERN_STORE);
+    else if (!step_stopped(s))
+        memcpy(j.score, j.kind->router,
+               (size_t)s->n_tok * (size_t)s->m->p.moe.n * sizeof(float));
     if (!step_stopped(s)) {
         pool_run(s->pool, (size_t)s->n_tok, 8, prepare_tokens, &j);
         sort_pairs(&j, place);
         compute(&j);
     }
     shared.factor = j.open;
-    if (shared.gate)
-        blk_gated(s, &shared, &a, x);
+    if (shared.up && !j.kind->no_shared)
+        blk_ffn(s, &shared, a, y, KERN_ADD);
+    step_release(s, mark);
+}
+
+void blk_ffn_moe(struct step *s, const struct layer *l, float *x)
+{
+    size_t mark = step_mark(s);
+    struct kern_acts a = blk_moe_norm(s, l, x, l->t[T_FFN_NORM]);
+
+    blk_moe(s, l, &a, NULL, x);
     step_release(s, mark);
 }

@@ -81,8 +81,10 @@ static void check_together(struct hearth_model *m, const struct text *t,
 /* Windows of layers; 0: all positions. */
 static void set_windows(struct hearth_model *m, int first, int others)
 {
-    for (int i = 0; i < m->m->p.n_layer; i++)
+    for (int i = 0; i < m->m->p.n_layer; i++) {
+        m->m->layer[i].window = WINDOW_LAST;
         m->m->layer[i].n_window = i ? others : first;
+    }
 }
 
 static void check_windows(const struct tiny *tiny, int tier, int kv, uint64_t seed, int first,

@@ -253,7 +253,7 @@ static void test_split_experts(void **state)
 static void test_extra(void **state)
 {
     static const char *const bad[] = {"blk.0.attn_sinks.weight", "blk.2.attn_q.weight",
-                                      "rope_factors_long.weight", "vv", "output.scale"};
+                                      "rope_factors_long.weight", "vv", "output.shift"};
     static const char *const fine_ones[] = {"v.patch.weight", "mm.0.weight",
                                             "cls.output.weight"};
 

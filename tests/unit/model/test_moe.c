@@ -47,7 +47,7 @@ static void check(const struct moe_params *m, const float *logit)
 
     slow_scores(m, logit, p);
     memcpy(score, logit, (size_t)m->n * sizeof(*score));
-    blk_moe_choose(m, score, expert, weight);
+    blk_moe_choose(m, NULL, NULL, score, expert, weight);
     for (int i = 0; i < m->n_used; i++) {
         int best = slow_best(m, p, taken);
 
@@ -97,7 +97,7 @@ static void test_ties(void **state)
     (void)state;
     check(&m, logit);
     memcpy(score, logit, sizeof(score));
-    blk_moe_choose(&m, score, expert, weight);
+    blk_moe_choose(&m, NULL, NULL, score, expert, weight);
     assert_memory_equal(expert, want, sizeof(want));
 }
 
@@ -121,7 +121,7 @@ static void test_odd_scores(void **state)
         m.n_used = 1 + (int)(rng_u64(&r) % (uint64_t)m.n);
         for (int i = 0; i < m.n; i++)
             score[i] = odd[rng_u64(&r) % (sizeof(odd) / sizeof(*odd))];
-        blk_moe_choose(&m, score, expert, weight);
+        blk_moe_choose(&m, NULL, NULL, score, expert, weight);
         for (int i = 0; i < m.n_used; i++) {
             assert_in_range(expert[i], 0, m.n - 1);
             assert_int_equal(seen[expert[i]]++, 0);
@@ -137,7 +137,7 @@ static void test_small_sum(void **state)
     int32_t expert[2];
 
     (void)state;
-    blk_moe_choose(&m, score, expert, weight);
+    blk_moe_choose(&m, NULL, NULL, score, expert, weight);
     assert_true(fabs((double)weight[0] / (exp(-20.0) / 6.103515625e-5) - 1) < 1e-5);
     assert_true(fabs((double)weight[1] / (exp(-21.0) / 6.103515625e-5) - 1) < 1e-5);
 }

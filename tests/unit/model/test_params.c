@@ -146,7 +146,7 @@ static void test_others(void **state)
         {{"general.architecture", TEXT, 0, 0, "zebra"}, HEARTH_E_UNSUPPORTED, "llama"},
         {{"general.architecture", TEXT, 0, 0, "zebra"}, HEARTH_E_UNSUPPORTED, "qwen3"},
         {{"attention.head_count", INT, 6, 0, NULL}, HEARTH_E_FORMAT, "embedding_length"},
-        {{"attention.head_count", DIFFER, 0, 0, NULL}, HEARTH_E_UNSUPPORTED, "head_count"},
+        {{"attention.head_count", DIFFER, 0, 0, NULL}, HEARTH_E_FORMAT, "dimension_count"},
         {{"attention.head_count_kv", INT, 0, 0, NULL}, HEARTH_E_FORMAT, "head_count_kv"},
         {{"attention.head_count_kv", INT, -1, 0, NULL}, HEARTH_E_FORMAT, "head_count_kv"},
         {{"attention.head_count_kv", INT, 3, 0, NULL}, HEARTH_E_FORMAT, "head_count_kv"},
@@ -194,9 +194,10 @@ static void test_others(void **state)
         {{"expert_used_count", MISSING, 0, 0, NULL}, HEARTH_E_FORMAT, "expert_used_count"},
         {{"expert_feed_forward_length", INT, 0, 0, NULL}, HEARTH_E_FORMAT, "feed_forward"},
         {{"expert_feed_forward_length", INT, 32, 0, NULL}, HEARTH_E_FORMAT, "ffn_gate_exps"},
-        {{"expert_gating_func", INT, 4, 0, NULL}, HEARTH_E_UNSUPPORTED, "gating_func: 4"},
+        {{"expert_gating_func", INT, 5, 0, NULL}, HEARTH_E_UNSUPPORTED, "gating_func: 5"},
         {{"expert_gating_func", INT, -1, 0, NULL}, HEARTH_E_FORMAT, "gating_func"},
-        {{"expert_group_count", INT, 8, 0, NULL}, HEARTH_E_UNSUPPORTED, "group_count: 8"},
+        {{"expert_group_count", INT, 8, 0, NULL}, HEARTH_E_FORMAT, "group_count: 8"},
+        {{"expert_group_count", INT, 3, 0, NULL}, HEARTH_E_FORMAT, "group_count: 3"},
         {{"expert_weights_norm", TEXT, 0, 0, "x"}, HEARTH_E_FORMAT, "weights_norm"},
         {{"expert_weights_scale", NUM, 0, -1, NULL}, HEARTH_E_FORMAT, "weights_scale"},
     };
@@ -257,7 +258,7 @@ static struct moe_params read_moe(const struct moe_params *usual, const char *wi
     tiny_write(&t, tiny_path());
     assert_int_equal(gguf_open(&g, tiny_path(), &e), 0);
     (void)unlink(tiny_path());
-    assert_int_equal(params_read(&p, g, "llama", &e), 0);
+    assert_int_equal(params_read(&p, g, "llama", NORM_RMS, &e), 0);
     r.g = g;
     params_moe(&r, &p, usual);
     if (r.rc < 0)
@@ -370,10 +371,10 @@ static void check_angles(struct said a, const float *factors)
     tiny_write(&t, tiny_path());
     assert_int_equal(gguf_open(&g, tiny_path(), &e), 0);
     (void)unlink(tiny_path());
-    if (params_read(&p, g, "llama", &e) < 0)
+    if (params_read(&p, g, "llama", NORM_RMS, &e) < 0)
         fail_msg("%s", e.msg);
     for (size_t k = 0; k < sizeof(pos) / sizeof(*pos); k++) {
-        rope_angles(&p.rope, factors, pos[k], cs);
+        rope_angles(&p.rope[ROPE_MAIN], factors, pos[k], cs);
         for (int i = 0; i < a.n_rot / 2; i++) {
             double want[2];
 
