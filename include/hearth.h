@@ -95,7 +95,8 @@ struct hearth_model_info {
     int n_thread;
     int bos, eos; /* token ids, -1: none */
     int add_bos;
-    int pooling; /* 0 none, 1 mean, 2 CLS, 3 last */
+    int pooling;    /* 0 none, 1 mean, 2 CLS, 3 last, 4 rank: a reranker */
+    int n_embd_out; /* numbers that hearth_seq_embed gives: n_embd, or a reranker's labels */
 };
 
 HEARTH_API int hearth_model_open(struct hearth_model **out, const char *path,
@@ -219,9 +220,15 @@ HEARTH_API int hearth_seq_truncate(struct hearth_seq *s, int n, struct hearth_er
  * out. Fails: HEARTH_E_INVALID. */
 HEARTH_API int hearth_seq_set_position(struct hearth_seq *s, int pos, struct hearth_error *e);
 
-/* The pooled embedding of ids as the model says (last token when it says nothing), n_embd
- * floats, not normalised. The sequence must be empty, and is empty afterwards. After a failure
- * out holds nothing of use. */
+/* The same with the hidden state of each position, n_embd floats, after the last norm. */
+HEARTH_API int hearth_seq_hidden_all(struct hearth_seq *s, const int32_t *ids, size_t n,
+                                     int (*rows)(void *ctx, size_t i, const float *hidden),
+                                     void *ctx, struct hearth_error *e);
+
+/* The pooled embedding of ids as the model says (when it says nothing: the last token, or the
+ * mean where each token sees all), not normalised; of a reranker its scores, or the
+ * probabilities of its labels. n_embd_out floats. The sequence must be empty, and is empty
+ * afterwards. After a failure out holds nothing of use. */
 HEARTH_API int hearth_seq_embed(struct hearth_seq *s, const int32_t *ids, size_t n, float *out,
                                 struct hearth_error *e);
 

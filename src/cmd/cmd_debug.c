@@ -19,7 +19,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 
 struct debug_options {
     const char *ids, *out, *cpu;
-    int greedy, threads, chunk, special, pos, n_ctx;
+    int greedy, threads, chunk, special, pos, n_ctx, each;
     struct cmd_kv kv;
 };
 
@@ -49,7 +49,10 @@ static const struct opt_row logits_rows[] = {
     ROW_OUT, ROW_THREADS, ROW_CPU, CMD_KV_ROWS(AT(kv)),
 };
 static const struct opt_row embd_rows[] = {
-    ROW_IDS, ROW_OUT, ROW_THREADS, ROW_CPU, CMD_KV_ROWS(AT(kv)),
+    ROW_IDS,
+    {.name = "each", .type = OPT_FLAG, .at = AT(each),
+     .help = "the hidden state of each position instead, after the last norm"},
+    ROW_OUT, ROW_THREADS, ROW_CPU, CMD_KV_ROWS(AT(kv)),
 };
 static const struct opt_row tokens_rows[] = {
     ROW_SPECIAL("add BOS and EOS as the model says; control tokens in the text count"),
@@ -265,6 +268,14 @@ out:
     return rc < 0 ? cmd_fail(&e) : 0;
 }
 
+static int put_hidden(void *ctx, size_t i, const float *hidden)
+{
+    struct probe *p = ctx;
+
+    (void)i;
+    return sink_put(&p->sink, hidden, (size_t)p->info.n_embd, p->e);
+}
+
 static int debug_embd(int argc, char **argv)
 {
     static const struct opt_spec spec = {
@@ -283,22 +294,23 @@ static int debug_embd(int argc, char **argv)
     rc = probe_open(&p, argv[0], &e);
     if (rc < 0)
         goto out;
-    v = mem_calloc((size_t)p.info.n_embd, sizeof(*v));
+    v = mem_calloc((size_t)p.info.n_embd_out, sizeof(*v));
     if (!v) {
-        rc = err_set(&e, E_NOMEM, "no memory for %d numbers", p.info.n_embd);
+        rc = err_set(&e, E_NOMEM, "no memory for %d numbers", p.info.n_embd_out);
         goto out;
     }
     rc = sink_open(&p.sink, p.opt.out, &e);
     if (rc < 0)
         goto out;
-    rc = hearth_seq_embed(p.s, p.ids, p.n_id, v, &he);
-    if (rc < 0)
+    rc = p.opt.each ? hearth_seq_hidden_all(p.s, p.ids, p.n_id, put_hidden, &p, &he)
+                    : hearth_seq_embed(p.s, p.ids, p.n_id, v, &he);
+    if (rc < 0 && e.code == 0)
         rc = cmd_err(&e, &he);
-    else
-        rc = sink_put(&p.sink, v, (size_t)p.info.n_embd, &e);
+    else if (rc >= 0 && !p.opt.each)
+        rc = sink_put(&p.sink, v, (size_t)p.info.n_embd_out, &e);
     rc = sink_close(&p.sink, rc, &e);
     if (rc >= 0)
-        (void)printf("{\"n_embd\":%d}\n", p.info.n_embd);
+        (void)printf("{\"n_embd\":%d}\n", p.opt.each ? p.info.n_embd : p.info.n_embd_out);
 out:
     mem_free(v);
     probe_close(&p);

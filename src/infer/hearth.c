@@ -1,6 +1,8 @@
 /* hearth.c - models and tokens of the public face (include/hearth.h). */
 #include "infer/engine.h"
 
+#include "model/head.h"
+
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/utf8.h"
@@ -155,6 +157,7 @@ void hearth_model_info(const struct hearth_model *h, struct hearth_model_info *o
         .eos = h->tok ? tok_eos(h->tok) : -1,
         .add_bos = h->tok ? tok_add_bos(h->tok) : 0,
         .pooling = p->pooling,
+        .n_embd_out = head_width(h->m),
     };
     (void)snprintf(out->pack_note, sizeof(out->pack_note), "%.*s",
                    (int)sizeof(out->pack_note) - 1, pack.note);

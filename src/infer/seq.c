@@ -1,6 +1,7 @@
 #include "infer/engine.h"
 
 #include "base/mem.h"
+#include "model/head.h"
 
 #include <string.h>
 
@@ -153,6 +154,12 @@ int seq_feed(struct hearth_seq *s, const int32_t *ids, size_t n, int reuse, size
         return err_set(e, E_TOO_LONG,
                        "%zu tokens after the %d there are do not fit a context of %d", n,
                        s->n_len, s->en->n_ctx);
+    if (s->en->model->m->global.t[T_POSITION_EMBD] &&
+        (int)n > s->en->model->m->p.n_ctx_train - s->n_len - s->base)
+        return err_set(e, E_TOO_LONG,
+                       "%zu tokens after the %d there are: this model has no "
+                       "positions from %d on",
+                       n, s->n_len + s->base, s->en->model->m->p.n_ctx_train);
     for (size_t i = 0; i < n; i++) {
         if (ids[i] < 0 || ids[i] >= n_vocab)
             return err_set(e, E_INVALID, "token id %d (number %zu): expected 0 to %d",
@@ -282,6 +289,13 @@ int hearth_seq_logits_all(struct hearth_seq *s, const int32_t *ids, size_t n,
     return each_row(s, ids, n, WANT_ALL_LOGITS, rows, ctx, engine_err(error));
 }
 
+int hearth_seq_hidden_all(struct hearth_seq *s, const int32_t *ids, size_t n,
+                          int (*rows)(void *ctx, size_t i, const float *hidden), void *ctx,
+                          struct hearth_error *error)
+{
+    return each_row(s, ids, n, WANT_ALL_HIDDEN, rows, ctx, engine_err(error));
+}
+
 struct pooled {
     int how; /* enum pooling */
     size_t n, n_embd;
@@ -299,21 +313,37 @@ static int pool_row(void *ctx, size_t i, const float *x)
     return 0;
 }
 
+/* Of which tokens the result is made: what the file says; else, and under a classifier, what
+ * sees the whole text. */
+static int pooling_of(const struct params *p)
+{
+    if (p->pooling == POOL_RANK)
+        return p->causal ? POOL_LAST : POOL_CLS;
+    if (p->pooling == POOL_NONE)
+        return p->causal ? POOL_LAST : POOL_MEAN;
+    return p->pooling;
+}
+
 int hearth_seq_embed(struct hearth_seq *s, const int32_t *ids, size_t n, float *out,
                      struct hearth_error *error)
 {
     struct err *e = engine_err(error);
-    const struct params *p = &s->en->model->m->p;
-    struct pooled pooled = {p->pooling == POOL_NONE ? POOL_LAST : p->pooling, n,
-                            (size_t)p->n_embd, out};
+    const struct model *m = s->en->model->m;
+    size_t n_embd = (size_t)m->p.n_embd;
+    struct pooled pooled = {pooling_of(&m->p), n, n_embd, NULL};
     int rc;
 
-    if (pooled.how == POOL_RANK)
-        return err_set(e, E_UNSUPPORTED, "rank pooling (a reranker) is not supported yet");
     if (n == 0 || s->n_len)
         return err_set(e, E_INVALID, n ? "the sequence is not empty" : "no tokens to embed");
-    memset(out, 0, (size_t)p->n_embd * sizeof(*out));
+    pooled.out = mem_calloc(n_embd, sizeof(*out));
+    if (!pooled.out)
+        return err_set(e, E_NOMEM, "no memory for %zu numbers", n_embd);
     rc = each_row(s, ids, n, WANT_ALL_HIDDEN, pool_row, &pooled, e);
+    if (rc == 0 && m->p.pooling == POOL_RANK)
+        rc = head_rank(m, pooled.out, out, e);
+    else if (rc == 0)
+        memcpy(out, pooled.out, n_embd * sizeof(*out));
+    mem_free(pooled.out);
     if (hearth_seq_truncate(s, 0, NULL) < 0)
         return E_INTERNAL;
     return rc;

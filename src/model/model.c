@@ -32,6 +32,8 @@ static uint64_t dim_size(const struct model *m, const struct layer *l, int dim)
         [DIM_EMBD2] = product(2, p->n_embd),
         [DIM_VOCAB] = (uint64_t)p->n_vocab,
         [DIM_CTX] = (uint64_t)p->n_ctx_train,
+        [DIM_LABELS] = (uint64_t)p->n_label,
+        [DIM_TYPES] = (uint64_t)p->n_type,
         [DIM_FF] = (uint64_t)o->n_ff,
         [DIM_Q] = product(o->n_head, o->d_k),
         [DIM_Q2] = 2 * product(o->n_head, o->d_k),
@@ -152,7 +154,7 @@ static int take_stack(struct model *m, const struct gguf_tensor *t, uint64_t apa
 /* Whether a row of the table is a matrix for each of something. */
 static int is_stack(const struct tensor_spec *spec)
 {
-    return spec->dim[2] != DIM_ONE && !(spec->flags & (TENSOR_VEC | TENSOR_RAW));
+    return spec->dim[2] != DIM_ONE && !(spec->flags & (TENSOR_VEC | TENSOR_RAW | TENSOR_ROWS));
 }
 
 static int check_tensor(const struct model *m, const struct layer *l,
@@ -161,7 +163,8 @@ static int check_tensor(const struct model *m, const struct layer *l,
 {
     int rc = check_shape(m, l, spec, t, e);
 
-    if (rc == 0 && spec->flags & TENSOR_RAW)
+    if (rc == 0 &&
+        (spec->flags & TENSOR_RAW || (spec->flags & TENSOR_ROWS && quant_find(t->type))))
         return 0;
     if (rc == 0 && (t->type >= QUANT_TYPE_MAX || !m->kern.mm[t->type].mul))
         return unsupported_type(m, t, e);
@@ -341,7 +344,7 @@ static int take_tensor(struct model *m, const struct tensor_spec *spec, int laye
         return rc;
     into->t[spec->role] = w = &m->weight[m->n_weight];
     m->n_param += t->n_elem;
-    if (spec->flags & TENSOR_RAW) {
+    if (spec->flags & (TENSOR_RAW | TENSOR_ROWS)) {
         m->weight[m->n_weight++] = (struct weight){.src = t};
         return 0;
     }

@@ -143,6 +143,8 @@ enum tensor_dim {
     DIM_EMBD2,
     DIM_VOCAB,
     DIM_CTX,
+    DIM_LABELS,
+    DIM_TYPES,
     DIM_FF,
     DIM_Q,     /* heads x key size */
     DIM_Q2,    /* twice that: a gate beside each query */
@@ -176,7 +178,8 @@ enum tensor_flags {
     TENSOR_LAYER = 1, /* one in each layer, named blk.N.<name> */
     TENSOR_MAY = 2,   /* may be absent */
     TENSOR_VEC = 4,   /* small, kept as floats: also two dimensions, one after the other */
-    TENSOR_RAW = 8    /* read by the architecture itself, of any type (token ids) */
+    TENSOR_RAW = 8,   /* read by the architecture itself, of any type (token ids) */
+    TENSOR_ROWS = 16  /* read row by row (blk_row), in no product */
 };
 
 /* What a layer is made of; a row of the table with some of these in `when` is of the layers

@@ -295,6 +295,14 @@ static void swa_rope_read(struct params_reader *r, struct params *p)
     o->base = params_f64(r, "rope.freq_base_swa", 1, 1e15, 10000);
 }
 
+/* Rows of a matrix that says itself how many it has; 0: there is none, or too many. */
+static int rows_of(const struct gguf *g, const char *name)
+{
+    const struct gguf_tensor *t = gguf_tensor(g, name);
+
+    return t && t->ne[1] <= PARAMS_WIDTH_MAX ? (int)t->ne[1] : 0;
+}
+
 static float eps_read(struct params_reader *r, int norm)
 {
     static const char *const name[] = {[NORM_RMS] = "attention.layer_norm_rms_epsilon",
@@ -336,6 +344,8 @@ int params_read(struct params *p, const struct gguf *g, const char *arch, int no
     rope_read(&r, p, &p->rope[ROPE_MAIN]);
     swa_rope_read(&r, p);
     p->pooling = params_int(&r, "pooling_type", POOL_NONE, POOL_RANK, POOL_NONE);
+    p->n_label = rows_of(g, "cls.output.weight");
+    p->n_type = rows_of(g, "token_types.weight");
     return r.rc;
 }
 

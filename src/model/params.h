@@ -100,6 +100,8 @@ struct params {
     int causal;   /* 0: attention in both directions */
     struct rope_params rope[ROPE_N];
     int pooling; /* enum pooling */
+    int n_label; /* what a reranker or classifier tells apart, 0: it is none */
+    int n_type;  /* kinds of text that encoders tell apart, 0: none */
 };
 
 /* The keys that families share. Counts that differ from layer to layer: the largest. Fails:

@@ -36,8 +36,8 @@ static const struct {
     {                                                                                          \
         name, 1e-6, 1e-3                                                                       \
     }
-    EXACT("falcon3"),       EXACT("llama2"),      EXACT("llama3"),
-    EXACT("mistral_small"), EXACT("mixtral"),     EXACT("qwen2moe"),
+    GELU("bert"),           EXACT("falcon3"),     EXACT("llama2"),    EXACT("llama3"),
+    EXACT("mistral_small"), EXACT("mixtral"),     GELU("nomic_bert"), EXACT("qwen2moe"),
     EXACT("qwen3"),         EXACT("qwen3_embed"), EXACT("qwen3moe"),
 };
 static const char *const quants[] = {
@@ -268,7 +268,7 @@ static void check_pooled(const struct job *j, const struct expected *x, struct r
 
     hearth_model_info(r->m, &info);
     assert_non_null(got);
-    assert_int_equal(x->n_float, info.n_embd);
+    assert_int_equal(x->n_float, info.n_embd_out);
     for (int again = 0; again < 2; again++) {
         if (hearth_seq_embed(r->s, x->id, x->n_id, got, &e) < 0)
             fail_msg("%s", e.message);

@@ -5,7 +5,10 @@
 #include "model/model.h"
 
 #define ARCH_LIST(X)                                                                           \
+    X(bert)                                                                                    \
     X(llama)                                                                                   \
+    X(nomic_bert)                                                                              \
+    X(nomic_bert_moe)                                                                          \
     X(qwen2moe)                                                                                \
     X(qwen3)                                                                                   \
     X(qwen3moe)

@@ -10,7 +10,8 @@
 #include "model/arch/tensors.h"
 
 static const struct tensor_spec tensors[] = {
-    TENSORS_ENDS, TENSORS_PRE_NORMS, TENSORS_ATTN, TENSORS_ATTN_HEAD_NORM(0), TENSORS_FFN_GATED,
+    TENSORS_ENDS,      TENSORS_PRE_NORMS, TENSORS_ATTN, TENSORS_ATTN_HEAD_NORM(0),
+    TENSORS_FFN_GATED, TENSORS_CLS,
 };
 
 static void qwen3_forward(struct step *s)

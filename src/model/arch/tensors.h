@@ -10,8 +10,9 @@
 
 #include "model/model.h"
 
-#define MAY TENSOR_MAY
-#define VEC TENSOR_VEC
+#define MAY  TENSOR_MAY
+#define VEC  TENSOR_VEC
+#define ROWS TENSOR_ROWS
 
 #define DIMS_(a, b, c, ...)                                                                    \
     {                                                                                          \
@@ -37,6 +38,13 @@
 
 #define TENSORS_ROPE_FREQS                                                                     \
     GLOBAL(ROPE_FREQS, "rope_freqs.weight", VEC | MAY, DIM_FREQS)
+
+/* What rerankers and classifiers have behind the last norm. */
+#define TENSORS_CLS                                                                            \
+    GLOBAL(CLS,             "cls.weight",        ROWS | MAY, DIM_EMBD, DIM_EMBD),              \
+    GLOBAL(CLS_BIAS,        "cls.bias",          VEC | MAY,  DIM_EMBD),                        \
+    GLOBAL(CLS_OUTPUT,      "cls.output.weight", ROWS | MAY, DIM_EMBD, DIM_LABELS),            \
+    GLOBAL(CLS_OUTPUT_BIAS, "cls.output.bias",   VEC | MAY,  DIM_LABELS)
 
 /* Attention, without its norm; fused ones are found as well. */
 #define TENSORS_ATTN                                                                           \

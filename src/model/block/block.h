@@ -15,6 +15,9 @@
 /* The token embeddings: [n_tok][n_embd]. */
 float *blk_embed(struct step *s);
 
+/* Row i of a matrix that is read by rows. */
+void blk_row(const struct weight *w, size_t i, float *out);
+
 /* The model's norm of each row of x [n_tok][n_embd] (w and bias may be NULL), in the forms that
  * the products by the n weights of `readers` read; NULL readers are skipped. a.x has the rows.
  */

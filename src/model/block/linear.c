@@ -17,18 +17,25 @@ static size_t at_least(size_t n, size_t min)
 
 /* -- embedding ------------------------------------------------------------------------- */
 
+void blk_row(const struct weight *w, size_t i, float *out)
+{
+    const struct quant *q = quant_find(w->src->type);
+    size_t n = (size_t)w->src->ne[0];
+
+    q->to_f32(w->src->data + i * (n / (size_t)q->block * (size_t)q->bytes), out, n);
+}
+
 float *blk_embed(struct step *s)
 {
     const struct weight *w = s->m->global.t[T_TOKEN_EMBD];
-    const struct quant *q = quant_find(w->src->type);
-    size_t n = (size_t)s->m->p.n_embd, row = n / (size_t)q->block * (size_t)q->bytes;
+    size_t n = (size_t)s->m->p.n_embd;
     float *x = step_floats(s, (size_t)s->n_tok * n), scale = s->m->p.embd_scale;
 
     /* From the file's rows: a few of many, so they are not packed. Each one that is touched
      * makes 64 KiB of the file resident (the system maps its neighbours too), so they are let
      * go now and then. */
     for (int t = 0; t < s->n_tok && !s->dry; t++) {
-        q->to_f32(w->src->data + (size_t)s->id[t] * row, x + (size_t)t * n, n);
+        blk_row(w, (size_t)s->id[t], x + (size_t)t * n);
         for (size_t i = 0; i < n && scale != 1; i++)
             x[(size_t)t * n + i] *= scale;
         if (++s->n_embed_rows % EMBED_ROWS_KEPT == 0)
