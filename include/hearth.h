@@ -104,6 +104,12 @@ HEARTH_API int hearth_model_open(struct hearth_model **out, const char *path,
                                  struct hearth_error *e);
 HEARTH_API void hearth_model_close(struct hearth_model *m);
 
+/* Adds a LoRA adapter (GGUF), scale times what its file says. Before engines are made; several
+ * are added in turn. Fails, and the model is as before: E_FORMAT the file is no adapter of such
+ * a model; E_UNSUPPORTED it is for a part that cannot be adapted here. */
+HEARTH_API int hearth_model_adapt(struct hearth_model *m, const char *path, float scale,
+                                  struct hearth_error *e);
+
 /* Strings live as long as the model. */
 HEARTH_API void hearth_model_info(const struct hearth_model *m, struct hearth_model_info *out);
 

@@ -136,6 +136,17 @@ int cmd_model_open(struct hearth_model **out, const char *path, int n_thread, co
     return cmd_model_open_cached(out, path, n_thread, cpu, NULL, e);
 }
 
+int cmd_adapt(struct hearth_model *m, const struct cmd_lora *l, struct err *e)
+{
+    struct hearth_error he = {0};
+
+    if (!l->path && l->scale != 1)
+        return err_set(e, E_INVALID, "--lora-scale: there is no --lora to scale");
+    if (l->path && hearth_model_adapt(m, l->path, l->scale, &he) < 0)
+        return cmd_err(e, &he);
+    return 0;
+}
+
 const char *cmd_packing(const struct hearth_model_info *info, char *out, size_t cap)
 {
     if (info->pack_cached)

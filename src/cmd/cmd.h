@@ -39,6 +39,22 @@ struct cmd_cache {
 
 /* Opens a model with the words a user needs when there is none. n_thread 0, cpu NULL and cache
  * NULL: the library's choice. */
+/* --lora and --lora-scale. */
+struct cmd_lora {
+    const char *path;
+    float scale;
+};
+
+/* clang-format off */
+#define CMD_LORA_ROWS(base) \
+    {.name = "lora", .type = OPT_STR, .at = (base) + offsetof(struct cmd_lora, path), \
+     .arg = "FILE", .help = "add a LoRA adapter (GGUF) to the model"}, \
+    {.name = "lora-scale", .type = OPT_FLOAT, .at = (base) + offsetof(struct cmd_lora, scale), \
+     .def = "1", .min = -1000, .max = 1000, .arg = "X", .help = "how much the adapter counts"}
+/* clang-format on */
+
+MUST_CHECK int cmd_adapt(struct hearth_model *m, const struct cmd_lora *l, struct err *e);
+
 MUST_CHECK int cmd_model_open(struct hearth_model **out, const char *path, int n_thread,
                               const char *cpu, struct err *e);
 MUST_CHECK int cmd_model_open_cached(struct hearth_model **out, const char *path, int n_thread,

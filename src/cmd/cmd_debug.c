@@ -21,6 +21,7 @@ struct debug_options {
     const char *ids, *out, *cpu;
     int greedy, threads, chunk, special, pos, n_ctx, each;
     struct cmd_kv kv;
+    struct cmd_lora lora;
 };
 
 /* clang-format off */
@@ -46,13 +47,13 @@ static const struct opt_row logits_rows[] = {
      .arg = "N", .help = "position of the first id: what is before it is left out"},
     {.name = "num-ctx", .letter = 'c', .type = OPT_INT, .at = AT(n_ctx), .def = "0", .min = 0,
      .max = 1 << 24, .arg = "N", .help = "context to plan for; 0: as long as the ids"},
-    ROW_OUT, ROW_THREADS, ROW_CPU, CMD_KV_ROWS(AT(kv)),
+    ROW_OUT, ROW_THREADS, ROW_CPU, CMD_KV_ROWS(AT(kv)), CMD_LORA_ROWS(AT(lora)),
 };
 static const struct opt_row embd_rows[] = {
     ROW_IDS,
     {.name = "each", .type = OPT_FLAG, .at = AT(each),
      .help = "the hidden state of each position instead, after the last norm"},
-    ROW_OUT, ROW_THREADS, ROW_CPU, CMD_KV_ROWS(AT(kv)),
+    ROW_OUT, ROW_THREADS, ROW_CPU, CMD_KV_ROWS(AT(kv)), CMD_LORA_ROWS(AT(lora)),
 };
 static const struct opt_row tokens_rows[] = {
     ROW_SPECIAL("add BOS and EOS as the model says; control tokens in the text count"),
@@ -155,6 +156,8 @@ static int probe_open(struct probe *p, const char *path, struct err *e)
     if (rc < 0)
         return rc;
     rc = cmd_model_open(&p->m, path, o->threads, o->cpu, e);
+    if (rc == 0)
+        rc = cmd_adapt(p->m, &o->lora, e);
     if (rc < 0)
         return rc;
     hearth_model_info(p->m, &p->info);

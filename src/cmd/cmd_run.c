@@ -61,6 +61,7 @@ static const struct opt_row rows[] = {
     {.name = "cpu", .type = OPT_STR, .at = AT(cpu), .arg = "TIER",
      .help = "at most these instructions: " KERN_TIER_NAMES},
     CMD_KV_ROWS(AT(kv)),
+    CMD_LORA_ROWS(AT(lora)),
     CMD_CACHE_ROWS(AT(cache)),
     {.name = "format", .type = OPT_CHOICE, .at = AT(format), .def = "text", .arg = "text|json",
      .help = "json: one object for each answer"},
@@ -100,6 +101,8 @@ static int run_open(struct run *r, struct err *e)
     int rc =
         cmd_model_open_cached(&r->model, r->path, r->opt.threads, r->opt.cpu, &r->opt.cache, e);
 
+    if (rc == 0)
+        rc = cmd_adapt(r->model, &r->opt.lora, e);
     if (rc < 0)
         return rc;
     hearth_model_info(r->model, &r->info);

@@ -17,6 +17,7 @@ struct run_options {
     struct opt_seed seed;
     int num_predict, num_ctx, threads, pin;
     struct cmd_kv kv;
+    struct cmd_lora lora;
     int verbose, format, special;
     const char *cpu, *system;
     struct cmd_cache cache;

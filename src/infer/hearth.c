@@ -1,6 +1,7 @@
 /* hearth.c - models and tokens of the public face (include/hearth.h). */
 #include "infer/engine.h"
 
+#include "model/adapter.h"
 #include "model/head.h"
 
 #include "base/clock.h"
@@ -161,6 +162,12 @@ void hearth_model_info(const struct hearth_model *h, struct hearth_model_info *o
     };
     (void)snprintf(out->pack_note, sizeof(out->pack_note), "%.*s",
                    (int)sizeof(out->pack_note) - 1, pack.note);
+}
+
+int hearth_model_adapt(struct hearth_model *h, const char *path, float scale,
+                       struct hearth_error *error)
+{
+    return model_adapt(h->m, path, scale, engine_err(error));
 }
 
 /* -- tokens ---------------------------------------------------------------------------- */

@@ -610,6 +610,8 @@ void model_free(struct model *m)
         return;
     pack_free(m->packer);
     arena_done(&m->arena);
+    for (int i = 0; i < m->n_adapter; i++)
+        gguf_free(m->adapter[i]);
     gguf_free(m->file);
     mem_free(m);
 }

@@ -23,6 +23,7 @@
 
 #include <stdatomic.h>
 
+struct lora;
 struct step;
 struct model;
 
@@ -213,6 +214,7 @@ struct weight {
     _Atomic(const struct kern_weight *) now; /* what products read: w, or the packed one */
     const float *vec;                        /* TENSOR_VEC: the numbers */
     float scale; /* what a product by this matrix is multiplied by before its bias */
+    const struct lora *lora; /* what adapters add (adapter.h), NULL: nothing */
 };
 
 /* What a product by this matrix is to read from now on; another thread may change it, so a
@@ -273,6 +275,8 @@ struct arch {
 const struct arch *arch_at(int i);
 const struct arch *arch_find(struct str name);
 
+enum { MODEL_ADAPTERS_MAX = 16 };
+
 struct model {
     struct gguf *file;
     const struct arch *arch;
@@ -283,8 +287,10 @@ struct model {
     struct weight *weight;
     size_t n_weight;
     uint64_t n_param;
-    struct packer *packer; /* NULL before pack_new */
-    struct arena arena;    /* owns the small things above */
+    struct packer *packer;                    /* NULL before pack_new */
+    struct gguf *adapter[MODEL_ADAPTERS_MAX]; /* files whose matrices weights point to */
+    int n_adapter;
+    struct arena arena; /* owns the small things above */
 };
 
 /* tier: enum kern_tier that runs here. The caller goes on with pack_new.

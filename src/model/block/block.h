@@ -37,6 +37,26 @@ void blk_add_norm(struct step *s, float *y, const struct weight *w, float *x);
 void blk_norm_rows(struct step *s, float *x, size_t n_row, size_t n_col, const struct weight *w,
                    const struct weight *bias);
 
+/* Rows in forms that are said. */
+struct kern_acts blk_forms_of(struct step *s, const float *x, size_t n_row, size_t n_col,
+                              int forms);
+
+/* Products of one input on the pool, as one loop; for blocks. */
+void blk_muls(struct step *s, const struct kern_mul *mul, size_t n_mul);
+
+/* Adds to a product by w what adapters say: rows y[to[t]] += factor[t] B A x[t], x being [n]
+ * rows of floats. */
+struct lora_out {
+    size_t n;
+    float *y;
+    size_t ldy;
+    const int32_t *to;
+    const float *factor;
+};
+
+void blk_lora(struct step *s, const struct weight *w, const float *x, const struct lora_out *o);
+void blk_lora_embed(const struct weight *w, int32_t id, float *x);
+
 /* Up to LINEARS_MAX products of the same input at once, each as blk_linear. */
 enum { LINEARS_MAX = 4 };
 

@@ -36,6 +36,7 @@ float *blk_embed(struct step *s)
      * go now and then. */
     for (int t = 0; t < s->n_tok && !s->dry; t++) {
         blk_row(w, (size_t)s->id[t], x + (size_t)t * n);
+        blk_lora_embed(w, s->id[t], x + (size_t)t * n);
         for (size_t i = 0; i < n && scale != 1; i++)
             x[(size_t)t * n + i] *= scale;
         if (++s->n_embed_rows % EMBED_ROWS_KEPT == 0)
@@ -132,7 +133,12 @@ struct kern_acts blk_norm(struct step *s, const float *x, const struct weight *w
 struct kern_acts blk_forms(struct step *s, const float *x, size_t n_row, size_t n_col,
                            const struct weight *const *readers, int n)
 {
-    int forms = forms_of(s, readers, n);
+    return blk_forms_of(s, x, n_row, n_col, forms_of(s, readers, n));
+}
+
+struct kern_acts blk_forms_of(struct step *s, const float *x, size_t n_row, size_t n_col,
+                              int forms)
+{
     struct kern_acts a = acts_alloc(s, n_row, n_col, forms);
     struct norm_job j = {s, &a, NULL, NULL, NULL, NULL, forms};
 
@@ -233,7 +239,7 @@ static void mul_groups(void *ctx, int worker, size_t lo, size_t hi)
 }
 
 /* A piece is long enough to outweigh taking it: 64 KiB of weights, some microseconds. */
-static void mul_run(struct step *s, const struct kern_mul *mul, size_t n_mul)
+void blk_muls(struct step *s, const struct kern_mul *mul, size_t n_mul)
 {
     struct mul_job j = {s, mul, n_mul};
     size_t n_group = 0, bytes = s->k->n_group * mul->x->k;
@@ -248,9 +254,9 @@ static void mul_run(struct step *s, const struct kern_mul *mul, size_t n_mul)
 
 void blk_linears(struct step *s, const struct linear *l, size_t n, const struct kern_acts *x)
 {
-    struct kern_mul mul[LINEARS_MAX];
+    struct kern_mul mul[LINEARS_MAX] = {{.x = NULL}};
 
-    assert(n <= LINEARS_MAX);
+    assert(n >= 1 && n <= LINEARS_MAX);
     for (size_t i = 0; i < n; i++) {
         const struct weight *w = l[i].w, *bias = l[i].bias;
 
@@ -263,7 +269,12 @@ void blk_linears(struct step *s, const struct linear *l, size_t n, const struct 
                                    .ldy = w->w.n_row,
                                    .epilogue = l[i].epilogue};
     }
-    mul_run(s, mul, n);
+    blk_muls(s, mul, n);
+    for (size_t i = 0; i < n; i++) {
+        if (l[i].w->lora)
+            blk_lora(s, l[i].w, x->x,
+                     &(struct lora_out){.n = x->n, .y = l[i].y, .ldy = l[i].w->w.n_row});
+    }
 }
 
 void blk_linear(struct step *s, const struct weight *w, const struct weight *bias,
@@ -325,18 +336,19 @@ static struct kern_acts hidden_of_silu(struct step *s, const struct ffn *f,
     if (s->k->mul_acts && forms_of(s, &f->down, 1) == KERN_FORM_Q8) {
         b = acts_alloc(s, a->n, n_ff, KERN_FORM_Q8);
         in.acts = &b;
-        mul_run(s, &in, 1);
+        blk_muls(s, &in, 1);
         return b;
     }
     in.y = step_floats(s, a->n * n_ff);
-    mul_run(s, &in, 1);
+    blk_muls(s, &in, 1);
     return blk_acts(s, in.y, a->n, n_ff, f->down);
 }
 
 /* Whether one product may compute gate and up together. */
 static int is_pair(const struct ffn *f)
 {
-    return f->gate && f->act == KERN_ACT_SILU && f->gate->w.type == f->up->w.type;
+    return f->gate && f->act == KERN_ACT_SILU && f->gate->w.type == f->up->w.type &&
+           !f->gate->lora && !f->up->lora && !f->down->lora;
 }
 
 void blk_ffn(struct step *s, const struct ffn *f, const struct kern_acts *a, float *y,
@@ -353,7 +365,11 @@ void blk_ffn(struct step *s, const struct ffn *f, const struct kern_acts *a, flo
                            .epilogue = epilogue,
                            .factor = f->factor};
 
-    mul_run(s, &out, 1);
+    blk_muls(s, &out, 1);
+    if (f->down->lora)
+        blk_lora(s, f->down, b.x,
+                 &(struct lora_out){
+                     .n = a->n, .y = y, .ldy = f->down->w.n_row, .factor = f->factor});
     step_release(s, mark);
 }
 

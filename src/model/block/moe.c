@@ -42,6 +42,7 @@ struct moe {
     int32_t *of; /* which share */
     struct kern_acts copied;
     float *copied_x; /* copied as floats: what the reference reads, and weighed rows */
+    int adapted;     /* adapters add to what experts compute */
     int pair;        /* one product computes gate and up together */
     float *h;        /* [n_pair][n_ff]; NULL: products leave 8 bits in `hidden` */
     float *h_gate;   /* the same, of gates that are not computed with it */
@@ -393,6 +394,40 @@ static void gate_and_up(void *ctx, int worker, size_t lo, size_t hi)
     }
 }
 
+/* What adapters add to gates and ups: before the activation. */
+static void adapt_hidden(struct moe *j)
+{
+    const struct weight *gate = j->l->t[T_FFN_GATE_EXPS], *up = j->l->t[T_FFN_UP_EXPS];
+    size_t n = j->hidden.k;
+
+    for (size_t i = 0; i < j->n_share; i++) {
+        const struct share *sh = &j->share[i];
+        struct kern_acts a = share_in(j, sh);
+
+        blk_lora(j->s, &up[sh->expert], a.x,
+                 &(struct lora_out){.n = sh->n, .y = j->h + sh->first * n, .ldy = n});
+        if (gate)
+            blk_lora(j->s, &gate[sh->expert], a.x,
+                     &(struct lora_out){.n = sh->n, .y = j->h_gate + sh->first * n, .ldy = n});
+    }
+}
+
+static void adapt_down(struct moe *j)
+{
+    const struct weight *w = j->l->t[T_FFN_DOWN_EXPS];
+
+    for (size_t i = 0; i < j->n_share; i++) {
+        const struct share *sh = &j->share[i];
+
+        blk_lora(j->s, &w[sh->expert], j->h + sh->first * j->hidden.k,
+                 &(struct lora_out){.n = sh->n,
+                                    .y = j->x,
+                                    .ldy = w->w.n_row,
+                                    .to = j->token + sh->first,
+                                    .factor = j->factor + sh->first});
+    }
+}
+
 /* The activation of rows that have none yet; then all in the forms that down reads. */
 static void finish_hidden(void *ctx, int worker, size_t lo, size_t hi)
 {
@@ -453,10 +488,14 @@ static void compute(struct moe *j)
     }
     pool_run(s->pool, j->n_share * groups_of(j, j->l->t[T_FFN_UP_EXPS]), n_piece, gate_and_up,
              j);
+    if (j->adapted)
+        adapt_hidden(j);
     if (!j->pair || (j->h && j->hidden.forms))
         pool_run(s->pool, j->n_pair, j->n_pair < 64 ? (j->n_pair + 1) / 2 : 32, finish_hidden,
                  j);
     pool_run(s->pool, n_row, n_part ? n_part : 1, down, j);
+    if (j->adapted)
+        adapt_down(j);
 }
 
 /* -- the block ------------------------------------------------------------------------- */
@@ -501,15 +540,26 @@ static void plan(struct moe *j, const struct kern_acts *a)
     j->of = step_alloc(s, j->n_pair * sizeof(*j->of));
     j->share = step_alloc(s, (size_t)m->n * sizeof(*j->share));
     j->copied = acts_room(s, j->n_pair, n_in, forms);
-    j->copied_x = forms && !j->kind->weigh_input ? NULL : step_floats(s, j->n_pair * n_in);
+    j->adapted = (gate && gate->lora) || up->lora || l->t[T_FFN_DOWN_EXPS]->lora;
+    j->copied_x =
+        forms && !j->kind->weigh_input && !j->adapted ? NULL : step_floats(s, j->n_pair * n_in);
     j->copied.x = j->copied_x;
     forms = form_of(s, l->t[T_FFN_DOWN_EXPS]);
-    j->pair = gate && j->kind->act == KERN_ACT_SILU && gate->w.type == up->w.type;
+    j->pair =
+        gate && j->kind->act == KERN_ACT_SILU && gate->w.type == up->w.type && !j->adapted;
     keep = !(j->pair && s->k->mul_acts && forms == KERN_FORM_Q8);
     j->h = keep ? step_floats(s, j->n_pair * n_ff) : NULL;
     j->h_gate = gate && !j->pair ? step_floats(s, j->n_pair * n_ff) : NULL;
     j->hidden = acts_room(s, j->n_pair, n_ff, forms);
     j->hidden.x = j->h;
+    if (j->adapted && s->dry) { /* room for the largest share, which has all tokens */
+        const struct lora_out o = {.n = n_tok};
+
+        blk_lora(s, up, NULL, &o);
+        blk_lora(s, l->t[T_FFN_DOWN_EXPS], NULL, &o);
+        if (gate)
+            blk_lora(s, gate, NULL, &o);
+    }
 }
 
 struct kern_acts blk_moe_norm(struct step *s, const struct layer *l, const float *x,
