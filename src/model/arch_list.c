@@ -1,5 +1,8 @@
 #include "model/arch/arch.h"
 
+#include <ctype.h>
+#include <string.h>
+
 static const struct arch *const list[] = {
 #define X(name) &arch_##name,
     ARCH_LIST(X)
@@ -9,6 +12,58 @@ static const struct arch *const list[] = {
 const struct arch *arch_at(int i)
 {
     return i >= 0 && (size_t)i < sizeof(list) / sizeof(*list) ? list[i] : NULL;
+}
+
+/* Changes of a letter that make one name of the other (Levenshtein), of names below 64 bytes.
+ */
+static int distance(struct str a, const char *b)
+{
+    int row[64], n = (int)strlen(b);
+
+    for (int j = 0; j <= n; j++)
+        row[j] = j;
+    for (size_t i = 0; i < a.n; i++) {
+        int before = row[0]++; /* row[j - 1] of the line above */
+
+        for (int j = 1; j <= n; j++) {
+            int above = row[j], best = before + (tolower((unsigned char)a.p[i]) != b[j - 1]);
+
+            best = above + 1 < best ? above + 1 : best;
+            row[j] = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
+            before = above;
+        }
+    }
+    return row[n];
+}
+
+/* The less the likelier meant: names that begin alike come before those that look alike. */
+static int unlikeness(struct str name, const char *of)
+{
+    size_t same = 0;
+
+    while (same < name.n && of[same] == name.p[same])
+        same++;
+    return 2 * distance(name, of) - 3 * (int)same;
+}
+
+int arch_nearest(struct str name, const struct arch **near, int n)
+{
+    int found = 0;
+
+    name.n = name.n < 63 ? name.n : 63;
+    for (int i = 0; arch_at(i); i++) {
+        const struct arch *a = arch_at(i);
+        int at = found < n ? found : n, d = unlikeness(name, a->name);
+
+        for (; at > 0 && d < unlikeness(name, near[at - 1]->name); at--) {
+            if (at < n)
+                near[at] = near[at - 1];
+        }
+        if (at < n)
+            near[at] = a;
+        found += found < n;
+    }
+    return found;
 }
 
 const struct arch *arch_find(struct str name)

@@ -543,10 +543,11 @@ static void tie_output(struct model *m)
 
 static int find_arch(struct model *m, struct err *e)
 {
+    const struct arch *near[3];
     struct str name;
     char list[256] = "";
     size_t n = 0;
-    int rc = gguf_str(m->file, "general.architecture", &name, e);
+    int n_near, rc = gguf_str(m->file, "general.architecture", &name, e);
 
     if (rc < 0)
         return rc;
@@ -555,11 +556,14 @@ static int find_arch(struct model *m, struct err *e)
     m->arch = arch_find(name);
     if (m->arch)
         return 0;
-    for (int i = 0; arch_at(i) && n < sizeof(list) - 32; i++)
-        n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%s", i ? ", " : "",
-                              arch_at(i)->name);
-    return err_set(e, E_UNSUPPORTED, "architecture '%.*s' is not supported; supported are %s",
-                   (int)(name.n < 64 ? name.n : 64), name.p, list);
+    n_near = arch_nearest(name, near, 3);
+    for (int i = 0; i < n_near; i++)
+        n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%s", i ? ", " : "", near[i]->name);
+    return err_set(
+        e, E_UNSUPPORTED,
+        "architecture '%.*s' is not supported; the nearest that are: %s (`hearth debug "
+        "list archs` names all)",
+        (int)(name.n < 64 ? name.n : 64), name.p, list);
 }
 
 static int read_all_params(struct model *m, struct err *e)

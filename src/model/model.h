@@ -267,6 +267,9 @@ struct arch {
     struct cache_need (*cache)(const struct params *p, const struct layer *l);
     /* Computes the step's tokens: block.h. */
     void (*forward)(struct step *s);
+    /* Logits of the tokens after the next from s->nextn_h, by the layer behind the last
+     * (blk_nextn_in, blk_nextn_out). NULL: such layers are loaded, and not run. */
+    void (*nextn)(struct step *s);
     /* What is supported beside text in and text out, for `debug list archs`. */
     const char *about;
 };
@@ -274,6 +277,8 @@ struct arch {
 /* The table of arch_list.c: i from 0, NULL past the end; by the file's name, or NULL. */
 const struct arch *arch_at(int i);
 const struct arch *arch_find(struct str name);
+/* Up to n that are named most like it, the likeliest first; how many. */
+int arch_nearest(struct str name, const struct arch **near, int n);
 
 enum { MODEL_ADAPTERS_MAX = 16 };
 

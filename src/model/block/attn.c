@@ -161,11 +161,11 @@ static void sees(const struct layer *l, const struct step_run *r, int at, int n,
 {
     int w = l->n_window, pos = at + r->base;
 
-    *first = 0;
+    *first = l->has & HAS_NEXTN && r->base == 0; /* nothing was before the first token */
     *last = causal ? at : n - 1;
     if (w <= 0)
         return;
-    if (l->window == WINDOW_LAST && at >= w)
+    if (l->window == WINDOW_LAST && at - w + 1 > *first)
         *first = at - w + 1;
     if (l->window == WINDOW_CHUNK && pos / w * w > r->base)
         *first = pos / w * w - r->base;

@@ -14,6 +14,8 @@
 
 /* The token embeddings: [n_tok][n_embd]. */
 float *blk_embed(struct step *s);
+/* From another matrix of embeddings, as they are in it. */
+float *blk_embed_of(struct step *s, const struct weight *w);
 
 /* Row i of a matrix that is read by rows. */
 void blk_row(const struct weight *w, size_t i, float *out);
@@ -147,6 +149,14 @@ void blk_moe_choose(const struct moe_params *m, const float *bias, const int32_t
 
 /* Final norm, and logits or hidden states of the rows that are wanted. */
 void blk_output(struct step *s, const float *x);
+/* The same by other weights; norm: NULL for none, out: NULL for hidden states only. */
+void blk_output_by(struct step *s, const float *x, const struct weight *norm,
+                   const struct weight *out);
+
+/* What the layer that predicts the token after the next reads ([n_tok][n_embd], before that
+ * layer itself), from the step's tokens and h = s->nextn_h; and its logits. */
+float *blk_nextn_in(struct step *s, const float *h);
+void blk_nextn_out(struct step *s, const float *u);
 
 /* Angles of the step's positions for params.rope[which], [n_tok][n_rot], the same for all
  * layers: into s->angles. factors: what divides each frequency, or NULL. */

@@ -27,7 +27,11 @@ void blk_row(const struct weight *w, size_t i, float *out)
 
 float *blk_embed(struct step *s)
 {
-    const struct weight *w = s->m->global.t[T_TOKEN_EMBD];
+    return blk_embed_of(s, s->m->global.t[T_TOKEN_EMBD]);
+}
+
+float *blk_embed_of(struct step *s, const struct weight *w)
+{
     size_t n = (size_t)s->m->p.n_embd;
     float *x = step_floats(s, (size_t)s->n_tok * n), scale = s->m->p.embd_scale;
 
@@ -421,25 +425,36 @@ static void finish_logits(void *ctx, int worker, size_t lo, size_t hi)
     }
 }
 
-void blk_output(struct step *s, const float *x)
+/* x normed into y, as the last norm is. */
+static void keep_hidden(struct step *s, const float *x, const struct weight *norm)
+{
+    size_t n = (size_t)s->m->p.n_embd;
+
+    memcpy(s->all_hidden, x, (size_t)s->n_tok * n * sizeof(*x));
+    if (norm)
+        blk_norm_rows(s, s->all_hidden, (size_t)s->n_tok, n, norm,
+                      s->m->global.t[T_OUTPUT_NORM_BIAS]);
+}
+
+void blk_output_by(struct step *s, const float *x, const struct weight *norm,
+                   const struct weight *out)
 {
     const struct layer *g = &s->m->global;
     const struct params *p = &s->m->p;
-    const struct weight *out = g->t[T_OUTPUT];
     size_t n = (size_t)p->n_embd;
     struct logits_job j = {p, s->logits};
-    float *rows;
+    float *rows = step_floats(s, (size_t)s->n_out * n);
     struct kern_acts a;
 
-    rows = step_floats(s, (size_t)s->n_out * n);
+    if (s->all_hidden && !s->dry)
+        keep_hidden(s, x, norm);
     for (int i = 0; i < s->n_out && !s->dry; i++)
         memcpy(rows + (size_t)i * n, x + (size_t)s->out[i] * n, n * sizeof(*rows));
-    if (g->t[T_OUTPUT_NORM]) {
-        a = norm_of(s, rows, (size_t)s->n_out, g->t[T_OUTPUT_NORM], g->t[T_OUTPUT_NORM_BIAS],
+    if (norm)
+        a = norm_of(s, rows, (size_t)s->n_out, norm, g->t[T_OUTPUT_NORM_BIAS],
                     forms_of(s, &out, 1));
-    } else {
+    else
         a = blk_forms(s, rows, (size_t)s->n_out, n, &out, 1);
-    }
     if (s->hidden && !s->dry)
         memcpy(s->hidden, a.x, (size_t)s->n_out * n * sizeof(*rows));
     if (!out || !s->n_out || !(s->logits || s->dry))
@@ -447,4 +462,11 @@ void blk_output(struct step *s, const float *x)
     blk_linear(s, out, g->t[T_OUTPUT_BIAS], &a, s->logits, KERN_STORE);
     if (!step_stopped(s) && (p->logit_cap > 0 || p->logit_scale != 1))
         pool_run(s->pool, (size_t)s->n_out, 1, finish_logits, &j);
+}
+
+void blk_output(struct step *s, const float *x)
+{
+    const struct layer *g = &s->m->global;
+
+    blk_output_by(s, x, g->t[T_OUTPUT_NORM], g->t[T_OUTPUT]);
 }
