@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "fmt/gguf.h"
+#include "infer/draft.h"
 #include "kern/kern.h"
 #include "model/model.h"
 #include "quant/quant.h"
@@ -18,7 +19,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
                "floats are written as they lie in memory");
 
 struct debug_options {
-    const char *ids, *out, *cpu;
+    const char *ids, *out, *cpu, *nextn;
     int greedy, threads, chunk, special, pos, n_ctx, each;
     struct cmd_kv kv;
     struct cmd_lora lora;
@@ -43,6 +44,9 @@ static const struct opt_row logits_rows[] = {
      .arg = "N", .help = "then append the likeliest token N times"},
     {.name = "chunk", .type = OPT_INT, .at = AT(chunk), .def = "0", .min = 0, .max = INT32_MAX,
      .arg = "N", .help = "feed the ids in pieces of N; 0: at once"},
+    {.name = "nextn", .type = OPT_STR, .at = AT(nextn), .arg = "FILE",
+     .help = "of the head that predicts the token after the next: FILE has the width (int32), "
+             "then the hidden state of the token before each id (float32)"},
     {.name = "pos", .type = OPT_INT, .at = AT(pos), .def = "0", .min = 0, .max = 1 << 24,
      .arg = "N", .help = "position of the first id: what is before it is left out"},
     {.name = "num-ctx", .letter = 'c', .type = OPT_INT, .at = AT(n_ctx), .def = "0", .min = 0,
@@ -210,6 +214,38 @@ static int likeliest(const struct probe *p, int32_t *id)
     return 0;
 }
 
+/* The head alone, from hidden states of a file. */
+static int nextn_run(struct probe *p)
+{
+    size_t width = (size_t)p->info.n_embd, n_vocab = (size_t)p->info.n_vocab;
+    float *h = mem_calloc(p->n_id * width, sizeof(*h));
+    FILE *f = fopen(p->opt.nextn, "rb");
+    int32_t said = 0;
+    int rc = 0;
+
+    if (!h)
+        rc = err_set(p->e, E_NOMEM, "no memory for %zu hidden states", p->n_id);
+    else if (!f)
+        rc = err_sys(p->e, E_NOT_FOUND, errno, "read %s", p->opt.nextn);
+    else if (fread(&said, sizeof(said), 1, f) != 1 || (size_t)said != width ||
+             fread(h, sizeof(*h), p->n_id * width, f) != p->n_id * width)
+        rc = err_set(p->e, E_FORMAT, "%s: expected the width %zu and %zu hidden states",
+                     p->opt.nextn, width, p->n_id);
+    else if (!p->en->model->m->p.n_nextn || !p->en->model->m->arch->nextn)
+        rc = err_set(p->e, E_UNSUPPORTED, "this model has no head that predicts ahead");
+    for (size_t i = 0; i < p->n_id && rc == 0; i += (size_t)p->en->n_row) {
+        size_t n = p->n_id - i < (size_t)p->en->n_row ? p->n_id - i : (size_t)p->en->n_row;
+
+        rc = draft_head(p->s, (int)i, p->ids + i, (int)n, h + i * width, p->e);
+        if (rc == 0)
+            rc = sink_put(&p->sink, p->en->logits, n * n_vocab, p->e);
+    }
+    if (f)
+        (void)fclose(f);
+    mem_free(h);
+    return rc;
+}
+
 static int logits_run(struct probe *p, int32_t *greedy)
 {
     size_t chunk = p->opt.chunk > 0 ? (size_t)p->opt.chunk : p->n_id;
@@ -258,7 +294,7 @@ static int debug_logits(int argc, char **argv)
     rc = sink_open(&p.sink, p.opt.out, &e);
     if (rc < 0)
         goto out;
-    rc = sink_close(&p.sink, logits_run(&p, greedy), &e);
+    rc = sink_close(&p.sink, p.opt.nextn ? nextn_run(&p) : logits_run(&p, greedy), &e);
     if (rc < 0)
         goto out;
     (void)printf("{\"n_vocab\":%d,\"greedy\":[", p.info.n_vocab);

@@ -60,6 +60,8 @@ static const struct opt_row rows[] = {
     {.name = "pin", .type = OPT_FLAG, .at = AT(pin), .help = "keep each thread on its CPU"},
     {.name = "cpu", .type = OPT_STR, .at = AT(cpu), .arg = "TIER",
      .help = "at most these instructions: " KERN_TIER_NAMES},
+    {.name = "draft", .type = OPT_INT, .at = AT(draft), .def = "0", .min = 0, .max = 16,
+     .arg = "N", .help = "guess N tokens ahead with the model's own heads: the same text, faster"},
     CMD_KV_ROWS(AT(kv)),
     CMD_LORA_ROWS(AT(lora)),
     CMD_CACHE_ROWS(AT(cache)),
@@ -94,6 +96,7 @@ static int run_open(struct run *r, struct err *e)
         .n_ctx = r->opt.num_ctx,
         .n_thread = r->opt.threads,
         .pin = r->opt.pin,
+        .n_draft = r->opt.draft,
     };
     struct hearth_engine_info ei;
     struct hearth_error he = {0};

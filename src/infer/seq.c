@@ -25,6 +25,9 @@ int hearth_seq_open(struct hearth_seq **out, struct hearth_engine *en,
         s->state = en->states + en->layout.state_bytes * (size_t)slot;
         memset(s->state, 0, en->layout.state_bytes);
     }
+    if (en->last_hidden)
+        s->hidden = en->last_hidden + (size_t)slot * (size_t)en->model->m->p.n_embd;
+    s->hidden_of = -1;
     s->ids = mem_calloc((size_t)en->n_ctx, sizeof(*s->ids));
     s->page = mem_calloc(n_page, sizeof(*s->page));
     s->data = mem_calloc(n_page, sizeof(unsigned char *));
