@@ -93,6 +93,9 @@ static void print_stats(const struct run *r, const struct hearth_stats *st)
     line_duration("eval duration:", st->output_ns);
     (void)fprintf(stderr, "%-21s %.2f tokens/s\n",
                   "eval rate:", rate(st->n_output, st->output_ns));
+    if (r->opt.draft)
+        (void)fprintf(stderr, "%-21s %d of %d token(s) came true\n",
+                      "guessed ahead:", st->n_accepted, st->n_drafted);
     hearth_model_info(r->model, &info);
     (void)fprintf(stderr, "%-21s %s%s%s\n",
                   "weights:", cmd_packing(&info, packing, sizeof(packing)),
