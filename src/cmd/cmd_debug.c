@@ -460,8 +460,13 @@ static int debug_detok(int argc, char **argv)
 
 static void list_archs(void)
 {
+    char features[128];
+
+    (void)printf("%-18s %-40s %s\n", "name", "does, has", "models");
     for (int i = 0; arch_at(i); i++)
-        (void)printf("%s\n", arch_at(i)->name);
+        (void)printf("%-18s %-40s %s\n", arch_at(i)->name,
+                     arch_features(arch_at(i), features, sizeof(features)),
+                     arch_at(i)->about ? arch_at(i)->about : "");
 }
 
 static void list_quants(void)

@@ -1,6 +1,7 @@
 #include "model/arch/arch.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 static const struct arch *const list[] = {
@@ -12,6 +13,44 @@ static const struct arch *const list[] = {
 const struct arch *arch_at(int i)
 {
     return i >= 0 && (size_t)i < sizeof(list) / sizeof(*list) ? list[i] : NULL;
+}
+
+static int has_role(const struct arch *a, int role)
+{
+    for (int i = 0; i < a->n_tensor; i++) {
+        if (a->tensors[i].role == role)
+            return 1;
+    }
+    return 0;
+}
+
+static int keeps_state(const struct arch *a)
+{
+    return has_role(a, T_SSM_CONV);
+}
+
+const char *arch_features(const struct arch *a, char *line, size_t n)
+{
+    const struct {
+        int is;
+        const char *name;
+    } feature[] = {
+        {has_role(a, T_OUTPUT), "text"},
+        {!has_role(a, T_OUTPUT), "embeddings"},
+        {has_role(a, T_CLS_OUTPUT), "reranking"},
+        {has_role(a, T_FFN_DOWN_EXPS), "experts"},
+        {has_role(a, T_ATTN_KV_A), "latent attention"},
+        {keeps_state(a), "state of constant size"},
+        {a->nextn != NULL, "guesses ahead"},
+    };
+    size_t at = 0;
+
+    line[0] = '\0';
+    for (size_t i = 0; i < sizeof(feature) / sizeof(*feature) && at < n; i++) {
+        if (feature[i].is)
+            at += (size_t)snprintf(line + at, n - at, "%s%s", at ? ", " : "", feature[i].name);
+    }
+    return line;
 }
 
 /* Changes of a letter that make one name of the other (Levenshtein), of names below 64 bytes.

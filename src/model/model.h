@@ -270,13 +270,14 @@ struct arch {
     /* Logits of the tokens after the next from s->nextn_h, by the layer behind the last
      * (blk_nextn_in, blk_nextn_out). NULL: such layers are loaded, and not run. */
     void (*nextn)(struct step *s);
-    /* What is supported beside text in and text out, for `debug list archs`. */
-    const char *about;
+    const char *about; /* the models that have this architecture, as people call them */
 };
 
 /* The table of arch_list.c: i from 0, NULL past the end; by the file's name, or NULL. */
 const struct arch *arch_at(int i);
 const struct arch *arch_find(struct str name);
+/* What it does and is made of, from its table: "text, experts, state"; returns line. */
+const char *arch_features(const struct arch *a, char *line, size_t n);
 /* Up to n that are named most like it, the likeliest first; how many. */
 int arch_nearest(struct str name, const struct arch **near, int n);
 

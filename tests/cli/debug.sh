@@ -4,7 +4,7 @@
 
 hearth debug list quants && grep -q '^Q4_K *12 *256 *144 *4.5$' "$work/out"
 ok "weight formats" $?
-hearth debug list archs && grep -qx 'llama' "$work/out"
+hearth debug list archs && grep -q '^llama  *text, ' "$work/out"
 ok "architectures" $?
 hearth debug list kernels && grep -q '^best tier here: ' "$work/out"
 ok "kernels" $?
