@@ -19,6 +19,10 @@ int cmd_show(int argc, char **argv);
 int cmd_debug(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 
+/* From here on a model file that is cut while it is mapped, or whose disk fails, ends the
+ * program with one line that names it and the status of E_IO, not with SIGBUS. */
+void cmd_watch_files(void);
+
 /* Prints "error: MESSAGE" on one line, control characters replaced, and returns the exit
  * status of e->code. */
 int cmd_fail(const struct err *e);

@@ -104,6 +104,7 @@ int main(int argc, char **argv)
     const struct command *c;
 
     (void)signal(SIGPIPE, SIG_IGN); /* a write says EPIPE instead */
+    cmd_watch_files();
     if (argc < 2) {
         usage(stderr);
         return err_row(E_INVALID)->exit_status;
