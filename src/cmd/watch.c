@@ -67,8 +67,7 @@ static void on_bus(int sig, siginfo_t *info, void *context)
     say("error: ");
     say_name(name);
     say(": cannot be read any more: it was cut or its disk failed while in use; start again, "
-        "and "
-        "replace a model by renaming, never by writing over it\n");
+        "and replace a model by renaming, never by writing over it\n");
     _exit(status);
 }
 

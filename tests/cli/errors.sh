@@ -19,6 +19,13 @@ fails "nothing to measure" 64 "-p 0 and -n 0" bench x -p 0 -n 0
 fails "a range is written out" 64 "99999999 is outside 0..16777216" bench x -d 99999999
 fails "ids missing" 64 "--ids and --out are needed" debug logits x
 fails "help of an unknown command" 64 "unknown command 'x'" help x
+for words in "help run" "--help run" "-h run"; do
+    fails "$words: a word too many" 64 "'bench' is one word too many; usage: hearth help" $words bench
+done
+for words in version --version -V; do
+    fails "$words: a word too many" 64 "'now' is one word too many; usage: hearth version" $words now
+done
+fails "help: an option that is none" 64 "unknown option '--all'" help run --all
 
 # -- files that are no model --
 : >"$work/empty.gguf"

@@ -11,6 +11,8 @@ for command in run bench show debug version; do
     hearth help $command && grep -q "^Usage: hearth $command" "$work/out"
     ok "help of $command" $?
 done
+hearth --help run && grep -q '^Usage: hearth run' "$work/out" && hearth help --help && grep -q '^Usage: hearth help' "$work/out"
+ok "--help before a command, and of help itself" $?
 hearth
 [ $? = 64 ] && [ ! -s "$work/out" ] && grep -q '^Usage:' "$work/err"
 ok "no command: usage on stderr" $?
