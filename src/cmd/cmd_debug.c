@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "fmt/gguf.h"
 #include "infer/draft.h"
+#include "infer/engine.h"
 #include "kern/kern.h"
 #include "model/model.h"
 #include "quant/quant.h"
@@ -458,51 +459,62 @@ static int debug_detok(int argc, char **argv)
 
 /* -- lists --------------------------------------------------------------------------- */
 
-static void list_archs(void)
+static int list_archs(struct err *e)
 {
     char features[128];
 
+    (void)e;
     (void)printf("%-18s %-40s %s\n", "name", "does, has", "models");
     for (int i = 0; arch_at(i); i++)
         (void)printf("%-18s %-40s %s\n", arch_at(i)->name,
                      arch_features(arch_at(i), features, sizeof(features)),
                      arch_at(i)->about ? arch_at(i)->about : "");
+    return 0;
 }
 
-static void list_quants(void)
+static int list_quants(struct err *e)
 {
     const struct quant *q;
 
+    (void)e;
     (void)printf("%-8s %4s %6s %6s %s\n", "name", "id", "block", "bytes", "bits/weight");
     for (int i = 0; (q = quant_at(i)) != NULL; i++)
         (void)printf("%-8s %4d %6d %6d %.4g\n", q->name, q->type, q->block, q->bytes,
                      8.0 * q->bytes / q->block);
+    return 0;
 }
 
-static void list_kernels(void)
+static int list_kernels(struct err *e)
 {
     struct kern k;
     char line[160];
+    int tier = infer_tier(NULL, e);
 
-    kern_init(&k, kern_tier_best());
-    (void)printf("best tier here: %s\n", kern_tier_name(k.tier));
+    if (tier < 0)
+        return tier;
+    kern_init(&k, tier);
+    (void)printf("best tier here: %s\ntier in use: %s\n", kern_tier_name(kern_tier_best()),
+                 kern_tier_name(tier));
     for (int i = 0; kern_describe(&k, i, line, sizeof(line)); i++)
         (void)printf("%s\n", line);
+    return 0;
 }
 
-static void list_tokenizers(void)
+static int list_tokenizers(struct err *e)
 {
+    (void)e;
     for (int i = 0; tok_kind_name(i); i++)
         (void)printf("kind %s\n", tok_kind_name(i));
     for (int i = 0; tok_pre_name(i); i++)
         (void)printf("pre  %s\n", tok_pre_name(i));
+    return 0;
 }
 
 static int debug_list(int argc, char **argv)
 {
     static const struct {
         const char *name;
-        void (*fn)(void);
+        int (*fn)(struct err *e);
     } lists[] = {
         {"archs", list_archs},
         {"quants", list_quants},
@@ -521,8 +533,7 @@ static int debug_list(int argc, char **argv)
     for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
         if (strcmp(argv[0], lists[i].name) != 0)
             continue;
-        lists[i].fn();
-        return 0;
+        return lists[i].fn(&e) < 0 ? cmd_fail(&e) : 0;
     }
     (void)err_set(&e, E_INVALID, "no list '%s'; usage: %s", argv[0], spec.usage);
     return cmd_fail(&e);

@@ -108,6 +108,10 @@ void seq_spoilt(struct hearth_seq *s);
 /* Holds pages for all positions below n_pos. Fails: E_BUSY, and holds what it had. */
 MUST_CHECK int seq_cover(struct hearth_seq *s, int n_pos, struct err *e);
 
+/* The tier (kern/kern.h) that is asked for by name; NULL: by HEARTH_CPU, else the best.
+ * Fails: E_INVALID there is no such tier; E_UNSUPPORTED this machine has not got it. */
+MUST_CHECK int infer_tier(const char *asked, struct err *e);
+
 /* The struct err inside of a public error, which has the same fields. NULL gives NULL. */
 static inline struct err *engine_err(struct hearth_error *e)
 {
