@@ -194,7 +194,7 @@ static int question(struct run *r, const char *text, size_t n, int32_t **ids, si
                        "holds %d; /clear starts anew",
                        have, *n_id, r->n_ctx);
     return err_set(e, E_TOO_LONG,
-                   "the prompt has %zu tokens, but the context holds %d; --num-ctx sets more",
+                   "the prompt has %zu tokens, but the context holds %d; -c (--num-ctx) sets more",
                    *n_id, r->n_ctx);
 }
 
@@ -238,9 +238,9 @@ static void after(const struct run *r, const struct hearth_stats *st)
     int full = st->finish == HEARTH_FINISH_LENGTH &&
                (r->opt.num_predict <= 0 || st->n_output < r->opt.num_predict);
 
-    if (full && (r->interactive || isatty(STDERR_FILENO)))
+    if (full)
         (void)fprintf(stderr, "note: the context of %d tokens is full; %s\n", r->n_ctx,
-                      r->interactive ? "/clear starts anew" : "--num-ctx sets more");
+                      r->interactive ? "/clear starts anew" : "-c (--num-ctx) sets more");
     if (r->opt.verbose)
         print_stats(r, st);
 }
