@@ -89,7 +89,7 @@ struct hearth_model_info {
     uint64_t n_param, file_bytes;
     uint64_t load_ns;    /* what hearth_model_open took */
     int packing;         /* enum hearth_packing */
-    uint64_t pack_ns;    /* from the end of that until all was packed; 0: it is not */
+    uint64_t pack_ns;    /* what packing took, in all; 0: nothing to pack, or not done yet */
     int pack_cached;     /* 1: packed weights of an earlier run are in use */
     char pack_note[256]; /* what went wrong with packing, or empty */
     int n_thread;

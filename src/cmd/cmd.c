@@ -151,8 +151,10 @@ const char *cmd_packing(const struct hearth_model_info *info, char *out, size_t 
 {
     if (info->pack_cached)
         (void)snprintf(out, cap, "packed weights from the cache");
-    else if (info->pack_ns)
-        (void)snprintf(out, cap, "packed %.2f s later", (double)info->pack_ns / 1e9);
+    else if (info->packing == HEARTH_PACKED && !info->pack_ns)
+        (void)snprintf(out, cap, "used as in the file");
+    else if (info->packing == HEARTH_PACKED)
+        (void)snprintf(out, cap, "packed in %.2f s", (double)info->pack_ns / 1e9);
     else
         (void)snprintf(out, cap,
                        info->packing == HEARTH_PACKING ? "not packed yet" : "not packed");

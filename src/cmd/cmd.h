@@ -69,7 +69,7 @@ MUST_CHECK int cmd_model_open_cached(struct hearth_model **out, const char *path
  * progress is shown. */
 MUST_CHECK int cmd_engine_pack(struct hearth_engine *en, struct err *e);
 
-/* How that went, as words for a user: "packed 0.31 s later". Returns out. */
+/* How that went, as words for a user: "packed in 0.31 s". Returns out. */
 const char *cmd_packing(const struct hearth_model_info *info, char *out, size_t cap);
 
 /* All of the text as ids, which the caller frees with mem_free. Fails: as hearth_encode;

@@ -193,9 +193,10 @@ static int question(struct run *r, const char *text, size_t n, int32_t **ids, si
                        "the text so far has %d tokens and this adds %zu, but the context "
                        "holds %d; /clear starts anew",
                        have, *n_id, r->n_ctx);
-    return err_set(e, E_TOO_LONG,
-                   "the prompt has %zu tokens, but the context holds %d; -c (--num-ctx) sets more",
-                   *n_id, r->n_ctx);
+    return err_set(
+        e, E_TOO_LONG,
+        "the prompt has %zu tokens, but the context holds %d; -c (--num-ctx) sets more", *n_id,
+        r->n_ctx);
 }
 
 static int generate(struct answer *a, const int32_t *ids, size_t n, struct hearth_stats *st)
