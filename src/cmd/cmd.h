@@ -66,7 +66,8 @@ MUST_CHECK int cmd_model_open_cached(struct hearth_model **out, const char *path
                                      struct err *e);
 
 /* Packs the weights, and writes them to the cache if there is one. On a terminal (stderr)
- * progress is shown. */
+ * progress is shown. SIGINT, SIGTERM and SIGHUP take effect when no half of a file is left.
+ * Fails: E_CANCELLED such a signal came, and its handler returned. */
 MUST_CHECK int cmd_engine_pack(struct hearth_engine *en, struct err *e);
 
 /* How that went, as words for a user: "packed in 0.31 s". Returns out. */
