@@ -1,6 +1,7 @@
 #include "sys/mmap.h"
 
 #include "base/mem.h"
+#include "sys/cgroup.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -133,6 +134,7 @@ uint64_t vm_available(void)
 {
     FILE *f = fopen("/proc/meminfo", "re");
     unsigned long long kib = 0;
+    uint64_t group = cgroup_memory(NULL, NULL), machine;
     char line[128];
     int found = 0;
 
@@ -140,7 +142,8 @@ uint64_t vm_available(void)
         found = sscanf(line, "MemAvailable: %llu kB", &kib) == 1;
     if (f)
         (void)fclose(f);
-    return found ? (uint64_t)kib * 1024 : UINT64_MAX;
+    machine = found ? (uint64_t)kib * 1024 : UINT64_MAX;
+    return group < machine ? group : machine;
 }
 
 enum { VM_HUGE = 2 << 20 };

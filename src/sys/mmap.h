@@ -33,8 +33,8 @@ const char *mmap_name_at(const void *p);
  * whole pages inside. */
 void vm_drop(const void *p, size_t n);
 
-/* Bytes that this machine could give away now without putting anything aside but pages of
- * files; UINT64_MAX when it does not say. */
+/* Bytes that this machine could give us now without putting anything aside but pages of files,
+ * within the limit of our control group; UINT64_MAX when neither is known. */
 uint64_t vm_available(void);
 
 /* n zeroed bytes, aligned to 2 MiB, from huge pages where the system has them. NULL: no
