@@ -51,7 +51,7 @@ BENCH_OPS(BENCH_DECLARE)
 #undef BENCH_DECLARE
 
 /* Is this format ("Q4_K", "f32") among the words of the command line, or none of them a
- * format? */
+ * format? One that is not of weights stands in other_formats of kernels.c. */
 int bench_wants(struct bench *b, const char *format);
 
 /* n zeroed bytes, 2 MiB aligned, for the life of the program; ends it when there are none. */
