@@ -152,6 +152,11 @@ INL vf vf_keep_ge(vf x, vf of, vf limit)
 {
     return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(of, limit, _CMP_GE_OQ), x);
 }
+/* x where `of` >= limit, else y, also where one is no number. */
+INL vf vf_pick_ge(vf x, vf y, vf of, vf limit)
+{
+    return _mm512_mask_mov_ps(y, _mm512_cmp_ps_mask(of, limit, _CMP_GE_OQ), x);
+}
 /* Lanes [lo, hi) of x, the others of y. */
 INL vf vf_lanes(vf x, vf y, int lo, int hi)
 {
