@@ -156,7 +156,7 @@ static void test_places(void **state)
 static void odd_of_tier(const struct kern *k)
 {
     static const float big[] = {FLT_MAX, INFINITY};
-    float nan = NAN, one = 1, y;
+    float nan = NAN, one = 1, low = -FLT_MAX, y;
 
     for (int act = 0; act < KERN_ACT_N; act++) {
         k->act(act, 7, &nan, NULL, &y, 1);
@@ -175,12 +175,8 @@ static void odd_of_tier(const struct kern *k)
                 fail_msg("%s %s(%g) = %g, want %g", kern_tier_name(k->tier), names[act],
                          (double)big[i], (double)y, want);
         }
-        for (int i = 0; i < 1; i++) {
-            float low = -big[i];
-
-            k->act(act, 7, &low, NULL, &y, 1);
-            assert_true(act == KERN_ACT_TANH ? y == -1 : fabsf(y) <= 10);
-        }
+        k->act(act, 7, &low, NULL, &y, 1);
+        assert_true(act == KERN_ACT_TANH ? y == -1 : fabsf(y) <= 10);
     }
 }
 
