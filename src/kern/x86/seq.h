@@ -44,6 +44,8 @@ INL void part_store(float *p, size_t n, vf v)
 
 /* -- convolution --------------------------------------------------------------------------- */
 
+enum { CONV_VECTORS = 2 };
+
 /* Taps of n channels from c, each as a vector: of four each, four vectors are parted twice. */
 INL void conv_taps(const size_t k, const struct kern_conv *j, size_t c, size_t n, vf *w)
 {
@@ -68,49 +70,60 @@ INL void conv_taps(const size_t k, const struct kern_conv *j, size_t c, size_t n
     }
 }
 
-/* n channels from c, at most VL, through all tokens. */
-INL void conv_channels(const size_t k, const int act, const struct kern_conv *j, size_t c,
-                       size_t n)
+/* nv vectors of channels from c through all tokens; or n channels of one, fewer than VL. Two
+ * are a line on machines with short vectors: tokens are often apart by a power of two, and
+ * lines of one place in the first cache push each other out. */
+INL void conv_channels(const size_t k, const int act, const size_t nv,
+                       const struct kern_conv *j, size_t c, size_t n)
 {
-    vf w[KERN_CONV_MAX], past[KERN_CONV_MAX], bias = vf_zero();
+    vf w[CONV_VECTORS][KERN_CONV_MAX], past[CONV_VECTORS][KERN_CONV_MAX], bias[CONV_VECTORS];
 
-    conv_taps(k, j, c, n, w);
-    if (j->bias)
-        bias = part_load(j->bias + c, n);
-    for (size_t i = 0; i < k - 1; i++)
-        past[i] = part_load(j->state + i * j->n_ch + c, n);
-    for (size_t t = 0; t < j->n_tok; t++) {
-        vf y = bias;
-
-        past[k - 1] = part_load(j->x + t * j->ldx + c, n);
-        for (size_t i = 0; i < k; i++)
-            y = vf_fma(w[i], past[i], y);
-        part_store(j->y + t * j->ldy + c, n, act < 0 ? y : vf_act(act, y, vf_zero()));
-        for (size_t i = 0; i < k - 1; i++)
-            past[i] = past[i + 1];
+    UNROLL for (size_t v = 0; v < nv; v++)
+    {
+        conv_taps(k, j, c + v * VL, n, w[v]);
+        bias[v] = j->bias ? part_load(j->bias + c + v * VL, n) : vf_zero();
+        UNROLL for (size_t i = 0; i < k - 1; i++) past[v][i] =
+            part_load(j->state + i * j->n_ch + c + v * VL, n);
     }
-    for (size_t i = 0; i < k - 1; i++)
-        part_store(j->state + i * j->n_ch + c, n, past[i]);
+    for (size_t t = 0; t < j->n_tok; t++) {
+        UNROLL for (size_t v = 0; v < nv; v++)
+        {
+            vf y = bias[v];
+
+            past[v][k - 1] = part_load(j->x + t * j->ldx + c + v * VL, n);
+            UNROLL for (size_t i = 0; i < k; i++) y = vf_fma(w[v][i], past[v][i], y);
+            part_store(j->y + t * j->ldy + c + v * VL, n,
+                       act < 0 ? y : vf_act(act, y, vf_zero()));
+            UNROLL for (size_t i = 0; i < k - 1; i++) past[v][i] = past[v][i + 1];
+        }
+    }
+    UNROLL for (size_t v = 0; v < nv; v++)
+    {
+        UNROLL for (size_t i = 0; i < k - 1; i++)
+            part_store(j->state + i * j->n_ch + c + v * VL, n, past[v][i]);
+    }
 }
 
-typedef void conv_fn(const struct kern_conv *j, size_t c, size_t n);
+typedef void conv_fn(const struct kern_conv *j, size_t c);
 
 /* As models have it: windows of 3 and of 4, with and without silu. */
-static void conv_3(const struct kern_conv *j, size_t c, size_t n)
+static void conv_3(const struct kern_conv *j, size_t c)
 {
-    conv_channels(3, -1, j, c, n);
+    conv_channels(3, -1, CONV_VECTORS, j, c, VL);
 }
-static void conv_4(const struct kern_conv *j, size_t c, size_t n)
+static void conv_4(const struct kern_conv *j, size_t c)
 {
-    conv_channels(4, -1, j, c, n);
+    conv_channels(4, -1, CONV_VECTORS, j, c, VL);
 }
-static void conv_4_silu(const struct kern_conv *j, size_t c, size_t n)
+static void conv_4_silu(const struct kern_conv *j, size_t c)
 {
-    conv_channels(4, KERN_ACT_SILU, j, c, n);
+    conv_channels(4, KERN_ACT_SILU, CONV_VECTORS, j, c, VL);
 }
-static void conv_any(const struct kern_conv *j, size_t c, size_t n)
+
+/* Others, and channels that do not fill vectors. */
+static void conv_part(const struct kern_conv *j, size_t c, size_t n)
 {
-    conv_channels(j->k, j->act, j, c, n);
+    conv_channels(j->k, j->act, 1, j, c, n);
 }
 
 static void seq_conv(const struct kern_conv *j, size_t c0, size_t c1)
@@ -118,10 +131,13 @@ static void seq_conv(const struct kern_conv *j, size_t c0, size_t c1)
     conv_fn *fn = j->k == 4 && j->act == KERN_ACT_SILU ? conv_4_silu
                   : j->k == 4 && j->act < 0            ? conv_4
                   : j->k == 3 && j->act < 0            ? conv_3
-                                                       : conv_any;
+                                                       : NULL;
+    size_t c = c0;
 
-    for (size_t c = c0; c < c1; c += VL)
-        fn(j, c, c1 - c < VL ? c1 - c : VL);
+    for (; fn && c + CONV_VECTORS * VL <= c1; c += CONV_VECTORS * VL)
+        fn(j, c);
+    for (; c < c1; c += VL)
+        conv_part(j, c, c1 - c < VL ? c1 - c : VL);
 }
 
 /* -- state space --------------------------------------------------------------------------- */
