@@ -1,5 +1,6 @@
 /* acts.h - row operations on activations, a template over vec_<tier>.h: the forms that the
- * product reads, norms, and rows of the key/value cache. kern/ref.c says what they compute. */
+ * product reads, norms, functions of each number, and rows of the key/value cache. kern/ref.c
+ * says what they compute. */
 #ifndef HEARTH_KERN_X86_ACTS_H
 #define HEARTH_KERN_X86_ACTS_H
 
@@ -162,11 +163,11 @@ typedef void act_fn(float limit, const float *gate, const float *up, float *y, s
         act_row(KERN_ACT_##act, limit, gate, up, y, n);                                        \
     }
 #define ACT_ROW(act) [KERN_ACT_##act] = act_##act,
-#define ACTS_ALL(X)                                                                            \
-    X(SILU)                                                                                    \
-    X(GELU)                                                                                    \
-    X(GELU_ERF) X(GELU_QUICK) X(RELU) X(RELU2) X(SIGMOID) X(SOFTPLUS) X(TANH) X(OAI)           \
-        X(CLAMP_IN) X(CLAMP_OUT)
+/* clang-format off */
+#define ACTS_ALL(X)                                                       \
+    X(SILU) X(GELU) X(GELU_ERF) X(GELU_QUICK) X(RELU) X(RELU2) X(SIGMOID) \
+    X(SOFTPLUS) X(TANH) X(OAI) X(CLAMP_IN) X(CLAMP_OUT)
+/* clang-format on */
 
 ACTS_ALL(ACT_FN)
 

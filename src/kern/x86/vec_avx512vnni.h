@@ -1,7 +1,7 @@
 /* vec_avx512vnni.h - the vectors of the AVX-512 VNNI tier: 16 lanes of 32 bits.
  *
- * The templates (mul.h, attn.h, acts.h) are written once over these names and compiled once for
- * each tier; vec_avx2.h gives the same names with 8 lanes, arm/vec_dotprod.h with 4.
+ * The templates (mul.h, attn.h, acts.h, seq.h) are written once over these names and compiled
+ * once for each tier; vec_avx2.h gives the same names with 8 lanes, arm/vec_dotprod.h with 4.
  */
 #ifndef HEARTH_KERN_X86_VEC_H
 #define HEARTH_KERN_X86_VEC_H
