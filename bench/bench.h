@@ -26,7 +26,11 @@
 #include <stddef.h>
 
 /* The ops that are measured, in the order of their rows. */
-#define BENCH_OPS(X) X(barrier) X(mul) X(acts) X(rms_norm) X(rope) X(kv_put) X(attn)
+/* clang-format off */
+#define BENCH_OPS(X)                                                                  \
+    X(barrier) X(mul) X(acts) X(rms_norm) X(layer_norm) X(l2_norm) X(act) X(rope)     \
+    X(kv_put) X(conv) X(ssm) X(delta) X(attn)
+/* clang-format on */
 
 /* What limits a row: reading from memory, or from the second-level cache; multiplying and
  * adding numbers of 8 bits, or floats. */
