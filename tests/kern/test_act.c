@@ -166,7 +166,7 @@ static void odd_of_tier(const struct kern *k)
         for (int i = 0; i < 2; i++) {
             double want = act == KERN_ACT_SIGMOID || act == KERN_ACT_TANH ? 1
                           : act >= KERN_ACT_OAI                           ? 7
-                                                                          : INFINITY;
+                                                                          : (double)INFINITY;
 
             if (i == 0 && want > 7 && act != KERN_ACT_RELU2)
                 want = (double)FLT_MAX;
