@@ -34,6 +34,8 @@ static uint64_t dim_size(const struct model *m, const struct layer *l, int dim)
         [DIM_CTX] = (uint64_t)p->n_ctx_train,
         [DIM_LABELS] = (uint64_t)p->n_label,
         [DIM_TYPES] = (uint64_t)p->n_type,
+        [DIM_DENSE_2] = (uint64_t)p->n_dense[0],
+        [DIM_DENSE_3] = (uint64_t)p->n_dense[1],
         [DIM_FF] = (uint64_t)o->n_ff,
         [DIM_Q] = product(o->n_head, o->d_k),
         [DIM_Q2] = 2 * product(o->n_head, o->d_k),
@@ -518,7 +520,7 @@ static int take_tensors(struct model *m, struct err *e)
             struct layer *into = in_layer ? &m->layer[l] : &m->global;
             int rc = 0;
 
-            if (!in_layer || is_wanted(spec, into))
+            if (!into->t[spec->role] && (!in_layer || is_wanted(spec, into)))
                 rc = take_tensor(m, spec, l, into, e);
             if (rc < 0)
                 return rc;
@@ -571,9 +573,12 @@ static int read_all_params(struct model *m, struct err *e)
     struct params_reader r = {m->file, m->arch->name, e, 0};
     int rc = params_read(&m->p, m->file, m->arch->name, m->arch->norm, e);
 
-    if (rc < 0 || !m->arch->read_params)
-        return rc;
-    return m->arch->read_params(&m->p, &r);
+    if (rc == 0 && m->arch->read_params)
+        rc = m->arch->read_params(&m->p, &r);
+    if (rc == 0 && m->p.eps < 0)
+        rc = err_set(e, E_FORMAT, "key %s.attention.layer_norm%s_epsilon: missing",
+                     m->arch->name, m->arch->norm == NORM_RMS ? "_rms" : "");
+    return rc;
 }
 
 int model_open(struct model **out, const char *path, int tier, struct err *e)

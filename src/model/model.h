@@ -146,6 +146,8 @@ enum tensor_dim {
     DIM_CTX,
     DIM_LABELS,
     DIM_TYPES,
+    DIM_DENSE_2,
+    DIM_DENSE_3,
     DIM_FF,
     DIM_Q,     /* heads x key size */
     DIM_Q2,    /* twice that: a gate beside each query */
@@ -198,6 +200,7 @@ enum layer_has {
     HAS_OWN = 512    /* the architecture's own: HAS_OWN, twice that, ... */
 };
 
+/* Rows of one role are names for the same: the first that the file has counts. */
 struct tensor_spec {
     int role; /* enum tensor_role */
     const char *name;
