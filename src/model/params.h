@@ -102,6 +102,7 @@ struct params {
     int pooling;    /* enum pooling */
     int n_label;    /* what a reranker or classifier tells apart, 0: it is none */
     int n_type;     /* kinds of text that encoders tell apart, 0: none */
+    int n_ple;      /* width of what each layer embeds by itself, 0: nothing */
     int n_dense[2]; /* rows of dense_2 and dense_3, which follow the pooling; 0: none */
 };
 

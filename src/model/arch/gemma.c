@@ -10,17 +10,12 @@
  * Source  Gemma Team 2024, arXiv:2403.08295 and 2408.00118; 2025, arXiv:2503.19786; Vera et al.
  * 2025, arXiv:2509.20354
  */
-#include "model/block/block.h"
+#include "model/arch/gemma.h"
 #include "model/arch/arch.h"
-#include "model/arch/tensors.h"
 
 #include <math.h>
 
 /* clang-format off */
-#define TENSORS_POST_NORMS                                                                     \
-    LAYER(ATTN_POST_NORM, "post_attention_norm.weight", VEC, 0, DIM_EMBD),                     \
-    LAYER(FFN_POST_NORM,  "post_ffw_norm.weight",       VEC, 0, DIM_EMBD)
-
 /* Behind the pooling; the first names are those of files that say gemma3. */
 #define TENSORS_DENSE                                                                          \
     GLOBAL(DENSE_2, "dense.0.weight", ROWS | MAY, DIM_EMBD,    DIM_DENSE_2),                   \
@@ -64,7 +59,7 @@ static const struct tensor_spec embedding_tensors[] = {
 
 /* -- numbers --------------------------------------------------------------------------- */
 
-static int gemma_params(struct params *p, struct params_reader *r)
+int gemma_params(struct params *p, struct params_reader *r)
 {
     p->embd_scale = sqrtf((float)p->n_embd);
     return r->rc;
@@ -105,15 +100,20 @@ static void gemma3_ropes(struct params *p, struct params_reader *r)
     near->base = params_f64(r, "rope.freq_base_swa", 1, 1e15, base);
 }
 
-static int gemma3_params(struct params *p, struct params_reader *r)
+int gemma_params3(struct params *p, struct params_reader *r)
 {
     if (p->eps < 0)
         p->eps = 1e-6f;
     gemma3_ropes(p, r);
+    return gemma_params(p, r);
+}
+
+static int gemma3_params(struct params *p, struct params_reader *r)
+{
     scale_scores(p, 62);
     if (gguf_tensor(r->g, "dense.0.weight"))
         p->causal = 0;
-    return gemma_params(p, r);
+    return gemma_params3(p, r);
 }
 
 static int embedding_params(struct params *p, struct params_reader *r)
@@ -140,22 +140,47 @@ static int gemma3_layer(const struct params *p, struct params_reader *r, int i, 
     return r->rc;
 }
 
+void gemma_score_scale(const struct params *p, struct layer *l)
+{
+    l->kq_scale = p->kq_scale > 0 ? p->kq_scale : 1;
+}
+
+int gemma_borrow(struct params_reader *r, int i, int n_own, struct layer *l)
+{
+    if (r->rc < 0 || i < n_own)
+        return r->rc;
+    for (int j = n_own - 1; j >= 0; j--) {
+        const struct layer *of = l - (i - j);
+
+        if (of->rope != l->rope)
+            continue;
+        l->has = (l->has & ~HAS_KV) | GEMMA_BORROWS;
+        l->kv_of = j;
+        l->n_head_kv = of->n_head_kv;
+        return 0;
+    }
+    return err_set(r->e, E_FORMAT,
+                   "key %s.attention.shared_kv_layers: no layer below %d sees like layer %d, "
+                   "which has no keys of its own",
+                   r->arch, n_own, i);
+}
+
 /* -- layers ---------------------------------------------------------------------------- */
 
-static void attention(struct step *s, int i, float *x)
+void gemma_attention(struct step *s, int layer, const struct attn *o, float *x)
 {
-    const struct weight *norm = s->m->layer[i].t[T_ATTN_POST_NORM];
+    const struct weight *norm = s->m->layer[layer].t[T_ATTN_POST_NORM];
     size_t mark = step_mark(s);
-    struct kern_acts a = blk_attn_norm(s, i, x);
+    struct kern_acts a = blk_attn_norm(s, layer, x);
     float *y = norm ? step_floats(s, (size_t)s->n_tok * (size_t)s->m->p.n_embd) : x;
 
-    blk_attn(s, i, &a, NULL, y, norm ? KERN_STORE : KERN_ADD);
+    blk_attn(s, layer, &a, o, y, norm ? KERN_STORE : KERN_ADD);
     if (norm)
         blk_add_norm(s, y, norm, x);
     step_release(s, mark);
 }
 
-static void feed_forward(struct step *s, const struct layer *l, float *x)
+void gemma_feed_forward(struct step *s, const struct layer *l, float *x)
 {
     const struct weight *norm = l->t[T_FFN_POST_NORM];
     size_t mark = step_mark(s);
@@ -177,8 +202,8 @@ static void gemma_forward(struct step *s)
     blk_rope_angles(s, ROPE_MAIN, NULL);
     blk_rope_angles(s, ROPE_SWA, NULL);
     for (int i = 0; i < m->p.n_layer; i++) {
-        attention(s, i, x);
-        feed_forward(s, &m->layer[i], x);
+        gemma_attention(s, i, NULL, x);
+        gemma_feed_forward(s, &m->layer[i], x);
     }
     blk_output(s, x);
 }
