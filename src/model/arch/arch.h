@@ -9,6 +9,7 @@
     X(gemma)                                                                                   \
     X(gemma2)                                                                                  \
     X(gemma3)                                                                                  \
+    X(gemma3n)                                                                                 \
     X(gemma4)                                                                                  \
     X(gemma_embedding)                                                                         \
     X(llama)                                                                                   \

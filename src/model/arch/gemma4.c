@@ -159,7 +159,7 @@ static void end_layer(struct step *s, int i, const float *ple, float *x)
     if (l->has & HAS_PLE) {
         float *y = step_floats(s, (size_t)s->n_tok * n);
 
-        blk_ple(s, i, ple, x, y);
+        blk_ple(s, i, ple, x, 0, y);
         j.y = y;
     }
     if (!step_stopped(s) && (j.y || scale))

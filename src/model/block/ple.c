@@ -14,6 +14,7 @@ struct ple_job {
     float *y;          /* [n_tok][n_layer][n] */
     const float *part; /* of a layer: [n_tok] rows of n, n_layer * n apart */
     size_t n, n_layer;
+    int half;
 };
 
 /* y / sqrt(n_embd), normed for each layer, and the table's row times sqrt(n): their sum has the
@@ -68,12 +69,18 @@ static void gate_rows(void *ctx, int worker, size_t lo, size_t hi)
     const struct ple_job *j = ctx;
 
     (void)worker;
-    for (size_t t = lo; t < hi; t++)
-        j->s->k->act(KERN_ACT_GELU, 0, j->y + t * j->n, j->part + t * j->n_layer * j->n,
-                     j->y + t * j->n, j->n);
+    for (size_t t = lo; t < hi; t++) {
+        float *y = j->y + t * j->n;
+        const float *part = j->part + t * j->n_layer * j->n;
+
+        if (j->half)
+            blk_gelu_half(j->s->k, y, part, y, j->n);
+        else
+            j->s->k->act(KERN_ACT_GELU, 0, y, part, y, j->n);
+    }
 }
 
-void blk_ple(struct step *s, int layer, const float *inputs, const float *x, float *y)
+void blk_ple(struct step *s, int layer, const float *inputs, const float *x, int half, float *y)
 {
     const struct layer *l = &s->m->layer[layer];
     size_t mark = step_mark(s), n_tok = (size_t)s->n_tok, n_embd = (size_t)s->m->p.n_embd,
@@ -83,7 +90,8 @@ void blk_ple(struct step *s, int layer, const float *inputs, const float *x, flo
                         .y = step_floats(s, n_tok * n),
                         .part = inputs ? inputs + (size_t)layer * n : NULL,
                         .n = n,
-                        .n_layer = (size_t)s->m->p.n_layer};
+                        .n_layer = (size_t)s->m->p.n_layer,
+                        .half = half};
 
     blk_linear(s, l->t[T_PLE_GATE], NULL, &a, j.y, KERN_STORE);
     if (!step_stopped(s))
