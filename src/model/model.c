@@ -560,12 +560,15 @@ static int take_tensors(struct model *m, struct err *e)
  * for the product, while rows of the embedding are read from the file. */
 static void tie_output(struct model *m)
 {
+    struct weight *w;
     int has_output = 0;
 
     for (int i = 0; i < m->arch->n_tensor; i++)
         has_output |= m->arch->tensors[i].role == T_OUTPUT;
-    if (has_output && !m->global.t[T_OUTPUT])
-        m->global.t[T_OUTPUT] = add_weight(m, m->global.t[T_TOKEN_EMBD]->src);
+    if (!has_output || m->global.t[T_OUTPUT])
+        return;
+    m->global.t[T_OUTPUT] = w = add_weight(m, m->global.t[T_TOKEN_EMBD]->src);
+    w->w.n_row = (size_t)m->p.n_vocab; /* rows past the vocabulary are nobody's */
 }
 
 /* -- opening --------------------------------------------------------------------------- */

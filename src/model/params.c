@@ -353,6 +353,7 @@ int params_read(struct params *p, const struct gguf *g, const char *arch, int no
     swa_rope_read(&r, p);
     p->pooling = params_int(&r, "pooling_type", POOL_NONE, POOL_RANK, POOL_NONE);
     p->n_label = rows_of(g, "cls.output.weight");
+    p->n_token_row = rows_of(g, "token_embd.weight");
     p->n_type = rows_of(g, "token_types.weight");
     p->n_dense[0] = either_rows(g, "dense_2.weight", "dense.0.weight");
     p->n_dense[1] = either_rows(g, "dense_3.weight", "dense.1.weight");

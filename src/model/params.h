@@ -99,11 +99,12 @@ struct params {
     int n_window; /* positions that windowed layers see; 0: there are none, or all */
     int causal;   /* 0: attention in both directions */
     struct rope_params rope[ROPE_N];
-    int pooling;    /* enum pooling */
-    int n_label;    /* what a reranker or classifier tells apart, 0: it is none */
-    int n_type;     /* kinds of text that encoders tell apart, 0: none */
-    int n_ple;      /* width of what each layer embeds by itself, 0: nothing */
-    int n_dense[2]; /* rows of dense_2 and dense_3, which follow the pooling; 0: none */
+    int pooling;     /* enum pooling */
+    int n_label;     /* what a reranker or classifier tells apart, 0: it is none */
+    int n_type;      /* kinds of text that encoders tell apart, 0: none */
+    int n_token_row; /* rows of token_embd, at most PARAMS_WIDTH_MAX; else 0 */
+    int n_ple;       /* width of what each layer embeds by itself, 0: nothing */
+    int n_dense[2];  /* rows of dense_2 and dense_3, which follow the pooling; 0: none */
 };
 
 /* The keys that families share. Counts that differ from layer to layer: the largest. Fails:

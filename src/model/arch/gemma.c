@@ -95,13 +95,28 @@ static void gemma3_ropes(struct params *p, struct params_reader *r)
     if (other && p->n_ctx_train >= 131072 && !params_has(r, "rope.scaling.type") &&
         !params_has(r, "rope.scaling.factor"))
         all->scale = 1.0 / 8;
-    *near = (struct rope_params){.n_rot = all->n_rot, .scale = 1, .attn = 1};
+    *near = (struct rope_params){.scale = 1, .attn = 1};
+    near->n_rot = params_int(r, "rope.dimension_count_swa", 0, p->d_k, all->n_rot);
     base = params_f64(r, "rope.local.freq_base", 1, 1e15, 1e4);
     near->base = params_f64(r, "rope.freq_base_swa", 1, 1e15, base);
 }
 
+/* Some files have more tokens than rows for them: what is too many is left out (vocab.c). */
+static void cut_vocab(struct params *p, struct params_reader *r)
+{
+    static const char *const name[] = {"token_embd.weight", "per_layer_token_embd.weight"};
+
+    for (int i = 0; i < 2; i++) {
+        const struct gguf_tensor *t = gguf_tensor(r->g, name[i]);
+
+        if (t && t->ne[1] < (uint64_t)p->n_vocab && !params_has(r, "vocab_size"))
+            p->n_vocab = (int)t->ne[1];
+    }
+}
+
 int gemma_params3(struct params *p, struct params_reader *r)
 {
+    cut_vocab(p, r);
     if (p->eps < 0)
         p->eps = 1e-6f;
     gemma3_ropes(p, r);
@@ -214,6 +229,7 @@ const struct arch arch_gemma = {
     .rope_kind = KERN_ROPE_NEOX,
     .read_params = gemma_params,
     .forward = gemma_forward,
+    .about = "Gemma 1",
 };
 
 const struct arch arch_gemma2 = {
@@ -223,6 +239,7 @@ const struct arch arch_gemma2 = {
     .read_params = gemma2_params,
     .layer = gemma2_layer,
     .forward = gemma_forward,
+    .about = "Gemma 2",
 };
 
 const struct arch arch_gemma3 = {
@@ -232,6 +249,7 @@ const struct arch arch_gemma3 = {
     .read_params = gemma3_params,
     .layer = gemma3_layer,
     .forward = gemma_forward,
+    .about = "Gemma 3",
 };
 
 const struct arch arch_gemma_embedding = {
@@ -241,5 +259,5 @@ const struct arch arch_gemma_embedding = {
     .read_params = embedding_params,
     .layer = gemma3_layer,
     .forward = gemma_forward,
-    .about = "embeddings",
+    .about = "EmbeddingGemma",
 };

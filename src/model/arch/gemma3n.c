@@ -46,10 +46,11 @@ enum {
     T_LOW_NORM
 };
 
-enum { DIM_STREAMS = DIM_OWN, DIM_OTHER_STREAMS, DIM_STREAMS2, DIM_RANK };
+enum { DIM_STREAMS = DIM_OWN, DIM_OTHER_STREAMS, DIM_STREAMS2, DIM_RANK, DIM_TOKEN_ROWS };
 
 /* clang-format off */
 static const struct tensor_spec tensors[] = {
+    GLOBAL(TOKEN_EMBD, "token_embd.weight", 0, DIM_EMBD, DIM_TOKEN_ROWS),
     TENSORS_ENDS,
     TENSORS_PRE_NORMS,
     TENSORS_POST_NORMS,
@@ -75,9 +76,10 @@ static const struct tensor_spec tensors[] = {
 
 static uint64_t gemma3n_dim(const struct params *p, const struct layer *l, int dim)
 {
-    static const uint64_t size[] = {N_STREAM, N_STREAM - 1, N_STREAM * N_STREAM, N_RANK};
+    int n_row = p->n_token_row > p->n_vocab ? p->n_token_row : p->n_vocab;
+    const uint64_t size[] = {N_STREAM, N_STREAM - 1, N_STREAM * N_STREAM, N_RANK,
+                             (uint64_t)n_row};
 
-    (void)p;
     (void)l;
     return size[dim - DIM_OWN];
 }
@@ -452,4 +454,5 @@ const struct arch arch_gemma3n = {
     .layer = gemma3n_layer,
     .dim = gemma3n_dim,
     .forward = gemma3n_forward,
+    .about = "Gemma 3n",
 };

@@ -49,8 +49,8 @@ static int gemma4_params(struct params *p, struct params_reader *r)
     int d = head_size(p, r, 1), all = p->rope[ROPE_MAIN].n_rot;
 
     (void)gemma_params3(p, r);
-    p->rope[ROPE_SWA].n_rot =
-        params_int(r, "rope.dimension_count_swa", 2, d, all < d ? all : d);
+    if (!params_has(r, "rope.dimension_count_swa"))
+        p->rope[ROPE_SWA].n_rot = all < d ? all : d;
     p->n_ple = params_int(r, "embedding_length_per_layer_input", 0, PARAMS_WIDTH_MAX, 0);
     params_moe(r, p, &(struct moe_params){.score = MOE_SOFTMAX, .norm = 1});
     if (r->rc == 0 && !params_has(r, "attention.sliding_window_pattern"))
@@ -193,4 +193,5 @@ const struct arch arch_gemma4 = {
     .read_params = gemma4_params,
     .layer = gemma4_layer,
     .forward = gemma4_forward,
+    .about = "Gemma 4",
 };
