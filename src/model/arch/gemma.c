@@ -101,7 +101,7 @@ static void gemma3_ropes(struct params *p, struct params_reader *r)
     near->base = params_f64(r, "rope.freq_base_swa", 1, 1e15, base);
 }
 
-/* Some files have more tokens than rows for them: what is too many is left out (vocab.c). */
+/* Some files have more tokens than rows for them: those are left out (vocab.c). */
 static void cut_vocab(struct params *p, struct params_reader *r)
 {
     static const char *const name[] = {"token_embd.weight", "per_layer_token_embd.weight"};
