@@ -74,11 +74,16 @@ static int copy_texts(struct vocab *v, struct err *e)
     return 0;
 }
 
-/* Tokens of the file, less those past the rows that the model has for them. */
+/* Tokens of the file. Some of Gemma 3 and 3n have more than the model has rows for: those are
+ * left out. */
 static int n_used(const struct gguf *g, uint64_t n)
 {
     static const char *const name[] = {"token_embd.weight", "per_layer_token_embd.weight"};
+    struct str arch = {"", 0};
 
+    if (gguf_str(g, "general.architecture", &arch, NULL) < 0 ||
+        !(str_is(arch, "gemma3") || str_is(arch, "gemma3n")))
+        return (int)n;
     for (size_t i = 0; i < sizeof(name) / sizeof(*name); i++) {
         const struct gguf_tensor *t = gguf_tensor(g, name[i]);
 

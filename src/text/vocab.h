@@ -17,8 +17,8 @@
 #include <stdint.h>
 
 struct vocab {
-    int n;               /* at most the rows of the model's embedding */
-    uint64_t n_file;     /* that the file has texts of */
+    int n;
+    uint64_t n_file;     /* that the file has texts of: n, or more */
     struct str *text;    /* views into bytes; not NUL-terminated, may be empty */
     unsigned char *type; /* enum tok_type */
     unsigned char *eog;  /* 1: ends a generation */
