@@ -345,7 +345,7 @@ int hearth_seq_embed(struct hearth_seq *s, const int32_t *ids, size_t n, float *
     if (rc == 0 && m->p.pooling == POOL_RANK)
         rc = head_rank(m, pooled.out, out, e);
     else if (rc == 0)
-        memcpy(out, pooled.out, n_embd * sizeof(*out));
+        rc = head_embed(m, pooled.out, out, e);
     mem_free(pooled.out);
     if (hearth_seq_truncate(s, 0, NULL) < 0)
         return E_INTERNAL;

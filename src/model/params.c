@@ -303,6 +303,12 @@ static int rows_of(const struct gguf *g, const char *name)
     return t && t->ne[1] <= PARAMS_WIDTH_MAX ? (int)t->ne[1] : 0;
 }
 
+static int either_rows(const struct gguf *g, const char *name, const char *other)
+{
+    return rows_of(g, gguf_tensor(g, name) ? name : other);
+}
+
+/* Below 0: the file does not say. */
 static float eps_read(struct params_reader *r, int norm)
 {
     static const char *const name[] = {[NORM_RMS] = "attention.layer_norm_rms_epsilon",
@@ -310,7 +316,9 @@ static float eps_read(struct params_reader *r, int norm)
 
     if (!params_has(r, name[norm]) && params_has(r, name[!norm]))
         norm = !norm;
-    return (float)params_f64(r, name[norm], 0, 1, (double)NAN);
+    if (!params_has(r, name[norm]))
+        return -1;
+    return (float)params_f64(r, name[norm], 0, 1, 0);
 }
 
 int params_read(struct params *p, const struct gguf *g, const char *arch, int norm,
@@ -345,7 +353,10 @@ int params_read(struct params *p, const struct gguf *g, const char *arch, int no
     swa_rope_read(&r, p);
     p->pooling = params_int(&r, "pooling_type", POOL_NONE, POOL_RANK, POOL_NONE);
     p->n_label = rows_of(g, "cls.output.weight");
+    p->n_token_row = rows_of(g, "token_embd.weight");
     p->n_type = rows_of(g, "token_types.weight");
+    p->n_dense[0] = either_rows(g, "dense_2.weight", "dense.0.weight");
+    p->n_dense[1] = either_rows(g, "dense_3.weight", "dense.1.weight");
     return r.rc;
 }
 

@@ -91,7 +91,7 @@ struct params {
     struct ssm_params ssm;
     struct mla_params mla;
     int norm;                  /* enum norm */
-    float eps;                 /* of the norms */
+    float eps;                 /* of the norms; below 0 before a family's own: not said */
     float kq_scale;            /* of the scores; 0: one over the root of the head size */
     float attn_cap, logit_cap; /* scores and logits stay below; 0: no limit */
     /* What the embeddings, what each part adds and the logits are multiplied by; 1 mostly. */
@@ -99,9 +99,12 @@ struct params {
     int n_window; /* positions that windowed layers see; 0: there are none, or all */
     int causal;   /* 0: attention in both directions */
     struct rope_params rope[ROPE_N];
-    int pooling; /* enum pooling */
-    int n_label; /* what a reranker or classifier tells apart, 0: it is none */
-    int n_type;  /* kinds of text that encoders tell apart, 0: none */
+    int pooling;     /* enum pooling */
+    int n_label;     /* what a reranker or classifier tells apart, 0: it is none */
+    int n_type;      /* kinds of text that encoders tell apart, 0: none */
+    int n_token_row; /* rows of token_embd, at most PARAMS_WIDTH_MAX; else 0 */
+    int n_ple;       /* width of what each layer embeds by itself, 0: nothing */
+    int n_dense[2];  /* rows of dense_2 and dense_3, which follow the pooling; 0: none */
 };
 
 /* The keys that families share. Counts that differ from layer to layer: the largest. Fails:

@@ -6,6 +6,12 @@
 
 #define ARCH_LIST(X)                                                                           \
     X(bert)                                                                                    \
+    X(gemma)                                                                                   \
+    X(gemma2)                                                                                  \
+    X(gemma3)                                                                                  \
+    X(gemma3n)                                                                                 \
+    X(gemma4)                                                                                  \
+    X(gemma_embedding)                                                                         \
     X(llama)                                                                                   \
     X(nomic_bert)                                                                              \
     X(nomic_bert_moe)                                                                          \

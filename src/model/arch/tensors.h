@@ -1,6 +1,7 @@
 /* tensors.h - what the tables of tensors are written with, and the rows that many share.
  *
- * A row is  GLOBAL or LAYER (role, name, flags, dims, when);  flags: 0, MAY, or VEC for small
+ * A row is  GLOBAL (role, name, flags, dims), or GLOBAL_OF or LAYER (role, name, flags, when,
+ * dims);  flags: 0, MAY, or VEC for small
  * ones that are kept as floats, or both; dims: up to three sizes without their DIM_.  A group
  * is a piece of a table, for what families have in common to the letter; a family that differs
  * in a row writes its rows itself.
@@ -13,15 +14,17 @@
 #define MAY  TENSOR_MAY
 #define VEC  TENSOR_VEC
 #define ROWS TENSOR_ROWS
+#define RAW  TENSOR_RAW
 
 #define DIMS_(a, b, c, ...)                                                                    \
     {                                                                                          \
         a, b, c                                                                                \
     }
-#define DIMS(...) DIMS_(__VA_ARGS__, DIM_ONE, DIM_ONE, DIM_ONE, )
-#define GLOBAL(role, name, flags, ...)                                                         \
+#define DIMS(...)                      DIMS_(__VA_ARGS__, DIM_ONE, DIM_ONE, DIM_ONE, )
+#define GLOBAL(role, name, flags, ...) GLOBAL_OF(role, name, flags, 0, __VA_ARGS__)
+#define GLOBAL_OF(role, name, flags, when, ...)                                                \
     {                                                                                          \
-        T_##role, name, flags, DIMS(__VA_ARGS__), 0                                            \
+        T_##role, name, flags, DIMS(__VA_ARGS__), when                                         \
     }
 #define LAYER(role, name, flags, when, ...)                                                    \
     {                                                                                          \

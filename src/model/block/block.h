@@ -116,6 +116,18 @@ struct kern_acts blk_ffn_norm(struct step *s, const struct layer *l, const float
 /* The plain one: x += down(silu(gate norm(x)) * up norm(x)). */
 void blk_ffn_gated(struct step *s, const struct layer *l, float *x);
 
+/* Embeddings of each layer's own, of the step's tokens: [n_tok][n_layer][n_ple] from x, the
+ * token embeddings; then what a layer makes of them and of x: y = norm(out(gelu(gate x) * part
+ * of inputs)). half: with blk_gelu_half. */
+float *blk_ple_inputs(struct step *s, const float *x);
+void blk_ple(struct step *s, int layer, const float *inputs, const float *x, int half,
+             float *y);
+
+/* y = gelu(gate) * up, where GELU's argument and result are rounded to half precision; gate is
+ * changed. Not more exact, and slower: for a family that is measured against others' results
+ * and enlarges differences. */
+void blk_gelu_half(const struct kern *k, float *gate, const float *up, float *y, size_t n);
+
 /* A mixture of experts; params.h, struct moe_params, says how they are chosen and weighed. The
  * layer's tensors say the rest: no gate, biases, biases for choosing. */
 struct moe_kind {
