@@ -198,6 +198,28 @@ static void norm_in_place(void *ctx, int worker, size_t lo, size_t hi)
         norm_row(j->s, j->x + t * j->n, j->w, j->bias, j->x + t * j->n, j->n);
 }
 
+struct add_job {
+    const float *y;
+    float *x, factor;
+};
+
+static void add_scaled(void *ctx, int worker, size_t lo, size_t hi)
+{
+    const struct add_job *j = ctx;
+
+    (void)worker;
+    for (size_t i = lo; i < hi; i++)
+        j->x[i] += j->factor * j->y[i];
+}
+
+void blk_add(struct step *s, const float *y, float factor, float *x)
+{
+    struct add_job j = {y, x, factor};
+
+    if (!step_stopped(s))
+        pool_run(s->pool, (size_t)s->n_tok * (size_t)s->m->p.n_embd, 16384, add_scaled, &j);
+}
+
 void blk_norm_rows(struct step *s, float *x, size_t n_row, size_t n_col, const struct weight *w,
                    const struct weight *bias)
 {
