@@ -19,6 +19,8 @@
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
                "floats are written as they lie in memory");
 
+enum { DEBUG_CTX = 4096 };
+
 struct debug_options {
     const char *ids, *out, *cpu, *nextn;
     int greedy, threads, chunk, special, pos, n_ctx, each;
@@ -51,7 +53,7 @@ static const struct opt_row logits_rows[] = {
     {.name = "pos", .type = OPT_INT, .at = AT(pos), .def = "0", .min = 0, .max = 1 << 24,
      .arg = "N", .help = "position of the first id: what is before it is left out"},
     {.name = "num-ctx", .letter = 'c', .type = OPT_INT, .at = AT(n_ctx), .def = "0", .min = 0,
-     .max = 1 << 24, .arg = "N", .help = "context to plan for; 0: as long as the ids"},
+     .max = 1 << 24, .arg = "N", .help = "context to plan for; 0: the model's own, at most 4096"},
     ROW_OUT, ROW_THREADS, ROW_CPU, CMD_KV_ROWS(AT(kv)), CMD_LORA_ROWS(AT(lora)),
 };
 static const struct opt_row embd_rows[] = {
@@ -148,6 +150,16 @@ static void probe_close(struct probe *p)
     mem_free(p->row);
 }
 
+/* As `run` has it, or what is asked for, and room for the ids at least. */
+static int plan_ctx(const struct probe *p)
+{
+    int need = (int)p->n_id + p->opt.greedy,
+        usual = p->info.n_ctx_train < DEBUG_CTX ? p->info.n_ctx_train : DEBUG_CTX,
+        want = p->opt.n_ctx ? p->opt.n_ctx : usual;
+
+    return want > need ? want : need;
+}
+
 static int probe_open(struct probe *p, const char *path, struct err *e)
 {
     const struct debug_options *o = &p->opt;
@@ -170,7 +182,7 @@ static int probe_open(struct probe *p, const char *path, struct err *e)
     p->row = mem_calloc((size_t)p->info.n_vocab + 1, sizeof(*p->row));
     if (!p->row)
         return err_set(e, E_NOMEM, "no memory for %d logits", p->info.n_vocab);
-    eo.n_ctx = o->n_ctx > (int)p->n_id + o->greedy ? o->n_ctx : (int)p->n_id + o->greedy;
+    eo.n_ctx = plan_ctx(p);
     cmd_kv_set(&o->kv, &eo);
     if (hearth_engine_new(&p->en, p->m, &eo, &he) < 0 ||
         hearth_seq_open(&p->s, p->en, &he) < 0 ||

@@ -108,7 +108,8 @@ int arch_nearest(struct str name, const struct arch **near, int n)
 const struct arch *arch_find(struct str name)
 {
     for (int i = 0; arch_at(i); i++) {
-        if (str_is(name, arch_at(i)->name))
+        if (str_is(name, arch_at(i)->name) ||
+            (arch_at(i)->also && str_is(name, arch_at(i)->also)))
             return arch_at(i);
     }
     return NULL;

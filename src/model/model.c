@@ -482,7 +482,7 @@ static void usual_layer(const struct params *p, struct params_reader *r, int i, 
 static int read_layers(struct model *m, struct err *e)
 {
     struct params *p = &m->p;
-    struct params_reader r = {m->file, m->arch->name, e, 0};
+    struct params_reader r = {m->file, m->prefix, e, 0};
 
     m->layer = arena_calloc(&m->arena, (size_t)n_all(p), sizeof(*m->layer));
     if (!m->layer)
@@ -547,6 +547,7 @@ static int take_tensors(struct model *m, struct err *e)
             struct layer *into = in_layer ? &m->layer[l] : &m->global;
             int rc = 0;
 
+            /* An earlier row may have found it by another name. */
             if (!into->t[spec->role] && is_wanted(spec, into))
                 rc = take_tensor(m, spec, l, into, e);
             if (rc < 0)
@@ -586,8 +587,10 @@ static int find_arch(struct model *m, struct err *e)
     if (rc == 0)
         return err_set(e, E_FORMAT, "key general.architecture: missing");
     m->arch = arch_find(name);
-    if (m->arch)
+    if (m->arch) {
+        m->prefix = str_is(name, m->arch->name) ? m->arch->name : m->arch->also;
         return 0;
+    }
     n_near = arch_nearest(name, near, 3);
     for (int i = 0; i < n_near; i++)
         n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%s", i ? ", " : "", near[i]->name);
@@ -600,14 +603,15 @@ static int find_arch(struct model *m, struct err *e)
 
 static int read_all_params(struct model *m, struct err *e)
 {
-    struct params_reader r = {m->file, m->arch->name, e, 0};
-    int rc = params_read(&m->p, m->file, m->arch->name, m->arch->norm, e);
+    struct params_reader r = {m->file, m->prefix, e, 0};
+    int rc = params_read(&m->p, m->file, m->prefix, m->arch->norm, e);
 
+    m->p.rope_kind = m->arch->rope_kind;
     if (rc == 0 && m->arch->read_params)
         rc = m->arch->read_params(&m->p, &r);
     if (rc == 0 && m->p.eps < 0)
-        rc = err_set(e, E_FORMAT, "key %s.attention.layer_norm%s_epsilon: missing",
-                     m->arch->name, m->arch->norm == NORM_RMS ? "_rms" : "");
+        rc = err_set(e, E_FORMAT, "key %s.attention.layer_norm%s_epsilon: missing", m->prefix,
+                     m->arch->norm == NORM_RMS ? "_rms" : "");
     return rc;
 }
 

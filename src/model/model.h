@@ -265,6 +265,7 @@ struct cache_need {
 
 struct arch {
     const char *name; /* general.architecture */
+    const char *also; /* how other tools spell it, and then also begin keys; NULL: as name */
     const struct tensor_spec *tensors;
     int n_tensor;
     int norm;      /* enum norm */
@@ -287,7 +288,8 @@ struct arch {
     const char *about; /* the models that have this architecture, as people call them */
 };
 
-/* The table of arch_list.c: i from 0, NULL past the end; by the file's name, or NULL. */
+/* The table of arch_list.c: i from 0, NULL past the end; by the file's name (either of the
+ * two), or NULL. */
 const struct arch *arch_at(int i);
 const struct arch *arch_find(struct str name);
 /* What it does and is made of, from its table: "text, experts, state"; returns line. */
@@ -300,6 +302,7 @@ enum { MODEL_ADAPTERS_MAX = 16 };
 struct model {
     struct gguf *file;
     const struct arch *arch;
+    const char *prefix; /* of the file's keys: the architecture's name, or its other one */
     struct params p;
     struct kern kern;
     struct layer global; /* tensors outside of layers */

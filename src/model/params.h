@@ -35,12 +35,22 @@ struct rope_params {
     int n_ctx_orig;
     double ext, attn; /* YaRN: share of extrapolation; multiplier of cos and sin */
     double beta_fast, beta_slow;
+    int exact; /* YaRN: its range ends between pairs, not at whole ones */
     double log_mul;
 };
 
 /* How a router's results become the weights of experts; the numbers of expert_gating_func, less
- * one. MOE_CHOSEN: the softmax of those that were chosen. */
-enum moe_score { MOE_SOFTMAX, MOE_SIGMOID, MOE_CHOSEN, MOE_SQRT_SOFTPLUS, MOE_SCORE_N };
+ * one. MOE_CHOSEN: the softmax of those that were chosen. MOE_SPARSE has no number:
+ * SparseMixer, the share of each in the softmax of those that nearly reach it and are not
+ * chosen yet. */
+enum moe_score {
+    MOE_SOFTMAX,
+    MOE_SIGMOID,
+    MOE_CHOSEN,
+    MOE_SQRT_SOFTPLUS,
+    MOE_SPARSE,
+    MOE_SCORE_N
+};
 
 /* A layer with experts instead of one feed-forward. */
 struct moe_params {
@@ -97,8 +107,13 @@ struct params {
     /* What the embeddings, what each part adds and the logits are multiplied by; 1 mostly. */
     float embd_scale, residual_scale, logit_scale;
     int n_window; /* positions that windowed layers see; 0: there are none, or all */
-    int causal;   /* 0: attention in both directions */
+    /* Far queries grow: by 1 + temp_scale ln(1 + floor((position + temp_offset) /
+     * temp_length)); temp_scale 0: they do not. */
+    double temp_scale;
+    int temp_length, temp_offset;
+    int causal; /* 0: attention in both directions */
     struct rope_params rope[ROPE_N];
+    int rope_kind;   /* enum kern_rope: which numbers rotate together */
     int pooling;     /* enum pooling */
     int n_label;     /* what a reranker or classifier tells apart, 0: it is none */
     int n_type;      /* kinds of text that encoders tell apart, 0: none */

@@ -75,6 +75,10 @@
     LAYER(FFN_UP,   "ffn_up.weight",   0, HAS_FFN, DIM_EMBD, DIM_FF),                          \
     LAYER(FFN_DOWN, "ffn_down.weight", 0, HAS_FFN, DIM_FF,   DIM_EMBD)
 
+#define TENSORS_FFN_PLAIN                                                                      \
+    LAYER(FFN_UP,   "ffn_up.weight",   0, HAS_FFN, DIM_EMBD, DIM_FF),                          \
+    LAYER(FFN_DOWN, "ffn_down.weight", 0, HAS_FFN, DIM_FF,   DIM_EMBD)
+
 #define TENSORS_FFN_BIAS(may)                                                                  \
     LAYER(FFN_UP_BIAS,   "ffn_up.bias",   VEC | (may), HAS_FFN, DIM_FF),                       \
     LAYER(FFN_DOWN_BIAS, "ffn_down.bias", VEC | (may), HAS_FFN, DIM_EMBD)

@@ -39,6 +39,9 @@ void blk_add_norm(struct step *s, float *y, const struct weight *w, float *x);
 void blk_norm_rows(struct step *s, float *x, size_t n_row, size_t n_col, const struct weight *w,
                    const struct weight *bias);
 
+/* x += factor * y, rows of n_embd. */
+void blk_add(struct step *s, const float *y, float factor, float *x);
+
 /* Rows in forms that are said. */
 struct kern_acts blk_forms_of(struct step *s, const float *x, size_t n_row, size_t n_col,
                               int forms);
@@ -94,8 +97,12 @@ void blk_attn(struct step *s, int layer, const struct kern_acts *a, const struct
               float *y, int epilogue);
 /* norm(x) for it. */
 struct kern_acts blk_attn_norm(struct step *s, int layer, const float *x);
-/* The plain one: x += W_o attention(norm(x)). */
+/* x += W_o attention(norm(x)), with o and plain. */
+void blk_attn_pre(struct step *s, int layer, const struct attn *o, float *x);
 void blk_attn_gqa(struct step *s, int layer, float *x);
+/* What the queries of the step's tokens are multiplied by (temp_scale of params), [n_tok]; NULL
+ * where it is 0. */
+const float *blk_q_factor(struct step *s);
 
 /* -- feed-forward ---------------------------------------------------------------------- */
 

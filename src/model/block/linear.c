@@ -89,6 +89,8 @@ static void norm_row(const struct step *s, const float *x, const float *w, const
         s->k->layer_norm(x, w, bias, y, n, p->eps);
     else
         s->k->rms_norm(x, w, y, n, p->eps);
+    for (size_t i = 0; i < n && bias && p->norm == NORM_RMS; i++)
+        y[i] += bias[i];
 }
 
 static void norm_rows(void *ctx, int worker, size_t lo, size_t hi)
@@ -196,6 +198,28 @@ static void norm_in_place(void *ctx, int worker, size_t lo, size_t hi)
     (void)worker;
     for (size_t t = lo; t < hi; t++)
         norm_row(j->s, j->x + t * j->n, j->w, j->bias, j->x + t * j->n, j->n);
+}
+
+struct add_job {
+    const float *y;
+    float *x, factor;
+};
+
+static void add_scaled(void *ctx, int worker, size_t lo, size_t hi)
+{
+    const struct add_job *j = ctx;
+
+    (void)worker;
+    for (size_t i = lo; i < hi; i++)
+        j->x[i] += j->factor * j->y[i];
+}
+
+void blk_add(struct step *s, const float *y, float factor, float *x)
+{
+    struct add_job j = {y, x, factor};
+
+    if (!step_stopped(s))
+        pool_run(s->pool, (size_t)s->n_tok * (size_t)s->m->p.n_embd, 16384, add_scaled, &j);
 }
 
 void blk_norm_rows(struct step *s, float *x, size_t n_row, size_t n_col, const struct weight *w,
