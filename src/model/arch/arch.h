@@ -6,7 +6,12 @@
 
 #define ARCH_LIST(X)                                                                           \
     X(bert)                                                                                    \
+    X(deepseek2)                                                                               \
+    X(deepseek32)                                                                              \
+    X(glm4moelite)                                                                             \
+    X(glm_dsa)                                                                                 \
     X(llama)                                                                                   \
+    X(mistral4)                                                                                \
     X(nomic_bert)                                                                              \
     X(nomic_bert_moe)                                                                          \
     X(qwen2moe)                                                                                \

@@ -99,6 +99,15 @@
 #define TENSORS_SHARED_GATE                                                                    \
     LAYER(FFN_GATE_INP_SHEXP, "ffn_gate_inp_shexp.weight", VEC, HAS_SHARED, DIM_EMBD)
 
+/* The heads that predict what follows the next token. */
+#define TENSORS_NEXTN                                                                          \
+    LAYER(NEXTN_EH_PROJ,   "nextn.eh_proj.weight",          0,         HAS_NEXTN, DIM_EMBD2, DIM_EMBD), \
+    LAYER(NEXTN_ENORM,     "nextn.enorm.weight",            VEC,       HAS_NEXTN, DIM_EMBD),   \
+    LAYER(NEXTN_HNORM,     "nextn.hnorm.weight",            VEC,       HAS_NEXTN, DIM_EMBD),   \
+    LAYER(NEXTN_EMBED,     "nextn.embed_tokens.weight",     MAY | ROWS, HAS_NEXTN, DIM_EMBD, DIM_VOCAB), \
+    LAYER(NEXTN_HEAD,      "nextn.shared_head_head.weight", MAY,       HAS_NEXTN, DIM_EMBD, DIM_VOCAB), \
+    LAYER(NEXTN_HEAD_NORM, "nextn.shared_head_norm.weight", MAY | VEC, HAS_NEXTN, DIM_EMBD)
+
 /* clang-format on */
 
 #define TENSORS(table) .tensors = (table), .n_tensor = (int)(sizeof(table) / sizeof((table)[0]))
