@@ -76,12 +76,20 @@ struct mla_params {
      * not. */
     float temp_scale;
     int temp_length;
+    int n_group, o_rank; /* groups of heads whose results become o_rank numbers each; 0: none */
 };
 
 /* Choosing the positions that attention sees: small queries and keys beside its own. */
 struct index_params {
     int n_head, d;
     int top; /* positions that are seen, where there are more */
+};
+
+/* Hyper-connections: residual streams that each part of a layer mixes. */
+struct hyper_params {
+    int n;      /* streams */
+    int n_iter; /* of the balancing of the mixing matrix */
+    float eps;
 };
 
 enum norm { NORM_RMS, NORM_LAYER };
@@ -101,6 +109,7 @@ struct params {
     struct ssm_params ssm;
     struct mla_params mla;
     struct index_params index;
+    struct hyper_params hyper;
     int norm;                  /* enum norm */
     float eps;                 /* of the norms */
     float kq_scale;            /* of the scores; 0: one over the root of the head size */

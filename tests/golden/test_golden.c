@@ -36,11 +36,12 @@ static const struct {
     {                                                                                          \
         name, 1e-6, 1e-3                                                                       \
     }
-    GELU("bert"),         EXACT("deepseek32"),  EXACT("deepseek_v2lite"),
-    EXACT("deepseek_v3"), EXACT("falcon3"),     EXACT("glm5_dsa"),
-    EXACT("llama2"),      EXACT("llama3"),      EXACT("mistral_small"),
-    EXACT("mixtral"),     GELU("nomic_bert"),   EXACT("qwen2moe"),
-    EXACT("qwen3"),       EXACT("qwen3_embed"), EXACT("qwen3moe"),
+    GELU("bert"),           EXACT("deepseek32"),  EXACT("deepseek_v2lite"),
+    EXACT("deepseek_v3"),   EXACT("deepseek_v4"), EXACT("falcon3"),
+    EXACT("glm5_dsa"),      EXACT("llama2"),      EXACT("llama3"),
+    EXACT("mistral_small"), EXACT("mixtral"),     GELU("nomic_bert"),
+    EXACT("qwen2moe"),      EXACT("qwen3"),       EXACT("qwen3_embed"),
+    EXACT("qwen3moe"),
 };
 static const char *const quants[] = {
     "f16",   "bf16",   "q4_0",   "q4_1",  "q5_0",  "q5_1",    "q8_0",   "q2_k",  "q3_k",

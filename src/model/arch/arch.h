@@ -8,6 +8,7 @@
     X(bert)                                                                                    \
     X(deepseek2)                                                                               \
     X(deepseek32)                                                                              \
+    X(deepseek4)                                                                               \
     X(glm4moelite)                                                                             \
     X(glm_dsa)                                                                                 \
     X(llama)                                                                                   \

@@ -427,6 +427,7 @@ static void attend_runs(const struct gather *g, size_t n, int copied, float *par
 {
     struct step s = *g->j->s;
     struct qkv j = *g->j;
+    struct layer all = *j.l;
 
     if (n == 0)
         return;
@@ -437,6 +438,8 @@ static void attend_runs(const struct gather *g, size_t n, int copied, float *par
     for (size_t i = 0; i < n; i++)
         s.n_tok += g->run[i].n;
     if (copied) {
+        all.n_window = 0;
+        j.l = &all;
         j.cache = &g->to;
         pool_run(s.pool, n * (size_t)g->n_page, 4, gather_pages, (void *)(uintptr_t)g);
     }
