@@ -161,6 +161,26 @@ static int is_stack(const struct tensor_spec *spec)
     return spec->dim[2] != DIM_ONE && !(spec->flags & (TENSOR_VEC | TENSOR_RAW | TENSOR_ROWS));
 }
 
+/* A stack may lie as one matrix, the rows of one after those of another: t as the table has it,
+ * or t where it is something else. */
+static const struct gguf_tensor *as_stack(struct model *m, const struct layer *l,
+                                          const struct tensor_spec *spec,
+                                          const struct gguf_tensor *t)
+{
+    uint64_t rows = dim_size(m, l, spec->dim[1]), n = dim_size(m, l, spec->dim[2]);
+    struct gguf_tensor *of;
+
+    if (!is_stack(spec) || n < 2 || t->ne[2] != 1 || t->ne[1] % n || t->ne[1] / n != rows)
+        return t;
+    of = arena_calloc(&m->arena, 1, sizeof(*of));
+    if (!of)
+        return t;
+    *of = *t;
+    of->ne[1] = rows;
+    of->ne[2] = n;
+    return of;
+}
+
 static int check_tensor(const struct model *m, const struct layer *l,
                         const struct tensor_spec *spec, const struct gguf_tensor *t,
                         struct err *e)
@@ -367,6 +387,7 @@ static int take_tensor(struct model *m, const struct tensor_spec *spec, int laye
         return 0;
     if (!t)
         return err_set(e, E_FORMAT, "tensor %s: missing, and %s needs it", name, m->arch->name);
+    t = as_stack(m, l, spec, t);
     rc = check_tensor(m, l, spec, t, e);
     if (rc < 0)
         return rc;

@@ -254,7 +254,9 @@ struct layer {
     float kq_scale;
     int window, n_window; /* enum window; 0: sees all */
     int rope;             /* which of params.rope, -1: none */
-    int kv_of;            /* the layer whose keys and values it reads, mostly itself */
+    int ratio;            /* positions that a compressed key stands for, 0: it has none */
+    float act_limit, act_limit_shared; /* of experts' activations, 0: none */
+    int kv_of; /* the layer whose keys and values it reads, mostly itself */
 };
 
 /* What a layer keeps of a sequence beside keys and values (struct cache_layer). */

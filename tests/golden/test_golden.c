@@ -40,6 +40,10 @@ static const struct {
     }
     /* clang-format off */
     GELU("bert"),
+    EXACT("deepseek32"),
+    EXACT("deepseek_v2lite"),
+    EXACT("deepseek_v3"),
+    EXACT("deepseek_v4"),
     EXACT("falcon3"),
     GELU("gemma2"),
     GELU("gemma3"),
@@ -48,6 +52,7 @@ static const struct {
     GELU("gemma_embed"),
     EXACT("glm4"),
     EXACT("glm4moe"),
+    EXACT("glm5_dsa"),
     FP4("gpt_oss"),
     EXACT("llama2"),
     EXACT("llama3"),

@@ -6,6 +6,9 @@
 
 #define ARCH_LIST(X)                                                                           \
     X(bert)                                                                                    \
+    X(deepseek2)                                                                               \
+    X(deepseek32)                                                                              \
+    X(deepseek4)                                                                               \
     X(falcon)                                                                                  \
     X(gemma)                                                                                   \
     X(gemma2)                                                                                  \
@@ -15,12 +18,15 @@
     X(gemma_embedding)                                                                         \
     X(glm4)                                                                                    \
     X(glm4moe)                                                                                 \
+    X(glm4moelite)                                                                             \
+    X(glm_dsa)                                                                                 \
     X(gpt_oss)                                                                                 \
     X(granite)                                                                                 \
     X(granitemoe)                                                                              \
     X(llama)                                                                                   \
     X(llama4)                                                                                  \
     X(mistral3)                                                                                \
+    X(mistral4)                                                                                \
     X(nomic_bert)                                                                              \
     X(nomic_bert_moe)                                                                          \
     X(olmo2)                                                                                   \
