@@ -26,6 +26,7 @@ static uint64_t dim_size(const struct model *m, const struct layer *l, int dim)
     const struct ssm_params *ssm = &p->ssm;
     const struct mla_params *mla = &p->mla;
     int n_rot = p->rope[o->rope == ROPE_SWA].n_rot;
+    uint64_t channels = (uint64_t)ssm->inner + 2 * product(ssm->n_group, ssm->state);
     const uint64_t size[DIM_OWN] = {
         [DIM_ONE] = 1,
         [DIM_EMBD] = (uint64_t)p->n_embd,
@@ -46,6 +47,7 @@ static uint64_t dim_size(const struct model *m, const struct layer *l, int dim)
         [DIM_EXPERT] = (uint64_t)p->moe.n,
         [DIM_FF_EXPERT] = (uint64_t)p->moe.n_ff,
         [DIM_FF_SHARED] = (uint64_t)p->moe.n_ff_shared,
+        [DIM_MOE_IN] = (uint64_t)(p->moe.n_in ? p->moe.n_in : p->n_embd),
         [DIM_Q_RANK] = (uint64_t)mla->q_rank,
         [DIM_KV_RANK] = (uint64_t)mla->kv_rank,
         [DIM_KV_RANK_ROT] = (uint64_t)(mla->kv_rank + n_rot),
@@ -59,6 +61,8 @@ static uint64_t dim_size(const struct model *m, const struct layer *l, int dim)
         [DIM_SSM_STATE] = (uint64_t)ssm->state,
         [DIM_SSM_GROUPS] = (uint64_t)ssm->n_group,
         [DIM_SSM_GROUP] = (uint64_t)(ssm->n_group ? ssm->inner / ssm->n_group : 0),
+        [DIM_SSM_CHANNELS] = channels,
+        [DIM_SSM_IN] = (uint64_t)ssm->inner + channels + (uint64_t)ssm->n_head,
     };
 
     return dim < DIM_OWN ? size[dim] : m->arch->dim(p, l, dim);
@@ -316,6 +320,28 @@ static int take_scale(struct model *m, const char *name, struct weight *w, uint6
     return 0;
 }
 
+/* -- other names ----------------------------------------------------------------------- */
+
+/* What other writers of files call some tensors of a layer. */
+static const struct gguf_tensor *find_alias(const struct model *m, const char *name, int layer)
+{
+    static const char *const other[][2] = {
+        {"ssm_dt.bias", "ssm_dt"},
+        {"ffn_norm.weight", "ffn_norm"},
+        {"ffn_latent_down.weight", "ffn_latent_in.weight"},
+        {"ffn_latent_up.weight", "ffn_latent_out.weight"},
+    };
+    char full[128];
+
+    for (size_t i = 0; i < sizeof(other) / sizeof(*other); i++) {
+        if (strcmp(name, other[i][0]) == 0) {
+            (void)snprintf(full, sizeof(full), "blk.%d.%s", layer, other[i][1]);
+            return gguf_tensor(m->file, full);
+        }
+    }
+    return NULL;
+}
+
 static int take_tensor(struct model *m, const struct tensor_spec *spec, int layer,
                        struct layer *into, struct err *e)
 {
@@ -333,6 +359,8 @@ static int take_tensor(struct model *m, const struct tensor_spec *spec, int laye
     t = find_part(m, spec, l, layer, &apart);
     if (!t)
         t = gguf_tensor(m->file, name);
+    if (!t && l)
+        t = find_alias(m, spec->name, layer);
     if (!t && spec->dim[2] == DIM_EXPERT && split_expert(m, name, 0, part))
         return take_split(m, spec, name, into, e);
     if (!t && (spec->flags & TENSOR_MAY))
@@ -362,7 +390,7 @@ static int take_tensor(struct model *m, const struct tensor_spec *spec, int laye
  * "cls.") have prefixes of their own. */
 static int refuse_unknown(const struct model *m, struct err *e)
 {
-    static const char *const other[] = {"v.", "mm.", "a.", "s.", "cls."};
+    static const char *const other[] = {"v.", "mm.", "a.", "s.", "cls.", "mtp."};
     struct map64 known; /* by the place of its name in the file, which its experts share */
     int rc = map64_init(&known, m->n_weight);
 

@@ -36,9 +36,24 @@ static const struct {
     {                                                                                          \
         name, 1e-6, 1e-3                                                                       \
     }
-    GELU("bert"),           EXACT("falcon3"),     EXACT("llama2"),    EXACT("llama3"),
-    EXACT("mistral_small"), EXACT("mixtral"),     GELU("nomic_bert"), EXACT("qwen2moe"),
-    EXACT("qwen3"),         EXACT("qwen3_embed"), EXACT("qwen3moe"),
+    /* clang-format off */
+    GELU("bert"),
+    EXACT("falcon3"),
+    EXACT("falcon_h1"),
+    EXACT("granite4h"),
+    EXACT("llama2"),
+    EXACT("llama3"),
+    EXACT("mamba2"),
+    EXACT("mistral_small"),
+    EXACT("mixtral"),
+    EXACT("nemotron3"),
+    EXACT("nemotron_h"),
+    GELU("nomic_bert"),
+    EXACT("qwen2moe"),
+    EXACT("qwen3"),
+    EXACT("qwen3_embed"),
+    EXACT("qwen3moe"),
+    /* clang-format on */
 };
 static const char *const quants[] = {
     "f16",   "bf16",   "q4_0",   "q4_1",  "q5_0",  "q5_1",    "q8_0",   "q2_k",  "q3_k",

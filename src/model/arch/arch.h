@@ -6,7 +6,13 @@
 
 #define ARCH_LIST(X)                                                                           \
     X(bert)                                                                                    \
+    X(falcon_h1)                                                                               \
+    X(granitehybrid)                                                                           \
     X(llama)                                                                                   \
+    X(mamba2)                                                                                  \
+    X(nemotron_h)                                                                              \
+    X(nemotron_h_moe)                                                                          \
+    X(nemotron_h_omni)                                                                         \
     X(nomic_bert)                                                                              \
     X(nomic_bert_moe)                                                                          \
     X(qwen2moe)                                                                                \

@@ -97,6 +97,27 @@ struct kern_acts blk_attn_norm(struct step *s, int layer, const float *x);
 /* The plain one: x += W_o attention(norm(x)). */
 void blk_attn_gqa(struct step *s, int layer, float *x);
 
+/* -- along a sequence ------------------------------------------------------------------ */
+
+/* A convolution over time and silu, in place; each run goes on from its sequence's state. */
+struct conv {
+    float *x; /* row t at x + t * ld */
+    size_t ld, n_ch;
+    const struct weight *w, *bias; /* vectors: [n_ch][params.ssm.conv]; bias NULL: none */
+    size_t off_state;              /* of blk_conv_bytes in the sequence's state */
+};
+
+void blk_conv(struct step *s, const struct conv *c);
+size_t blk_conv_bytes(size_t k, size_t n_ch); /* a multiple of 64 */
+
+/* y = W_out mamba2(a) (KERN_ADD: added), a in the forms that ssm_in reads; blk_ssm_norm:
+ * norm(x) for it. blk_ssm_bytes of state, at the layer's off_state. */
+void blk_ssm(struct step *s, int layer, const struct kern_acts *a, float *y, int epilogue);
+struct kern_acts blk_ssm_norm(struct step *s, int layer, const float *x);
+size_t blk_ssm_bytes(const struct params *p);
+/* The plain one: x += W_out mamba2(norm(x)). */
+void blk_ssm_plain(struct step *s, int layer, float *x);
+
 /* -- feed-forward ---------------------------------------------------------------------- */
 
 /* down(act(gate a) * up a), or with no gate down(act(up a)). */
