@@ -51,8 +51,11 @@ static const struct {
     GELU("nomic_bert"),
     EXACT("qwen2moe"),
     EXACT("qwen3"),
+    EXACT("qwen35"),
+    EXACT("qwen35moe"),
     EXACT("qwen3_embed"),
     EXACT("qwen3moe"),
+    EXACT("qwen3next"),
     /* clang-format on */
 };
 static const char *const quants[] = {

@@ -1,4 +1,5 @@
-/* arch.h - the list of architectures: a line here for each file of this folder. */
+/* arch.h - the list of architectures: a line here for each, and a file in this folder for
+ * each or a few. */
 #ifndef HEARTH_MODEL_ARCH_ARCH_H
 #define HEARTH_MODEL_ARCH_ARCH_H
 
@@ -17,7 +18,10 @@
     X(nomic_bert_moe)                                                                          \
     X(qwen2moe)                                                                                \
     X(qwen3)                                                                                   \
-    X(qwen3moe)
+    X(qwen35)                                                                                  \
+    X(qwen35moe)                                                                               \
+    X(qwen3moe)                                                                                \
+    X(qwen3next)
 
 #define X(name) extern const struct arch arch_##name;
 ARCH_LIST(X)

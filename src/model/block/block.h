@@ -118,6 +118,27 @@ size_t blk_ssm_bytes(const struct params *p);
 /* The plain one: x += W_out mamba2(norm(x)). */
 void blk_ssm_plain(struct step *s, int layer, float *x);
 
+/* The gated delta rule for all heads of the step's runs. */
+struct delta {
+    size_t n_head, n_head_k; /* heads of values, and of queries and keys: a divisor of it */
+    int tiled;               /* value head h has key head h % n_head_k; 0: neighbours share */
+    size_t d_k, d_v;
+    float *q, *k;         /* n_head_k heads a token; are divided by their lengths */
+    const float *v;       /* n_head heads a token */
+    size_t ldq, ldk, ldv; /* from a token to the next */
+    const float *beta;    /* [n_tok][n_head] how far the new value replaces the old */
+    const float *decay;   /* [n_tok][n_head] factors of the state, or with per_row [d_k] each */
+    int per_row;
+    const struct weight *norm; /* of what a head gives, [d_v] */
+    const float *gate;         /* [n_tok][n_head][d_v] */
+    int gate_act;              /* enum kern_act, of the gate */
+    size_t off_state;          /* of blk_delta_bytes in the sequence's state */
+};
+
+/* y: [n_tok][n_head][d_v] */
+void blk_delta(struct step *s, const struct delta *d, float *y);
+size_t blk_delta_bytes(const struct delta *d); /* its sizes are set */
+
 /* -- feed-forward ---------------------------------------------------------------------- */
 
 /* down(act(gate a) * up a), or with no gate down(act(up a)). */
