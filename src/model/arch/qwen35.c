@@ -287,25 +287,38 @@ static void full_attention(struct step *s, int layer, float *x)
     step_release(s, mark);
 }
 
+static void layer_forward(struct step *s, int i, float *x)
+{
+    const struct layer *l = &s->m->layer[i];
+
+    if (l->has & HAS_DELTA)
+        linear_attention(s, i, x);
+    else
+        full_attention(s, i, x);
+    if (l->has & HAS_MOE)
+        blk_ffn_moe(s, l, x);
+    else
+        blk_ffn_gated(s, l, x);
+}
+
 static void forward(struct step *s)
 {
     const struct model *m = s->m;
     float *x = blk_embed(s);
 
     blk_rope_angles(s, ROPE_MAIN, NULL);
-    for (int i = 0; i < m->p.n_layer; i++) {
-        const struct layer *l = &m->layer[i];
-
-        if (l->has & HAS_DELTA)
-            linear_attention(s, i, x);
-        else
-            full_attention(s, i, x);
-        if (l->has & HAS_MOE)
-            blk_ffn_moe(s, l, x);
-        else
-            blk_ffn_gated(s, l, x);
-    }
+    for (int i = 0; i < m->p.n_layer; i++)
+        layer_forward(s, i, x);
     blk_output(s, x);
+}
+
+static void nextn(struct step *s)
+{
+    float *u = blk_nextn_in(s, s->nextn_h);
+
+    blk_rope_angles(s, ROPE_MAIN, NULL);
+    layer_forward(s, s->m->p.n_layer, u);
+    blk_nextn_out(s, u);
 }
 
 #define QWEN(of, table, params)                                                                \
@@ -318,6 +331,7 @@ static void forward(struct step *s)
         .dim = dim_of,                                                                         \
         .cache = cache_of,                                                                     \
         .forward = forward,                                                                    \
+        .nextn = nextn,                                                                        \
     }
 
 QWEN(qwen3next, tensors_next, moe_params);

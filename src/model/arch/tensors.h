@@ -119,15 +119,6 @@
     LAYER(SSM_NORM,      "ssm_norm.weight",   VEC | (norm), HAS_SSM, DIM_SSM_GROUP, DIM_SSM_GROUPS), \
     LAYER(SSM_OUT,       "ssm_out.weight",    0,   HAS_SSM, DIM_SSM_INNER, DIM_EMBD)
 
-/* A layer behind the others that predicts the token after the next. */
-#define TENSORS_NEXTN                                                                          \
-    LAYER(NEXTN_EH_PROJ,   "nextn.eh_proj.weight",          0,         HAS_NEXTN, DIM_EMBD2, DIM_EMBD), \
-    LAYER(NEXTN_ENORM,     "nextn.enorm.weight",            VEC,       HAS_NEXTN, DIM_EMBD),   \
-    LAYER(NEXTN_HNORM,     "nextn.hnorm.weight",            VEC,       HAS_NEXTN, DIM_EMBD),   \
-    LAYER(NEXTN_EMBED,     "nextn.embed_tokens.weight",     MAY,       HAS_NEXTN, DIM_EMBD, DIM_VOCAB), \
-    LAYER(NEXTN_HEAD,      "nextn.shared_head_head.weight", MAY,       HAS_NEXTN, DIM_EMBD, DIM_VOCAB), \
-    LAYER(NEXTN_HEAD_NORM, "nextn.shared_head_norm.weight", VEC | MAY, HAS_NEXTN, DIM_EMBD)
-
 /* clang-format on */
 
 #define TENSORS(table) .tensors = (table), .n_tensor = (int)(sizeof(table) / sizeof((table)[0]))
