@@ -320,28 +320,6 @@ static int take_scale(struct model *m, const char *name, struct weight *w, uint6
     return 0;
 }
 
-/* -- other names ----------------------------------------------------------------------- */
-
-/* What other writers of files call some tensors of a layer. */
-static const struct gguf_tensor *find_alias(const struct model *m, const char *name, int layer)
-{
-    static const char *const other[][2] = {
-        {"ssm_dt.bias", "ssm_dt"},
-        {"ffn_norm.weight", "ffn_norm"},
-        {"ffn_latent_down.weight", "ffn_latent_in.weight"},
-        {"ffn_latent_up.weight", "ffn_latent_out.weight"},
-    };
-    char full[128];
-
-    for (size_t i = 0; i < sizeof(other) / sizeof(*other); i++) {
-        if (strcmp(name, other[i][0]) == 0) {
-            (void)snprintf(full, sizeof(full), "blk.%d.%s", layer, other[i][1]);
-            return gguf_tensor(m->file, full);
-        }
-    }
-    return NULL;
-}
-
 static int take_tensor(struct model *m, const struct tensor_spec *spec, int layer,
                        struct layer *into, struct err *e)
 {
@@ -359,8 +337,6 @@ static int take_tensor(struct model *m, const struct tensor_spec *spec, int laye
     t = find_part(m, spec, l, layer, &apart);
     if (!t)
         t = gguf_tensor(m->file, name);
-    if (!t && l)
-        t = find_alias(m, spec->name, layer);
     if (!t && spec->dim[2] == DIM_EXPERT && split_expert(m, name, 0, part))
         return take_split(m, spec, name, into, e);
     if (!t && (spec->flags & TENSOR_MAY))
@@ -546,7 +522,8 @@ static int take_tensors(struct model *m, struct err *e)
             struct layer *into = in_layer ? &m->layer[l] : &m->global;
             int rc = 0;
 
-            if (!in_layer || is_wanted(spec, into))
+            /* An earlier row may have found it by another name. */
+            if ((!in_layer || is_wanted(spec, into)) && !into->t[spec->role])
                 rc = take_tensor(m, spec, l, into, e);
             if (rc < 0)
                 return rc;

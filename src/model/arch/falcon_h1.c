@@ -12,7 +12,9 @@
 
 static const struct tensor_spec tensors[] = {
     TENSORS_ENDS,
-    TENSORS_PRE_NORMS,
+    LAYER(ATTN_NORM, "attn_norm.weight", VEC, 0, DIM_EMBD),
+    LAYER(FFN_NORM, "ffn_norm", VEC | MAY, 0, DIM_EMBD),
+    LAYER(FFN_NORM, "ffn_norm.weight", VEC, 0, DIM_EMBD),
     TENSORS_SSM(MAY, MAY),
     TENSORS_ATTN,
     TENSORS_ATTN_QKV_BIAS(MAY),
@@ -76,4 +78,5 @@ const struct arch arch_falcon_h1 = {
     .layer = falcon_layer,
     .cache = falcon_cache,
     .forward = falcon_forward,
+    .about = "Falcon-H1",
 };

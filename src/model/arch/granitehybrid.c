@@ -136,4 +136,5 @@ const struct arch arch_granitehybrid = {
     .layer = granite_layer,
     .cache = granite_cache,
     .forward = granite_forward,
+    .about = "Granite 4.0 H, Bamba",
 };

@@ -48,4 +48,5 @@ const struct arch arch_mamba2 = {
     .layer = mamba2_layer,
     .cache = mamba2_cache,
     .forward = mamba2_forward,
+    .about = "Mamba 2, Codestral Mamba",
 };

@@ -31,6 +31,8 @@ static const struct tensor_spec tensors[] = {
     LAYER(FFN_UP_EXPS, "ffn_up_exps.weight", 0, HAS_MOE, DIM_MOE_IN, DIM_FF_EXPERT, DIM_EXPERT),
     LAYER(FFN_DOWN_EXPS, "ffn_down_exps.weight", 0, HAS_MOE, DIM_FF_EXPERT, DIM_MOE_IN,
           DIM_EXPERT),
+    LAYER(FFN_LATENT_DOWN, "ffn_latent_in.weight", MAY, HAS_LATENT, DIM_EMBD, DIM_MOE_IN),
+    LAYER(FFN_LATENT_UP, "ffn_latent_out.weight", MAY, HAS_LATENT, DIM_MOE_IN, DIM_EMBD),
     LAYER(FFN_LATENT_DOWN, "ffn_latent_down.weight", 0, HAS_LATENT, DIM_EMBD, DIM_MOE_IN),
     LAYER(FFN_LATENT_UP, "ffn_latent_up.weight", 0, HAS_LATENT, DIM_MOE_IN, DIM_EMBD),
     LAYER(FFN_UP_SHEXP, "ffn_up_shexp.weight", 0, HAS_SHARED, DIM_EMBD, DIM_FF_SHARED),
@@ -142,7 +144,7 @@ static void nemotron_forward(struct step *s)
     blk_output(s, x);
 }
 
-#define NEMOTRON(of)                                                                           \
+#define NEMOTRON(of, what)                                                                     \
     const struct arch arch_##of = {                                                            \
         .name = #of,                                                                           \
         TENSORS(tensors),                                                                      \
@@ -150,8 +152,9 @@ static void nemotron_forward(struct step *s)
         .layer = nemotron_layer,                                                               \
         .cache = nemotron_cache,                                                               \
         .forward = nemotron_forward,                                                           \
+        .about = what,                                                                         \
     }
 
-NEMOTRON(nemotron_h);
-NEMOTRON(nemotron_h_moe);
-NEMOTRON(nemotron_h_omni);
+NEMOTRON(nemotron_h, "Nemotron-H, Nemotron Nano 2");
+NEMOTRON(nemotron_h_moe, "Nemotron 3");
+NEMOTRON(nemotron_h_omni, "Ollama's name for Nemotron with other inputs");

@@ -40,6 +40,7 @@ enum { DIM_QKVZ = DIM_OWN, DIM_BA, DIM_VALUE };
     LAYER(QKV,         "attn_qkv.weight",            0,         HAS_QKV,   DIM_EMBD, DIM_SSM_CHANNELS), \
     LAYER(ATTN_GATE,   "attn_gate.weight",           0,         HAS_QKV,   DIM_EMBD, DIM_SSM_INNER), \
     LAYER(SSM_CONV,    "ssm_conv1d.weight",          VEC,       HAS_DELTA, DIM_SSM_CONV, DIM_SSM_CHANNELS), \
+    LAYER(SSM_DT_BIAS, "ssm_dt",                     VEC | MAY, HAS_DELTA, DIM_SSM_HEADS),     \
     LAYER(SSM_DT_BIAS, "ssm_dt.bias",                VEC,       HAS_DELTA, DIM_SSM_HEADS),     \
     LAYER(SSM_A,       "ssm_a",                      VEC,       HAS_DELTA, DIM_SSM_HEADS),     \
     LAYER(SSM_NORM,    "ssm_norm.weight",            VEC,       HAS_DELTA, DIM_VALUE),         \
@@ -321,7 +322,7 @@ static void nextn(struct step *s)
     blk_nextn_out(s, u);
 }
 
-#define QWEN(of, table, params)                                                                \
+#define QWEN(of, table, params, what)                                                          \
     const struct arch arch_##of = {                                                            \
         .name = #of,                                                                           \
         TENSORS(table),                                                                        \
@@ -332,8 +333,9 @@ static void nextn(struct step *s)
         .cache = cache_of,                                                                     \
         .forward = forward,                                                                    \
         .nextn = nextn,                                                                        \
+        .about = what,                                                                         \
     }
 
-QWEN(qwen3next, tensors_next, moe_params);
-QWEN(qwen35, tensors_35, dense_params);
-QWEN(qwen35moe, tensors_35moe, moe_params);
+QWEN(qwen3next, tensors_next, moe_params, "Qwen3-Next, Qwen3-Coder-Next");
+QWEN(qwen35, tensors_35, dense_params, "Qwen3.5");
+QWEN(qwen35moe, tensors_35moe, moe_params, "Qwen3.5 with experts");

@@ -113,6 +113,7 @@
     LAYER(SSM_IN,        "ssm_in.weight",     0,   HAS_SSM, DIM_EMBD, DIM_SSM_IN),             \
     LAYER(SSM_CONV,      "ssm_conv1d.weight", VEC, HAS_SSM, DIM_SSM_CONV, DIM_SSM_CHANNELS),   \
     LAYER(SSM_CONV_BIAS, "ssm_conv1d.bias",   VEC | (conv_bias), HAS_SSM, DIM_SSM_CHANNELS),   \
+    LAYER(SSM_DT_BIAS,   "ssm_dt",            VEC | MAY, HAS_SSM, DIM_SSM_HEADS),              \
     LAYER(SSM_DT_BIAS,   "ssm_dt.bias",       VEC, HAS_SSM, DIM_SSM_HEADS),                    \
     LAYER(SSM_A,         "ssm_a",             VEC, HAS_SSM, DIM_ONE, DIM_SSM_HEADS),           \
     LAYER(SSM_D,         "ssm_d",             VEC, HAS_SSM, DIM_ONE, DIM_SSM_HEADS),           \
