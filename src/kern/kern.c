@@ -202,6 +202,64 @@ size_t kern_kv_bytes(int kv, int d)
     return round16(d) / (size_t)q->block * (size_t)q->bytes * KERN_PAGE;
 }
 
+/* n numbers of `size` bytes that are KERN_PAGE apart. */
+static void copy_column(const unsigned char *in, int slot, unsigned char *out, int to, size_t n,
+                        size_t size)
+{
+    in += (size_t)slot * size;
+    out += (size_t)to * size;
+    for (size_t i = 0; i < n; i++, in += KERN_PAGE * size, out += KERN_PAGE * size) {
+        switch (size) {
+        case 1:
+            *out = *in;
+            break;
+        case 2:
+            memcpy(out, in, 2);
+            break;
+        default:
+            memcpy(out, in, 4);
+            break;
+        }
+    }
+}
+
+void kern_key_copy(int kv, int d_k, const void *keys, int slot, void *out, int to)
+{
+    const struct quant *q = kern_kv_quant(kv);
+    const unsigned char *in = keys;
+    unsigned char *o = out;
+    size_t n = (size_t)(d_k / q->block), block = (size_t)q->bytes * KERN_PAGE;
+
+    if (q->block == 1) {
+        copy_column(in, slot, o, to, n, (size_t)q->bytes);
+        return;
+    }
+    for (size_t b = 0; b < n; b++, in += block, o += block) {
+        copy_column(in, slot, o, to, 1, 2);
+        copy_column(in + 2 * KERN_PAGE, slot, o + 2 * KERN_PAGE, to, (size_t)q->bytes - 2, 1);
+    }
+}
+
+/* One of rows of `size` bytes. */
+static void copy_row(const unsigned char *in, int slot, unsigned char *out, int to, size_t size)
+{
+    memcpy(out + (size_t)to * size, in + (size_t)slot * size, size);
+}
+
+void kern_value_copy(int kv, int d_v, const void *values, int slot, void *out, int to)
+{
+    const struct quant *q = kern_kv_quant(kv);
+    size_t n = (size_t)(d_v / q->block), scales = 2 * n * KERN_PAGE;
+
+    if (q->block == 1) {
+        copy_row(values, slot, out, to, round16(d_v) * (size_t)q->bytes);
+        return;
+    }
+    copy_row(values, slot, out, to, 2 * n);
+    copy_row((const unsigned char *)values + scales, slot, (unsigned char *)out + scales, to,
+             n * ((size_t)q->bytes - 2));
+}
+
 /* What a tier's op needs: scores of a segment for all rows, and the keys or values of a page
  * in floats with their scales. */
 static size_t attn_op_scratch(int d_k, int d_v)

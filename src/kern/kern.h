@@ -145,6 +145,10 @@ const struct quant *kern_kv_quant(int kv);
 /* Bytes of one head in a page: d numbers a position. */
 size_t kern_kv_bytes(int kv, int d);
 
+/* One position of a head from one page to another: what key_put and value_put left there. */
+void kern_key_copy(int kv, int d_k, const void *keys, int slot, void *out, int to);
+void kern_value_copy(int kv, int d_v, const void *values, int slot, void *out, int to);
+
 /* Causal attention of n_q rows of one sequence that share a key/value head. Row i belongs to
  * position pos[i] and sees positions first[i] .. pos[i].
  *

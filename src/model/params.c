@@ -100,6 +100,26 @@ double params_f64(struct params_reader *r, const char *name, double min, double 
     return r->rc < 0 ? min : v;
 }
 
+double params_f64_at(struct params_reader *r, const char *name, int layer, double min,
+                     double max, double fallback)
+{
+    char key[KEY_MAX];
+    const struct gguf_kv *kv = gguf_kv(r->g, full_key(r, name, key));
+    double v;
+
+    if (!kv || kv->type != GGUF_ARR)
+        return params_f64(r, name, min, max, fallback);
+    if (r->rc == 0 && kv->elem_type == GGUF_STR)
+        r->rc = err_set(r->e, E_FORMAT, "key %s: expected numbers", key);
+    if (r->rc < 0)
+        return min;
+    v = (uint64_t)layer < kv->n ? gguf_arr_f64(kv, (uint64_t)layer) : fallback;
+    if (!(v >= min && v <= max))
+        r->rc = err_set(r->e, E_FORMAT, "key %s: %g (layer %d), expected %g to %g", key, v,
+                        layer, min, max);
+    return r->rc < 0 ? min : v;
+}
+
 static int scaling_read(struct params_reader *r)
 {
     static const char *const name[ROPE_SCALING_N] = {"none", "linear", "yarn", "longrope"};
@@ -234,6 +254,20 @@ void params_mla(struct params_reader *r, struct params *p)
                     "key %s.attention.key_length_mla: %d, expected more than the %d numbers "
                     "that rotate",
                     r->arch, m->d_k, p->rope[ROPE_MAIN].n_rot);
+}
+
+void params_index(struct params_reader *r, struct params *p)
+{
+    struct index_params *m = &p->index;
+    int n_rot = p->rope[ROPE_MAIN].n_rot;
+
+    m->n_head = params_int(r, "attention.indexer.head_count", 1, PARAMS_HEADS_MAX, 0);
+    m->d = params_int(r, "attention.indexer.key_length", 1, PARAMS_HEAD_DIM_MAX, 0);
+    m->top = params_int(r, "attention.indexer.top_k", 1, PARAMS_CTX_MAX, 0);
+    if (r->rc == 0 && m->d < n_rot)
+        r->rc = err_set(r->e, E_FORMAT,
+                        "key %s.attention.indexer.key_length: %d, and %d numbers rotate",
+                        r->arch, m->d, n_rot);
 }
 
 /* Numbers of expert_gating_func; 0 is said by files that leave it to the family. */

@@ -73,6 +73,16 @@ struct mla_params {
     int q_rank;   /* width between the two products of queries, 0: one product */
     int kv_rank;  /* numbers of a position that are cached, beside those that rotate */
     int d_k, d_v; /* of the heads that the latent stands for */
+    /* Queries grow with the logarithm of their position in steps of temp_length; 0: they do
+     * not. */
+    float temp_scale;
+    int temp_length;
+};
+
+/* Choosing the positions that attention sees: small queries and keys beside its own. */
+struct index_params {
+    int n_head, d;
+    int top; /* positions that are seen, where there are more */
 };
 
 enum norm { NORM_RMS, NORM_LAYER };
@@ -91,6 +101,7 @@ struct params {
     struct moe_params moe;
     struct ssm_params ssm;
     struct mla_params mla;
+    struct index_params index;
     int norm;                  /* enum norm */
     float eps;                 /* of the norms */
     float kq_scale;            /* of the scores; 0: one over the root of the head size */
@@ -126,6 +137,9 @@ int params_int(struct params_reader *r, const char *name, int64_t min, int64_t m
  * array that ends before the layer counts as absent. */
 int params_int_at(struct params_reader *r, const char *name, int layer, int64_t min,
                   int64_t max, int64_t fallback);
+/* arch.name of one layer as a number, as params_int_at. */
+double params_f64_at(struct params_reader *r, const char *name, int layer, double min,
+                     double max, double fallback);
 /* arch.name as 0 or 1. Absent: fallback. */
 int params_flag(struct params_reader *r, const char *name, int fallback);
 /* Whether a layer looks back through a window: as sliding_window_pattern says, an array of
@@ -134,6 +148,8 @@ int params_windowed(struct params_reader *r, int layer, int period);
 /* The keys of ssm_params, all needed; those of mla_params. */
 void params_ssm(struct params_reader *r, struct params *p);
 void params_mla(struct params_reader *r, struct params *p);
+/* The keys of index_params, all needed. */
+void params_index(struct params_reader *r, struct params *p);
 /* The keys of experts into p->moe. `usual` is what the family has where the file does not say
  * (n_ff 0: n_ff / n_used of the plain keys); its n is the least expert_count. Fails: as
  * params_read; E_UNSUPPORTED a kind of scoring or choosing that is not here. */

@@ -38,9 +38,14 @@ static const struct {
     }
     /* clang-format off */
     GELU("bert"),
+    EXACT("deepseek32"),
+    EXACT("deepseek_v2lite"),
+    EXACT("deepseek_v3"),
     EXACT("falcon3"),
     EXACT("falcon_h1"),
+    EXACT("glm5_dsa"),
     EXACT("granite4h"),
+    EXACT("kimi_linear"),
     EXACT("llama2"),
     EXACT("llama3"),
     EXACT("mamba2"),

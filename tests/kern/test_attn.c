@@ -407,6 +407,46 @@ static void test_put(void **state)
     each_tier(put_of_tier);
 }
 
+/* A copied position is what had been put there. */
+static void test_copy(void **state)
+{
+    struct kern ref;
+    struct rng r;
+
+    (void)state;
+    kern_init(&ref, KERN_REF);
+    rng_seed(&r, 24);
+    for (int i = 0; i < KERN_KV_N * 20; i++) {
+        int kv = i % KERN_KV_N, block = kern_kv_quant(kv)->block,
+            d = block == 1 ? i + 1 : block * (1 + i % 5), from = (i * 7) % KERN_PAGE,
+            to = (i * 11 + 5) % KERN_PAGE;
+        size_t n = kern_kv_bytes(kv, d);
+        float *x = test_alloc((size_t)d * 4);
+        unsigned char *page = test_alloc(n), *a = test_alloc(n), *b = test_alloc(n);
+
+        fill_odd(&r, x, d);
+        for (int values = 0; values < 2; values++) {
+            void (*put)(int, const float *, int, int, void *) =
+                values ? ref.value_put : ref.key_put;
+
+            memset(page, 0x11, n);
+            memset(a, 0xab, n);
+            memset(b, 0xab, n);
+            put(kv, x, d, from, page);
+            put(kv, x, d, to, a);
+            if (values)
+                kern_value_copy(kv, d, page, from, b, to);
+            else
+                kern_key_copy(kv, d, page, from, b, to);
+            assert_memory_equal(a, b, n);
+        }
+        mem_free(x);
+        mem_free(page);
+        mem_free(a);
+        mem_free(b);
+    }
+}
+
 /* What comes out of the cache is what the format's writer and reader make of a row: one
  * position has weight 1 whatever its score, and a query that is 1 in one place asks for one
  * number of the key, against a position whose key is 0. */
@@ -461,7 +501,7 @@ int main(void)
         cmocka_unit_test(test_shapes),        cmocka_unit_test(test_windows),
         cmocka_unit_test(test_skipped_pages), cmocka_unit_test(test_overflow),
         cmocka_unit_test(test_exp),           cmocka_unit_test(test_put),
-        cmocka_unit_test(test_read),
+        cmocka_unit_test(test_copy),          cmocka_unit_test(test_read),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,10 +7,16 @@
 
 #define ARCH_LIST(X)                                                                           \
     X(bert)                                                                                    \
+    X(deepseek2)                                                                               \
+    X(deepseek32)                                                                              \
     X(falcon_h1)                                                                               \
+    X(glm4moelite)                                                                             \
+    X(glm_dsa)                                                                                 \
     X(granitehybrid)                                                                           \
+    X(kimi_linear)                                                                             \
     X(llama)                                                                                   \
     X(mamba2)                                                                                  \
+    X(mistral4)                                                                                \
     X(nemotron_h)                                                                              \
     X(nemotron_h_moe)                                                                          \
     X(nemotron_h_omni)                                                                         \

@@ -26,7 +26,8 @@ struct qkv {
     int own_kv;       /* keys and values are this layer's */
     float *q, *k, *v; /* [n_tok][heads][size]; q: [2 size] with gates */
     size_t q_pitch;   /* from one query head to the next */
-    float *out;       /* [n_tok][n_head][d_v] */
+    float *out;       /* [n_head / together][n_tok][together][d_v] */
+    size_t n_tok, together;
 };
 
 /* A head of queries or keys before it is stored or used. */
@@ -175,6 +176,14 @@ static void sees(const struct layer *l, const struct step_run *r, int at, int n,
     }
 }
 
+/* Where the result of a head goes. */
+static float *out_of(const struct qkv *j, size_t token, size_t head)
+{
+    size_t row = head / j->together * j->n_tok + token;
+
+    return j->out + (row * j->together + head % j->together) * (size_t)j->l->d_v;
+}
+
 /* Item i: heads are outermost, so that a worker goes on with the pages that it has. */
 static void rows_of(const struct items *it, size_t i, struct rows *o)
 {
@@ -211,11 +220,11 @@ static void rows_of(const struct items *it, size_t i, struct rows *o)
                               .sink = sinks ? o->sink : NULL};
     for (int t = t0; t < t1; t++) {
         for (size_t g = g0; g < g1; g++) {
-            size_t head = h * group + g, row = (size_t)(r->first + t) * n_head + head;
+            size_t head = h * group + g, token = (size_t)(r->first + t);
             int k = o->a.n_q++;
 
-            o->q[k] = j->q + row * j->q_pitch;
-            o->out[k] = j->out + row * (size_t)l->d_v;
+            o->q[k] = j->q + (token * n_head + head) * j->q_pitch;
+            o->out[k] = out_of(j, token, head);
             if (sinks)
                 o->sink[k] = sinks->vec[head];
             sees(l, r, r->pos + t, r->pos + r->n, j->s->m->p.causal, &o->first[k], &o->pos[k]);
@@ -320,7 +329,7 @@ static struct items items_of(const struct qkv *j, float *part)
 }
 
 /* Items to the pool; cut over segments where that keeps more threads busy. */
-static void attend(struct step *s, struct qkv *j, float *part)
+static void attend(const struct step *s, const struct qkv *j, float *part)
 {
     struct items it = items_of(j, part);
 
@@ -331,6 +340,174 @@ static void attend(struct step *s, struct qkv *j, float *part)
     pool_run(s->pool, it.n_item * it.n_seg, 1, attend_segments, &it);
     pool_run(s->pool, it.n_item, 1, fold_items, &it);
 }
+
+/* -- attention to chosen places -------------------------------------------------------- */
+
+/* Keys and values of chosen places are copied side by side, and attention runs over the copies:
+ * a token is then a run of its own. A few tokens at a time: the copies are large. */
+enum { GATHER_TOKENS = 8 };
+
+struct gather {
+    const struct qkv *j;
+    const struct chosen *c;
+    struct cache_layer to; /* where a copied page has keys and values */
+    size_t page_bytes;
+    int n_page;                   /* of each token */
+    unsigned char *copy;          /* [GATHER_TOKENS][n_page][page_bytes] */
+    unsigned char **page;         /* [GATHER_TOKENS][n_page] */
+    struct step_run *run;         /* of the tokens at hand */
+    const struct step_run **from; /* and where they are in the step */
+};
+
+static size_t gather_tokens(const struct step *s)
+{
+    return (size_t)(s->n_tok < GATHER_TOKENS ? s->n_tok : GATHER_TOKENS);
+}
+
+/* The room for it; runs also for the tokens that see all. */
+static struct gather gather_room(struct step *s, const struct qkv *j, const struct chosen *c)
+{
+    const struct cache_layer *l = j->cache;
+    struct gather g = {.j = j,
+                       .c = c,
+                       .to = {.off_v = l->head_k, .head_k = l->head_k, .head_v = l->head_v},
+                       .page_bytes = l->head_k + l->head_v,
+                       .n_page = (c->max + KERN_PAGE - 1) / KERN_PAGE};
+    size_t n = gather_tokens(s), n_page = n * (size_t)g.n_page;
+
+    g.copy = step_alloc(s, n_page * g.page_bytes);
+    g.page = step_alloc(s, n_page * sizeof(*g.page));
+    g.run = step_alloc(s, (size_t)s->n_tok * sizeof(*g.run));
+    g.from = step_alloc(s, n * sizeof(*g.from));
+    for (size_t i = 0; i < n_page && !s->dry; i++)
+        g.page[i] = g.copy + i * g.page_bytes;
+    return g;
+}
+
+static void gather_place(const struct gather *g, const struct step_run *r, int32_t place,
+                         unsigned char *to, int slot)
+{
+    const struct qkv *j = g->j;
+    const struct kern *k = j->s->k;
+    const struct cache_layout *c = j->s->cache;
+    int d_k = j->l->d_k, d_v = j->l->d_v;
+
+    if (place >= 0) {
+        const unsigned char *page = r->page[place / KERN_PAGE];
+
+        kern_key_copy(c->kv_k, d_k, page + j->cache->off_k, place % KERN_PAGE, to, slot);
+        kern_value_copy(c->kv_v, d_v, page + j->cache->off_v, place % KERN_PAGE,
+                        to + g->to.off_v, slot);
+    } else {
+        const float *x = blk_beside(r, ~place, g->c->off, g->c->ratio, (size_t)d_k);
+
+        k->key_put(c->kv_k, x, d_k, slot, to);
+        k->value_put(c->kv_v, x, d_v, slot, to + g->to.off_v);
+    }
+}
+
+/* Items are pages of copies. */
+static void gather_pages(void *ctx, int worker, size_t lo, size_t hi)
+{
+    const struct gather *g = ctx;
+
+    (void)worker;
+    for (size_t i = lo; i < hi && !step_stopped(g->j->s); i++) {
+        size_t k = i / (size_t)g->n_page, first = i % (size_t)g->n_page * KERN_PAGE,
+               t = (size_t)g->run[k].first, n = (size_t)g->c->n[t];
+        const int32_t *place = g->c->place + t * (size_t)g->c->max;
+
+        for (size_t at = first; at < n && at < first + KERN_PAGE; at++)
+            gather_place(g, g->from[k], place[at], g->page[i], (int)(at - first));
+    }
+}
+
+/* Attention of the first n runs of g, whose tokens stand for the step's. */
+static void attend_runs(const struct gather *g, size_t n, int copied, float *part)
+{
+    struct step s = *g->j->s;
+    struct qkv j = *g->j;
+
+    if (n == 0)
+        return;
+    j.s = &s;
+    s.run = g->run;
+    s.n_run = (int)n;
+    s.n_tok = 0;
+    for (size_t i = 0; i < n; i++)
+        s.n_tok += g->run[i].n;
+    if (copied) {
+        j.cache = &g->to;
+        pool_run(s.pool, n * (size_t)g->n_page, 4, gather_pages, (void *)(uintptr_t)g);
+    }
+    attend(&s, &j, part);
+}
+
+static void attend_chosen(const struct step *s, const struct gather *g, float *part)
+{
+    size_t n = 0, most = gather_tokens(s);
+
+    for (int i = 0; i < s->n_run; i++) { /* those that see all before them */
+        struct step_run r = s->run[i];
+
+        for (r.n = 0; r.n < s->run[i].n && g->c->n[r.first + r.n] == 0;)
+            r.n++;
+        if (r.n)
+            g->run[n++] = r;
+    }
+    attend_runs(g, n, 0, part);
+    n = 0;
+    for (int i = 0; i < s->n_run; i++) {
+        for (int t = s->run[i].first; t < s->run[i].first + s->run[i].n; t++) {
+            if (g->c->n[t] == 0)
+                continue;
+            g->from[n] = &s->run[i];
+            g->run[n] = (struct step_run){.first = t,
+                                          .n = 1,
+                                          .pos = g->c->n[t] - 1,
+                                          .page = g->page + n * (size_t)g->n_page};
+            if (++n == most) {
+                attend_runs(g, n, 1, part);
+                n = 0;
+            }
+        }
+    }
+    attend_runs(g, n, 1, part);
+}
+
+void blk_attend(struct step *s, int layer, const struct attend *a)
+{
+    static const struct attn plain;
+    const struct layer *l = &s->m->layer[layer];
+    size_t mark = step_mark(s), n_kv = (size_t)l->n_head_kv, n = (size_t)s->n_tok;
+    struct qkv j = {.s = s,
+                    .l = l,
+                    .cache = &s->cache->layer[layer],
+                    .o = &plain,
+                    .own_kv = 1,
+                    .q = a->q,
+                    .k = a->k,
+                    .v = a->v,
+                    .q_pitch = (size_t)l->d_k,
+                    .out = a->out,
+                    .n_tok = n,
+                    .together = (size_t)a->together};
+    float *part = step_floats(s, split_rows(s, l) * kern_attn_part(l->d_v));
+    struct gather g;
+
+    if (a->chosen)
+        g = gather_room(s, &j, a->chosen);
+    if (!step_stopped(s)) {
+        pool_run(s->pool, n_kv, n < 8 ? n_kv : 1, store_heads, &j);
+        if (a->chosen)
+            attend_chosen(s, &g, part);
+        else
+            attend(s, &j, part);
+    }
+    step_release(s, mark);
+}
+
+/* -- the block ------------------------------------------------------------------------- */
 
 /* What comes out of heads of tokens [lo, hi), as far as their gates are open. */
 static void gate_rows(void *ctx, int worker, size_t lo, size_t hi)
@@ -384,7 +561,9 @@ void blk_attn(struct step *s, int layer, const struct kern_acts *a, const struct
                     .l = l,
                     .cache = &s->cache->layer[layer],
                     .o = o ? o : &plain,
-                    .own_kv = l->kv_of == layer};
+                    .own_kv = l->kv_of == layer,
+                    .n_tok = n,
+                    .together = n_head};
     struct kern_acts out;
     float *part;
 

@@ -139,6 +139,88 @@ struct delta {
 void blk_delta(struct step *s, const struct delta *d, float *y);
 size_t blk_delta_bytes(const struct delta *d); /* its sizes are set */
 
+/* Places of a sequence that tokens see, where these are neither all before them nor a window;
+ * for layers with one key/value head. A place below 0 is ~i: row i of those that the layer has
+ * in its pages beside keys and values (blk_beside), whose numbers are key and value. */
+struct chosen {
+    int max;        /* most places of a token */
+    int32_t *n;     /* [n_tok]; 0: as the layer says, for the first tokens of a run */
+    int32_t *place; /* [n_tok][max], in the order in which they are added */
+    size_t off;     /* of the rows in a page */
+    int ratio;      /* a row for so many positions */
+};
+
+/* Row i of those that stand for `ratio` positions each, n floats: it is in the page of the last
+ * of them. */
+static inline float *blk_beside(const struct step_run *r, int i, size_t off, int ratio,
+                                size_t n)
+{
+    int last = (i + 1) * ratio - 1;
+    unsigned char *rows = r->page[last / KERN_PAGE] + off;
+
+    return (float *)(void *)rows + (size_t)(last % KERN_PAGE / ratio) * n;
+}
+
+/* Attention alone, where a family makes queries, keys and values itself: as they are when they
+ * are stored and used. */
+struct attend {
+    float *q;                    /* [n_tok][n_head][d_k] */
+    float *k, *v;                /* [n_tok][n_head_kv][d_k or d_v] */
+    float *out;                  /* [n_head / together][n_tok][together][d_v] */
+    int together;                /* a divisor of n_head */
+    const struct chosen *chosen; /* NULL: what the layer's window says */
+};
+
+void blk_attend(struct step *s, int layer, const struct attend *a);
+
+/* y[t][h] = W_h x[h][t]: a matrix for each head, all in one loop. x is
+ * [n_head][n_tok][columns]; y of the next token is ldy numbers on, of the next head y_head. */
+struct heads {
+    const struct weight *w;  /* [n_head]; NULL: rows of the file */
+    struct kern_weight rows; /* of the first head then, and `apart` bytes on of the next */
+    size_t apart;
+    size_t n_head;
+    const float *x;
+    float *y;
+    size_t y_head, ldy;
+};
+
+void blk_heads(struct step *s, const struct heads *h);
+
+/* Chooses positions: the score of key i for a token is sum_h w[h] relu(q[h] . k[i]), and the
+ * `top` best are seen (index.c says which of equal ones). A key stands for `ratio` positions;
+ * its d floats are a column of [d][KERN_PAGE / ratio] in the page of these. Source  DeepSeek-AI
+ * 2025, arXiv:2512.02556 */
+struct index {
+    int n_head, d, top, ratio;
+    size_t off;     /* of the keys in a page */
+    const float *q; /* [n_tok][n_head][d] */
+    const float *w; /* [n_tok][n_head] */
+};
+
+void blk_index_put(const struct index *ix, const struct step_run *r, int i, const float *key);
+/* The choice for token t of the step, of the first n keys of r: at most top, ascending. Returns
+ * how many. score: room for n. */
+int blk_index_best(const struct index *ix, size_t t, const struct step_run *r, int n,
+                   float *score, int32_t *best);
+
+/* The run of token t. */
+const struct step_run *blk_run_of(const struct step *s, size_t t);
+
+/* Latent attention: x += W_o attention(norm(x)), where keys and values are one latent vector of
+ * a position and numbers that rotate. */
+struct mla {
+    const float *q_factor; /* of each token's queries, [n_tok]; NULL: 1 */
+    /* Of layers that see chosen positions: where the choice is left, for the layers after too;
+     * NULL: all are seen. */
+    struct chosen *chosen;
+    /* The weights by which this layer chooses; q NULL: as chosen before. */
+    const struct weight *index_q, *index_k, *index_k_norm, *index_k_norm_bias, *index_proj;
+    int index_rope; /* enum kern_rope, of the first numbers of its queries and keys */
+};
+
+void blk_mla(struct step *s, int layer, const struct mla *o, float *x);
+
 /* -- feed-forward ---------------------------------------------------------------------- */
 
 /* down(act(gate a) * up a), or with no gate down(act(up a)). */
