@@ -50,7 +50,7 @@ static int kimi_params(struct params *p, struct params_reader *r)
 
     m->conv = params_int(r, "ssm.conv_kernel", 2, KERN_CONV_MAX, 0);
     m->state = params_int(r, "kda.head_dim", 1, PARAMS_HEAD_DIM_MAX, 0);
-    m->n_head = m->n_group = p->n_head;
+    m->n_head = m->n_group = params_int(r, "attention.head_count", 1, PARAMS_HEADS_MAX, 0);
     m->inner = m->n_head * m->state;
     return deepseek_params(p, r, MOE_SIGMOID);
 }
