@@ -187,7 +187,7 @@ TESTS   := $(UNIT) $(FUZZERS) $(SCRIPTS)
 CHOSEN   = $(if $(T),$(foreach t,$(TESTS),$(if $(findstring $(T),$t),$t)),$(TESTS))
 
 .PHONY: unit
-unit: $(UNIT) $(FUZZERS) $(AIDS)  ## build the test programs, run none
+unit: $(UNIT) $(FUZZERS) $(AIDS) $(B)/bench/kernels  ## build the test programs, run none
 
 .PHONY: test
 test:  ## run all tests [T=part of a name]; SAN=asan or SAN=tsan with a sanitizer

@@ -26,7 +26,11 @@
 #include <stddef.h>
 
 /* The ops that are measured, in the order of their rows. */
-#define BENCH_OPS(X) X(barrier) X(mul) X(acts) X(rms_norm) X(rope) X(kv_put) X(attn)
+/* clang-format off */
+#define BENCH_OPS(X)                                                                  \
+    X(barrier) X(mul) X(acts) X(rms_norm) X(layer_norm) X(l2_norm) X(act) X(rope)     \
+    X(kv_put) X(conv) X(ssm) X(delta) X(attn)
+/* clang-format on */
 
 /* What limits a row: reading from memory, or from the second-level cache; multiplying and
  * adding numbers of 8 bits, or floats. */
@@ -51,7 +55,7 @@ BENCH_OPS(BENCH_DECLARE)
 #undef BENCH_DECLARE
 
 /* Is this format ("Q4_K", "f32") among the words of the command line, or none of them a
- * format? */
+ * format? One that is not of weights stands in other_formats of kernels.c. */
 int bench_wants(struct bench *b, const char *format);
 
 /* n zeroed bytes, 2 MiB aligned, for the life of the program; ends it when there are none. */

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/rng.h"
+#include "quant/quant.h"
 #include "sys/mmap.h"
 
 #include <stdio.h>
@@ -121,8 +122,37 @@ static int chosen(struct bench *b, int (*kind)(const char *word), const char *na
     return found || !any;
 }
 
+/* Formats besides those of weights. */
+static const char *const other_formats[] = {"q8", "norm", "neox", "empty", "meet"};
+
+static int is_known(const char *word)
+{
+    int tier = kern_tier_of(word);
+
+    for (size_t i = 0; i < sizeof(other_formats) / sizeof(*other_formats); i++) {
+        if (strcasecmp(word, other_formats[i]) == 0)
+            return 1;
+    }
+    for (int i = 0; quant_at(i); i++) {
+        if (strcasecmp(word, quant_at(i)->name) == 0)
+            return 1;
+    }
+    return is_op(word) || (tier >= 0 && kern_tier_here(tier));
+}
+
+/* Measuring takes a while; what nothing can be called is said before. */
+static void check_words(const struct bench *b)
+{
+    for (int i = 0; i < b->n_word; i++) {
+        if (!is_known(b->word[i]))
+            die("no row is called so here: ", b->word[i]);
+    }
+}
+
 int bench_wants(struct bench *b, const char *format)
 {
+    if (!is_known(format)) /* else nobody could ask for it */
+        die("missing in other_formats: ", format);
     return chosen(b, is_format, format);
 }
 
@@ -178,6 +208,7 @@ int main(int argc, char **argv)
         b.word++;
         b.n_word--;
     }
+    check_words(&b);
     b.used = bench_alloc((size_t)argc * sizeof(*b.used));
     fill(&b);
     for (int t = 0; t < KERN_TIER_N; t++) {

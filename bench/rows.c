@@ -19,7 +19,7 @@ struct rows {
     const float *x;
     float *y, *cs;
     struct kern_acts a;
-    int kind; /* enum kern_form, kern_rope or kern_kv */
+    int kind; /* enum kern_form, kern_act, kern_rope or kern_kv */
     unsigned char *page;
 };
 
@@ -83,6 +83,74 @@ void bench_rms_norm(struct bench *b)
         return;
     r.y = y = y ? y : bench_alloc(BENCH_BYTES_CACHE);
     report(b, "rms_norm", kinds, 1, rms_norm, &r);
+}
+
+static void layer_norm(void *ctx)
+{
+    struct rows *r = ctx;
+
+    for (size_t i = 0; i < ROWS; i++)
+        r->k->layer_norm(r->x + i * N, r->x, r->x + N, r->y + i * N, N, 1e-5f);
+}
+
+void bench_layer_norm(struct bench *b)
+{
+    static const struct kind kinds[] = {{0, "f32"}};
+    static float *y;
+    struct rows r = {.k = &b->k, .x = b->normal};
+
+    if (b->k.tier != KERN_REF && b->k.layer_norm == b->below.layer_norm)
+        return;
+    r.y = y = y ? y : bench_alloc(BENCH_BYTES_CACHE);
+    report(b, "layer_norm", kinds, 1, layer_norm, &r);
+}
+
+/* Of heads, as models take it. */
+static void l2_norm(void *ctx)
+{
+    struct rows *r = ctx;
+
+    for (size_t i = 0; i < FLOATS / HEAD; i++)
+        r->k->l2_norm(r->x + i * HEAD, r->y + i * HEAD, HEAD, 1e-6f);
+}
+
+void bench_l2_norm(struct bench *b)
+{
+    static const struct kind kinds[] = {{0, "f32"}};
+    static float *y;
+    struct rows r = {.k = &b->k, .x = b->normal};
+
+    if (b->k.tier != KERN_REF && b->k.l2_norm == b->below.l2_norm)
+        return;
+    r.y = y = y ? y : bench_alloc(BENCH_BYTES_CACHE);
+    report(b, "l2_norm", kinds, 1, l2_norm, &r);
+}
+
+/* -- functions of one number --------------------------------------------------------------- */
+
+/* Of gates and what they let through: both are read. */
+static void act(void *ctx)
+{
+    struct rows *r = ctx;
+
+    r->k->act(r->kind, 7, r->x, r->x + FLOATS / 2, r->y, FLOATS / 2);
+}
+
+void bench_act(struct bench *b)
+{
+    static const struct kind kinds[] = {
+        {KERN_ACT_SILU, "silu"},         {KERN_ACT_GELU, "gelu"},
+        {KERN_ACT_GELU_ERF, "gelu_erf"}, {KERN_ACT_RELU2, "relu2"},
+        {KERN_ACT_SOFTPLUS, "softplus"}, {KERN_ACT_TANH, "tanh"},
+        {KERN_ACT_OAI, "oai"},
+    };
+    static float *y;
+    struct rows r = {.k = &b->k, .x = b->normal};
+
+    if (b->k.tier != KERN_REF && b->k.act == b->below.act)
+        return;
+    r.y = y = y ? y : bench_alloc(BENCH_BYTES_CACHE);
+    report(b, "act", kinds, sizeof(kinds) / sizeof(*kinds), act, &r);
 }
 
 /* -- rotations --------------------------------------------------------------------------- */

@@ -89,7 +89,7 @@ struct hearth_model_info {
     uint64_t n_param, file_bytes;
     uint64_t load_ns;    /* what hearth_model_open took */
     int packing;         /* enum hearth_packing */
-    uint64_t pack_ns;    /* from the end of that until all was packed; 0: it is not */
+    uint64_t pack_ns;    /* what packing took, in all; 0: nothing to pack, or not done yet */
     int pack_cached;     /* 1: packed weights of an earlier run are in use */
     char pack_note[256]; /* what went wrong with packing, or empty */
     int n_thread;
@@ -157,6 +157,9 @@ struct hearth_engine_options {
     int pin;       /* 1: threads stay on their CPU */
     int kv_type;   /* enum hearth_kv_type, of the keys, */
     int kv_type_v; /* and of the values */
+    int n_draft;   /* tokens to guess ahead with the model's own heads, up to 16; 0: none. Text
+                      and probabilities are the same; hearth_generate is faster where guesses
+                      come true. Models without such heads are refused. */
 };
 
 HEARTH_API int hearth_engine_new(struct hearth_engine **out, struct hearth_model *m,
@@ -293,7 +296,8 @@ struct hearth_generate_options {
 struct hearth_stats {
     int n_prompt, n_prompt_reused, n_output; /* tokens; reused ones are part of n_prompt */
     uint64_t prompt_ns, output_ns;
-    int finish; /* enum hearth_finish */
+    int finish;                /* enum hearth_finish */
+    int n_drafted, n_accepted; /* tokens guessed ahead, and those that came true */
 };
 
 /* Feeds the prompt, samples until the text is done, and calls piece for each token (nonzero

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <math.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -66,8 +67,44 @@ int cmd_options(const struct opt_spec *spec, int argc, char **argv, void *into, 
 
 struct bar {
     uint64_t start, last;
-    int drawn;
+    int wanted, drawn;
 };
+
+/* Packing may be writing a file, so a signal that ends the program waits until that is gone; a
+ * second one does not wait. */
+static const int stops[] = {SIGINT, SIGTERM, SIGHUP};
+
+enum { N_STOP = sizeof(stops) / sizeof(stops[0]) };
+
+static volatile sig_atomic_t stopped; /* the signal */
+static struct sigaction stop_before[N_STOP];
+
+static void on_stop(int sig)
+{
+    stopped = sig;
+    for (int i = 0; i < N_STOP; i++) {
+        if (stops[i] == sig)
+            (void)sigaction(sig, &stop_before[i], NULL);
+    }
+}
+
+static void stops_watch(void)
+{
+    struct sigaction sa = {.sa_handler = on_stop, .sa_flags = SA_RESTART};
+
+    stopped = 0;
+    for (int i = 0; i < N_STOP; i++) {
+        (void)sigaction(stops[i], NULL, &stop_before[i]);
+        if (stop_before[i].sa_handler != SIG_IGN) /* as nohup has it */
+            (void)sigaction(stops[i], &sa, NULL);
+    }
+}
+
+static void stops_leave(void)
+{
+    for (int i = 0; i < N_STOP; i++)
+        (void)sigaction(stops[i], &stop_before[i], NULL);
+}
 
 static int bar_step(void *ctx, double done)
 {
@@ -75,8 +112,10 @@ static int bar_step(void *ctx, double done)
     uint64_t now = clock_ns();
     char line[BAR_WIDTH + 1];
 
+    if (stopped)
+        return 1;
     /* What is done at once needs no bar; nobody sees more than 20 steps a second. */
-    if (now - b->start < 300000000u || now - b->last < 50000000u)
+    if (!b->wanted || now - b->start < 300000000u || now - b->last < 50000000u)
         return 0;
     b->last = now;
     b->drawn = 1;
@@ -151,8 +190,10 @@ const char *cmd_packing(const struct hearth_model_info *info, char *out, size_t 
 {
     if (info->pack_cached)
         (void)snprintf(out, cap, "packed weights from the cache");
-    else if (info->pack_ns)
-        (void)snprintf(out, cap, "packed %.2f s later", (double)info->pack_ns / 1e9);
+    else if (info->packing == HEARTH_PACKED && !info->pack_ns)
+        (void)snprintf(out, cap, "used as in the file");
+    else if (info->packing == HEARTH_PACKED)
+        (void)snprintf(out, cap, "packed in %.2f s", (double)info->pack_ns / 1e9);
     else
         (void)snprintf(out, cap,
                        info->packing == HEARTH_PACKING ? "not packed yet" : "not packed");
@@ -161,12 +202,17 @@ const char *cmd_packing(const struct hearth_model_info *info, char *out, size_t 
 
 int cmd_engine_pack(struct hearth_engine *en, struct err *e)
 {
-    struct bar bar = {.start = clock_ns()};
+    struct bar bar = {.start = clock_ns(), .wanted = isatty(STDERR_FILENO)};
     struct hearth_error he = {0};
-    int rc = hearth_engine_pack(en, isatty(STDERR_FILENO) ? bar_step : NULL, &bar, &he);
+    int rc;
 
+    stops_watch();
+    rc = hearth_engine_pack(en, bar_step, &bar, &he);
+    stops_leave();
     if (bar.drawn)
         (void)fprintf(stderr, "\r%*s\r", BAR_WIDTH + 20, "");
+    if (stopped) /* now as if nobody had waited */
+        (void)raise(stopped);
     return rc < 0 ? cmd_err(e, &he) : 0;
 }
 

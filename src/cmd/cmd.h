@@ -19,6 +19,10 @@ int cmd_show(int argc, char **argv);
 int cmd_debug(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 
+/* From here on a model file that is cut while it is mapped, or whose disk fails, ends the
+ * program with one line that names it and the status of E_IO, not with SIGBUS. */
+void cmd_watch_files(void);
+
 /* Prints "error: MESSAGE" on one line, control characters replaced, and returns the exit
  * status of e->code. */
 int cmd_fail(const struct err *e);
@@ -62,10 +66,11 @@ MUST_CHECK int cmd_model_open_cached(struct hearth_model **out, const char *path
                                      struct err *e);
 
 /* Packs the weights, and writes them to the cache if there is one. On a terminal (stderr)
- * progress is shown. */
+ * progress is shown. SIGINT, SIGTERM and SIGHUP take effect when no half of a file is left.
+ * Fails: E_CANCELLED such a signal came, and its handler returned. */
 MUST_CHECK int cmd_engine_pack(struct hearth_engine *en, struct err *e);
 
-/* How that went, as words for a user: "packed 0.31 s later". Returns out. */
+/* How that went, as words for a user: "packed in 0.31 s". Returns out. */
 const char *cmd_packing(const struct hearth_model_info *info, char *out, size_t cap);
 
 /* All of the text as ids, which the caller frees with mem_free. Fails: as hearth_encode;

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "kern/kern.h"
+#include "model/params.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -143,21 +144,35 @@ static int bench_alloc(struct bench *b, int n_ctx, struct err *e)
     return ok ? 0 : err_set(e, E_NOMEM, "no memory for %d tokens", n_ctx);
 }
 
+/* Tokens that a sequence comes to. */
+static int read_context(const struct bench_options *o, int *n_ctx, struct err *e)
+{
+    int prompt = o->n_prompt > o->n_gen + 1;
+
+    *n_ctx = o->depth + (prompt ? o->n_prompt : o->n_gen + 1);
+    if (*n_ctx <= PARAMS_CTX_MAX)
+        return 0;
+    return err_set(e, E_INVALID,
+                   "--depth %d and --%s %d make a context of %d tokens, at most %d can be",
+                   o->depth, prompt ? "prompt" : "gen", prompt ? o->n_prompt : o->n_gen, *n_ctx,
+                   PARAMS_CTX_MAX);
+}
+
 static int bench_open(struct bench *b, struct err *e)
 {
     const struct bench_options *o = &b->opt;
     struct hearth_engine_options eo = {.n_thread = o->threads};
     struct hearth_error he = {0};
     uint64_t start = clock_ns();
-    int longest = o->n_prompt > o->n_gen + 1 ? o->n_prompt : o->n_gen + 1, rc;
+    int rc = read_widths(b, e);
 
-    rc = read_widths(b, e);
+    if (rc == 0)
+        rc = read_context(o, &eo.n_ctx, e);
     if (rc == 0)
         rc = cmd_model_open_cached(&b->m, b->path, o->threads, o->cpu, &o->cache, e);
     if (rc < 0)
         return rc;
     hearth_model_info(b->m, &b->info);
-    eo.n_ctx = o->depth + longest;
     cmd_kv_set(&o->kv, &eo);
     eo.n_seq_max = b->n_seq;
     rc = bench_alloc(b, eo.n_ctx, e);

@@ -3,6 +3,8 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "fmt/gguf.h"
+#include "infer/draft.h"
+#include "infer/engine.h"
 #include "kern/kern.h"
 #include "model/model.h"
 #include "quant/quant.h"
@@ -17,8 +19,10 @@
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
                "floats are written as they lie in memory");
 
+enum { DEBUG_CTX = 4096 };
+
 struct debug_options {
-    const char *ids, *out, *cpu;
+    const char *ids, *out, *cpu, *nextn;
     int greedy, threads, chunk, special, pos, n_ctx, each;
     struct cmd_kv kv;
     struct cmd_lora lora;
@@ -43,10 +47,13 @@ static const struct opt_row logits_rows[] = {
      .arg = "N", .help = "then append the likeliest token N times"},
     {.name = "chunk", .type = OPT_INT, .at = AT(chunk), .def = "0", .min = 0, .max = INT32_MAX,
      .arg = "N", .help = "feed the ids in pieces of N; 0: at once"},
+    {.name = "nextn", .type = OPT_STR, .at = AT(nextn), .arg = "FILE",
+     .help = "of the head that predicts the token after the next: FILE has the width (int32), "
+             "then the hidden state of the token before each id (float32)"},
     {.name = "pos", .type = OPT_INT, .at = AT(pos), .def = "0", .min = 0, .max = 1 << 24,
      .arg = "N", .help = "position of the first id: what is before it is left out"},
     {.name = "num-ctx", .letter = 'c', .type = OPT_INT, .at = AT(n_ctx), .def = "0", .min = 0,
-     .max = 1 << 24, .arg = "N", .help = "context to plan for; 0: as long as the ids"},
+     .max = 1 << 24, .arg = "N", .help = "context to plan for; 0: the model's own, at most 4096"},
     ROW_OUT, ROW_THREADS, ROW_CPU, CMD_KV_ROWS(AT(kv)), CMD_LORA_ROWS(AT(lora)),
 };
 static const struct opt_row embd_rows[] = {
@@ -143,6 +150,16 @@ static void probe_close(struct probe *p)
     mem_free(p->row);
 }
 
+/* As `run` has it, or what is asked for, and room for the ids at least. */
+static int plan_ctx(const struct probe *p)
+{
+    int need = (int)p->n_id + p->opt.greedy,
+        usual = p->info.n_ctx_train < DEBUG_CTX ? p->info.n_ctx_train : DEBUG_CTX,
+        want = p->opt.n_ctx ? p->opt.n_ctx : usual;
+
+    return want > need ? want : need;
+}
+
 static int probe_open(struct probe *p, const char *path, struct err *e)
 {
     const struct debug_options *o = &p->opt;
@@ -165,7 +182,7 @@ static int probe_open(struct probe *p, const char *path, struct err *e)
     p->row = mem_calloc((size_t)p->info.n_vocab + 1, sizeof(*p->row));
     if (!p->row)
         return err_set(e, E_NOMEM, "no memory for %d logits", p->info.n_vocab);
-    eo.n_ctx = o->n_ctx > (int)p->n_id + o->greedy ? o->n_ctx : (int)p->n_id + o->greedy;
+    eo.n_ctx = plan_ctx(p);
     cmd_kv_set(&o->kv, &eo);
     if (hearth_engine_new(&p->en, p->m, &eo, &he) < 0 ||
         hearth_seq_open(&p->s, p->en, &he) < 0 ||
@@ -208,6 +225,38 @@ static int likeliest(const struct probe *p, int32_t *id)
         return err_set(p->e, E_NUMERIC, "all logits are NaN");
     *id = best;
     return 0;
+}
+
+/* The head alone, from hidden states of a file. */
+static int nextn_run(struct probe *p)
+{
+    size_t width = (size_t)p->info.n_embd, n_vocab = (size_t)p->info.n_vocab;
+    float *h = mem_calloc(p->n_id * width, sizeof(*h));
+    FILE *f = fopen(p->opt.nextn, "rb");
+    int32_t said = 0;
+    int rc = 0;
+
+    if (!h)
+        rc = err_set(p->e, E_NOMEM, "no memory for %zu hidden states", p->n_id);
+    else if (!f)
+        rc = err_sys(p->e, E_NOT_FOUND, errno, "read %s", p->opt.nextn);
+    else if (fread(&said, sizeof(said), 1, f) != 1 || (size_t)said != width ||
+             fread(h, sizeof(*h), p->n_id * width, f) != p->n_id * width)
+        rc = err_set(p->e, E_FORMAT, "%s: expected the width %zu and %zu hidden states",
+                     p->opt.nextn, width, p->n_id);
+    else if (!p->en->model->m->p.n_nextn || !p->en->model->m->arch->nextn)
+        rc = err_set(p->e, E_UNSUPPORTED, "this model has no head that predicts ahead");
+    for (size_t i = 0; i < p->n_id && rc == 0; i += (size_t)p->en->n_row) {
+        size_t n = p->n_id - i < (size_t)p->en->n_row ? p->n_id - i : (size_t)p->en->n_row;
+
+        rc = draft_head(p->s, (int)i, p->ids + i, (int)n, h + i * width, p->e);
+        if (rc == 0)
+            rc = sink_put(&p->sink, p->en->logits, n * n_vocab, p->e);
+    }
+    if (f)
+        (void)fclose(f);
+    mem_free(h);
+    return rc;
 }
 
 static int logits_run(struct probe *p, int32_t *greedy)
@@ -258,7 +307,7 @@ static int debug_logits(int argc, char **argv)
     rc = sink_open(&p.sink, p.opt.out, &e);
     if (rc < 0)
         goto out;
-    rc = sink_close(&p.sink, logits_run(&p, greedy), &e);
+    rc = sink_close(&p.sink, p.opt.nextn ? nextn_run(&p) : logits_run(&p, greedy), &e);
     if (rc < 0)
         goto out;
     (void)printf("{\"n_vocab\":%d,\"greedy\":[", p.info.n_vocab);
@@ -422,46 +471,62 @@ static int debug_detok(int argc, char **argv)
 
 /* -- lists --------------------------------------------------------------------------- */
 
-static void list_archs(void)
+static int list_archs(struct err *e)
 {
+    char features[128];
+
+    (void)e;
+    (void)printf("%-18s %-54s %s\n", "name", "does, has", "models");
     for (int i = 0; arch_at(i); i++)
-        (void)printf("%s\n", arch_at(i)->name);
+        (void)printf("%-18s %-54s %s\n", arch_at(i)->name,
+                     arch_features(arch_at(i), features, sizeof(features)),
+                     arch_at(i)->about ? arch_at(i)->about : "");
+    return 0;
 }
 
-static void list_quants(void)
+static int list_quants(struct err *e)
 {
     const struct quant *q;
 
+    (void)e;
     (void)printf("%-8s %4s %6s %6s %s\n", "name", "id", "block", "bytes", "bits/weight");
     for (int i = 0; (q = quant_at(i)) != NULL; i++)
         (void)printf("%-8s %4d %6d %6d %.4g\n", q->name, q->type, q->block, q->bytes,
                      8.0 * q->bytes / q->block);
+    return 0;
 }
 
-static void list_kernels(void)
+static int list_kernels(struct err *e)
 {
     struct kern k;
     char line[160];
+    int tier = infer_tier(NULL, e);
 
-    kern_init(&k, kern_tier_best());
-    (void)printf("best tier here: %s\n", kern_tier_name(k.tier));
+    if (tier < 0)
+        return tier;
+    kern_init(&k, tier);
+    (void)printf("best tier here: %s\ntier in use: %s\n", kern_tier_name(kern_tier_best()),
+                 kern_tier_name(tier));
     for (int i = 0; kern_describe(&k, i, line, sizeof(line)); i++)
         (void)printf("%s\n", line);
+    return 0;
 }
 
-static void list_tokenizers(void)
+static int list_tokenizers(struct err *e)
 {
+    (void)e;
     for (int i = 0; tok_kind_name(i); i++)
         (void)printf("kind %s\n", tok_kind_name(i));
     for (int i = 0; tok_pre_name(i); i++)
         (void)printf("pre  %s\n", tok_pre_name(i));
+    return 0;
 }
 
 static int debug_list(int argc, char **argv)
 {
     static const struct {
         const char *name;
-        void (*fn)(void);
+        int (*fn)(struct err *e);
     } lists[] = {
         {"archs", list_archs},
         {"quants", list_quants},
@@ -480,8 +545,7 @@ static int debug_list(int argc, char **argv)
     for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
         if (strcmp(argv[0], lists[i].name) != 0)
             continue;
-        lists[i].fn();
-        return 0;
+        return lists[i].fn(&e) < 0 ? cmd_fail(&e) : 0;
     }
     (void)err_set(&e, E_INVALID, "no list '%s'; usage: %s", argv[0], spec.usage);
     return cmd_fail(&e);

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "kern/kern.h"
+#include "model/params.h"
 
 #include <math.h>
 #include <string.h>
@@ -48,7 +49,7 @@ static const struct opt_row rows[] = {
      .min = -1, .max = INT32_MAX, .param = "num_predict", .arg = "N",
      .help = "most tokens of an answer; 0 or -1: until it is done"},
     {.name = "num-ctx", .letter = 'c', .type = OPT_INT, .at = AT(num_ctx), .def = "0",
-     .min = 0, .max = INT32_MAX, .arg = "N",
+     .min = 0, .max = PARAMS_CTX_MAX, .arg = "N",
      .help = "tokens that the context holds; 0: the model's own, at most 4096"},
     {.name = "stop", .type = OPT_LIST, .at = AT(stop), .param = "stop", .arg = "TEXT",
      .help = "end the answer before TEXT; may be given again"},
@@ -60,6 +61,8 @@ static const struct opt_row rows[] = {
     {.name = "pin", .type = OPT_FLAG, .at = AT(pin), .help = "keep each thread on its CPU"},
     {.name = "cpu", .type = OPT_STR, .at = AT(cpu), .arg = "TIER",
      .help = "at most these instructions: " KERN_TIER_NAMES},
+    {.name = "draft", .type = OPT_INT, .at = AT(draft), .def = "0", .min = 0, .max = 16,
+     .arg = "N", .help = "guess N tokens ahead with the model's own heads: the same text, faster"},
     CMD_KV_ROWS(AT(kv)),
     CMD_LORA_ROWS(AT(lora)),
     CMD_CACHE_ROWS(AT(cache)),
@@ -88,12 +91,21 @@ static void run_close(struct run *r)
     hearth_model_close(r->model);
 }
 
+/* An engine whose context is too large for this machine says so without our option's name. */
+static int engine_err_of(struct err *e, const struct hearth_error *he)
+{
+    if (he->code != HEARTH_E_NOMEM)
+        return cmd_err(e, he);
+    return err_set(e, he->code, "%s; -c (--num-ctx) sets another size of it", he->message);
+}
+
 static int run_open(struct run *r, struct err *e)
 {
     struct hearth_engine_options eo = {
         .n_ctx = r->opt.num_ctx,
         .n_thread = r->opt.threads,
         .pin = r->opt.pin,
+        .n_draft = r->opt.draft,
     };
     struct hearth_engine_info ei;
     struct hearth_error he = {0};
@@ -109,7 +121,7 @@ static int run_open(struct run *r, struct err *e)
     cmd_kv_set(&r->opt.kv, &eo);
     if (hearth_engine_new(&r->engine, r->model, &eo, &he) < 0 ||
         hearth_seq_open(&r->seq, r->engine, &he) < 0)
-        return cmd_err(e, &he);
+        return engine_err_of(e, &he);
     hearth_engine_info(r->engine, &ei);
     r->n_ctx = ei.n_ctx;
     if (r->n_ctx > r->info.n_ctx_train)
@@ -168,6 +180,11 @@ int cmd_run(int argc, char **argv)
         rc = prompt_of(&prompt, n - 1, argv + 1, &e);
     if (rc == 0)
         rc = run_open(&r, &e);
+    /* After the model was opened: what is wrong with its file is the better news. */
+    if (rc == 0 && n == 1 && !r.interactive && !prompt.n)
+        rc = err_set(&e, E_INVALID,
+                     "no prompt: standard input is empty; give it as words, or \"\" to only "
+                     "load the model");
     if (rc < 0)
         goto out;
     if (r.interactive || prompt.n)

@@ -66,10 +66,18 @@ static int unknown(const char *name)
 static int cmd_help(int argc, char **argv)
 {
     static char option[] = "--help";
+    static const struct opt_spec spec = {
+        .usage = "hearth help [COMMAND]",
+        .about = "Lists the commands, or the options of one.",
+    };
     char *args[] = {option, NULL};
     const struct command *c;
+    int status;
 
-    if (argc == 0 || argv[0][0] == '-') {
+    argc = cmd_options(&spec, argc, argv, NULL, 0, 1, &status);
+    if (argc < 0)
+        return status;
+    if (argc == 0) {
         usage(stdout);
         return 0;
     }
@@ -104,14 +112,15 @@ int main(int argc, char **argv)
     const struct command *c;
 
     (void)signal(SIGPIPE, SIG_IGN); /* a write says EPIPE instead */
+    cmd_watch_files();
     if (argc < 2) {
         usage(stderr);
         return err_row(E_INVALID)->exit_status;
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
-        return finish(cmd_help(0, NULL));
+        return finish(cmd_help(argc - 2, argv + 2));
     if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0)
-        return finish(cmd_version(0, NULL));
+        return finish(cmd_version(argc - 2, argv + 2));
     c = command_find(argv[1]);
     return finish(c ? c->fn(argc - 2, argv + 2) : unknown(argv[1]));
 }

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* -- numbers ------------------------------------------------------------------------- */
 
@@ -360,6 +361,15 @@ static const struct opt_row *row_of(const struct opt_spec *spec, const char *arg
     return NULL;
 }
 
+/* What may have a value gets it after '='. A directory where a word is looks like one that
+ * was meant to be it. */
+static int is_directory(const char *word)
+{
+    struct stat st;
+
+    return stat(word, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 int opt_parse(const struct opt_spec *spec, int argc, char **argv, void *into, struct err *e)
 {
     int n_word = 0, i = 0, rc;
@@ -385,6 +395,10 @@ int opt_parse(const struct opt_spec *spec, int argc, char **argv, void *into, st
         if (row->type == OPT_FLAG && value)
             return err_set(e, E_INVALID, "%s takes no value", what);
         if (row->type == OPT_MAYBE && !value) {
+            if (i + 1 < argc && is_directory(argv[i + 1]))
+                return err_set(e, E_INVALID,
+                               "%s: did you mean %s=%s? Words that are no value go after --",
+                               what, what, argv[i + 1]);
             value = "";
         } else if (row->type != OPT_FLAG && !value) {
             if (++i == argc)

@@ -23,7 +23,8 @@ enum opt_type {
     OPT_FLOAT,  /* float */
     OPT_SEED,   /* struct opt_seed */
     OPT_STR,    /* const char *, borrowed from argv */
-    OPT_MAYBE,  /* const char *: "--name=VALUE", or "--name" alone, which gives "" */
+    OPT_MAYBE,  /* const char *: "--name=VALUE", or "--name" alone, which gives ""; the name of
+                   a directory as the next word is refused, as it was meant to be VALUE */
     OPT_LIST,   /* struct opt_list: may be given many times */
     OPT_CHOICE, /* int: the index in arg, which is "one|two|three" */
 };

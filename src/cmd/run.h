@@ -15,7 +15,7 @@ enum run_format { RUN_TEXT, RUN_JSON };
 struct run_options {
     struct hearth_sampling sampling; /* its seed is set for each answer from `seed` */
     struct opt_seed seed;
-    int num_predict, num_ctx, threads, pin;
+    int num_predict, num_ctx, threads, pin, draft;
     struct cmd_kv kv;
     struct cmd_lora lora;
     int verbose, format, special;

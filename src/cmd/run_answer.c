@@ -93,6 +93,9 @@ static void print_stats(const struct run *r, const struct hearth_stats *st)
     line_duration("eval duration:", st->output_ns);
     (void)fprintf(stderr, "%-21s %.2f tokens/s\n",
                   "eval rate:", rate(st->n_output, st->output_ns));
+    if (r->opt.draft)
+        (void)fprintf(stderr, "%-21s %d of %d token(s) came true\n",
+                      "guessed ahead:", st->n_accepted, st->n_drafted);
     hearth_model_info(r->model, &info);
     (void)fprintf(stderr, "%-21s %s%s%s\n",
                   "weights:", cmd_packing(&info, packing, sizeof(packing)),
@@ -190,9 +193,10 @@ static int question(struct run *r, const char *text, size_t n, int32_t **ids, si
                        "the text so far has %d tokens and this adds %zu, but the context "
                        "holds %d; /clear starts anew",
                        have, *n_id, r->n_ctx);
-    return err_set(e, E_TOO_LONG,
-                   "the prompt has %zu tokens, but the context holds %d; --num-ctx sets more",
-                   *n_id, r->n_ctx);
+    return err_set(
+        e, E_TOO_LONG,
+        "the prompt has %zu tokens, but the context holds %d; -c (--num-ctx) sets more", *n_id,
+        r->n_ctx);
 }
 
 static int generate(struct answer *a, const int32_t *ids, size_t n, struct hearth_stats *st)
@@ -235,9 +239,9 @@ static void after(const struct run *r, const struct hearth_stats *st)
     int full = st->finish == HEARTH_FINISH_LENGTH &&
                (r->opt.num_predict <= 0 || st->n_output < r->opt.num_predict);
 
-    if (full && (r->interactive || isatty(STDERR_FILENO)))
+    if (full)
         (void)fprintf(stderr, "note: the context of %d tokens is full; %s\n", r->n_ctx,
-                      r->interactive ? "/clear starts anew" : "--num-ctx sets more");
+                      r->interactive ? "/clear starts anew" : "-c (--num-ctx) sets more");
     if (r->opt.verbose)
         print_stats(r, st);
 }

@@ -1,4 +1,5 @@
 #include "infer/engine.h"
+#include "infer/draft.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -169,6 +170,8 @@ int hearth_engine_new(struct hearth_engine **out, struct hearth_model *model,
         rc = make_block(en, e);
     if (rc == 0)
         rc = make_arrays(en, e);
+    if (rc == 0)
+        rc = draft_new(en, o->n_draft, e);
     if (rc < 0) {
         hearth_engine_free(en);
         return rc;
@@ -198,6 +201,7 @@ void hearth_engine_free(struct hearth_engine *en)
     mem_free(en->pos);
     mem_free(en->out);
     vm_free(en->block, en->n_block);
+    draft_free(en);
     kv_free(en->kv);
     vm_free(en->states, en->layout.state_bytes * (size_t)en->n_seq_max);
     cache_layout_done(&en->layout);
@@ -331,6 +335,14 @@ static uint64_t pack_time(const struct hearth_engine *en)
     return en->step_ns / 4 < PACK_NS_MAX ? en->step_ns / 4 : PACK_NS_MAX;
 }
 
+void engine_void_rows(struct hearth_engine *en)
+{
+    for (int i = 0; i < en->n_seq_max; i++) {
+        if (en->seq[i])
+            en->seq[i]->logits = NULL;
+    }
+}
+
 int engine_compute(struct hearth_engine *en, struct hearth_seq *only, int want, struct err *e)
 {
     struct step *st = &en->step;
@@ -346,15 +358,14 @@ int engine_compute(struct hearth_engine *en, struct hearth_seq *only, int want, 
                  : 0;
     if (rc < 0 || st->n_run == 0)
         return rc;
-    /* The rows are about to be written over; a step that has nothing to do leaves them. */
-    for (int i = 0; i < en->n_seq_max; i++) {
-        if (en->seq[i])
-            en->seq[i]->logits = NULL;
-    }
+    engine_void_rows(en); /* a step that has nothing to do leaves them */
     choose_rows(en, want);
+    st->all_hidden = en->n_draft ? en->known : NULL;
     pack_some(en->model->m->packer, en->pool, pack_time(en));
     start = clock_ns();
     step_run(st);
+    if (en->n_draft)
+        draft_follow(en);
     en->step_ns = clock_ns() - start;
     if (atomic_exchange(&en->cancel, 0)) {
         for (int i = 0; i < st->n_run; i++)

@@ -22,7 +22,13 @@
 
 /* Rows of logits in one step: one for each sequence, and at least this many for those who
  * ask for the logits of every position. */
-enum { ENGINE_ROWS = 32, ENGINE_BATCH = 512, ENGINE_BATCH_MAX = 8192, ENGINE_SEQ_MAX = 1024 };
+enum {
+    ENGINE_ROWS = 32,
+    ENGINE_BATCH = 512,
+    ENGINE_BATCH_MAX = 8192,
+    ENGINE_SEQ_MAX = 1024,
+    ENGINE_DRAFT_MAX = 16
+};
 
 /* The default context, where the model allows more: as much as most conversations need. */
 enum { ENGINE_CTX = 4096 };
@@ -47,6 +53,8 @@ struct hearth_seq {
     int base; /* position of the first token */
     unsigned char
         *state; /* what layers keep beside pages, of the first n_done tokens; NULL: nothing */
+    float *hidden; /* when the engine drafts: the final state of the token at hidden_of */
+    int hidden_of;
     const float *logits; /* of token n_done - 1, or NULL */
 };
 
@@ -57,6 +65,11 @@ struct hearth_engine {
     struct kv *kv;
     unsigned char *states; /* [n_seq_max][layout.state_bytes] */
     int n_ctx, n_batch, n_row;
+    /* Guessing ahead (draft.h). */
+    int n_draft;
+    float *known; /* [2][n_batch][n_embd]: hidden states of the step, of the tokens before */
+    size_t n_known;
+    float *last_hidden;      /* [n_seq_max][n_embd], the sequences' own */
     struct hearth_seq **seq; /* [n_seq_max], NULL: free */
     int n_seq_max, turn;     /* whose turn it is to be first */
     atomic_int cancel;
@@ -80,6 +93,9 @@ enum engine_want { WANT_LAST, WANT_ALL_LOGITS, WANT_ALL_HIDDEN };
 MUST_CHECK int engine_compute(struct hearth_engine *en, struct hearth_seq *only, int want,
                               struct err *e);
 
+/* Rows of logits are about to be written over: what sequences have of them is gone. */
+void engine_void_rows(struct hearth_engine *en);
+
 /* Adds tokens; reuse: 1 takes over published pages. */
 MUST_CHECK int seq_feed(struct hearth_seq *s, const int32_t *ids, size_t n, int reuse,
                         size_t *n_reused, struct err *e);
@@ -91,6 +107,10 @@ void seq_advance(struct hearth_seq *s, int n);
 void seq_spoilt(struct hearth_seq *s);
 /* Holds pages for all positions below n_pos. Fails: E_BUSY, and holds what it had. */
 MUST_CHECK int seq_cover(struct hearth_seq *s, int n_pos, struct err *e);
+
+/* The tier (kern/kern.h) that is asked for by name; NULL: by HEARTH_CPU, else the best.
+ * Fails: E_INVALID there is no such tier; E_UNSUPPORTED this machine has not got it. */
+MUST_CHECK int infer_tier(const char *asked, struct err *e);
 
 /* The struct err inside of a public error, which has the same fields. NULL gives NULL. */
 static inline struct err *engine_err(struct hearth_error *e)

@@ -1,5 +1,5 @@
 /* generate.c - the loop from a prompt to text: feed, step, sample, show. */
-#include "infer/engine.h"
+#include "infer/draft.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -37,6 +37,10 @@ struct gen {
     struct tok_stream stream;
     struct buf raw, ready; /* detokenised; past the stop strings */
     int finish;            /* enum hearth_finish, -1: goes on */
+    /* Guesses that the last step computed behind a certain token: next of them is what the next
+     * sampled token must be for its row to count. */
+    int32_t guess[ENGINE_DRAFT_MAX];
+    int n_guess, next;
 };
 
 static int gen_sampler(struct gen *g, struct err *e)
@@ -96,9 +100,73 @@ static void gen_close(struct gen *g)
     buf_done(&g->ready);
 }
 
+/* Tokens that are certain: without the guesses that are still open. */
+static int gen_len(const struct gen *g)
+{
+    return g->s->n_len - (g->n_guess - g->next);
+}
+
+/* Forgets the guesses that are still open. */
+static int gen_forget(struct gen *g, struct err *e)
+{
+    int open = g->n_guess - g->next, row = g->next;
+
+    g->n_guess = g->next = 0;
+    if (!open)
+        return 0;
+    draft_goes_on(g->s, row);
+    return hearth_seq_truncate(g->s, g->s->n_len - open, (struct hearth_error *)(void *)e);
+}
+
+/* The sampled token id is the next one of the text: the row of a guess that came true is used,
+ * others are forgotten. */
+static int gen_feed(struct gen *g, int32_t id, struct err *e)
+{
+    struct hearth_seq *s = g->s;
+    int rc = 0;
+
+    if (g->next < g->n_guess && g->guess[g->next] == id) {
+        g->stats->n_accepted++;
+        g->next++;
+        s->logits = s->en->logits + (size_t)g->next * (size_t)s->en->model->m->p.n_vocab;
+        return 0;
+    }
+    if (g->n_guess)
+        rc = gen_forget(g, e);
+    return rc < 0 ? rc : seq_feed(s, &id, 1, 0, NULL, e);
+}
+
+/* Computes the certain token that waits, with guesses behind it. */
+static int gen_ahead(struct gen *g, struct err *e)
+{
+    struct hearth_seq *s = g->s;
+    int n, rc = hearth_seq_truncate(s, s->n_len - 1, NULL);
+    int32_t id = s->ids[s->n_len];
+
+    if (rc < 0)
+        return rc;
+    n = draft_guess(s, id, s->en->n_draft, g->guess, e);
+    if (n < 0)
+        return n;
+    rc = seq_feed(s, &id, 1, 0, NULL, e);
+    if (rc == 0 && n)
+        rc = seq_feed(s, g->guess, (size_t)n, 0, NULL, e);
+    if (rc == 0)
+        rc = engine_compute(s->en, s, WANT_ALL_LOGITS, e);
+    if (rc < 0)
+        return rc;
+    g->stats->n_drafted += n;
+    g->n_guess = n;
+    g->next = 0;
+    s->logits = s->en->logits;
+    return 0;
+}
+
 /* Steps until the sequence has caught up. */
 static int gen_catch_up(struct gen *g, struct err *e)
 {
+    if (g->s->en->n_draft && !g->s->logits && g->s->n_len == g->s->n_done + 1 && g->s->n_done)
+        return gen_ahead(g, e);
     while (!g->s->logits) {
         int rc = engine_compute(g->s->en, g->s, WANT_LAST, e);
 
@@ -155,7 +223,6 @@ static void gen_show(struct gen *g, int id)
 static int gen_token(struct gen *g, struct err *e)
 {
     int id = sampler_pick(g->sampler, g->s->logits, e), rc;
-    int32_t fed;
 
     if (id < 0)
         return id;
@@ -170,13 +237,12 @@ static int gen_token(struct gen *g, struct err *e)
     gen_show(g, id);
     if (g->finish == HEARTH_FINISH_STOP)
         return 0;
-    if (g->s->n_len == g->s->en->n_ctx) {
+    if (gen_len(g) == g->s->en->n_ctx) {
         g->finish = HEARTH_FINISH_LENGTH;
         return 0;
     }
     sampler_accept(g->sampler, id);
-    fed = id;
-    rc = seq_feed(g->s, &fed, 1, 0, NULL, e);
+    rc = gen_feed(g, id, e);
     if (rc == 0 && g->finish < 0 && g->opt->n_predict > 0 &&
         g->stats->n_output == g->opt->n_predict)
         g->finish = HEARTH_FINISH_LENGTH;
@@ -196,6 +262,8 @@ static int gen_loop(struct gen *g, struct err *e)
             rc = gen_catch_up(g, e);
     }
     g->stats->output_ns = clock_ns() - t0;
+    if (rc == 0 && g->n_guess)
+        rc = gen_forget(g, e);
     if (rc == E_CANCELLED) {
         g->finish = HEARTH_FINISH_CALLER;
         rc = 0;

@@ -24,8 +24,7 @@ int hearth_exit_status(int code)
 
 /* -- opening --------------------------------------------------------------------------- */
 
-/* The tier: what the caller asks for, else HEARTH_CPU, else the best. */
-static int choose_tier(const char *asked, struct err *e)
+int infer_tier(const char *asked, struct err *e)
 {
     const char *name = asked ? asked : getenv("HEARTH_CPU"),
                *what = asked ? "cpu" : "HEARTH_CPU";
@@ -91,7 +90,7 @@ int hearth_model_open(struct hearth_model **out, const char *path,
     struct err *e = engine_err(error);
     uint64_t t0 = clock_ns();
     struct hearth_model *h = NULL;
-    int tier = choose_tier(o->cpu, e), rc = tier;
+    int tier = infer_tier(o->cpu, e), rc = tier;
 
     if (rc < 0)
         return rc;

@@ -25,6 +25,9 @@ int hearth_seq_open(struct hearth_seq **out, struct hearth_engine *en,
         s->state = en->states + en->layout.state_bytes * (size_t)slot;
         memset(s->state, 0, en->layout.state_bytes);
     }
+    if (en->last_hidden)
+        s->hidden = en->last_hidden + (size_t)slot * (size_t)en->model->m->p.n_embd;
+    s->hidden_of = -1;
     s->ids = mem_calloc((size_t)en->n_ctx, sizeof(*s->ids));
     s->page = mem_calloc(n_page, sizeof(*s->page));
     s->data = mem_calloc(n_page, sizeof(unsigned char *));
@@ -342,7 +345,7 @@ int hearth_seq_embed(struct hearth_seq *s, const int32_t *ids, size_t n, float *
     if (rc == 0 && m->p.pooling == POOL_RANK)
         rc = head_rank(m, pooled.out, out, e);
     else if (rc == 0)
-        memcpy(out, pooled.out, n_embd * sizeof(*out));
+        rc = head_embed(m, pooled.out, out, e);
     mem_free(pooled.out);
     if (hearth_seq_truncate(s, 0, NULL) < 0)
         return E_INTERNAL;

@@ -7,7 +7,14 @@
 
 int head_width(const struct model *m)
 {
-    return m->p.pooling == POOL_RANK && m->p.n_label ? m->p.n_label : m->p.n_embd;
+    const struct params *p = &m->p;
+    int n = p->n_embd;
+
+    if (p->pooling == POOL_RANK)
+        return p->n_label ? p->n_label : n;
+    for (int i = 0; i < 2; i++)
+        n = p->n_dense[i] ? p->n_dense[i] : n;
+    return n;
 }
 
 /* y = W x (+ b), by rows; once for a text. row: [n] for one row of W. */
@@ -60,5 +67,23 @@ int head_rank(const struct model *m, float *x, float *out, struct err *e)
     if (m->p.causal && m->p.n_label > 1)
         softmax(out, m->p.n_label);
     mem_free(row);
+    return 0;
+}
+
+int head_embed(const struct model *m, const float *x, float *out, struct err *e)
+{
+    const struct weight *w[] = {m->global.t[T_DENSE_2], m->global.t[T_DENSE_3]};
+    size_t n = (size_t)m->p.n_embd, n_mid = w[0] ? (size_t)m->p.n_dense[0] : 0;
+    float *mid = mem_alloc((n_mid + (n > n_mid ? n : n_mid)) * sizeof(*mid));
+
+    if (!mid)
+        return err_set(e, E_NOMEM, "no memory for %zu numbers", n + n_mid);
+    if (w[0])
+        dense(w[0], NULL, x, mid + n_mid, w[1] ? mid : out);
+    if (w[1])
+        dense(w[1], NULL, w[0] ? mid : x, mid + n_mid, out);
+    if (!w[0] && !w[1])
+        memcpy(out, x, n * sizeof(*out));
+    mem_free(mid);
     return 0;
 }

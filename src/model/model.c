@@ -34,6 +34,10 @@ static uint64_t dim_size(const struct model *m, const struct layer *l, int dim)
         [DIM_CTX] = (uint64_t)p->n_ctx_train,
         [DIM_LABELS] = (uint64_t)p->n_label,
         [DIM_TYPES] = (uint64_t)p->n_type,
+        [DIM_DENSE_2] = (uint64_t)p->n_dense[0],
+        [DIM_DENSE_3] = (uint64_t)p->n_dense[1],
+        [DIM_PLE] = (uint64_t)p->n_ple,
+        [DIM_PLE_ALL] = product(p->n_ple, p->n_layer),
         [DIM_FF] = (uint64_t)o->n_ff,
         [DIM_Q] = product(o->n_head, o->d_k),
         [DIM_Q2] = 2 * product(o->n_head, o->d_k),
@@ -308,19 +312,43 @@ static const struct gguf_tensor *find_part(struct model *m, const struct tensor_
 
 /* -- scales ---------------------------------------------------------------------------- */
 
+/* Whether a row of the table asks for a tensor that is named like a scale, but is none. */
+static int is_row(const struct arch *a, const char *name)
+{
+    for (int i = 0; i < a->n_tensor; i++) {
+        const char *end = strstr(name, a->tensors[i].name);
+
+        if (end && strcmp(end, a->tensors[i].name) == 0)
+            return 1;
+    }
+    return 0;
+}
+
+/* The tensor NAME.scale of a matrix; those of down also stand beside the router. */
+static const struct gguf_tensor *scale_of(const struct model *m, const char *name,
+                                          char scale[128])
+{
+    const char *end = strrchr(name, '.'), *down = strstr(name, "ffn_down_exps.");
+    const struct gguf_tensor *t;
+
+    (void)snprintf(scale, 128, "%.*s.scale", (int)(end - name), name);
+    t = is_row(m->arch, scale) ? NULL : gguf_tensor(m->file, scale);
+    if (t || !down)
+        return t;
+    (void)snprintf(scale, 128, "%.*sffn_gate_inp.per_expert_scale", (int)(down - name), name);
+    return gguf_tensor(m->file, scale);
+}
+
 /* A matrix may have a number beside it that its products are multiplied by, NAME.scale, one or
  * one for each expert. */
 static int take_scale(struct model *m, const char *name, struct weight *w, uint64_t n,
                       struct err *e)
 {
-    const char *end = strrchr(name, '.');
     char scale[128];
-    const struct gguf_tensor *t;
+    const struct gguf_tensor *t = scale_of(m, name, scale);
     const float *v;
     int rc;
 
-    (void)snprintf(scale, sizeof(scale), "%.*s.scale", (int)(end - name), name);
-    t = gguf_tensor(m->file, scale);
     if (!t)
         return 0;
     if (t->n_elem != n || t->type >= QUANT_TYPE_MAX || !quant_find(t->type))
@@ -475,7 +503,7 @@ static void usual_layer(const struct params *p, struct params_reader *r, int i, 
 static int read_layers(struct model *m, struct err *e)
 {
     struct params *p = &m->p;
-    struct params_reader r = {m->file, m->arch->name, e, 0};
+    struct params_reader r = {m->file, m->prefix, e, 0};
 
     m->layer = arena_calloc(&m->arena, (size_t)n_all(p), sizeof(*m->layer));
     if (!m->layer)
@@ -495,6 +523,7 @@ static int read_layers(struct model *m, struct err *e)
     for (int i = 0; i < n_all(p); i++) {
         p->d_k = m->layer[i].d_k > p->d_k ? m->layer[i].d_k : p->d_k;
         p->d_v = m->layer[i].d_v > p->d_v ? m->layer[i].d_v : p->d_v;
+        m->global.has |= m->layer[i].has;
     }
     return 0;
 }
@@ -539,7 +568,8 @@ static int take_tensors(struct model *m, struct err *e)
             struct layer *into = in_layer ? &m->layer[l] : &m->global;
             int rc = 0;
 
-            if (!in_layer || is_wanted(spec, into))
+            /* An earlier row may have found it by another name. */
+            if (!into->t[spec->role] && is_wanted(spec, into))
                 rc = take_tensor(m, spec, l, into, e);
             if (rc < 0)
                 return rc;
@@ -552,45 +582,58 @@ static int take_tensors(struct model *m, struct err *e)
  * for the product, while rows of the embedding are read from the file. */
 static void tie_output(struct model *m)
 {
+    struct weight *w;
     int has_output = 0;
 
     for (int i = 0; i < m->arch->n_tensor; i++)
         has_output |= m->arch->tensors[i].role == T_OUTPUT;
-    if (has_output && !m->global.t[T_OUTPUT])
-        m->global.t[T_OUTPUT] = add_weight(m, m->global.t[T_TOKEN_EMBD]->src);
+    if (!has_output || m->global.t[T_OUTPUT])
+        return;
+    m->global.t[T_OUTPUT] = w = add_weight(m, m->global.t[T_TOKEN_EMBD]->src);
+    w->w.n_row = (size_t)m->p.n_vocab; /* rows past the vocabulary are nobody's */
 }
 
 /* -- opening --------------------------------------------------------------------------- */
 
 static int find_arch(struct model *m, struct err *e)
 {
+    const struct arch *near[3];
     struct str name;
     char list[256] = "";
     size_t n = 0;
-    int rc = gguf_str(m->file, "general.architecture", &name, e);
+    int n_near, rc = gguf_str(m->file, "general.architecture", &name, e);
 
     if (rc < 0)
         return rc;
     if (rc == 0)
         return err_set(e, E_FORMAT, "key general.architecture: missing");
     m->arch = arch_find(name);
-    if (m->arch)
+    if (m->arch) {
+        m->prefix = str_is(name, m->arch->name) ? m->arch->name : m->arch->also;
         return 0;
-    for (int i = 0; arch_at(i) && n < sizeof(list) - 32; i++)
-        n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%s", i ? ", " : "",
-                              arch_at(i)->name);
-    return err_set(e, E_UNSUPPORTED, "architecture '%.*s' is not supported; supported are %s",
-                   (int)(name.n < 64 ? name.n : 64), name.p, list);
+    }
+    n_near = arch_nearest(name, near, 3);
+    for (int i = 0; i < n_near; i++)
+        n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%s", i ? ", " : "", near[i]->name);
+    return err_set(
+        e, E_UNSUPPORTED,
+        "architecture '%.*s' is not supported; the nearest that are: %s (`hearth debug "
+        "list archs` names all)",
+        (int)(name.n < 64 ? name.n : 64), name.p, list);
 }
 
 static int read_all_params(struct model *m, struct err *e)
 {
-    struct params_reader r = {m->file, m->arch->name, e, 0};
-    int rc = params_read(&m->p, m->file, m->arch->name, m->arch->norm, e);
+    struct params_reader r = {m->file, m->prefix, e, 0};
+    int rc = params_read(&m->p, m->file, m->prefix, m->arch->norm, e);
 
-    if (rc < 0 || !m->arch->read_params)
-        return rc;
-    return m->arch->read_params(&m->p, &r);
+    m->p.rope_kind = m->arch->rope_kind;
+    if (rc == 0 && m->arch->read_params)
+        rc = m->arch->read_params(&m->p, &r);
+    if (rc == 0 && m->p.eps < 0)
+        rc = err_set(e, E_FORMAT, "key %s.attention.layer_norm%s_epsilon: missing", m->prefix,
+                     m->arch->norm == NORM_RMS ? "_rms" : "");
+    return rc;
 }
 
 int model_open(struct model **out, const char *path, int tier, struct err *e)

@@ -49,6 +49,9 @@ enum tensor_role {
     T_CLS_OUTPUT_BIAS,
     T_DENSE_2,
     T_DENSE_3,
+    T_PLE_EMBD, /* embeddings of each layer's own */
+    T_PLE_PROJ,
+    T_PLE_PROJ_NORM,
     /* attention */
     T_ATTN_NORM,
     T_ATTN_NORM_BIAS,
@@ -91,6 +94,9 @@ enum tensor_role {
     T_LAYER_OUTPUT_NORM,
     T_LAYER_OUTPUT_NORM_BIAS,
     T_LAYER_OUTPUT_SCALE,
+    T_PLE_GATE,
+    T_PLE_OUT,
+    T_PLE_NORM,
     /* experts */
     T_FFN_GATE_INP, /* the router */
     T_FFN_GATE_INP_BIAS,
@@ -146,6 +152,10 @@ enum tensor_dim {
     DIM_CTX,
     DIM_LABELS,
     DIM_TYPES,
+    DIM_DENSE_2,
+    DIM_DENSE_3,
+    DIM_PLE,     /* what a layer embeds by itself */
+    DIM_PLE_ALL, /* the same of all layers */
     DIM_FF,
     DIM_Q,     /* heads x key size */
     DIM_Q2,    /* twice that: a gate beside each query */
@@ -195,15 +205,18 @@ enum layer_has {
     HAS_SSM = 64,
     HAS_DELTA = 128,
     HAS_NEXTN = 256, /* a head that predicts the token after the next */
-    HAS_OWN = 512    /* the architecture's own: HAS_OWN, twice that, ... */
+    HAS_PLE = 512,   /* an embedding of its own */
+    HAS_OWN = 1024   /* the architecture's own: HAS_OWN, twice that, ... */
 };
 
+/* Rows of one role are names for the same: the first that the file has counts. */
 struct tensor_spec {
     int role; /* enum tensor_role */
     const char *name;
     int flags;
     int dim[3]; /* ne[0], ne[1], ne[2]; DIM_ONE: 1 */
-    int when;   /* enum layer_has, 0: all layers but those with HAS_NEXTN */
+    int when;   /* enum layer_has, 0: all layers but those with HAS_NEXTN; outside of layers:
+                   when any layer has it */
 };
 
 /* A tensor of the model. One with three dimensions is a matrix for each expert or head: as many
@@ -254,6 +267,7 @@ struct cache_need {
 
 struct arch {
     const char *name; /* general.architecture */
+    const char *also; /* how other tools spell it, and then also begin keys; NULL: as name */
     const struct tensor_spec *tensors;
     int n_tensor;
     int norm;      /* enum norm */
@@ -261,7 +275,8 @@ struct arch {
     /* Reads and checks keys beyond params_read's; may be NULL. */
     int (*read_params)(struct params *p, struct params_reader *r);
     /* Changes what layer i has from what params.h says of all; l->has begins as HAS_ATTN,
-     * HAS_KV and HAS_FFN, or HAS_MOE and HAS_SHARED where p->moe says so. May be NULL. */
+     * HAS_KV and HAS_FFN, or HAS_MOE and HAS_SHARED where p->moe says so. l stands behind the
+     * layers before it. May be NULL. */
     int (*layer)(const struct params *p, struct params_reader *r, int i, struct layer *l);
     /* The size that is called DIM_OWN or more; l: NULL for tensors outside of layers. */
     uint64_t (*dim)(const struct params *p, const struct layer *l, int dim);
@@ -269,19 +284,27 @@ struct arch {
     struct cache_need (*cache)(const struct params *p, const struct layer *l);
     /* Computes the step's tokens: block.h. */
     void (*forward)(struct step *s);
-    /* What is supported beside text in and text out, for `debug list archs`. */
-    const char *about;
+    /* Logits of the tokens after the next from s->nextn_h, by the layer behind the last
+     * (blk_nextn_in, blk_nextn_out). NULL: such layers are loaded, and not run. */
+    void (*nextn)(struct step *s);
+    const char *about; /* the models that have this architecture, as people call them */
 };
 
-/* The table of arch_list.c: i from 0, NULL past the end; by the file's name, or NULL. */
+/* The table of arch_list.c: i from 0, NULL past the end; by the file's name (either of the
+ * two), or NULL. */
 const struct arch *arch_at(int i);
 const struct arch *arch_find(struct str name);
+/* What it does and is made of, from its table: "text, experts, state"; returns line. */
+const char *arch_features(const struct arch *a, char *line, size_t n);
+/* Up to n that are named most like it, the likeliest first; how many. */
+int arch_nearest(struct str name, const struct arch **near, int n);
 
 enum { MODEL_ADAPTERS_MAX = 16 };
 
 struct model {
     struct gguf *file;
     const struct arch *arch;
+    const char *prefix; /* of the file's keys: the architecture's name, or its other one */
     struct params p;
     struct kern kern;
     struct layer global; /* tensors outside of layers */

@@ -46,7 +46,8 @@ struct pack_options {
 struct pack_info {
     int state;          /* enum pack_state */
     int cached;         /* 1: the tiles of an earlier run are in use */
-    uint64_t ns;        /* from pack_new until all was packed; 0: it is not */
+    uint64_t ns;        /* what packing took, without the steps between; 0: there was nothing
+                           to pack, or not all is */
     char note[ERR_MAX]; /* what went wrong, or empty */
 };
 

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <time.h>
@@ -193,6 +194,63 @@ int pack_cache_map(const struct pack_cache *c, const struct pack_want *want,
 
 /* -- the directory --------------------------------------------------------------------- */
 
+static int ends_in(const char *name, const char *end)
+{
+    size_t n = strlen(name), k = strlen(end);
+
+    return n > k && strcmp(name + n - k, end) == 0;
+}
+
+/* Sixteen digits and the suffix, as temp_open makes it. */
+static int is_temp(const char *name)
+{
+    return strspn(name, "0123456789abcdef") == 16 && strcmp(name + 16, temp_suffix) == 0;
+}
+
+/* Is this a file of packed weights, by its first bytes? */
+static int is_ours(int dir, const char *name)
+{
+    char head[sizeof(magic)] = {0};
+    int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK), ours;
+
+    if (fd < 0)
+        return 0;
+    ours = pread(fd, head, sizeof(head), 0) == (ssize_t)sizeof(head) &&
+           memcmp(head, magic, sizeof(magic)) == 0;
+    (void)close(fd);
+    return ours;
+}
+
+/* Removes a temporary file whose writer is dead: a living one holds its lock. Where there are
+ * no locks, one that nobody has touched for an hour. */
+static void remove_left(int dir, const char *name)
+{
+    int fd = openat(dir, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    struct stat st;
+
+    if (fd < 0)
+        return;
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0 ||
+        (errno != EWOULDBLOCK && fstat(fd, &st) == 0 && st.st_mtim.tv_sec + 3600 < time(NULL)))
+        (void)unlinkat(dir, name, 0);
+    (void)close(fd);
+}
+
+/* What writers that were killed have left. */
+static void clean(const char *dir)
+{
+    DIR *d = opendir(dir);
+
+    if (!d)
+        return;
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): a stream of our own */
+    for (const struct dirent *at = readdir(d); at; at = readdir(d)) {
+        if (is_temp(at->d_name))
+            remove_left(dirfd(d), at->d_name);
+    }
+    (void)closedir(d);
+}
+
 int pack_cache_open(struct pack_cache *c, const char *dir, uint64_t max, const struct gguf *g,
                     const char *tier, struct err *e)
 {
@@ -207,6 +265,7 @@ int pack_cache_open(struct pack_cache *c, const char *dir, uint64_t max, const s
         return err_sys(e, E_IO, errno, "%s", dir);
     if (st.st_uid != geteuid() || (st.st_mode & 022))
         return err_set(e, E_IO, "%s: not a directory that only its owner, you, may write", dir);
+    clean(dir);
     buf_init(&path, PATH_LIMIT);
     if (buf_fmt(&path, "%s/%016llx-%s%s", dir,
                 (unsigned long long)digest_bytes(0, name, sizeof(name)), tier, suffix) < 0) {
@@ -237,13 +296,6 @@ void pack_cache_remove(const struct pack_cache *c)
     (void)unlink(c->path);
 }
 
-static int ends_in(const char *name, const char *end)
-{
-    size_t n = strlen(name), k = strlen(end);
-
-    return n > k && strcmp(name + n - k, end) == 0;
-}
-
 struct found {
     uint64_t total;        /* bytes of all files but `own` */
     char oldest[NAME_MAX]; /* "": none */
@@ -255,7 +307,7 @@ static int older(const struct timespec *a, const struct timespec *b)
     return a->tv_sec < b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec < b->tv_nsec);
 }
 
-/* Looks at one name of the directory; temporary files that nobody finished in an hour go. */
+/* Looks at one name of the directory. */
 static void look_at(int dir, const char *name, const char *own, struct found *f)
 {
     struct stat st;
@@ -263,9 +315,7 @@ static void look_at(int dir, const char *name, const char *own, struct found *f)
     if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode) ||
         strlen(name) >= sizeof(f->oldest))
         return;
-    if (ends_in(name, temp_suffix) && st.st_mtim.tv_sec + 3600 < time(NULL))
-        (void)unlinkat(dir, name, 0);
-    if (!ends_in(name, suffix) || strcmp(name, own) == 0)
+    if (!ends_in(name, suffix) || strcmp(name, own) == 0 || !is_ours(dir, name))
         return;
     f->total += (uint64_t)st.st_size;
     if (!f->oldest[0] || older(&st.st_mtim, &f->when)) {
@@ -368,6 +418,29 @@ static int write_all(const struct writing *w, int fd, struct pack_head *h, struc
     return 0;
 }
 
+/* A new file of our own, locked as long as it is open. One that was not locked yet may have
+ * been taken for a dead writer's, and removed: then another. */
+static int temp_open(const struct pack_cache *c, struct buf *name, int *out, struct err *e)
+{
+    struct stat st;
+    int fd;
+
+    for (;;) {
+        buf_clear(name);
+        if (buf_fmt(name, "%s/%016llx%s", c->dir, (unsigned long long)rng_entropy(),
+                    temp_suffix) < 0)
+            return err_set(e, E_NOMEM, "%s: no memory", c->dir);
+        fd = open(name->p, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        if (fd < 0)
+            return err_sys(e, E_IO, errno, "%s", name->p);
+        if (flock(fd, LOCK_EX) != 0 || (fstat(fd, &st) == 0 && st.st_nlink > 0))
+            break;
+        (void)close(fd);
+    }
+    *out = fd;
+    return 0;
+}
+
 int pack_cache_write(const struct pack_cache *c, const struct pack_want *want,
                      const unsigned char *data, int (*progress)(void *ctx, double done),
                      void *ctx, struct err *e)
@@ -382,16 +455,10 @@ int pack_cache_write(const struct pack_cache *c, const struct pack_want *want,
     rc = make_room(c, h.n_file, e);
     if (rc == 0)
         rc = check_disk(c, h.n_file, e);
-    if (rc == 0 && buf_fmt(&temp, "%s/%016llx%s", c->dir, (unsigned long long)rng_entropy(),
-                           temp_suffix) < 0)
-        rc = err_set(e, E_NOMEM, "%s: no memory", c->dir);
+    if (rc == 0)
+        rc = temp_open(c, &temp, &fd, e);
     if (rc < 0)
         goto out;
-    fd = open(temp.p, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        rc = err_sys(e, E_IO, errno, "%s", temp.p);
-        goto out;
-    }
     rc = write_all(&w, fd, &h, e);
     if (close(fd) < 0 && rc == 0)
         rc = err_sys(e, E_IO, errno, "%s: close", temp.p);

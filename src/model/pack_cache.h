@@ -18,7 +18,9 @@
  *          page's bound; n_data bytes of tiles. Any change of it, or of tile.h, is a new
  *          PACK_CACHE_VERSION.
  * Threads  none here; several processes may read, write and evict at once: files are made
- *          beside their place and renamed into it, and what is mapped outlives its name
+ *          beside their place and renamed into it, and what is mapped outlives its name. A
+ *          writer holds a lock (flock) on what it makes; what it leaves when it is killed has
+ *          none, and the next start removes it.
  * Uses     base/, sys/, fmt/
  */
 #ifndef HEARTH_MODEL_PACK_CACHE_H
@@ -74,8 +76,8 @@ struct pack_view {
     const unsigned char *data;
 };
 
-/* Where the packed weights of a model belong. Makes the directory (0700). max: bytes that all
- * files there may take; 0: PACK_CACHE_MAX.
+/* Where the packed weights of a model belong. Makes the directory (0700), and removes what
+ * killed writers have left. max: bytes that all files there may take; 0: PACK_CACHE_MAX.
  * Fails: E_IO the directory cannot be made, or others may write to it; E_NOMEM. */
 MUST_CHECK int pack_cache_open(struct pack_cache *c, const char *dir, uint64_t max,
                                const struct gguf *g, const char *tier, struct err *e);
@@ -86,7 +88,8 @@ void pack_cache_close(struct pack_cache *c);
 MUST_CHECK int pack_cache_map(const struct pack_cache *c, const struct pack_want *want,
                               struct mapping *map, struct pack_view *out, struct err *e);
 
-/* Writes the file, after removing the least recently used ones that are too much. progress is
+/* Writes the file, after removing the least recently used ones that are too much; only files
+ * that begin as ours do count, and go. progress is
  * called now and then; nonzero stops. Nothing is left behind after a failure.
  * Fails: E_TOO_LONG larger than the cache may be; E_IO, also when the disk would be full;
  * E_NOMEM; E_CANCELLED. */

@@ -110,6 +110,13 @@ double params_f64_at(struct params_reader *r, const char *name, int layer, doubl
     return r->rc < 0 ? min : v;
 }
 
+/* A key that some tools spell in another way. */
+static double either_f64(struct params_reader *r, const char *name, const char *also,
+                         double min, double max, double fallback)
+{
+    return params_f64(r, params_has(r, name) ? name : also, min, max, fallback);
+}
+
 static int scaling_read(struct params_reader *r)
 {
     static const char *const name[ROPE_SCALING_N] = {"none", "linear", "yarn", "longrope"};
@@ -155,9 +162,13 @@ static void rope_read(struct params_reader *r, const struct params *p, struct ro
                                p->n_ctx_train);
     o->attn = params_f64(r, "rope.scaling.attn_factor", 0, 1e6, 1);
     o->ext = params_f64(r, "rope.scaling.yarn_ext_factor", -1, 1, -1);
-    o->beta_fast = params_f64(r, "rope.scaling.yarn_beta_fast", 1e-3, 1e6, 32);
-    o->beta_slow = params_f64(r, "rope.scaling.yarn_beta_slow", 1e-3, 1e6, 1);
-    o->log_mul = params_f64(r, "rope.scaling.yarn_log_multiplier", 0, 1e3, 0);
+    o->beta_fast =
+        either_f64(r, "rope.scaling.yarn_beta_fast", "rope.scaling.beta_fast", 1e-3, 1e6, 32);
+    o->beta_slow =
+        either_f64(r, "rope.scaling.yarn_beta_slow", "rope.scaling.beta_slow", 1e-3, 1e6, 1);
+    o->exact = !params_flag(r, "rope.scaling.yarn_truncate", 1);
+    o->log_mul = either_f64(r, "rope.scaling.yarn_log_multiplier",
+                            "rope.scaling.mscale_all_dim", 0, 1e3, 0);
     if (o->ext < 0)
         o->ext = o->scaling == ROPE_YARN ? 1 : 0;
     if (o->scaling == ROPE_YARN && factor > 0) {
@@ -265,7 +276,7 @@ static int score_read(struct params_reader *r, int usual)
 {
     int v = params_int(r, "expert_gating_func", 0, 255, 0);
 
-    if (r->rc == 0 && v > MOE_SCORE_N)
+    if (r->rc == 0 && v > MOE_SPARSE)
         r->rc = err_set(r->e, E_UNSUPPORTED,
                         "key %s.expert_gating_func: %d is not supported; 1 (softmax), 2 "
                         "(sigmoid), 3 (softmax of the chosen) and 4 (sqrt of softplus) are",
@@ -337,6 +348,12 @@ static int rows_of(const struct gguf *g, const char *name)
     return t && t->ne[1] <= PARAMS_WIDTH_MAX ? (int)t->ne[1] : 0;
 }
 
+static int either_rows(const struct gguf *g, const char *name, const char *other)
+{
+    return rows_of(g, gguf_tensor(g, name) ? name : other);
+}
+
+/* Below 0: the file does not say. */
 static float eps_read(struct params_reader *r, int norm)
 {
     static const char *const name[] = {[NORM_RMS] = "attention.layer_norm_rms_epsilon",
@@ -344,7 +361,9 @@ static float eps_read(struct params_reader *r, int norm)
 
     if (!params_has(r, name[norm]) && params_has(r, name[!norm]))
         norm = !norm;
-    return (float)params_f64(r, name[norm], 0, 1, (double)NAN);
+    if (!params_has(r, name[norm]))
+        return -1;
+    return (float)params_f64(r, name[norm], 0, 1, 0);
 }
 
 int params_read(struct params *p, const struct gguf *g, const char *arch, int norm,
@@ -379,7 +398,10 @@ int params_read(struct params *p, const struct gguf *g, const char *arch, int no
     swa_rope_read(&r, p);
     p->pooling = params_int(&r, "pooling_type", POOL_NONE, POOL_RANK, POOL_NONE);
     p->n_label = rows_of(g, "cls.output.weight");
+    p->n_token_row = rows_of(g, "token_embd.weight");
     p->n_type = rows_of(g, "token_types.weight");
+    p->n_dense[0] = either_rows(g, "dense_2.weight", "dense.0.weight");
+    p->n_dense[1] = either_rows(g, "dense_3.weight", "dense.1.weight");
     return r.rc;
 }
 
@@ -395,8 +417,10 @@ void rope_angles(const struct rope_params *r, const float *factors, int pos, flo
     double low = 0, high = 0, m = r->attn;
 
     if (r->ext != 0) {
-        low = fmax(0, floor(yarn_dim(r, r->beta_fast)));
-        high = fmin(r->n_rot - 1, ceil(yarn_dim(r, r->beta_slow)));
+        low = yarn_dim(r, r->beta_fast);
+        high = yarn_dim(r, r->beta_slow);
+        low = fmax(0, r->exact ? low : floor(low));
+        high = fmin(r->n_rot - 1, r->exact ? high : ceil(high));
         m *= 1 + 0.1 * log(1 / r->scale);
     }
     for (int i = 0; i < r->n_rot / 2; i++) {

@@ -35,12 +35,22 @@ struct rope_params {
     int n_ctx_orig;
     double ext, attn; /* YaRN: share of extrapolation; multiplier of cos and sin */
     double beta_fast, beta_slow;
+    int exact; /* YaRN: its range ends between pairs, not at whole ones */
     double log_mul;
 };
 
 /* How a router's results become the weights of experts; the numbers of expert_gating_func, less
- * one. MOE_CHOSEN: the softmax of those that were chosen. */
-enum moe_score { MOE_SOFTMAX, MOE_SIGMOID, MOE_CHOSEN, MOE_SQRT_SOFTPLUS, MOE_SCORE_N };
+ * one. MOE_CHOSEN: the softmax of those that were chosen. MOE_SPARSE has no number:
+ * SparseMixer, the share of each in the softmax of those that nearly reach it and are not
+ * chosen yet. */
+enum moe_score {
+    MOE_SOFTMAX,
+    MOE_SIGMOID,
+    MOE_CHOSEN,
+    MOE_SQRT_SOFTPLUS,
+    MOE_SPARSE,
+    MOE_SCORE_N
+};
 
 /* A layer with experts instead of one feed-forward. */
 struct moe_params {
@@ -72,10 +82,6 @@ struct mla_params {
     int q_rank;   /* width between the two products of queries, 0: one product */
     int kv_rank;  /* numbers of a position that are cached, beside those that rotate */
     int d_k, d_v; /* of the heads that the latent stands for */
-    /* Queries grow with the logarithm of their position in steps of temp_length; 0: they do
-     * not. */
-    float temp_scale;
-    int temp_length;
     int n_group, o_rank; /* groups of heads whose results become o_rank numbers each; 0: none */
 };
 
@@ -111,17 +117,25 @@ struct params {
     struct index_params index;
     struct hyper_params hyper;
     int norm;                  /* enum norm */
-    float eps;                 /* of the norms */
+    float eps;                 /* of the norms; below 0 before a family's own: not said */
     float kq_scale;            /* of the scores; 0: one over the root of the head size */
     float attn_cap, logit_cap; /* scores and logits stay below; 0: no limit */
     /* What the embeddings, what each part adds and the logits are multiplied by; 1 mostly. */
     float embd_scale, residual_scale, logit_scale;
     int n_window; /* positions that windowed layers see; 0: there are none, or all */
-    int causal;   /* 0: attention in both directions */
+    /* Far queries grow: by 1 + temp_scale ln(1 + floor((position + temp_offset) /
+     * temp_length)); temp_scale 0: they do not. */
+    double temp_scale;
+    int temp_length, temp_offset;
+    int causal; /* 0: attention in both directions */
     struct rope_params rope[ROPE_N];
-    int pooling; /* enum pooling */
-    int n_label; /* what a reranker or classifier tells apart, 0: it is none */
-    int n_type;  /* kinds of text that encoders tell apart, 0: none */
+    int rope_kind;   /* enum kern_rope: which numbers rotate together */
+    int pooling;     /* enum pooling */
+    int n_label;     /* what a reranker or classifier tells apart, 0: it is none */
+    int n_type;      /* kinds of text that encoders tell apart, 0: none */
+    int n_token_row; /* rows of token_embd, at most PARAMS_WIDTH_MAX; else 0 */
+    int n_ple;       /* width of what each layer embeds by itself, 0: nothing */
+    int n_dense[2];  /* rows of dense_2 and dense_3, which follow the pooling; 0: none */
 };
 
 /* The keys that families share. Counts that differ from layer to layer: the largest. Fails:

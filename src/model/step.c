@@ -33,6 +33,9 @@ void step_plan(const struct model *m, const struct cache_layout *c, int n_ctx, i
     step_worker_needs(&s, kern_mul_scratch((size_t)n_tok));
     step_worker_needs(&s, kern_attn_scratch(m->p.d_k, m->p.d_v));
     m->arch->forward(&s);
+    s.used = 0;
+    if (m->p.n_nextn && m->arch->nextn)
+        m->arch->nextn(&s);
     *n_scratch = s.peak;
     *n_worker = s.n_worker;
 }
@@ -40,5 +43,8 @@ void step_plan(const struct model *m, const struct cache_layout *c, int n_ctx, i
 void step_run(struct step *s)
 {
     s->used = 0;
-    s->m->arch->forward(s);
+    if (s->nextn_h)
+        s->m->arch->nextn(s);
+    else
+        s->m->arch->forward(s);
 }

@@ -46,6 +46,12 @@ struct step {
     float *logits; /* [n_out][n_vocab], or NULL */
     float *hidden; /* [n_out][n_embd], or NULL */
 
+    /* Final hidden states of all tokens, [n_tok][n_embd], or NULL: what nextn reads later. */
+    float *all_hidden;
+    /* Not NULL: the step is of the layer that predicts the token after the next, and this is
+     * the hidden state of the token before each, [n_tok][n_embd]. */
+    const float *nextn_h;
+
     const float *angles[ROPE_N]; /* of the rotary positions, set by forward: blk_rope_angles */
 
     unsigned n_embed_rows; /* rows read from the file so far, see blk_embed */

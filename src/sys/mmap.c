@@ -1,10 +1,13 @@
 #include "sys/mmap.h"
 
 #include "base/mem.h"
+#include "sys/cgroup.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,6 +16,67 @@ static uint64_t time_ns(const struct timespec *t)
 {
     return (uint64_t)t->tv_sec * 1000000000u + (uint64_t)t->tv_nsec;
 }
+
+/* -- which file lies where, for a signal handler ---------------------------------------- */
+
+/* A table that never moves, and no lock: a handler may read it at any moment. A row counts
+ * while its `from` is set, which is done last and undone first. */
+enum { MAPS_MAX = 1024, NAME_BYTES = 240 };
+
+static struct row {
+    atomic_int taken;
+    atomic_uintptr_t from; /* 0: nothing lies here */
+    size_t n;
+    char name[NAME_BYTES];
+} rows[MAPS_MAX];
+
+/* Of a name that is too long its end tells more than its beginning. A mapping that finds no
+ * row is only not known by name. */
+static void row_add(const struct mapping *m, const char *path)
+{
+    size_t len = strlen(path), cut = len < NAME_BYTES ? 0 : len + 4 - NAME_BYTES;
+
+    for (int i = 0; i < MAPS_MAX; i++) {
+        struct row *r = &rows[i];
+        int free = 0;
+
+        if (!atomic_compare_exchange_strong(&r->taken, &free, 1))
+            continue;
+        (void)snprintf(r->name, sizeof(r->name), "%s%s", cut ? "..." : "", path + cut);
+        r->n = m->n;
+        atomic_store(&r->from, (uintptr_t)m->p);
+        return;
+    }
+}
+
+static void row_remove(const struct mapping *m)
+{
+    for (int i = 0; i < MAPS_MAX; i++) {
+        uintptr_t from = (uintptr_t)m->p;
+
+        if (!atomic_compare_exchange_strong(&rows[i].from, &from, 0))
+            continue;
+        atomic_store(&rows[i].taken, 0);
+        return;
+    }
+}
+
+const char *mmap_name_at(const void *p)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+    for (int i = 0; i < MAPS_MAX; i++) {
+        uintptr_t from = atomic_load(&rows[i].from);
+
+        /* The last page is mapped to its end. */
+        if (from && (uintptr_t)p >= from &&
+            (uintptr_t)p - from < (rows[i].n + page - 1) / page * page)
+            return rows[i].name;
+    }
+    return NULL;
+}
+
+/* -- files ------------------------------------------------------------------------------ */
 
 int mmap_open(struct mapping *m, const char *path, struct err *e)
 {
@@ -40,6 +104,7 @@ int mmap_open(struct mapping *m, const char *path, struct err *e)
             m->stamp[0] = (uint64_t)st.st_ino;
             m->stamp[1] = time_ns(&st.st_mtim);
             m->stamp[2] = time_ns(&st.st_ctim);
+            row_add(m, path);
         }
     }
     (void)close(fd);
@@ -48,8 +113,10 @@ int mmap_open(struct mapping *m, const char *path, struct err *e)
 
 void mmap_close(struct mapping *m)
 {
-    if (m->p)
+    if (m->p) {
+        row_remove(m);
         (void)munmap((void *)(uintptr_t)m->p, m->n);
+    }
     *m = (struct mapping){0};
 }
 
@@ -67,6 +134,7 @@ uint64_t vm_available(void)
 {
     FILE *f = fopen("/proc/meminfo", "re");
     unsigned long long kib = 0;
+    uint64_t group = cgroup_memory(NULL, NULL), machine;
     char line[128];
     int found = 0;
 
@@ -74,7 +142,8 @@ uint64_t vm_available(void)
         found = sscanf(line, "MemAvailable: %llu kB", &kib) == 1;
     if (f)
         (void)fclose(f);
-    return found ? (uint64_t)kib * 1024 : UINT64_MAX;
+    machine = found ? (uint64_t)kib * 1024 : UINT64_MAX;
+    return group < machine ? group : machine;
 }
 
 enum { VM_HUGE = 2 << 20 };

@@ -17,19 +17,24 @@ struct mapping {
                                same while the file does */
 };
 
-/* Maps a whole regular file. The file may be unlinked afterwards; it must not be truncated
- * while mapped. An empty file gives p = NULL, n = 0.
+/* Maps a whole regular file. The file may be unlinked afterwards; when it is truncated while
+ * mapped, or its disk fails, reading raises SIGBUS. An empty file gives p = NULL, n = 0.
  * Fails: E_NOT_FOUND no such file; E_INVALID not a regular file; E_IO; E_NOMEM. */
 MUST_CHECK int mmap_open(struct mapping *m, const char *path, struct err *e);
 void mmap_close(struct mapping *m); /* m becomes empty; an empty one is fine */
+
+/* The path of the open mapping that address p lies in, or NULL; a long path without its
+ * beginning. For handlers of SIGBUS: takes no lock and allocates nothing. Valid until that
+ * mapping is closed. Knows the first 1024 mappings. */
+const char *mmap_name_at(const void *p);
 
 /* Tells the system that n bytes at p, inside of some mapping of a file, are not needed now:
  * their pages leave the resident set and come back from the file when touched. Best effort,
  * whole pages inside. */
 void vm_drop(const void *p, size_t n);
 
-/* Bytes that this machine could give away now without putting anything aside but pages of
- * files; UINT64_MAX when it does not say. */
+/* Bytes that this machine could give us now without putting anything aside but pages of files,
+ * within the limit of our control group; UINT64_MAX when neither is known. */
 uint64_t vm_available(void);
 
 /* n zeroed bytes, aligned to 2 MiB, from huge pages where the system has them. NULL: no

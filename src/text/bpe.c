@@ -207,15 +207,23 @@ out:
     return rc;
 }
 
-/* Llama 3 files from before the key existed are known by their end-of-turn token. */
-static int is_old_llama3(const struct vocab *v, const struct gguf *g)
+/* Files from before the key existed, or from tools that leave it out, are known by their
+ * architecture; Llama 3 also by its end-of-turn token. NULL: not known. */
+static const char *pre_of_arch(const struct vocab *v, const struct gguf *g)
 {
     enum { EOT = 128009 };
+    static const char *const known[][2] = {{"gptoss", "gpt-4o"}, {"mistral3", "tekken"}};
     struct str arch = {"", 0};
 
     if (gguf_str(g, "general.architecture", &arch, NULL) < 0)
-        return 0;
-    return str_is(arch, "llama") && v->n > EOT && str_is(v->text[EOT], "<|eot_id|>");
+        return NULL;
+    for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {
+        if (str_is(arch, known[i][0]))
+            return known[i][1];
+    }
+    if (str_is(arch, "llama") && v->n > EOT && str_is(v->text[EOT], "<|eot_id|>"))
+        return "llama-bpe";
+    return NULL;
 }
 
 static int find_pre(struct tok *t, const struct gguf *g, struct err *e)
@@ -224,12 +232,14 @@ static int find_pre(struct tok *t, const struct gguf *g, struct err *e)
     char known[ERR_MAX];
     size_t n = 0;
     const struct pre *p;
+    const char *usual;
     int rc = gguf_str(g, "tokenizer.ggml.pre", &name, e);
 
     if (rc < 0)
         return rc;
-    if (str_is(name, "default") && is_old_llama3(&t->vocab, g))
-        name = str_of("llama-bpe");
+    usual = name.n == 0 || str_is(name, "default") ? pre_of_arch(&t->vocab, g) : NULL;
+    if (usual)
+        name = str_of(usual);
     t->pre = pre_find(name);
     if (t->pre)
         return 0;

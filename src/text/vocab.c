@@ -44,10 +44,10 @@ static int array_per_token(const struct vocab *v, const struct gguf *g, const ch
 {
     int rc = vocab_array(g, key, 0, needed, out, e);
 
-    if (rc < 0 || !*out || (*out)->n == (uint64_t)v->n)
+    if (rc < 0 || !*out || (*out)->n == v->n_file)
         return rc;
-    return err_set(e, E_FORMAT, "%s has %llu elements, the vocabulary has %d tokens", key,
-                   (unsigned long long)(*out)->n, v->n);
+    return err_set(e, E_FORMAT, "%s has %llu elements, the vocabulary has %llu tokens", key,
+                   (unsigned long long)(*out)->n, (unsigned long long)v->n_file);
 }
 
 /* One block for the bytes of all texts, so that the file may be closed. */
@@ -74,6 +74,24 @@ static int copy_texts(struct vocab *v, struct err *e)
     return 0;
 }
 
+/* Tokens of the file. Some of Gemma 3 and 3n have more than the model has rows for: those are
+ * left out. */
+static int n_used(const struct gguf *g, uint64_t n)
+{
+    static const char *const name[] = {"token_embd.weight", "per_layer_token_embd.weight"};
+    struct str arch = {"", 0};
+
+    if (gguf_str(g, "general.architecture", &arch, NULL) < 0 ||
+        !(str_is(arch, "gemma3") || str_is(arch, "gemma3n")))
+        return (int)n;
+    for (size_t i = 0; i < sizeof(name) / sizeof(*name); i++) {
+        const struct gguf_tensor *t = gguf_tensor(g, name[i]);
+
+        n = t && t->ne[1] < n ? t->ne[1] : n;
+    }
+    return (int)n;
+}
+
 static int read_texts(struct vocab *v, const struct gguf *g, struct err *e)
 {
     const struct gguf_kv *kv;
@@ -89,7 +107,8 @@ static int read_texts(struct vocab *v, const struct gguf *g, struct err *e)
     v->eog = mem_calloc((size_t)kv->n, 1);
     if (!v->text || !v->type || !v->eog || map_init(&v->by_text, (size_t)kv->n) < 0)
         return err_set(e, E_NOMEM, "no memory for %llu tokens", (unsigned long long)kv->n);
-    v->n = (int)kv->n;
+    v->n = n_used(g, kv->n);
+    v->n_file = kv->n;
     gguf_arr_strs(kv, v->text);
     rc = copy_texts(v, e);
     if (rc < 0)

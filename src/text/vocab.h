@@ -18,6 +18,7 @@
 
 struct vocab {
     int n;
+    uint64_t n_file;     /* that the file has texts of: n, or more */
     struct str *text;    /* views into bytes; not NUL-terminated, may be empty */
     unsigned char *type; /* enum tok_type */
     unsigned char *eog;  /* 1: ends a generation */

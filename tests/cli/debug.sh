@@ -4,10 +4,14 @@
 
 hearth debug list quants && grep -q '^Q4_K *12 *256 *144 *4.5$' "$work/out"
 ok "weight formats" $?
-hearth debug list archs && grep -qx 'llama' "$work/out"
+hearth debug list archs && grep -q '^llama  *text, ' "$work/out"
 ok "architectures" $?
 hearth debug list kernels && grep -q '^best tier here: ' "$work/out"
 ok "kernels" $?
+HEARTH_CPU=ref hearth debug list kernels && grep -qx 'tier in use: ref' "$work/out" &&
+    ! grep -q 'avx\|dotprod' <(tail -n +2 "$work/out")
+ok "kernels of the tier that HEARTH_CPU says" $?
+HEARTH_CPU=xyz fails "which must be one" 64 "HEARTH_CPU: 'xyz' is no tier" debug list kernels
 hearth debug list tokenizers && grep -q '^kind llama$' "$work/out"
 ok "tokenizers" $?
 

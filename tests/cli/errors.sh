@@ -9,8 +9,21 @@ fails "unknown option" 64 "did you mean --temp?" run x --tmep 1
 fails "no file" 64 "usage: hearth run FILE" run
 fails "not a number" 64 "--temp: 'abc' is not a number" run x --temp abc
 fails "out of range" 64 "--top-p: 7 is outside 0..1" run x --top-p 7
-fails "a huge number" 64 "--num-ctx: 99999999999999999999 is more than" run x \
+fails "a huge number" 64 "--num-ctx: 99999999999999999999 is outside 0..16777216" run x \
     --num-ctx 99999999999999999999
+fails "a context that is too large" 64 "-c: 16777217 is outside 0..16777216" run x -c 16777217
+fails "a context of bench that is too large" 64 \
+    "--depth 16777216 and --gen 128 make a context of 16777345 tokens, at most 16777216" \
+    bench x -d 16777216 -p 0
+fails "and with a prompt" 64 "--depth 7 and --prompt 16777216 make a context of 16777223 tokens" \
+    bench x -d 7 -p 16777216
+mkdir "$work/packed"
+fails "a directory that is not joined to --pack-cache" 64 \
+    "--pack-cache: did you mean --pack-cache=$work/packed? Words that are no value go after --" \
+    run x --pack-cache "$work/packed"
+fails "the same before other words" 64 "--pack-cache=$work/packed" \
+    bench --pack-cache "$work/packed" x
+fails "a word that is no directory is no value" 4 "no model file 'x'" run x --pack-cache none
 fails "no value" 64 "--seed needs a value" run x --seed
 fails "a choice that is none" 64 "--kv: 'q9' is none of auto|f16|f32|q8_0|q4_0" run x --kv q9
 fails "debug without a word" 64 "usage: hearth debug" debug
@@ -19,6 +32,13 @@ fails "nothing to measure" 64 "-p 0 and -n 0" bench x -p 0 -n 0
 fails "a range is written out" 64 "99999999 is outside 0..16777216" bench x -d 99999999
 fails "ids missing" 64 "--ids and --out are needed" debug logits x
 fails "help of an unknown command" 64 "unknown command 'x'" help x
+for words in "help run" "--help run" "-h run"; do
+    fails "$words: a word too many" 64 "'bench' is one word too many; usage: hearth help" $words bench
+done
+for words in version --version -V; do
+    fails "$words: a word too many" 64 "'now' is one word too many; usage: hearth version" $words now
+done
+fails "help: an option that is none" 64 "unknown option '--all'" help run --all
 
 # -- files that are no model --
 : >"$work/empty.gguf"
@@ -47,6 +67,17 @@ if [ -r $models/stories260k.gguf ]; then
         "$(seq -s ' ' 1 100)"
     grep -q 'the prompt has [0-9]* tokens, but the context holds 16;' "$work/err"
     ok "and it names both numbers" $?
+    fails "no prompt" 64 'no prompt: standard input is empty; give it as words, or "" to only load' \
+        run $models/stories260k.gguf
+    fails "no prompt, JSON" 64 "no prompt" run $models/stories260k.gguf --format json
+    case $HEARTH in
+    *san/*) skip "a context that memory does not hold" "sanitizers want all addresses" ;;
+    *)
+        (ulimit -v 2000000 && hearth run $models/stories260k.gguf -c 16777216 x)
+        [ $? = 6 ] && [ "$(wc -l <"$work/err")" = 1 ] && grep -q '; -c (--num-ctx)' "$work/err"
+        ok "a context that memory does not hold names its option" $?
+        ;;
+    esac
     fails "an instruction tier that is none" 64 "xyz" run $models/stories260k.gguf --cpu xyz hi
     fails "id out of range" 64 "100000" debug logits $models/stories260k.gguf \
         --ids 1,100000 --out "$work/x"

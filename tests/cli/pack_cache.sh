@@ -31,7 +31,7 @@ from_cache() # 1 file, found at the start
         [ "$(ls "$cache" | wc -l)" = 1 ]
 }
 
-run --pack-cache="$cache" && grep -q '^weights: *packed [0-9.]* s later\|^weights: *not packed yet' "$work/err" &&
+run --pack-cache="$cache" && grep -q '^weights: *packed in [0-9.]* s$\|^weights: *not packed yet' "$work/err" &&
     [ "$(ls "$cache" | wc -l)" = 1 ] && [ "$(stat -c %a "$cache" "$cache"/*)" = "700
 600" ]
 ok "the first run keeps its packed weights" $?

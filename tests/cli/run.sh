@@ -11,6 +11,8 @@ for command in run bench show debug version; do
     hearth help $command && grep -q "^Usage: hearth $command" "$work/out"
     ok "help of $command" $?
 done
+hearth --help run && grep -q '^Usage: hearth run' "$work/out" && hearth help --help && grep -q '^Usage: hearth help' "$work/out"
+ok "--help before a command, and of help itself" $?
 hearth
 [ $? = 64 ] && [ ! -s "$work/out" ] && grep -q '^Usage:' "$work/err"
 ok "no command: usage on stderr" $?
@@ -21,7 +23,7 @@ if [ ! -r $model ]; then
     finish
 fi
 hearth run $model --temp 0 "Once upon a time"
-[ $? = 0 ] && [ ! -s "$work/err" ] &&
+[ $? = 0 ] && ! grep -qv '^note: the context of 512 tokens is full' "$work/err" &&
     head -n 1 "$work/out" | grep -q '^, there was a little girl named Lily\.'
 ok "the story begins with Lily" $?
 # README's example, word for word.
@@ -67,6 +69,15 @@ hearth run $model --seed 7 --num-predict 40 "Once upon a time" && mv "$work/out"
 ok "the same seed, the same text" $?
 hearth run $model --seed 8 --num-predict 40 "Once upon a time" && ! cmp -s "$work/out" "$work/seed7"
 ok "another seed, another text" $?
+
+hearth run $model --temp 0 -c 24 "Once upon a time"
+[ $? = 0 ] && [ "$(cat "$work/err")" = "note: the context of 24 tokens is full; -c (--num-ctx) sets more" ] &&
+    grep -q '^, there was a little girl' "$work/out"
+ok "an answer that ends because the context is full says so" $?
+hearth run $model --temp 0 -c 24 -n 4 "Once upon a time" && [ ! -s "$work/err" ]
+ok "and one that ends before does not" $?
+hearth run $model --temp 0 -c 24 --format json "Once upon a time" && is_json "$work/out" && grep -q '^note: the context of 24' "$work/err"
+ok "in JSON too, on stderr" $?
 
 hearth run $model ""
 [ $? = 0 ] && [ ! -s "$work/out" ] && [ ! -s "$work/err" ]

@@ -175,6 +175,86 @@ static void test_norm(void **state)
     each_tier(norm_of_tier);
 }
 
+/* Numbers far from zero: their mean is taken off before they are squared. */
+static void layer_of_tier(const struct kern *k)
+{
+    struct rng r;
+
+    rng_seed(&r, 34);
+    for (size_t n = 1; n <= 300; n++) {
+        float *x = test_alloc(n * 4), *w = test_alloc(n * 4), *b = test_alloc(n * 4),
+              *y = test_alloc(n * 4 + 4);
+        double mean = 0, var = 0, far = n % 3 ? 0 : 10;
+        const float *wp = n % 4 ? w : NULL, *bp = n % 5 ? b : NULL;
+
+        fill_normal(&r, x, n, 1);
+        fill_normal(&r, w, n, 1);
+        fill_normal(&r, b, n, 1);
+        for (size_t i = 0; i < n; i++) {
+            x[i] += (float)far;
+            mean += (double)x[i] / (double)n;
+        }
+        for (size_t i = 0; i < n; i++)
+            var += ((double)x[i] - mean) * ((double)x[i] - mean) / (double)n;
+        y[n] = 77;
+        k->layer_norm(x, wp, bp, y, n, 1e-5f);
+        assert_true(y[n] == 77);
+        for (size_t i = 0; i < n; i++) {
+            double s = (wp ? (double)w[i] : 1) / sqrt(var + (double)1e-5f),
+                   want = ((double)x[i] - mean) * s + (bp ? (double)b[i] : 0);
+
+            if (!(fabs((double)y[i] - want) <=
+                  1e-6 * fabs(want) + 3e-7 * (3 + far) * (fabs(s) + 1)))
+                fail_msg("n=%zu: y[%zu] = %.9g, want %.9g", n, i, (double)y[i], want);
+        }
+        k->layer_norm(x, wp, bp, x, n, 1e-5f);
+        assert_memory_equal(x, y, n * sizeof(*x));
+        mem_free(x);
+        mem_free(w);
+        mem_free(b);
+        mem_free(y);
+    }
+}
+
+static void test_layer_norm(void **state)
+{
+    (void)state;
+    each_tier(layer_of_tier);
+}
+
+static void l2_of_tier(const struct kern *k)
+{
+    static const float scale[] = {1, 1e-3f, 1e6f, 1e-9f, 0};
+    struct rng r;
+
+    rng_seed(&r, 35);
+    for (size_t n = 1; n <= 300; n++) {
+        float *x = test_alloc(n * 4), *y = test_alloc(n * 4 + 4);
+        double len = 0;
+
+        fill_normal(&r, x, n, scale[n % 5]);
+        for (size_t i = 0; i < n; i++)
+            len += (double)x[i] * (double)x[i];
+        len = sqrt(len) > 1e-6 ? sqrt(len) : (double)1e-6f;
+        y[n] = 77;
+        k->l2_norm(x, y, n, 1e-6f);
+        assert_true(y[n] == 77);
+        for (size_t i = 0; i < n; i++)
+            assert_true(fabs((double)y[i] - (double)x[i] / len) <=
+                        1e-6 * fabs((double)x[i]) / len);
+        k->l2_norm(x, x, n, 1e-6f);
+        assert_memory_equal(x, y, n * sizeof(*x));
+        mem_free(x);
+        mem_free(y);
+    }
+}
+
+static void test_l2_norm(void **state)
+{
+    (void)state;
+    each_tier(l2_of_tier);
+}
+
 static void rope_of_tier(const struct kern *k)
 {
     struct rng r;
@@ -275,8 +355,10 @@ static void test_silu(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_q8),   cmocka_unit_test(test_least), cmocka_unit_test(test_norm),
-        cmocka_unit_test(test_rope), cmocka_unit_test(test_silu),
+        cmocka_unit_test(test_q8),      cmocka_unit_test(test_least),
+        cmocka_unit_test(test_norm),    cmocka_unit_test(test_layer_norm),
+        cmocka_unit_test(test_l2_norm), cmocka_unit_test(test_rope),
+        cmocka_unit_test(test_silu),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -58,8 +58,15 @@ struct call {
     void *scratch;
 };
 
+/* What some models add to the scores; NULL: nothing. */
+struct extra {
+    float cap;
+    const float *sink; /* of each row */
+};
+
 static void call_make(struct call *l, const struct cache *c, const float *q,
-                      const int32_t *first, const int32_t *pos, int n, float *out)
+                      const int32_t *first, const int32_t *pos, int n, const struct extra *x,
+                      float *out)
 {
     size_t n_byte = kern_attn_scratch(c->d_k, c->d_v);
 
@@ -73,7 +80,9 @@ static void call_make(struct call *l, const struct cache *c, const float *q,
                               .pos = pos,
                               .page = (const unsigned char *const *)c->page,
                               .off_v = c->off_v,
-                              .scale = 1 / sqrtf((float)c->d_k)};
+                              .scale = 1 / sqrtf((float)c->d_k),
+                              .cap = x ? x->cap : 0,
+                              .sink = x ? x->sink : NULL};
     for (int i = 0; i < n; i++) {
         l->q[i] = q + (size_t)i * (size_t)c->d_k;
         l->out[i] = out + (size_t)i * (size_t)c->d_v;
@@ -83,18 +92,20 @@ static void call_make(struct call *l, const struct cache *c, const float *q,
 }
 
 static void attend(const struct kern *k, const struct cache *c, const float *q,
-                   const int32_t *first, const int32_t *pos, int n, float *out)
+                   const int32_t *first, const int32_t *pos, int n, const struct extra *x,
+                   float *out)
 {
     struct call l;
 
-    call_make(&l, c, q, first, pos, n, out);
+    call_make(&l, c, q, first, pos, n, x, out);
     kern_attn_all(k, &l.a, l.out, l.scratch);
     mem_free(l.scratch);
 }
 
 /* The same with the segments computed apart, the last first, and folded afterwards. */
 static void attend_apart(const struct kern *k, const struct cache *c, const float *q,
-                         const int32_t *first, const int32_t *pos, int n, float *out)
+                         const int32_t *first, const int32_t *pos, int n, const struct extra *x,
+                         float *out)
 {
     enum { SEGS = (POS_MAX + KERN_SEG - 1) / KERN_SEG };
     size_t n_part = (size_t)n * kern_attn_part(c->d_v);
@@ -102,7 +113,7 @@ static void attend_apart(const struct kern *k, const struct cache *c, const floa
     int lo = SEGS, hi = 0;
     struct call l;
 
-    call_make(&l, c, q, first, pos, n, out);
+    call_make(&l, c, q, first, pos, n, x, out);
     for (int i = 0; i < n; i++) {
         lo = first[i] / KERN_SEG < lo ? first[i] / KERN_SEG : lo;
         hi = pos[i] / KERN_SEG > hi ? pos[i] / KERN_SEG : hi;
@@ -112,7 +123,7 @@ static void attend_apart(const struct kern *k, const struct cache *c, const floa
     for (int seg = lo + 1; seg <= hi; seg++)
         k->attn_fold(part + (size_t)lo * n_part, part + (size_t)seg * n_part, n, c->d_v, NULL,
                      NULL);
-    k->attn_fold(part + (size_t)lo * n_part, NULL, n, c->d_v, l.out, NULL);
+    k->attn_fold(part + (size_t)lo * n_part, NULL, n, c->d_v, l.out, l.a.sink);
     mem_free(part);
     mem_free(l.scratch);
 }
@@ -125,6 +136,8 @@ struct shape {
     int kv_k, kv_v, d_k, d_v, n_q;
     int window; /* 0: all positions */
     int last;   /* the last row's position; -1: random */
+    float cap;  /* 0: none */
+    int sinks;  /* 1: rows have one */
 };
 
 static void check_shape(const struct kern *k, const struct shape *s, struct rng *r)
@@ -135,6 +148,8 @@ static void check_shape(const struct kern *k, const struct shape *s, struct rng 
     int n_q = s->n_q, from = POS_MAX,
         last = s->last >= 0 ? s->last : n_q - 1 + (int)(rng_u64(r) % (uint64_t)(POS_MAX - n_q));
     size_t n_out = (size_t)n_q * (size_t)s->d_v;
+    float sink[KERN_ATTN_ROWS];
+    struct extra x = {s->cap, s->sinks ? sink : NULL};
     float *q = test_alloc((size_t)n_q * (size_t)s->d_k * 4), *want = test_alloc(n_out * 4),
           *got = test_alloc(n_out * 4), *one = test_alloc(n_out * 4);
 
@@ -143,26 +158,31 @@ static void check_shape(const struct kern *k, const struct shape *s, struct rng 
         first[i] = s->window && pos[i] >= s->window ? pos[i] - s->window + 1 : 0;
         from = first[i] < from ? first[i] : from;
     }
+    fill_normal(r, sink, (size_t)n_q, 3);
     kern_init(&ref, KERN_REF);
     cache_make(&c, &ref, s->kv_k, s->kv_v, s->d_k, s->d_v, from, last + 1, r);
     fill_normal(r, q, (size_t)n_q * (size_t)s->d_k, 1);
-    attend(&ref, &c, q, first, pos, n_q, want);
-    attend(k, &c, q, first, pos, n_q, got);
+    attend(&ref, &c, q, first, pos, n_q, &x, want);
+    attend(k, &c, q, first, pos, n_q, &x, got);
     for (size_t i = 0; i < n_out; i++) {
         double diff = fabs((double)got[i] - (double)want[i]);
 
         if (!(diff < 1e-5))
-            fail_msg("keys %s of %d, values %s of %d, %d rows to %d, window %d: row %zu: %.9g, "
-                     "want %.9g",
+            fail_msg("keys %s of %d, values %s of %d, %d rows to %d, window %d, cap %g, sinks "
+                     "%d: row %zu: %.9g, want %.9g",
                      kv_name(s->kv_k), s->d_k, kv_name(s->kv_v), s->d_v, n_q, last, s->window,
-                     i / (size_t)s->d_v, (double)got[i], (double)want[i]);
+                     (double)s->cap, s->sinks, i / (size_t)s->d_v, (double)got[i],
+                     (double)want[i]);
         worst = diff > worst ? diff : worst;
     }
-    attend_apart(k, &c, q, first, pos, n_q, one);
+    attend_apart(k, &c, q, first, pos, n_q, &x, one);
     assert_memory_equal(one, got, n_out * 4);
-    for (int i = 0; i < n_q; i++)
-        attend(k, &c, q + (size_t)i * (size_t)s->d_k, first + i, pos + i, 1,
+    for (int i = 0; i < n_q; i++) {
+        struct extra x1 = {s->cap, s->sinks ? &sink[i] : NULL};
+
+        attend(k, &c, q + (size_t)i * (size_t)s->d_k, first + i, pos + i, 1, &x1,
                one + (size_t)i * (size_t)s->d_v);
+    }
     assert_memory_equal(one, got, n_out * 4);
     cache_free(&c);
     mem_free(q);
@@ -190,7 +210,7 @@ static void shapes_of_tier(const struct kern *k)
             if (size[i] % kern_kv_quant(kv)->block)
                 continue;
             for (int n_q = 1 + (int)(i % 7); n_q <= KERN_ATTN_ROWS; n_q += KERN_ATTN_ROWS - 7)
-                check_shape(k, &(struct shape){kv, kv, size[i], size[i], n_q, 0, -1}, &r);
+                check_shape(k, &(struct shape){kv, kv, size[i], size[i], n_q, 0, -1, 0, 0}, &r);
         }
         for (int n_q = 1 + kv % 3; n_q <= KERN_ATTN_ROWS; n_q += 3) {
             int kv_v = (int)(rng_u64(&r) % KERN_KV_N);
@@ -198,7 +218,7 @@ static void shapes_of_tier(const struct kern *k)
             check_shape(k,
                         &(struct shape){kv, kv_v, head_size(kv, &r), head_size(kv_v, &r), n_q,
                                         (int)(rng_u64(&r) % 2) * (1 + (int)(rng_u64(&r) % 700)),
-                                        -1},
+                                        -1, 0, 0},
                         &r);
         }
     }
@@ -209,6 +229,65 @@ static void test_shapes(void **state)
 {
     (void)state;
     each_tier(shapes_of_tier);
+}
+
+/* Heads as models have them, keys wider than values among them, and the largest: all rows in
+ * a window, a few rows without one, one with all that there is. */
+static void heads_of_tier(const struct kern *k)
+{
+    static const int head[][2] = {{576, 512}, {256, 256}, {192, 128}, {80, 80}, {1024, 1024}};
+    struct rng r;
+
+    rng_seed(&r, 27);
+    worst = 0;
+    for (size_t i = 0; i < sizeof(head) / sizeof(*head); i++) {
+        int d_k = head[i][0], d_v = head[i][1];
+
+        for (int kv = 0; kv < KERN_KV_N; kv++) {
+            if (d_k % kern_kv_quant(kv)->block)
+                continue;
+            check_shape(k, &(struct shape){kv, kv, d_k, d_v, KERN_ATTN_ROWS, 70, 540, 0, 0},
+                        &r);
+            check_shape(k, &(struct shape){kv, kv, d_k, d_v, 5 + kv, 0, 516, 0, 0}, &r);
+            check_shape(k, &(struct shape){kv, kv, d_k, d_v, 1, 0, 516, 1.5f, 1}, &r);
+        }
+    }
+    print_message("# %s: largest difference %.2g\n", kern_tier_name(k->tier), worst);
+}
+
+static void test_heads(void **state)
+{
+    (void)state;
+    each_tier(heads_of_tier);
+}
+
+/* Caps and sinks, in windows and over several segments. */
+static void extras_of_tier(const struct kern *k)
+{
+    static const float caps[] = {0, 0.5f, 2, 50};
+    struct rng r;
+
+    rng_seed(&r, 28);
+    worst = 0;
+    for (size_t i = 0; i < sizeof(caps) / sizeof(*caps); i++) {
+        for (int sinks = 0; sinks < 2; sinks++) {
+            for (int n_q = 1; n_q <= KERN_ATTN_ROWS; n_q += 11 + (int)i) {
+                int kv = (int)(rng_u64(&r) % KERN_KV_N);
+
+                check_shape(
+                    k,
+                    &(struct shape){kv, kv, 64, 32, n_q, (n_q % 3) * 130, -1, caps[i], sinks},
+                    &r);
+            }
+        }
+    }
+    print_message("# %s: largest difference %.2g\n", kern_tier_name(k->tier), worst);
+}
+
+static void test_extras(void **state)
+{
+    (void)state;
+    each_tier(extras_of_tier);
 }
 
 /* Windows that cut pages and segments, or end with them; positions around their bounds. */
@@ -225,7 +304,7 @@ static void windows_of_tier(const struct kern *k)
         for (size_t j = 0; j < sizeof(last) / sizeof(*last); j++) {
             int kv = (int)(rng_u64(&r) % KERN_KV_N), n_q = 1 + (int)(rng_u64(&r) % 13);
 
-            check_shape(k, &(struct shape){kv, kv, 32, 32, n_q, window[i], last[j]}, &r);
+            check_shape(k, &(struct shape){kv, kv, 32, 32, n_q, window[i], last[j], 0, 0}, &r);
         }
     }
 }
@@ -253,13 +332,13 @@ static void skipped_of_tier(const struct kern *k)
         pos[i] = 700 + i;
         first[i] = pos[i] - 100;
     }
-    attend(k, &c, q, first, pos, N, want);
+    attend(k, &c, q, first, pos, N, NULL, want);
     memcpy(page, c.page, sizeof(page));
     for (int i = 0; i < PAGES; i++) {
         if (i < 600 / KERN_PAGE || i > 712 / KERN_PAGE)
             c.page[i] = NULL;
     }
-    attend(k, &c, q, first, pos, N, got);
+    attend(k, &c, q, first, pos, N, NULL, got);
     assert_memory_equal(got, want, sizeof(want));
     memcpy(c.page, page, sizeof(page));
     cache_free(&c);
@@ -294,7 +373,7 @@ static void overflow_of_tier(const struct kern *k)
             first[i] = pos[i] - WINDOW + 1;
         }
         for (int i = 0; i < N; i += n)
-            attend(k, &c, q + (size_t)i * D, first + i, pos + i, n, got + (size_t)i * D);
+            attend(k, &c, q + (size_t)i * D, first + i, pos + i, n, NULL, got + (size_t)i * D);
         for (int i = 0; i < N * D; i++) {
             if (pos[i / D] < AT || first[i / D] > AT)
                 assert_true(isfinite(got[i]));
@@ -335,7 +414,7 @@ static void exp_of_tier(const struct kern *k)
                 k->value_put(KERN_KV_F32, &value[i], 1, at % KERN_PAGE,
                              c.page[at / KERN_PAGE] + c.off_v);
             }
-            attend(k, &c, &q, &first, &pos, 1, &got);
+            attend(k, &c, &q, &first, &pos, 1, NULL, &got);
             error = fabs((double)got - want) / want / (1 + (double)s);
             most = error > most ? error : most;
             cache_free(&c);
@@ -349,6 +428,47 @@ static void test_exp(void **state)
 {
     (void)state;
     each_tier(exp_of_tier);
+}
+
+/* Two positions, scores 3 and 1, values 0 and 1, in one segment and in two: what the formula
+ * says, with a cap, with sinks below and above the scores, and one that is not there. */
+static void formula_of_tier(const struct kern *k)
+{
+    static const float cap[] = {0, 2, 30}, sink[] = {-INFINITY, -300, 0, 2.5f, 7, 300};
+
+    for (int apart = 0; apart < 2; apart++) {
+        struct cache c;
+        struct rng r;
+        float q = 1, key[] = {3, 1}, value[] = {0, 1}, got;
+        int32_t first = KERN_SEG - 1 - !apart, pos = first + 1;
+
+        rng_seed(&r, 1);
+        cache_make(&c, k, KERN_KV_F32, KERN_KV_F32, 1, 1, 0, 0, &r);
+        for (int i = 0; i < 2; i++) {
+            int at = first + i;
+
+            k->key_put(KERN_KV_F32, &key[i], 1, at % KERN_PAGE, c.page[at / KERN_PAGE]);
+            k->value_put(KERN_KV_F32, &value[i], 1, at % KERN_PAGE,
+                         c.page[at / KERN_PAGE] + c.off_v);
+        }
+        for (int i = 0; i < 3; i++) {
+            for (int j = 0; j < 6; j++) {
+                double t = (double)cap[i], a = i ? t * tanh(3 / t) : 3,
+                       b = i ? t * tanh(1 / t) : 1,
+                       want = exp(b) / (exp(a) + exp(b) + exp((double)sink[j]));
+
+                attend(k, &c, &q, &first, &pos, 1, &(struct extra){cap[i], &sink[j]}, &got);
+                assert_true(fabs((double)got - want) <= 1e-6 * want + 1e-38);
+            }
+        }
+        cache_free(&c);
+    }
+}
+
+static void test_formula(void **state)
+{
+    (void)state;
+    each_tier(formula_of_tier);
 }
 
 /* -- rows of the cache ------------------------------------------------------------------- */
@@ -472,12 +592,12 @@ static void read_of_tier(const struct kern *k)
             cache_make(&c, k, kv, kv, D, D, 0, 0, &r);
             k->key_put(kv, x, D, pos % KERN_PAGE, c.page[pos / KERN_PAGE]);
             k->value_put(kv, x, D, pos % KERN_PAGE, c.page[pos / KERN_PAGE] + c.off_v);
-            attend(k, &c, q, &first, &pos, 1, got);
+            attend(k, &c, q, &first, &pos, 1, NULL, got);
             for (int d = 0; d < D; d++)
                 assert_true(got[d] == want[d]);
             for (int d = 0; d < D; d++) { /* the largest score of one is the score */
                 q[d] = 1;
-                call_make(&l, &c, q, &first, &pos, 1, got);
+                call_make(&l, &c, q, &first, &pos, 1, NULL, got);
                 l.a.scale = 1;
                 k->attn(&l.a, pos / KERN_SEG, part, l.scratch);
                 assert_true(part[kern_attn_part(D) - 16] == want[d]);
@@ -502,6 +622,8 @@ int main(void)
         cmocka_unit_test(test_skipped_pages), cmocka_unit_test(test_overflow),
         cmocka_unit_test(test_exp),           cmocka_unit_test(test_put),
         cmocka_unit_test(test_copy),          cmocka_unit_test(test_read),
+        cmocka_unit_test(test_heads),         cmocka_unit_test(test_extras),
+        cmocka_unit_test(test_formula),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -131,9 +131,10 @@ static struct kern_weight weight_of(const struct matrix *m, const struct kern *k
 }
 
 /* y for n columns of x, through the table as the engine calls it. */
-static void product(const struct kern *k, const struct matrix *m, const struct matrix *m2,
-                    const float *x, size_t n, int epilogue, const float *bias, float *y,
-                    struct kern_acts *to, struct kern_acts *acts, void **acts_buf)
+static void product_scaled(const struct kern *k, const struct matrix *m,
+                           const struct matrix *m2, const float *x, size_t n, int epilogue,
+                           const float *bias, const float *scale, float *y,
+                           struct kern_acts *to, struct kern_acts *acts, void **acts_buf)
 {
     struct kern_weight w = weight_of(m, k), w2;
     int form = k->mm[m->q->type].form;
@@ -141,6 +142,7 @@ static void product(const struct kern *k, const struct matrix *m, const struct m
     struct kern_mul j = {.w = {&w},
                          .x = acts,
                          .bias = {bias, bias},
+                         .scale = {scale[0], scale[1]},
                          .y = y,
                          .ldy = m->n_row,
                          .epilogue = epilogue,
@@ -156,6 +158,15 @@ static void product(const struct kern *k, const struct matrix *m, const struct m
     k->acts(acts, form, 0, n);
     k->mm[m->q->type].mul(k, &j, 0, (m->n_row + k->n_group - 1) / k->n_group, scratch);
     mem_free(scratch);
+}
+
+static void product(const struct kern *k, const struct matrix *m, const struct matrix *m2,
+                    const float *x, size_t n, int epilogue, const float *bias, float *y,
+                    struct kern_acts *to, struct kern_acts *acts, void **acts_buf)
+{
+    static const float none[2];
+
+    product_scaled(k, m, m2, x, n, epilogue, bias, none, y, to, acts, acts_buf);
 }
 
 /* Number t of column c as the tier sees it, after rounding. */
@@ -344,6 +355,80 @@ static void epilogue_body(const struct kern *k)
         mem_free(vu);
         mem_free(y);
     }
+}
+
+/* Scales come before biases, each weight has its own, and 0 stands for 1: for few columns and
+ * for many, by each epilogue. */
+static void scaled_type(const struct kern *k, const struct quant *q, size_t n, struct rng *r)
+{
+    enum { ROWS = 64, COLS = 512 };
+    static const float scale[2] = {0.37f, -2.5f};
+    size_t n_y = n * ROWS;
+    struct matrix g, u;
+    struct kern_acts a;
+    void *buf;
+    float *x = test_alloc(n * COLS * 4), bias[ROWS], *vg = test_alloc(n_y * 4),
+          *vu = test_alloc(n_y * 4), *y = test_alloc(n_y * 4), *one = test_alloc(n_y * 4);
+
+    matrix_make(&g, k, q, ROWS, COLS, r, 0);
+    matrix_make(&u, k, q, ROWS, COLS, r, 0);
+    fill_normal(r, x, n * COLS, 0.3f);
+    fill_normal(r, bias, ROWS, 1);
+    product(k, &g, NULL, x, n, KERN_STORE, NULL, vg, NULL, &a, &buf);
+    mem_free(buf);
+    product(k, &u, NULL, x, n, KERN_STORE, NULL, vu, NULL, &a, &buf);
+    mem_free(buf);
+    product_scaled(k, &g, NULL, x, n, KERN_STORE, bias, scale, y, NULL, &a, &buf);
+    mem_free(buf);
+    for (size_t t = 0; t < n_y; t++) {
+        vg[t] = vg[t] * scale[0] + bias[t % ROWS];
+        assert_true(fabsf(y[t] - vg[t]) <= 1e-6f * (fabsf(vg[t]) + 3));
+    }
+    memcpy(y, vu, n_y * sizeof(*y));
+    product_scaled(k, &g, NULL, x, n, KERN_ADD, bias, scale, y, NULL, &a, &buf);
+    mem_free(buf);
+    for (size_t t = 0; t < n_y; t++)
+        assert_true(fabsf(y[t] - (vu[t] + vg[t])) <= 2e-6f * (fabsf(y[t]) + 3));
+    product_scaled(k, &g, &u, x, n, KERN_SILU_MUL, bias, scale, y, NULL, &a, &buf);
+    mem_free(buf);
+    for (size_t t = 0; t < n_y; t++) {
+        double v = (double)vg[t], b = (double)vu[t] * (double)scale[1] + (double)bias[t % ROWS],
+               want = v / (1 + exp(-v)) * b;
+
+        assert_true(fabs((double)y[t] - want) <= 3e-6 * (fabs(want) + fabs(b) + fabs(v) + 1));
+    }
+    product_scaled(k, &g, &u, x, n, KERN_SILU_MUL, bias, (const float[]){1, 0}, y, NULL, &a,
+                   &buf);
+    mem_free(buf);
+    product(k, &g, &u, x, n, KERN_SILU_MUL, bias, one, NULL, &a, &buf);
+    mem_free(buf);
+    assert_memory_equal(y, one, n_y * sizeof(*y));
+    matrix_free(&g);
+    matrix_free(&u);
+    mem_free(x);
+    mem_free(vg);
+    mem_free(vu);
+    mem_free(y);
+    mem_free(one);
+}
+
+static void scales_body(const struct kern *k)
+{
+    static const int types[] = {QUANT_Q4_K, QUANT_IQ3_S, QUANT_Q8_0, QUANT_F16, QUANT_F32};
+    static const size_t n[] = {1, 7, 40};
+    struct rng r;
+
+    rng_seed(&r, 8);
+    for (size_t i = 0; i < sizeof(types) / sizeof(*types); i++) {
+        for (size_t h = 0; h < sizeof(n) / sizeof(*n); h++)
+            scaled_type(k, quant_find(types[i]), n[h], &r);
+    }
+}
+
+static void scales(void **state)
+{
+    (void)state;
+    each_tier(scales_body);
 }
 
 /* A result left in 8 bits is the same as one that was written and then rounded. */
@@ -804,6 +889,7 @@ int main(void)
         cmocka_unit_test(every_type_on_every_tier),
         cmocka_unit_test(columns_do_not_depend_on_each_other),
         cmocka_unit_test(epilogues),
+        cmocka_unit_test(scales),
         cmocka_unit_test(results_in_8_bits),
         cmocka_unit_test(copied_and_scattered_columns),
         cmocka_unit_test(extremes_do_not_saturate),

@@ -55,7 +55,8 @@ static void whole(const struct kern *k)
     for (int i = 0; quant_at(i); i++, n++)
         assert_non_null(k->mm[quant_at(i)->type].mul);
     assert_true(k->acts && k->rms_norm && k->rope && k->key_put && k->value_put);
-    assert_true(k->attn && k->attn_fold);
+    assert_true(k->layer_norm && k->l2_norm && k->act);
+    assert_true(k->attn && k->attn_fold && k->conv && k->ssm && k->delta);
     assert_true(k->n_panel > 0 && k->n_group > 0);
     for (int i = 0; i < n; i++) {
         assert_int_equal(kern_describe(k, i, line, sizeof(line)), 1);

@@ -5,7 +5,7 @@
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 dir=$(dirname "$HEARTH")
-echo 1..3
+echo 1..6
 check() # NUMBER NAME STATUS: 0 is well; what went wrong is in $work/log
 {
     if [ "$3" = 0 ]; then
@@ -33,17 +33,41 @@ int main(void)
     return rc == HEARTH_E_NOT_FOUND ? 0 : 1;
 }
 END
+
+flags() # pkg-config's words for what was installed
+{
+    PKG_CONFIG_PATH=$work/opt/h/lib/pkgconfig \
+        pkg-config --define-variable=prefix="$work/opt/h" "$@" hearth
+}
+builds() # NUMBER NAME FLAGS...: the program is built with these, and says what it should
+{
+    local number=$1 name=$2
+    shift 2
+    rm -f "$work/user"
+    ${CC:-gcc} -Wall -Werror -o "$work/user" "$work/user.c" "$@" >"$work/log" 2>&1 &&
+        "$work/user" >>"$work/log" 2>&1
+    check "$number" "$name" $?
+}
 case $dir in
-*-*) echo "ok 2 - # SKIP a sanitized library is not for others" ;;
+*-*)
+    for i in 2 3 4 5; do echo "ok $i - # SKIP a sanitized library is not for others"; done
+    ;;
 *)
-    export PKG_CONFIG_PATH=$work/opt/h/lib/pkgconfig
-    ${CC:-gcc} -Wall -Werror -o "$work/user" "$work/user.c" \
-        $(pkg-config --define-variable=prefix="$work/opt/h" --static --cflags --libs hearth) \
-        >"$work/log" 2>&1 && "$work/user" >>"$work/log" 2>&1
-    check 2 "a program builds against the library and fails politely" $?
+    builds 2 "a program builds against the library and fails politely" $(flags --cflags --libs)
+    builds 3 "with what a static link is told, too" $(flags --static --cflags --libs)
+    if echo 'int main(void) { return 0; }' |
+        ${CC:-gcc} -static -x c -o "$work/none" - -lutf8proc -lm 2>"$work/log"; then
+        builds 4 "and altogether static" -static $(flags --static --cflags --libs)
+    else
+        echo "ok 4 - # SKIP static libraries are missing"
+    fi
+    # What only the program uses needs not be installed where the library is.
+    wants=$(flags --libs | tr ' ' '\n' | grep -c 'jansson\|edit')
+    echo "of no use: $wants" >"$work/log"
+    check 5 "nothing is asked for that the library does not use" "$wants"
     ;;
 esac
 
 tools/uninstall "$work" /opt/h >"$work/log" 2>&1
 find "$work/opt" -type f >>"$work/log"
-check 3 "uninstalling leaves nothing" "$(wc -l <"$work/log")"
+check 6 "uninstalling leaves nothing" "$(wc -l <"$work/log")"

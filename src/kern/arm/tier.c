@@ -20,6 +20,7 @@ void kern_add_dotprod(struct kern *k)
     kern_mul_add_dotprod(k);
     kern_attn_add_dotprod(k);
     kern_acts_add_dotprod(k);
+    kern_seq_add_dotprod(k);
 }
 
 void kern_add_i8mm(struct kern *k)

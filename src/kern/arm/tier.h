@@ -7,6 +7,7 @@
 void kern_mul_add_dotprod(struct kern *k);
 void kern_attn_add_dotprod(struct kern *k);
 void kern_acts_add_dotprod(struct kern *k);
+void kern_seq_add_dotprod(struct kern *k);
 void kern_mul_add_i8mm(struct kern *k);
 
 /* The product of the dotprod tier, whose layouts the i8mm tier shares. */

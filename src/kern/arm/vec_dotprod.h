@@ -157,6 +157,10 @@ INL vf vf_keep_ge(vf x, vf of, vf limit)
 {
     return vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(x), vcgeq_f32(of, limit)));
 }
+INL vf vf_pick_ge(vf x, vf y, vf of, vf limit)
+{
+    return vbslq_f32(vcgeq_f32(of, limit), x, y);
+}
 INL vf vf_lanes(vf x, vf y, int lo, int hi)
 {
     static const int32_t lanes[4] = {0, 1, 2, 3};

@@ -1,9 +1,11 @@
 /* acts.h - row operations on activations, a template over vec_<tier>.h: the forms that the
- * product reads, norms, and rows of the key/value cache. kern/ref.c says what they compute. */
+ * product reads, norms, functions of each number, and rows of the key/value cache. kern/ref.c
+ * says what they compute. */
 #ifndef HEARTH_KERN_X86_ACTS_H
 #define HEARTH_KERN_X86_ACTS_H
 
 #include "kern/x86/q8.h"
+#include "kern/x86/vexp.h"
 
 #include <float.h>
 #include <math.h>
@@ -57,6 +59,124 @@ static void acts_rms_norm(const float *x, const float *w, float *y, size_t n, fl
     }
     for (; i < n; i++)
         y[i] = w ? x[i] * sum * w[i] : x[i] * sum;
+}
+
+static void acts_layer_norm(const float *x, const float *w, const float *b, float *y, size_t n,
+                            float eps)
+{
+    vf sum = vf_zero(), sq = vf_zero(), m, f;
+    size_t whole = n / VL * VL;
+    float mean, var;
+
+    for (size_t i = 0; i < whole; i += VL)
+        sum = vf_add(sum, vf_load(x + i));
+    mean = vf_sum(sum);
+    for (size_t i = whole; i < n; i++)
+        mean += x[i];
+    mean /= (float)n;
+    m = vf_set(mean);
+    for (size_t i = 0; i < whole; i += VL) {
+        vf v = vf_sub(vf_load(x + i), m);
+
+        sq = vf_fma(v, v, sq);
+    }
+    var = vf_sum(sq);
+    for (size_t i = whole; i < n; i++)
+        var += (x[i] - mean) * (x[i] - mean);
+    var = 1.0f / sqrtf(var / (float)n + eps);
+    f = vf_set(var);
+    for (size_t i = 0; i < whole; i += VL) {
+        vf v = vf_mul(vf_sub(vf_load(x + i), m), f);
+
+        v = w ? vf_mul(v, vf_load(w + i)) : v;
+        vf_store(y + i, b ? vf_add(v, vf_load(b + i)) : v);
+    }
+    for (size_t i = whole; i < n; i++)
+        y[i] = (x[i] - mean) * var * (w ? w[i] : 1) + (b ? b[i] : 0);
+}
+
+static void acts_l2_norm(const float *x, float *y, size_t n, float eps)
+{
+    vf s = vf_zero(), f;
+    size_t whole = n / VL * VL;
+    float sum;
+
+    for (size_t i = 0; i < whole; i += VL) {
+        vf v = vf_load(x + i);
+
+        s = vf_fma(v, v, s);
+    }
+    sum = vf_sum(s);
+    for (size_t i = whole; i < n; i++)
+        sum += x[i] * x[i];
+    sum = sqrtf(sum);
+    sum = 1.0f / (sum < eps ? eps : sum);
+    f = vf_set(sum);
+    for (size_t i = 0; i < whole; i += VL)
+        vf_store(y + i, vf_mul(vf_load(x + i), f));
+    for (size_t i = whole; i < n; i++)
+        y[i] = x[i] * sum;
+}
+
+/* -- functions of one number --------------------------------------------------------------- */
+
+/* What the function of two numbers makes of the second. */
+INL vf act_up(const int act, vf u, vf limit)
+{
+    if (act < KERN_ACT_OAI)
+        return u;
+    u = vf_neg(vf_below(vf_neg(vf_below(u, limit)), limit));
+    return act == KERN_ACT_OAI ? vf_add(u, vf_set(1.0f)) : u;
+}
+
+INL vf act_vector(const int act, vf limit, const float *gate, const float *up)
+{
+    vf v = vf_act(act, vf_load(gate), limit);
+
+    return up ? vf_mul(v, act_up(act, vf_load(up), limit)) : v;
+}
+
+/* What does not fill a vector is computed as one, so that a number's place changes no bit. */
+INL void act_row(const int act, float limit, const float *gate, const float *up, float *y,
+                 size_t n)
+{
+    vf l = vf_set(limit);
+    float g[VL] = {0}, u[VL] = {0}, out[VL];
+    size_t i = 0;
+
+    for (; i + VL <= n; i += VL)
+        vf_store(y + i, act_vector(act, l, gate + i, up ? up + i : NULL));
+    if (i == n)
+        return;
+    memcpy(g, gate + i, (n - i) * sizeof(*g));
+    if (up)
+        memcpy(u, up + i, (n - i) * sizeof(*u));
+    vf_store(out, act_vector(act, l, g, up ? u : NULL));
+    memcpy(y + i, out, (n - i) * sizeof(*y));
+}
+
+typedef void act_fn(float limit, const float *gate, const float *up, float *y, size_t n);
+
+#define ACT_FN(act)                                                                            \
+    static void act_##act(float limit, const float *gate, const float *up, float *y, size_t n) \
+    {                                                                                          \
+        act_row(KERN_ACT_##act, limit, gate, up, y, n);                                        \
+    }
+#define ACT_ROW(act) [KERN_ACT_##act] = act_##act,
+/* clang-format off */
+#define ACTS_ALL(X)                                                       \
+    X(SILU) X(GELU) X(GELU_ERF) X(GELU_QUICK) X(RELU) X(RELU2) X(SIGMOID) \
+    X(SOFTPLUS) X(TANH) X(OAI) X(CLAMP_IN) X(CLAMP_OUT)
+/* clang-format on */
+
+ACTS_ALL(ACT_FN)
+
+static act_fn *const act_fns[KERN_ACT_N] = {ACTS_ALL(ACT_ROW)};
+
+static void acts_act(int act, float limit, const float *gate, const float *up, float *y,
+                     size_t n)
+{
+    act_fns[act](limit, gate, up, y, n);
 }
 
 /* -- rotations ----------------------------------------------------------------------------- */
@@ -266,6 +386,9 @@ static void acts_add(struct kern *k)
 {
     k->acts = acts_fill;
     k->rms_norm = acts_rms_norm;
+    k->layer_norm = acts_layer_norm;
+    k->l2_norm = acts_l2_norm;
+    k->act = acts_act;
     k->rope = acts_rope;
     k->key_put = acts_key_put;
     k->value_put = acts_value_put;

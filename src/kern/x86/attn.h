@@ -352,6 +352,15 @@ static void scores(const struct kern_attn *a, const struct attn_state *st, int s
     }
 }
 
+/* Scores of one row to what the cap makes of them. */
+static void cap_row(float *s, float scale, float cap, struct span span)
+{
+    vf by = vf_set(scale / cap), c = vf_set(cap);
+
+    for (int l = span.lo / VL * VL; l < span.hi; l += VL)
+        vf_store(s + l, vf_mul(vf_tanh(vf_mul(vf_load(s + l), by)), c));
+}
+
 /* Scores of one row to weights e^(scale (s - m)), m the largest: its weight is 1 exactly. What
  * the row does not see becomes almost 0 as far as vectors reach. */
 static void softmax_row(float *s, float scale, struct span span, float *max, float *sum)
@@ -449,11 +458,13 @@ static void attn_run(const struct kern_attn *a, int seg, float *part, void *scra
 
     scores(a, &st, seg);
     for (int r = 0; r < a->n_q; r++) {
-        float *row = part + (size_t)r * step;
+        float *row = part + (size_t)r * step, *s = st.s + (size_t)r * KERN_SEG;
 
         more |= a->pos[r] >= (seg + 1) * KERN_SEG;
         memset(row, 0, st.wide * sizeof(*row));
-        softmax_row(st.s + (size_t)r * KERN_SEG, a->scale, st.span[r], &row[st.wide],
+        if (a->cap != 0)
+            cap_row(s, a->scale, a->cap, st.span[r]);
+        softmax_row(s, a->cap != 0 ? 1 : a->scale, st.span[r], &row[st.wide],
                     &row[st.wide + 1]);
     }
     values(a, &st, seg, more, part);

@@ -32,6 +32,7 @@ void kern_add_avx2(struct kern *k)
     kern_mul_add_avx2(k);
     kern_attn_add_avx2(k);
     kern_acts_add_avx2(k);
+    kern_seq_add_avx2(k);
 }
 
 void kern_add_avxvnni(struct kern *k)
@@ -44,6 +45,7 @@ void kern_add_avx512vnni(struct kern *k)
     kern_mul_add_avx512vnni(k);
     kern_attn_add_avx512vnni(k);
     kern_acts_add_avx512vnni(k);
+    kern_seq_add_avx512vnni(k);
 }
 
 #endif

@@ -7,9 +7,11 @@
 void kern_mul_add_avx2(struct kern *k);
 void kern_attn_add_avx2(struct kern *k);
 void kern_acts_add_avx2(struct kern *k);
+void kern_seq_add_avx2(struct kern *k);
 void kern_mul_add_avxvnni(struct kern *k);
 void kern_mul_add_avx512vnni(struct kern *k);
 void kern_attn_add_avx512vnni(struct kern *k);
 void kern_acts_add_avx512vnni(struct kern *k);
+void kern_seq_add_avx512vnni(struct kern *k);
 
 #endif

@@ -140,6 +140,10 @@ INL vf vf_keep_ge(vf x, vf of, vf limit)
 {
     return _mm256_and_ps(x, _mm256_cmp_ps(of, limit, _CMP_GE_OQ));
 }
+INL vf vf_pick_ge(vf x, vf y, vf of, vf limit)
+{
+    return _mm256_blendv_ps(y, x, _mm256_cmp_ps(of, limit, _CMP_GE_OQ));
+}
 INL vf vf_lanes(vf x, vf y, int lo, int hi)
 {
     __m256i at = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7),

@@ -1,7 +1,7 @@
 /* vec_avx512vnni.h - the vectors of the AVX-512 VNNI tier: 16 lanes of 32 bits.
  *
- * The templates (mul.h, attn.h, acts.h) are written once over these names and compiled once for
- * each tier; vec_avx2.h gives the same names with 8 lanes, arm/vec_dotprod.h with 4.
+ * The templates (mul.h, attn.h, acts.h, seq.h) are written once over these names and compiled
+ * once for each tier; vec_avx2.h gives the same names with 8 lanes, arm/vec_dotprod.h with 4.
  */
 #ifndef HEARTH_KERN_X86_VEC_H
 #define HEARTH_KERN_X86_VEC_H
@@ -151,6 +151,11 @@ INL vf vf_scale2(vf a, vf n)
 INL vf vf_keep_ge(vf x, vf of, vf limit)
 {
     return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(of, limit, _CMP_GE_OQ), x);
+}
+/* x where `of` >= limit, else y, also where one is no number. */
+INL vf vf_pick_ge(vf x, vf y, vf of, vf limit)
+{
+    return _mm512_mask_mov_ps(y, _mm512_cmp_ps_mask(of, limit, _CMP_GE_OQ), x);
 }
 /* Lanes [lo, hi) of x, the others of y. */
 INL vf vf_lanes(vf x, vf y, int lo, int hi)

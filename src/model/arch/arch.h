@@ -9,15 +9,38 @@
     X(deepseek2)                                                                               \
     X(deepseek32)                                                                              \
     X(deepseek4)                                                                               \
-    X(glm4moelite)                                                                             \
+    X(falcon)                                                                                  \
+    X(gemma)                                                                                   \
+    X(gemma2)                                                                                  \
+    X(gemma3)                                                                                  \
+    X(gemma3n)                                                                                 \
+    X(gemma4)                                                                                  \
+    X(gemma_embedding)                                                                         \
+    X(glm4)                                                                                    \
+    X(glm4moe)                                                                                 \
     X(glm_dsa)                                                                                 \
+    X(gpt_oss)                                                                                 \
+    X(granite)                                                                                 \
+    X(granitemoe)                                                                              \
     X(llama)                                                                                   \
+    X(llama4)                                                                                  \
+    X(mistral3)                                                                                \
     X(mistral4)                                                                                \
     X(nomic_bert)                                                                              \
     X(nomic_bert_moe)                                                                          \
+    X(olmo2)                                                                                   \
+    X(phi2)                                                                                    \
+    X(phi3)                                                                                    \
+    X(phimoe)                                                                                  \
+    X(qwen2)                                                                                   \
     X(qwen2moe)                                                                                \
+    X(qwen2vl)                                                                                 \
     X(qwen3)                                                                                   \
-    X(qwen3moe)
+    X(qwen3moe)                                                                                \
+    X(qwen3vl)                                                                                 \
+    X(qwen3vlmoe)                                                                              \
+    X(smollm3)                                                                                 \
+    X(starcoder2)
 
 #define X(name) extern const struct arch arch_##name;
 ARCH_LIST(X)

@@ -33,3 +33,12 @@ const struct arch arch_qwen3 = {
     .rope_kind = KERN_ROPE_NEOX,
     .forward = qwen3_forward,
 };
+
+/* The text of Qwen3-VL, whose three positions of a token are equal. */
+const struct arch arch_qwen3vl = {
+    .name = "qwen3vl",
+    TENSORS(tensors),
+    .rope_kind = KERN_ROPE_NEOX,
+    .forward = qwen3_forward,
+    .about = "text only",
+};

@@ -39,3 +39,13 @@ const struct arch arch_qwen3moe = {
     .read_params = qwen3moe_params,
     .forward = qwen3moe_forward,
 };
+
+/* The text of Qwen3-VL with experts, whose three positions of a token are equal. */
+const struct arch arch_qwen3vlmoe = {
+    .name = "qwen3vlmoe",
+    TENSORS(tensors),
+    .rope_kind = KERN_ROPE_NEOX,
+    .read_params = qwen3moe_params,
+    .forward = qwen3moe_forward,
+    .about = "text only",
+};

@@ -1,6 +1,7 @@
 /* tensors.h - what the tables of tensors are written with, and the rows that many share.
  *
- * A row is  GLOBAL or LAYER (role, name, flags, dims, when);  flags: 0, MAY, or VEC for small
+ * A row is  GLOBAL (role, name, flags, dims), or GLOBAL_OF or LAYER (role, name, flags, when,
+ * dims);  flags: 0, MAY, or VEC for small
  * ones that are kept as floats, or both; dims: up to three sizes without their DIM_.  A group
  * is a piece of a table, for what families have in common to the letter; a family that differs
  * in a row writes its rows itself.
@@ -13,15 +14,17 @@
 #define MAY  TENSOR_MAY
 #define VEC  TENSOR_VEC
 #define ROWS TENSOR_ROWS
+#define RAW  TENSOR_RAW
 
 #define DIMS_(a, b, c, ...)                                                                    \
     {                                                                                          \
         a, b, c                                                                                \
     }
-#define DIMS(...) DIMS_(__VA_ARGS__, DIM_ONE, DIM_ONE, DIM_ONE, )
-#define GLOBAL(role, name, flags, ...)                                                         \
+#define DIMS(...)                      DIMS_(__VA_ARGS__, DIM_ONE, DIM_ONE, DIM_ONE, )
+#define GLOBAL(role, name, flags, ...) GLOBAL_OF(role, name, flags, 0, __VA_ARGS__)
+#define GLOBAL_OF(role, name, flags, when, ...)                                                \
     {                                                                                          \
-        T_##role, name, flags, DIMS(__VA_ARGS__), 0                                            \
+        T_##role, name, flags, DIMS(__VA_ARGS__), when                                         \
     }
 #define LAYER(role, name, flags, when, ...)                                                    \
     {                                                                                          \
@@ -72,6 +75,10 @@
     LAYER(FFN_UP,   "ffn_up.weight",   0, HAS_FFN, DIM_EMBD, DIM_FF),                          \
     LAYER(FFN_DOWN, "ffn_down.weight", 0, HAS_FFN, DIM_FF,   DIM_EMBD)
 
+#define TENSORS_FFN_PLAIN                                                                      \
+    LAYER(FFN_UP,   "ffn_up.weight",   0, HAS_FFN, DIM_EMBD, DIM_FF),                          \
+    LAYER(FFN_DOWN, "ffn_down.weight", 0, HAS_FFN, DIM_FF,   DIM_EMBD)
+
 #define TENSORS_FFN_BIAS(may)                                                                  \
     LAYER(FFN_UP_BIAS,   "ffn_up.bias",   VEC | (may), HAS_FFN, DIM_FF),                       \
     LAYER(FFN_DOWN_BIAS, "ffn_down.bias", VEC | (may), HAS_FFN, DIM_EMBD)
@@ -99,7 +106,7 @@
 #define TENSORS_SHARED_GATE                                                                    \
     LAYER(FFN_GATE_INP_SHEXP, "ffn_gate_inp_shexp.weight", VEC, HAS_SHARED, DIM_EMBD)
 
-/* The heads that predict what follows the next token. */
+/* What a layer that predicts the token after the next has beside a layer's tensors. */
 #define TENSORS_NEXTN                                                                          \
     LAYER(NEXTN_EH_PROJ,   "nextn.eh_proj.weight",          0,         HAS_NEXTN, DIM_EMBD2, DIM_EMBD), \
     LAYER(NEXTN_ENORM,     "nextn.enorm.weight",            VEC,       HAS_NEXTN, DIM_EMBD),   \

@@ -1,6 +1,7 @@
 /* attn.c - attention over the paged cache. */
 #include "model/block/block.h"
 
+#include <math.h>
 #include <string.h>
 
 /* -- rotary angles --------------------------------------------------------------------- */
@@ -42,7 +43,7 @@ static void head_ready(const struct qkv *j, float *x, const struct weight *norm,
     if (rope >= 0) {
         size_t n = (size_t)s->m->p.rope[rope].n_rot;
 
-        s->k->rope(x, s->angles[rope] + t * n, n, s->m->arch->rope_kind);
+        s->k->rope(x, s->angles[rope] + t * n, n, s->m->p.rope_kind);
     }
     if (j->o->norm_after)
         s->k->rms_norm(x, NULL, x, d, s->m->p.eps);
@@ -162,11 +163,11 @@ static void sees(const struct layer *l, const struct step_run *r, int at, int n,
 {
     int w = l->n_window, pos = at + r->base;
 
-    *first = 0;
+    *first = l->has & HAS_NEXTN && r->base == 0; /* nothing was before the first token */
     *last = causal ? at : n - 1;
     if (w <= 0)
         return;
-    if (l->window == WINDOW_LAST && at >= w)
+    if (l->window == WINDOW_LAST && at - w + 1 > *first)
         *first = at - w + 1;
     if (l->window == WINDOW_CHUNK && pos / w * w > r->base)
         *first = pos / w * w - r->base;
@@ -593,11 +594,32 @@ struct kern_acts blk_attn_norm(struct step *s, int layer, const float *x)
     return blk_norm(s, x, l->t[T_ATTN_NORM], l->t[T_ATTN_NORM_BIAS], readers, 3);
 }
 
-void blk_attn_gqa(struct step *s, int layer, float *x)
+void blk_attn_pre(struct step *s, int layer, const struct attn *o, float *x)
 {
     size_t mark = step_mark(s);
     struct kern_acts a = blk_attn_norm(s, layer, x);
 
-    blk_attn(s, layer, &a, NULL, x, KERN_ADD);
+    blk_attn(s, layer, &a, o, x, KERN_ADD);
     step_release(s, mark);
+}
+
+void blk_attn_gqa(struct step *s, int layer, float *x)
+{
+    blk_attn_pre(s, layer, NULL, x);
+}
+
+const float *blk_q_factor(struct step *s)
+{
+    const struct params *p = &s->m->p;
+    float *f;
+
+    if (p->temp_scale == 0)
+        return NULL;
+    f = step_floats(s, (size_t)s->n_tok);
+    for (int t = 0; t < s->n_tok && !s->dry; t++) {
+        int far = (s->pos[t] + p->temp_offset) / p->temp_length;
+
+        f[t] = (float)(1 + p->temp_scale * log(1.0 + far));
+    }
+    return f;
 }

@@ -14,6 +14,8 @@
 
 /* The token embeddings: [n_tok][n_embd]. */
 float *blk_embed(struct step *s);
+/* From another matrix of embeddings, as they are in it. */
+float *blk_embed_of(struct step *s, const struct weight *w);
 
 /* Row i of a matrix that is read by rows. */
 void blk_row(const struct weight *w, size_t i, float *out);
@@ -36,6 +38,9 @@ struct kern_acts blk_forms(struct step *s, const float *x, size_t n_row, size_t 
 void blk_add_norm(struct step *s, float *y, const struct weight *w, float *x);
 void blk_norm_rows(struct step *s, float *x, size_t n_row, size_t n_col, const struct weight *w,
                    const struct weight *bias);
+
+/* x += factor * y, rows of n_embd. */
+void blk_add(struct step *s, const float *y, float factor, float *x);
 
 /* Rows in forms that are said. */
 struct kern_acts blk_forms_of(struct step *s, const float *x, size_t n_row, size_t n_col,
@@ -92,8 +97,12 @@ void blk_attn(struct step *s, int layer, const struct kern_acts *a, const struct
               float *y, int epilogue);
 /* norm(x) for it. */
 struct kern_acts blk_attn_norm(struct step *s, int layer, const float *x);
-/* The plain one: x += W_o attention(norm(x)). */
+/* x += W_o attention(norm(x)), with o and plain. */
+void blk_attn_pre(struct step *s, int layer, const struct attn *o, float *x);
 void blk_attn_gqa(struct step *s, int layer, float *x);
+/* What the queries of the step's tokens are multiplied by (temp_scale of params), [n_tok]; NULL
+ * where it is 0. */
+const float *blk_q_factor(struct step *s);
 
 /* Places of a sequence that tokens see, where these are neither all before them nor a window;
  * for layers with one key/value head. A place below 0 is ~i: row i of those that the layer has
@@ -196,6 +205,18 @@ struct kern_acts blk_ffn_norm(struct step *s, const struct layer *l, const float
 /* The plain one: x += down(silu(gate norm(x)) * up norm(x)). */
 void blk_ffn_gated(struct step *s, const struct layer *l, float *x);
 
+/* Embeddings of each layer's own, of the step's tokens: [n_tok][n_layer][n_ple] from x, the
+ * token embeddings; then what a layer makes of them and of x: y = norm(out(gelu(gate x) * part
+ * of inputs)). half: with blk_gelu_half. */
+float *blk_ple_inputs(struct step *s, const float *x);
+void blk_ple(struct step *s, int layer, const float *inputs, const float *x, int half,
+             float *y);
+
+/* y = gelu(gate) * up, where GELU's argument and result are rounded to half precision; gate is
+ * changed. Not more exact, and slower: for a family that is measured against others' results
+ * and enlarges differences. */
+void blk_gelu_half(const struct kern *k, float *gate, const float *up, float *y, size_t n);
+
 /* A mixture of experts; params.h, struct moe_params, says how they are chosen and weighed. The
  * layer's tensors say the rest: no gate, biases, biases for choosing. */
 struct moe_kind {
@@ -229,6 +250,14 @@ void blk_moe_choose(const struct moe_params *m, const float *bias, const int32_t
 
 /* Final norm, and logits or hidden states of the rows that are wanted. */
 void blk_output(struct step *s, const float *x);
+/* The same by other weights; norm: NULL for none, out: NULL for hidden states only. */
+void blk_output_by(struct step *s, const float *x, const struct weight *norm,
+                   const struct weight *out);
+
+/* What the layer that predicts the token after the next reads ([n_tok][n_embd], before that
+ * layer itself), from the step's tokens and h = s->nextn_h; and its logits. */
+float *blk_nextn_in(struct step *s, const float *h);
+void blk_nextn_out(struct step *s, const float *u);
 
 /* Angles of the step's positions for params.rope[which], [n_tok][n_rot], the same for all
  * layers: into s->angles. factors: what divides each frequency, or NULL. */

@@ -27,7 +27,11 @@ void blk_row(const struct weight *w, size_t i, float *out)
 
 float *blk_embed(struct step *s)
 {
-    const struct weight *w = s->m->global.t[T_TOKEN_EMBD];
+    return blk_embed_of(s, s->m->global.t[T_TOKEN_EMBD]);
+}
+
+float *blk_embed_of(struct step *s, const struct weight *w)
+{
     size_t n = (size_t)s->m->p.n_embd;
     float *x = step_floats(s, (size_t)s->n_tok * n), scale = s->m->p.embd_scale;
 
@@ -85,6 +89,8 @@ static void norm_row(const struct step *s, const float *x, const float *w, const
         s->k->layer_norm(x, w, bias, y, n, p->eps);
     else
         s->k->rms_norm(x, w, y, n, p->eps);
+    for (size_t i = 0; i < n && bias && p->norm == NORM_RMS; i++)
+        y[i] += bias[i];
 }
 
 static void norm_rows(void *ctx, int worker, size_t lo, size_t hi)
@@ -192,6 +198,28 @@ static void norm_in_place(void *ctx, int worker, size_t lo, size_t hi)
     (void)worker;
     for (size_t t = lo; t < hi; t++)
         norm_row(j->s, j->x + t * j->n, j->w, j->bias, j->x + t * j->n, j->n);
+}
+
+struct add_job {
+    const float *y;
+    float *x, factor;
+};
+
+static void add_scaled(void *ctx, int worker, size_t lo, size_t hi)
+{
+    const struct add_job *j = ctx;
+
+    (void)worker;
+    for (size_t i = lo; i < hi; i++)
+        j->x[i] += j->factor * j->y[i];
+}
+
+void blk_add(struct step *s, const float *y, float factor, float *x)
+{
+    struct add_job j = {y, x, factor};
+
+    if (!step_stopped(s))
+        pool_run(s->pool, (size_t)s->n_tok * (size_t)s->m->p.n_embd, 16384, add_scaled, &j);
 }
 
 void blk_norm_rows(struct step *s, float *x, size_t n_row, size_t n_col, const struct weight *w,
@@ -421,25 +449,36 @@ static void finish_logits(void *ctx, int worker, size_t lo, size_t hi)
     }
 }
 
-void blk_output(struct step *s, const float *x)
+/* x normed into y, as the last norm is. */
+static void keep_hidden(struct step *s, const float *x, const struct weight *norm)
+{
+    size_t n = (size_t)s->m->p.n_embd;
+
+    memcpy(s->all_hidden, x, (size_t)s->n_tok * n * sizeof(*x));
+    if (norm)
+        blk_norm_rows(s, s->all_hidden, (size_t)s->n_tok, n, norm,
+                      s->m->global.t[T_OUTPUT_NORM_BIAS]);
+}
+
+void blk_output_by(struct step *s, const float *x, const struct weight *norm,
+                   const struct weight *out)
 {
     const struct layer *g = &s->m->global;
     const struct params *p = &s->m->p;
-    const struct weight *out = g->t[T_OUTPUT];
     size_t n = (size_t)p->n_embd;
     struct logits_job j = {p, s->logits};
-    float *rows;
+    float *rows = step_floats(s, (size_t)s->n_out * n);
     struct kern_acts a;
 
-    rows = step_floats(s, (size_t)s->n_out * n);
+    if (s->all_hidden && !s->dry)
+        keep_hidden(s, x, norm);
     for (int i = 0; i < s->n_out && !s->dry; i++)
         memcpy(rows + (size_t)i * n, x + (size_t)s->out[i] * n, n * sizeof(*rows));
-    if (g->t[T_OUTPUT_NORM]) {
-        a = norm_of(s, rows, (size_t)s->n_out, g->t[T_OUTPUT_NORM], g->t[T_OUTPUT_NORM_BIAS],
+    if (norm)
+        a = norm_of(s, rows, (size_t)s->n_out, norm, g->t[T_OUTPUT_NORM_BIAS],
                     forms_of(s, &out, 1));
-    } else {
+    else
         a = blk_forms(s, rows, (size_t)s->n_out, n, &out, 1);
-    }
     if (s->hidden && !s->dry)
         memcpy(s->hidden, a.x, (size_t)s->n_out * n * sizeof(*rows));
     if (!out || !s->n_out || !(s->logits || s->dry))
@@ -447,4 +486,11 @@ void blk_output(struct step *s, const float *x)
     blk_linear(s, out, g->t[T_OUTPUT_BIAS], &a, s->logits, KERN_STORE);
     if (!step_stopped(s) && (p->logit_cap > 0 || p->logit_scale != 1))
         pool_run(s->pool, (size_t)s->n_out, 1, finish_logits, &j);
+}
+
+void blk_output(struct step *s, const float *x)
+{
+    const struct layer *g = &s->m->global;
+
+    blk_output_by(s, x, g->t[T_OUTPUT_NORM], g->t[T_OUTPUT]);
 }

@@ -98,10 +98,9 @@ static void score_sqrt_softplus(float *x, int n)
 }
 
 static void (*const scores[MOE_SCORE_N])(float *x, int n) = {
-    [MOE_SOFTMAX] = score_softmax,
-    [MOE_SIGMOID] = score_sigmoid,
-    [MOE_CHOSEN] = score_raw,
-    [MOE_SQRT_SOFTPLUS] = score_sqrt_softplus,
+    [MOE_SOFTMAX] = score_softmax, [MOE_SIGMOID] = score_sigmoid,
+    [MOE_CHOSEN] = score_raw,      [MOE_SQRT_SOFTPLUS] = score_sqrt_softplus,
+    [MOE_SPARSE] = score_raw,
 };
 
 /* The n_used largest, the first of equal ones; whatever the numbers are, also not numbers,
@@ -159,6 +158,26 @@ static void close_groups(const struct moe_params *m, float *sel)
 /* A sum below the least normal half counts as that: as the models were trained. */
 #define SUM_LEAST 6.103515625e-5f
 
+/* How far below the chosen one, relative to the larger of it and the other's size, a score may
+ * be to share with it: twice the noise of the training. */
+#define SPARSE_NEAR 0.02f
+
+/* The weights of MOE_SPARSE. score: becomes -inf of those that were chosen. */
+static void weigh_sparse(const struct moe_params *m, float *score, const int32_t *expert,
+                         float *weight)
+{
+    for (int i = 0; i < m->n_used; i++) {
+        float best = score[expert[i]], sum = 0;
+
+        for (int k = 0; k < m->n; k++) {
+            if (best - score[k] <= SPARSE_NEAR * fmaxf(fabsf(score[k]), best))
+                sum += expf(score[k] - best);
+        }
+        weight[i] = m->scale / sum;
+        score[expert[i]] = -INFINITY;
+    }
+}
+
 /* The weights of the chosen, from the scores of all. */
 static void weigh(const struct moe_params *m, const float *score, const int32_t *expert,
                   float *weight)
@@ -181,17 +200,23 @@ void blk_moe_choose(const struct moe_params *m, const float *bias, const int32_t
 {
     float sel[PARAMS_EXPERTS_MAX];
 
+    /* All scores grow with what the router says, but those of large numbers may be the same. */
+    if (!fixed && !bias && m->n_group == m->n_group_used)
+        choose_best(score, m->n, m->n_used, expert);
     scores[m->score](score, m->n);
     if (fixed) {
         memcpy(expert, fixed, (size_t)m->n_used * sizeof(*expert));
-    } else {
+    } else if (bias || m->n_group > m->n_group_used) {
         for (int i = 0; i < m->n; i++)
             sel[i] = bias ? score[i] + bias[i] : score[i];
         if (m->n_group > m->n_group_used)
             close_groups(m, sel);
         choose_best(sel, m->n, m->n_used, expert);
     }
-    weigh(m, score, expert, weight);
+    if (m->score == MOE_SPARSE)
+        weigh_sparse(m, score, expert, weight);
+    else
+        weigh(m, score, expert, weight);
 }
 
 /* How far the shared expert's router opens it for a token. */

@@ -142,13 +142,57 @@ static void test_small_sum(void **state)
     assert_true(fabs((double)weight[1] / (exp(-21.0) / 6.103515625e-5) - 1) < 1e-5);
 }
 
+/* Sigmoids of large results are the same number; the best is still known. */
+static void test_large(void **state)
+{
+    struct moe_params m = {.n = 4, .n_used = 2, .score = MOE_SIGMOID, .scale = 1};
+    float score[] = {30, 20, 50, 40}, weight[2];
+    int32_t expert[2];
+
+    (void)state;
+    blk_moe_choose(&m, NULL, NULL, score, expert, weight);
+    assert_int_equal(expert[0], 2);
+    assert_int_equal(expert[1], 3);
+    assert_true(weight[0] == 1 && weight[1] == 1);
+}
+
+/* SparseMixer: an expert shares with those that are within 2 % of it, but for those that were
+ * chosen before. */
+static void test_sparse(void **state)
+{
+    struct moe_params m = {.n = 5, .n_used = 2, .score = MOE_SPARSE, .scale = 1};
+    static const struct {
+        float score[5];
+        int expert[2];
+        double sum[2]; /* of exponentials, relative to the chosen one's */
+    } want[] = {
+        {{1, 4, 2, 3, 0}, {1, 3}, {1, 1}},                /* far apart */
+        {{1, 4, 3.95f, 3, 0}, {1, 2}, {1 + 0.951229, 1}}, /* the second is near the first */
+        {{1, 4, 3, 2.97f, 2.95f}, {1, 2}, {1, 1 + 0.970446 + 0.951229}},
+        {{-4, -4.05f, -9, -8, -7}, {0, 1}, {1 + 0.951229, 1}}, /* of sizes that are negative */
+    };
+
+    (void)state;
+    for (size_t k = 0; k < sizeof(want) / sizeof(*want); k++) {
+        float score[5], weight[2];
+        int32_t expert[2];
+
+        memcpy(score, want[k].score, sizeof(score));
+        blk_moe_choose(&m, NULL, NULL, score, expert, weight);
+        for (int i = 0; i < 2; i++) {
+            assert_int_equal(expert[i], want[k].expert[i]);
+            if (!(fabs((double)weight[i] * want[k].sum[i] - 1) < 1e-5))
+                fail_msg("case %zu, expert %d: weight %g", k, i, (double)weight[i]);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_choice),
-        cmocka_unit_test(test_ties),
-        cmocka_unit_test(test_odd_scores),
-        cmocka_unit_test(test_small_sum),
+        cmocka_unit_test(test_choice),     cmocka_unit_test(test_ties),
+        cmocka_unit_test(test_odd_scores), cmocka_unit_test(test_small_sum),
+        cmocka_unit_test(test_large),      cmocka_unit_test(test_sparse),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

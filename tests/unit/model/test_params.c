@@ -143,8 +143,12 @@ static void test_others(void **state)
          "general.architecture"},
         {{"general.architecture", INT, 3, 0, NULL}, HEARTH_E_FORMAT, "general.architecture"},
         {{"general.architecture", TEXT, 0, 0, "zebra"}, HEARTH_E_UNSUPPORTED, "zebra"},
-        {{"general.architecture", TEXT, 0, 0, "zebra"}, HEARTH_E_UNSUPPORTED, "llama"},
-        {{"general.architecture", TEXT, 0, 0, "zebra"}, HEARTH_E_UNSUPPORTED, "qwen3"},
+        {{"general.architecture", TEXT, 0, 0, "lama"},
+         HEARTH_E_UNSUPPORTED,
+         "nearest that are: llama,"},
+        {{"general.architecture", TEXT, 0, 0, "qwen3x"},
+         HEARTH_E_UNSUPPORTED,
+         "nearest that are: qwen3,"},
         {{"attention.head_count", INT, 6, 0, NULL}, HEARTH_E_FORMAT, "embedding_length"},
         {{"attention.head_count", DIFFER, 0, 0, NULL}, HEARTH_E_FORMAT, "dimension_count"},
         {{"attention.head_count_kv", INT, 0, 0, NULL}, HEARTH_E_FORMAT, "head_count_kv"},
@@ -290,6 +294,8 @@ struct said {
     int n_rot, n_orig;
     double base, factor, log_mul, attn, fast, slow;
     int yarn;
+    int exact; /* a family whose range is not rounded */
+    int other; /* the keys as another tool spells them */
 };
 
 static void slow_angle(const struct said *a, const float *f, int pos, int i, double cs[2])
@@ -305,8 +311,10 @@ static void slow_angle(const struct said *a, const float *f, int pos, int i, dou
 
         for (int k = 0; k < 2; k++) /* the pair that makes n turns over the old context */
             at[k] = a->n_rot * log(a->n_orig / (n[k] * 2 * pi)) / (2 * log(a->base));
-        low = floor(at[0]) < 0 ? 0 : floor(at[0]);
-        high = ceil(at[1]) > a->n_rot - 1 ? a->n_rot - 1 : ceil(at[1]);
+        low = a->exact ? at[0] : floor(at[0]);
+        high = a->exact ? at[1] : ceil(at[1]);
+        low = low < 0 ? 0 : low;
+        high = high > a->n_rot - 1 ? a->n_rot - 1 : high;
         ramp = (i - low) / (high - low > 0.001 ? high - low : 0.001);
         ramp = ramp < 0 ? 0 : ramp > 1 ? 1 : ramp;
         theta = near * ramp + far * (1 - ramp);
@@ -320,6 +328,11 @@ static void slow_angle(const struct said *a, const float *f, int pos, int i, dou
 
 static int said_tensor(void *ctx, struct gguf_writer *w, struct tiny_tensor *t)
 {
+    static const char *const key[2][3] = {
+        {"llama.rope.scaling.yarn_beta_fast", "llama.rope.scaling.yarn_beta_slow",
+         "llama.rope.scaling.yarn_log_multiplier"},
+        {"llama.rope.scaling.beta_fast", "llama.rope.scaling.beta_slow",
+         "llama.rope.scaling.mscale_all_dim"}};
     const struct said *a = ctx;
     int rc = 0;
 
@@ -333,9 +346,9 @@ static int said_tensor(void *ctx, struct gguf_writer *w, struct tiny_tensor *t)
     rc |= gguf_put_u64(w, "llama.rope.scaling.original_context_length", GGUF_U32,
                        (uint64_t)a->n_orig, NULL);
     rc |= gguf_put_f64(w, "llama.rope.scaling.attn_factor", GGUF_F64, a->attn, NULL);
-    rc |= gguf_put_f64(w, "llama.rope.scaling.yarn_beta_fast", GGUF_F64, a->fast, NULL);
-    rc |= gguf_put_f64(w, "llama.rope.scaling.yarn_beta_slow", GGUF_F64, a->slow, NULL);
-    rc |= gguf_put_f64(w, "llama.rope.scaling.yarn_log_multiplier", GGUF_F64, a->log_mul, NULL);
+    for (int i = 0; i < 3; i++)
+        rc |= gguf_put_f64(w, key[a->other][i], GGUF_F64,
+                           (double[]){a->fast, a->slow, a->log_mul}[i], NULL);
     assert_int_equal(rc, 0);
     return 0;
 }
@@ -373,6 +386,7 @@ static void check_angles(struct said a, const float *factors)
     (void)unlink(tiny_path());
     if (params_read(&p, g, "llama", NORM_RMS, &e) < 0)
         fail_msg("%s", e.msg);
+    p.rope[ROPE_MAIN].exact = a.exact;
     for (size_t k = 0; k < sizeof(pos) / sizeof(*pos); k++) {
         rope_angles(&p.rope[ROPE_MAIN], factors, pos[k], cs);
         for (int i = 0; i < a.n_rot / 2; i++) {
@@ -391,7 +405,7 @@ static void check_angles(struct said a, const float *factors)
 
 static void test_angles(void **state)
 {
-    static const struct said plain = {128, 4096, 10000, 0, 0, 1, 32, 1, 0};
+    static const struct said plain = {128, 4096, 10000, 0, 0, 1, 32, 1, 0, 0, 0};
     struct said a = plain;
     float factors[64];
 
@@ -416,6 +430,14 @@ static void test_angles(void **state)
     check_angles(a, factors);
     a.log_mul = 0.707;
     check_angles(a, NULL);
+    a.exact = 1;
+    check_angles(a, NULL);
+    a.exact = 0;
+    a.other = 1;
+    a.fast = 20;
+    check_angles(a, NULL);
+    a.other = 0;
+    a.fast = 32;
     a.log_mul = 1;
     a.fast = 4;
     a.slow = 4; /* an empty ramp */

@@ -1,4 +1,4 @@
-/* test_cgroup.c - quotas of both versions, in hierarchies made of plain files. */
+/* test_cgroup.c - limits of both versions, in hierarchies made of plain files. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "sys/cgroup.h"
+#include "sys/mmap.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -142,6 +143,58 @@ static void test_nonsense(void **state)
     assert_int_equal(cgroup_cpus(root, "/nonexistent"), 0);
 }
 
+static void test_memory_2(void **state)
+{
+    (void)state;
+    put("self", "0::/a/b\n");
+    assert_true(cgroup_memory(root, self) == UINT64_MAX); /* no such group */
+    put("a/b/memory.max", "max\n");
+    put("a/b/memory.current", "1000\n");
+    assert_true(cgroup_memory(root, self) == UINT64_MAX);
+    put("a/b/memory.max", "5000\n");
+    assert_true(cgroup_memory(root, self) == 4000);
+    put("a/b/memory.current", "7000\n");
+    assert_true(cgroup_memory(root, self) == 0);
+    /* Pages of files are given back when they are in the way. */
+    put("a/b/memory.stat", "anon 50\nfile 9000\ninactive_file 2000\nactive_file 500\n"
+                           "workingset_refault_file 77\n");
+    assert_true(cgroup_memory(root, self) == 500);
+    put("a/b/memory.high", "4800\n");
+    assert_true(cgroup_memory(root, self) == 300);
+    put("a/b/memory.high", "max\n");
+    put("a/memory.max", "10000\n");
+    put("a/memory.current", "9900\n");
+    assert_true(cgroup_memory(root, self) == 100); /* what is above counts too */
+    put("a/memory.current", "x\n");
+    assert_true(cgroup_memory(root, self) == 500); /* what makes no sense does not */
+    put("self", "0::/not/here\n");
+    assert_true(cgroup_memory(root, self) == UINT64_MAX);
+    put("memory.max", "3000\n");
+    put("memory.current", "1\n");
+    assert_true(cgroup_memory(root, self) == 2999);
+}
+
+static void test_memory_1(void **state)
+{
+    (void)state;
+    put("self", "3:cpu,cpuacct:/x\n4:cpuset,memory:/x\n0::/x\n");
+    assert_true(cgroup_memory(root, self) == UINT64_MAX);
+    put("memory/x/memory.limit_in_bytes", "9223372036854771712\n"); /* none */
+    put("memory/x/memory.usage_in_bytes", "4096\n");
+    assert_true(cgroup_memory(root, self) > (uint64_t)1 << 62);
+    put("memory/x/memory.limit_in_bytes", "8000\n");
+    assert_true(cgroup_memory(root, self) == 3904);
+    put("memory/x/memory.stat", "inactive_file 1\nactive_file 1\ntotal_inactive_file 1000\n"
+                                "total_active_file 96\n");
+    assert_true(cgroup_memory(root, self) == 5000);
+    put("memory/memory.limit_in_bytes", "100\n");
+    put("memory/memory.usage_in_bytes", "20\n");
+    assert_true(cgroup_memory(root, self) == 80);
+    assert_int_equal(cgroup_cpus(root, self), 0);
+    put("self", "3:cpu:/x\n");
+    assert_true(cgroup_memory(root, self) == UINT64_MAX);
+}
+
 /* This machine's own: whatever it is, it is no failure. */
 static void test_here(void **state)
 {
@@ -150,6 +203,9 @@ static void test_here(void **state)
     (void)state;
     printf("quota here: %d CPUs\n", n);
     assert_true(n >= 0);
+    printf("memory left in the group: %llu bytes\n",
+           (unsigned long long)cgroup_memory(NULL, NULL));
+    assert_true(vm_available() <= cgroup_memory(NULL, NULL) + ((uint64_t)256 << 20));
 }
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -158,7 +214,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(test_version_2), CASE(test_tightest_above), CASE(test_version_1),
-        CASE(test_hybrid),    CASE(test_nonsense),       CASE(test_here),
+        CASE(test_hybrid),    CASE(test_nonsense),       CASE(test_memory_2),
+        CASE(test_memory_1),  CASE(test_here),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

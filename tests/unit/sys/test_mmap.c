@@ -58,6 +58,41 @@ static void test_open(void **state)
     mmap_close(&m);
 }
 
+static void test_names(void **state)
+{
+    struct mapping m, again;
+    struct err e = {0};
+    const unsigned char *p;
+    char far[700], *end = far + snprintf(far, sizeof(far), "%s/", dir);
+
+    (void)state;
+    make(5000);
+    assert_int_equal(mmap_open(&m, path, &e), 0);
+    p = m.p;
+    assert_string_equal(mmap_name_at(p), path);
+    assert_string_equal(mmap_name_at(p + 4999), path);
+    assert_string_equal(mmap_name_at(p + 8191), path); /* the rest of its page */
+    assert_null(mmap_name_at(NULL));
+    assert_null(mmap_name_at(&m));
+    /* A name that does not fit keeps its end. */
+    memset(end, '/', 300);
+    memcpy(end + 300, "file", 5);
+    assert_int_equal(mmap_open(&again, far, &e), 0);
+    assert_non_null(mmap_name_at(again.p));
+    assert_memory_equal(mmap_name_at(again.p), "...//", 5);
+    assert_string_equal(strrchr(mmap_name_at(again.p), '/'), "/file");
+    mmap_close(&m);
+    assert_null(mmap_name_at(p));
+    mmap_close(&again);
+    /* Rows are used again; more than there are do no harm. */
+    for (int i = 0; i < 3000; i++) {
+        assert_int_equal(mmap_open(&m, path, &e), 0);
+        assert_non_null(mmap_name_at(m.p));
+        mmap_close(&m);
+    }
+    (void)unlink(path);
+}
+
 static void test_empty(void **state)
 {
     struct mapping m = {.p = (const unsigned char *)path, .n = 3};
@@ -145,9 +180,8 @@ static int done(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_open),
-        cmocka_unit_test(test_empty),
-        cmocka_unit_test(test_no_files),
+        cmocka_unit_test(test_open),  cmocka_unit_test(test_names),
+        cmocka_unit_test(test_empty), cmocka_unit_test(test_no_files),
         cmocka_unit_test(test_vm),
     };
 

@@ -28,6 +28,7 @@ struct small {
     } id[8];                   /* the keys of numbers, up to a NULL */
     const char *omit, *as_str; /* this array is left out; is written as a string */
     int types_f32;             /* types are written as floats */
+    uint64_t n_row;            /* rows of an embedding that the file has, 0: none */
 };
 
 static inline void small_must(int ok, const char *what)
@@ -172,6 +173,7 @@ static inline void small_arrays(const struct small *s, struct gguf_writer *w)
 
 static inline struct gguf *small_open(const struct small *s)
 {
+    static const float row[SMALL_MAX];
     static unsigned count;
     struct gguf_writer *w;
     struct gguf *g;
@@ -189,6 +191,10 @@ static inline struct gguf *small_open(const struct small *s)
         ok &= gguf_put_i64(w, s->id[i].key, GGUF_I32, s->id[i].value, NULL) == 0;
     small_must(ok, "keys");
     small_arrays(s, w);
+    if (s->n_row)
+        small_must(gguf_put_tensor(w, "token_embd.weight", 0, 2, (uint64_t[]){1, s->n_row}, row,
+                                   NULL) == 0,
+                   "rows");
     (void)snprintf(path, sizeof(path), "/tmp/hearth-small-%d-%u.gguf", (int)getpid(), count++);
     small_must(gguf_write(w, path, NULL) == 0, path);
     gguf_writer_free(w);

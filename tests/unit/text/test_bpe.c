@@ -164,6 +164,28 @@ static void test_old_llama3(void **state)
     free(type);
 }
 
+/* Other tools' files of two families leave the name out, too, or say "default", or nothing. */
+static void test_pre_of_arch(void **state)
+{
+    static const char *const want[][3] = {{"gptoss", "default", "gpt-4o"},
+                                          {"mistral3", "", "tekken"},
+                                          {"mistral3", "gpt-4o", "gpt-4o"},
+                                          {"gpt-oss", "default", "default"}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(want) / sizeof(*want); i++) {
+        struct small s;
+        struct tok *t;
+
+        small_bpe(&s);
+        s.arch = want[i][0];
+        s.pre = want[i][1];
+        t = small_tok(&s);
+        assert_string_equal(tok_pre(t), want[i][2]);
+        tok_free(t);
+    }
+}
+
 /* All 256 bytes and random ones come back, in every pre-tokenizer. */
 static void test_round_trip(void **state)
 {
@@ -202,7 +224,7 @@ int main(void)
         cmocka_unit_test(test_merges),      cmocka_unit_test(test_no_tokens),
         cmocka_unit_test(test_whole_words), cmocka_unit_test(test_bad_merges),
         cmocka_unit_test(test_pre),         cmocka_unit_test(test_old_llama3),
-        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_pre_of_arch), cmocka_unit_test(test_round_trip),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

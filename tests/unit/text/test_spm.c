@@ -127,6 +127,31 @@ static void test_scores_needed(void **state)
     gguf_free(g);
 }
 
+/* Tokens past the rows of the embedding are none in files of Gemma 3. */
+static void test_more_tokens(void **state)
+{
+    struct small s;
+    struct tok *t;
+
+    (void)state;
+    small_spm(&s);
+    while (!str_is(s.token[s.n_row], ">"))
+        s.n_row++;
+    t = small_tok(&s);
+    assert_int_equal(tok_count(t), s.n); /* the model refuses it */
+    tok_free(t);
+    s.arch = "gemma3";
+    t = small_tok(&s);
+    assert_int_equal(tok_count(t), s.n_row);
+    EXPECT(t, "a>", 0, SP "a", "<0x3E>");
+    tok_free(t);
+    s.n_row = s.n + 1;
+    t = small_tok(&s);
+    assert_int_equal(tok_count(t), s.n);
+    EXPECT(t, "a>", 0, SP "a", ">");
+    tok_free(t);
+}
+
 /* Random bytes and long runs come back from both vocabularies. */
 static void round_trips(const struct tok *t)
 {
@@ -186,7 +211,8 @@ int main(void)
         cmocka_unit_test(test_joins),        cmocka_unit_test(test_ties_go_left),
         cmocka_unit_test(test_over_spaces),  cmocka_unit_test(test_bytes),
         cmocka_unit_test(test_space_prefix), cmocka_unit_test(test_scores_needed),
-        cmocka_unit_test(test_round_trip),   cmocka_unit_test(test_stories),
+        cmocka_unit_test(test_more_tokens),  cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_stories),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
