@@ -83,10 +83,6 @@ struct mla_params {
     int q_rank;   /* width between the two products of queries, 0: one product */
     int kv_rank;  /* numbers of a position that are cached, beside those that rotate */
     int d_k, d_v; /* of the heads that the latent stands for */
-    /* Queries grow with the logarithm of their position in steps of temp_length; 0: they do
-     * not. */
-    float temp_scale;
-    int temp_length;
     int n_group, o_rank; /* groups of heads whose results become o_rank numbers each; 0: none */
 };
 

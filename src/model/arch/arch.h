@@ -20,7 +20,6 @@
     X(gemma_embedding)                                                                         \
     X(glm4)                                                                                    \
     X(glm4moe)                                                                                 \
-    X(glm4moelite)                                                                             \
     X(glm_dsa)                                                                                 \
     X(gpt_oss)                                                                                 \
     X(granite)                                                                                 \

@@ -52,6 +52,10 @@ enum deepseek_dim { DIM_KV_JOINED = DIM_OWN, DIM_INDEX_HEADS, DIM_INDEX_Q, DIM_I
 int deepseek_params(struct params *p, struct params_reader *r, int score);
 int deepseek_layer(const struct params *p, struct params_reader *r, int i, struct layer *l);
 uint64_t deepseek_dim(const struct params *p, const struct layer *l, int dim);
+/* x += feed-forward(norm(x)), with experts or without. */
+void deepseek_ffn(struct step *s, const struct layer *l, float *x);
+/* The hook of struct arch. */
+void deepseek_nextn(struct step *s);
 /* The width of the shared expert: so many experts, or what its own key says. */
 void deepseek_shared(struct params *p, struct params_reader *r);
 /* Whether the file has this tensor of layer i. */

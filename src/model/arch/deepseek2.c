@@ -2,7 +2,7 @@
  *
  * Latent attention (block/mla.c); after some layers with a plain feed-forward, experts of which
  * only those of the best groups are chosen, and a shared one. YaRN changes the scale of scores
- * instead of queries and keys. "glm4moelite" is what Ollama calls GLM-4.7-Flash.
+ * instead of queries and keys.
  *
  * Source  DeepSeek-AI 2024, arXiv:2405.04434 and arXiv:2412.19437
  */
@@ -57,9 +57,9 @@ static void read_mla(struct params *p, struct params_reader *r)
     double scale;
 
     params_mla(r, p);
-    m->temp_scale = (float)params_f64(r, "attention.temperature_scale", 0, 1e6, 0);
-    if (m->temp_scale > 0)
-        m->temp_length = params_int(r, "attention.temperature_length", 1, PARAMS_CTX_MAX, 0);
+    p->temp_scale = params_f64(r, "attention.temperature_scale", 0, 1e6, 0);
+    if (p->temp_scale > 0)
+        p->temp_length = params_int(r, "attention.temperature_length", 1, PARAMS_CTX_MAX, 0);
     scale = yarn(p, r);
     if (r->rc < 0)
         return;
@@ -137,17 +137,6 @@ uint64_t deepseek_dim(const struct params *p, const struct layer *l, int dim)
     }
 }
 
-/* What queries are multiplied by, by position; NULL: nothing. */
-static const float *temperature(struct step *s)
-{
-    const struct mla_params *m = &s->m->p.mla;
-    float *f = m->temp_scale > 0 ? step_floats(s, (size_t)s->n_tok) : NULL;
-
-    for (int t = 0; t < s->n_tok && f && !s->dry; t++)
-        f[t] = log1pf(floorf((float)(s->pos[t] / m->temp_length))) * m->temp_scale + 1;
-    return f;
-}
-
 static int deepseek2_params(struct params *p, struct params_reader *r)
 {
     int n = p->n_layer + p->n_nextn,
@@ -156,35 +145,53 @@ static int deepseek2_params(struct params *p, struct params_reader *r)
     return deepseek_params(p, r, is_glm ? MOE_SIGMOID : MOE_SOFTMAX);
 }
 
+void deepseek_ffn(struct step *s, const struct layer *l, float *x)
+{
+    if (l->has & HAS_MOE)
+        blk_ffn_moe(s, l, x);
+    else
+        blk_ffn_gated(s, l, x);
+}
+
 static void deepseek2_forward(struct step *s)
 {
-    const struct model *m = s->m;
     float *x = blk_embed(s);
-    struct mla o = {.q_factor = temperature(s)};
+    struct mla o = {.q_factor = blk_q_factor(s)};
 
     blk_rope_angles(s, ROPE_MAIN, NULL);
-    for (int i = 0; i < m->p.n_layer; i++) {
+    for (int i = 0; i < s->m->p.n_layer; i++) {
         blk_mla(s, i, &o, x);
-        if (m->layer[i].has & HAS_MOE)
-            blk_ffn_moe(s, &m->layer[i], x);
-        else
-            blk_ffn_gated(s, &m->layer[i], x);
+        deepseek_ffn(s, &s->m->layer[i], x);
     }
     blk_output(s, x);
 }
 
-#define DEEPSEEK2(id, what)                                                                    \
+void deepseek_nextn(struct step *s)
+{
+    int i = s->m->p.n_layer;
+    float *u = blk_nextn_in(s, s->nextn_h);
+    struct mla o = {.q_factor = blk_q_factor(s)};
+
+    blk_rope_angles(s, ROPE_MAIN, NULL);
+    blk_mla(s, i, &o, u);
+    deepseek_ffn(s, &s->m->layer[i], u);
+    blk_nextn_out(s, u);
+}
+
+#define DEEPSEEK2(id, other, what)                                                             \
     const struct arch arch_##id = {                                                            \
         .name = #id,                                                                           \
+        .also = (other),                                                                       \
         TENSORS(tensors),                                                                      \
         .rope_kind = KERN_ROPE_NORM,                                                           \
         .read_params = deepseek2_params,                                                       \
         .layer = deepseek_layer,                                                               \
         .dim = deepseek_dim,                                                                   \
         .forward = deepseek2_forward,                                                          \
-        .about = what,                                                                         \
+        .nextn = deepseek_nextn,                                                               \
+        .about = (what),                                                                       \
     }
 
-DEEPSEEK2(deepseek2, "DeepSeek V2 to R1, Kimi K2, GLM-4.7-Flash");
-DEEPSEEK2(glm4moelite, "Ollama's name for GLM-4.7-Flash");
-DEEPSEEK2(mistral4, NULL);
+DEEPSEEK2(deepseek2, "glm4moelite",
+          "DeepSeek V2, V3, V3.1 and R1, Kimi K2, Moonlight, GLM-4.7-Flash");
+DEEPSEEK2(mistral4, NULL, "Mistral 4");

@@ -114,10 +114,7 @@ static void dsa_forward(struct step *s)
                         .index_rope = is_glm ? KERN_ROPE_NORM : KERN_ROPE_NEOX};
 
         blk_mla(s, i, &o, x);
-        if (l->has & HAS_MOE)
-            blk_ffn_moe(s, l, x);
-        else
-            blk_ffn_gated(s, l, x);
+        deepseek_ffn(s, l, x);
     }
     blk_output(s, x);
 }
@@ -131,6 +128,7 @@ const struct arch arch_deepseek32 = {
     .dim = deepseek_dim,
     .cache = dsa_cache,
     .forward = dsa_forward,
+    .nextn = deepseek_nextn, /* sees all */
     .about = "DeepSeek V3.2",
 };
 
@@ -143,5 +141,6 @@ const struct arch arch_glm_dsa = {
     .dim = deepseek_dim,
     .cache = dsa_cache,
     .forward = dsa_forward,
-    .about = "GLM-5",
+    .nextn = deepseek_nextn, /* sees all */
+    .about = "GLM-5, GLM-5.1 and GLM-5.2",
 };

@@ -196,7 +196,7 @@ static void ready_rows(void *ctx, int worker, size_t lo, size_t hi)
 {
     const struct latent *j = ctx;
     const struct step *s = j->s;
-    int kind = s->m->arch->rope_kind;
+    int kind = s->m->p.rope_kind;
     size_t n_q = j->n_nope + j->n_rot, n_k = j->n_rank + j->n_rot;
 
     (void)worker;
