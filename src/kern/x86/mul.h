@@ -356,11 +356,13 @@ static void sum_float(const struct kern_weight *w, const struct kern_acts *x, si
     }
 }
 
-/* Partial sums of two weights to silu(a) * b, in a's place. */
-INL void gate(float *a, const float *b, size_t n)
+/* Partial sums of two weights to silu(a) * b or gelu(a) * b, in a's place. */
+static void gate(float *a, const float *b, size_t n, int epilogue)
 {
-    for (size_t i = 0; i < n; i += VL)
+    for (size_t i = 0; i < n && epilogue == KERN_SILU_MUL; i += VL)
         vf_store(a + i, vf_mul(vf_silu(vf_load(a + i)), vf_load(b + i)));
+    for (size_t i = 0; i < n && epilogue == KERN_GELU_MUL; i += VL)
+        vf_store(a + i, vf_mul(vf_gelu(vf_load(a + i)), vf_load(b + i)));
 }
 
 static void scale_sums(float *s, float scale, size_t n)
@@ -429,8 +431,8 @@ static void mul_tiles(const struct kern *k, const struct kern_mul *j, size_t g0,
             if (j->bias[i])
                 add_bias(s[i], j->bias[i] + r0, j->x->n, n);
         }
-        if (j->epilogue == KERN_SILU_MUL)
-            gate(s[0], s[1], n_s);
+        if (j->w[1])
+            gate(s[0], s[1], n_s, j->epilogue);
         if (GROUP == 32 && j->acts)
             write_acts(j->acts, r0, s[0]);
         else
