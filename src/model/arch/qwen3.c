@@ -40,5 +40,5 @@ const struct arch arch_qwen3vl = {
     TENSORS(tensors),
     .rope_kind = KERN_ROPE_NEOX,
     .forward = qwen3_forward,
-    .about = "text only",
+    .about = "the text of Qwen3-VL",
 };

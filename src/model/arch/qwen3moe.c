@@ -47,5 +47,5 @@ const struct arch arch_qwen3vlmoe = {
     .rope_kind = KERN_ROPE_NEOX,
     .read_params = qwen3moe_params,
     .forward = qwen3moe_forward,
-    .about = "text only",
+    .about = "the text of Qwen3-VL with experts",
 };
