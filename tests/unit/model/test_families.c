@@ -324,11 +324,13 @@ static void test_phi3(void **state)
     DIFFER(window, plain);
 }
 
-/* What a bias adds to all numbers of a token, norms by mean and variance take away again. */
+/* What a bias adds to all numbers of a token, norms by mean and variance take away again. Files
+ * that name the epsilon of an RMS norm have that norm. */
 static void test_phimoe(void **state)
 {
     struct variant v = {.arch = "phimoe",
                         .n_expert = 4,
+                        .key = {{"attention.layer_norm_epsilon", 0, 1e-5, NULL}},
                         .extra = {{"=output_norm.bias", 64, 1, 0, 0.2f},
                                   {"=output.bias", TINY_VOCAB, 1, 0, 0.2f},
                                   {"attn_norm.bias", 64, 1, 0, 0.2f},
@@ -341,6 +343,12 @@ static void test_phimoe(void **state)
     shifted.extra[7].mean = 3;
     NEAR(shifted, v);
     shifted.extra[7].noise = 0.3f;
+    DIFFER(shifted, v);
+    shifted = v;
+    shifted.key[0] = (struct key){NULL, 0, 0, NULL};
+    DIFFER(shifted, v);
+    v = shifted;
+    shifted.extra[7].mean = 3;
     DIFFER(shifted, v);
 }
 
