@@ -223,7 +223,8 @@ HEARTH_API int hearth_seq_logits_all(struct hearth_seq *s, const int32_t *ids, s
 HEARTH_API int hearth_seq_len(const struct hearth_seq *s);
 
 /* Forgets all tokens from position n on, the waiting ones first. Then there are no logits
- * until more is fed. */
+ * until more is fed. Models that keep a state beside the cache compute some of the tokens
+ * that are left again. */
 HEARTH_API int hearth_seq_truncate(struct hearth_seq *s, int n, struct hearth_error *e);
 /* Positions of an empty sequence begin at pos instead of 0: for texts whose beginning is left
  * out. Fails: HEARTH_E_INVALID. */

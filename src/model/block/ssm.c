@@ -72,7 +72,7 @@ void blk_conv(struct step *s, const struct conv *c)
     struct conv_job j = {s, c};
 
     if (!step_stopped(s))
-        pool_run(s->pool, c->n_ch, s->n_tok < 16 ? 1024 : 64, conv_channels, &j);
+        pool_run(s->pool, c->n_ch, s->n_tok < 16 ? 1024 : 256, conv_channels, &j);
 }
 
 /* -- heads ----------------------------------------------------------------------------- */

@@ -15,9 +15,9 @@ struct rig {
     size_t n_byte; /* of a row */
 };
 
-static struct tiny tiny_with(const char *arch)
+static struct tiny tiny_with(const char *arch, int type)
 {
-    struct tiny t = tiny_of(QUANT_F32);
+    struct tiny t = tiny_of(type);
 
     t.arch = arch;
     if (strcmp(arch, "qwen3next") == 0) {
@@ -27,15 +27,21 @@ static struct tiny tiny_with(const char *arch)
     return t;
 }
 
-static struct rig rig_of(const char *arch, int tier, struct hearth_engine_options opt)
+static struct rig rig_typed(const char *arch, int type, int tier,
+                            struct hearth_engine_options opt)
 {
-    struct tiny t = tiny_with(arch);
+    struct tiny t = tiny_with(arch, type);
     struct rig g = {.m = model_make(&t, tier, 1)};
 
     opt.n_ctx = opt.n_ctx ? opt.n_ctx : CTX;
     g.en = engine_make(g.m, opt);
     g.n_byte = vocab_of(g.m) * sizeof(float);
     return g;
+}
+
+static struct rig rig_of(const char *arch, int tier, struct hearth_engine_options opt)
+{
+    return rig_typed(arch, QUANT_F32, tier, opt);
 }
 
 static struct rig rig_make(int n_seq)
@@ -82,10 +88,10 @@ static int check_text(const struct rig *g, const struct hearth_seq *s, const int
 /* -- the same bits --------------------------------------------------------------------- */
 
 /* Two texts in pieces, beside each other, in one step and in many. */
-static void check_pieces(const char *arch, int tier, int n_batch)
+static void check_pieces(const char *arch, int type, int tier, int n_batch)
 {
-    struct rig g = rig_of(
-        arch, tier,
+    struct rig g = rig_typed(
+        arch, type, tier,
         (struct hearth_engine_options){.n_seq_max = 2, .n_batch = n_batch, .n_thread = 2});
     struct hearth_seq *s[2] = {seq_make(g.en), seq_make(g.en)};
     int32_t ids[2][200];
@@ -135,8 +141,8 @@ static void test_pieces(void **state)
         if (!kern_tier_here(tier))
             continue;
         for (size_t i = 0; i < sizeof(arch) / sizeof(*arch); i++) {
-            check_pieces(arch[i], tier, 0);
-            check_pieces(arch[i], tier, 32);
+            check_pieces(arch[i], QUANT_Q8_0, tier, 0);
+            check_pieces(arch[i], QUANT_F32, tier, 32);
         }
     }
 }
@@ -470,7 +476,7 @@ static struct hearth_stats generate(struct hearth_model *m, int n_draft, struct 
 /* Guesses of a random model are wrong nearly always, so the state goes back all the time. */
 static void test_guesses(void **state)
 {
-    struct tiny t = tiny_with("qwen35");
+    struct tiny t = tiny_with("qwen35", QUANT_F32);
     struct seen plain, ahead;
     struct hearth_stats st;
     struct hearth_model *m;

@@ -1,10 +1,10 @@
 /* tiny_model.h - small model files with seeded random weights, for tests of what runs models.
  *
- * The file is whole and plain: architecture llama, qwen3, qwen2moe, qwen3moe, mamba2, or qwen35
- * and qwen3next, whose every other layer is linear attention; a tokenizer of single bytes and a
- * few words. With n_expert the layers have experts. Hooks see each key and
- * tensor before it is written and may change it or leave it out, so that a test of bad files
- * says only what is bad. Anything that goes wrong while writing ends the program.
+ * The file is whole and plain: architecture llama, qwen3, qwen2moe, qwen3moe, mamba2, or
+ * qwen35, qwen3next and granitehybrid, whose every other layer is linear attention or Mamba 2;
+ * a tokenizer of single bytes and a few words. With n_expert the layers have experts. Hooks see
+ * each key and tensor before it is written and may change it or leave it out, so that a test of
+ * bad files says only what is bad. Anything that goes wrong while writing ends the program.
  *
  * Threads  one
  */
@@ -110,15 +110,21 @@ static inline int tiny_is(const struct tiny *t, const char *arch)
     return strncmp(t->arch, arch, strlen(arch)) == 0;
 }
 
-/* Whether layers have linear attention or a state space. */
-static inline int tiny_has_ssm(const struct tiny *t)
+static inline int tiny_is_mamba(const struct tiny *t)
 {
-    return tiny_is(t, "mamba2") || tiny_is(t, "qwen35") || tiny_is(t, "qwen3next");
+    return tiny_is(t, "mamba2") || tiny_is(t, "granitehybrid");
 }
 
+static inline int tiny_is_delta(const struct tiny *t)
+{
+    return tiny_is(t, "qwen35") || tiny_is(t, "qwen3next");
+}
+
+/* Whether the layer has linear attention or a state space. */
 static inline int tiny_is_linear(const struct tiny *t, int i)
 {
-    return tiny_is(t, "mamba2") || (tiny_has_ssm(t) && i < t->n_layer && i % 2 == 0);
+    return tiny_is(t, "mamba2") ||
+           ((tiny_is_delta(t) || tiny_is_mamba(t)) && i < t->n_layer && i % 2 == 0);
 }
 
 /* The text of a token: specials, bytes, then words: a to z, " a" to " z", nine of two letters.
@@ -165,6 +171,19 @@ static inline void tiny_tok(struct tiny_writer *tw)
         "tokenizer");
 }
 
+/* An array: 0 of layers that have no attention. */
+static inline void tiny_kv_heads(struct tiny_writer *tw)
+{
+    int32_t n[64] = {0};
+    char key[128];
+
+    tiny_must(tw->t->n_layer <= 64, "layers");
+    for (int i = 0; i < tw->t->n_layer; i++)
+        n[i] = tiny_is_linear(tw->t, i) ? 0 : tw->t->n_head_kv;
+    (void)snprintf(key, sizeof(key), "%s.attention.head_count_kv", tw->t->arch);
+    tiny_must(gguf_put_arr(tw->w, key, GGUF_I32, n, (size_t)tw->t->n_layer, NULL) == 0, key);
+}
+
 static inline void tiny_keys(struct tiny_writer *tw)
 {
     const struct tiny *t = tw->t;
@@ -178,7 +197,7 @@ static inline void tiny_keys(struct tiny_writer *tw)
     tiny_int(tw, "block_count", t->n_layer + t->n_nextn);
     if (t->n_nextn)
         tiny_int(tw, "nextn_predict_layers", t->n_nextn);
-    if (tiny_has_ssm(t)) {
+    if (tiny_is_delta(t) || tiny_is_mamba(t)) {
         tiny_int(tw, "ssm.conv_kernel", 4);
         tiny_int(tw, "ssm.inner_size", t->n_embd);
         tiny_int(tw, "ssm.state_size", TINY_STATE);
@@ -193,7 +212,10 @@ static inline void tiny_keys(struct tiny_writer *tw)
         tiny_int(tw, "expert_feed_forward_length", t->n_ff);
     }
     tiny_int(tw, "attention.head_count", t->n_head);
-    tiny_int(tw, "attention.head_count_kv", t->n_head_kv);
+    if (tiny_is(t, "granitehybrid"))
+        tiny_kv_heads(tw);
+    else
+        tiny_int(tw, "attention.head_count_kv", t->n_head_kv);
     tiny_f32(tw, "attention.layer_norm_rms_epsilon", 1e-5);
     tiny_int(tw, "rope.dimension_count", t->n_embd / t->n_head);
     tiny_f32(tw, "rope.freq_base", 10000);
@@ -265,7 +287,7 @@ static inline void tiny_experts(struct tiny_writer *tw, int i)
     PUT("ffn_gate_exps", t->type, t->n_expert, t->n_ff, t->n_embd);
     PUT("ffn_up_exps", t->type, t->n_expert, t->n_ff, t->n_embd);
     PUT("ffn_down_exps", t->type, t->n_expert, t->n_embd, t->n_ff);
-    if (strcmp(t->arch, "qwen2moe") == 0 || tiny_has_ssm(t)) {
+    if (strcmp(t->arch, "qwen2moe") == 0 || tiny_is_delta(t)) {
         PUT("ffn_gate_inp_shexp", QUANT_F32, 1, 1, t->n_embd);
         PUT("ffn_gate_shexp", t->type, 1, t->n_ff, t->n_embd);
         PUT("ffn_up_shexp", t->type, 1, t->n_ff, t->n_embd);
@@ -278,7 +300,7 @@ static inline void tiny_experts(struct tiny_writer *tw, int i)
 static inline void tiny_linear(struct tiny_writer *tw, int i)
 {
     const struct tiny *t = tw->t;
-    int n = t->n_embd, n_ch = n + 2 * t->n_head_kv * TINY_STATE, mamba = tiny_is(t, "mamba2");
+    int n = t->n_embd, n_ch = n + 2 * t->n_head_kv * TINY_STATE, mamba = tiny_is_mamba(t);
     char name[64];
 
 #define PUT(what, type, rows, cols, mean)                                                      \
@@ -332,7 +354,7 @@ static inline void tiny_layer(struct tiny_writer *tw, int i)
     if (linear) {
         tiny_linear(tw, i);
     } else {
-        PUT("attn_q", t->type, tiny_has_ssm(t) ? 2 * t->n_embd : t->n_embd, t->n_embd, 0);
+        PUT("attn_q", t->type, tiny_is_delta(t) ? 2 * t->n_embd : t->n_embd, t->n_embd, 0);
         PUT("attn_k", t->type, kv, t->n_embd, 0);
         PUT("attn_v", t->type, kv, t->n_embd, 0);
     }
@@ -354,7 +376,7 @@ static inline void tiny_layer(struct tiny_writer *tw, int i)
     }
     if (tiny_is(t, "mamba2"))
         return;
-    PUT(tiny_has_ssm(t) ? "post_attention_norm" : "ffn_norm", QUANT_F32, 1, t->n_embd, 1);
+    PUT(tiny_is_delta(t) ? "post_attention_norm" : "ffn_norm", QUANT_F32, 1, t->n_embd, 1);
     if (t->n_expert) {
         tiny_experts(tw, i);
         return;
