@@ -169,7 +169,7 @@ HEARTH_API void hearth_engine_free(struct hearth_engine *en);
 
 struct hearth_engine_info {
     int n_ctx, n_seq_max, n_batch, n_thread;
-    uint64_t kv_bytes, scratch_bytes;
+    uint64_t kv_bytes, scratch_bytes;    /* the first with state, and room for copies of it */
     int pages, pages_used, pages_cached; /* of the key/value cache */
 };
 

@@ -21,7 +21,7 @@ int draft_new(struct hearth_engine *en, int n_draft, struct err *e)
     en->n_draft = n_draft;
     en->n_known = 2 * (size_t)en->n_batch * n * sizeof(float);
     en->known = vm_alloc(en->n_known);
-    en->last_hidden = mem_calloc((size_t)en->n_seq_max * n, sizeof(float));
+    en->last_hidden = mem_calloc(2 * (size_t)en->n_seq_max * n, sizeof(float));
     if (!en->known || !en->last_hidden)
         return err_set(e, E_NOMEM, "no memory for the hidden states of a step");
     return 0;

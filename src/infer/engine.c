@@ -10,6 +10,10 @@
 
 enum { PACK_NS_MAX = 30 * 1000000 };
 
+/* Copies of state that an engine keeps: for each sequence, and in all as a part of the memory.
+ */
+enum { SNAPS_SEQ = 8, SNAPS_PART = 8 };
+
 /* -- making ---------------------------------------------------------------------------- */
 
 static int pick(int asked, int fallback)
@@ -69,6 +73,20 @@ _Static_assert(HEARTH_KV_F16 == KERN_KV_F16 + 1 && HEARTH_KV_F32 == KERN_KV_F32 
                    HEARTH_KV_Q8_0 == KERN_KV_Q8_0 + 1 && HEARTH_KV_Q4_0 == KERN_KV_Q4_0 + 1,
                "the same order");
 
+/* State of each sequence, twice for those who go back often; and room for copies. */
+static int make_states(struct hearth_engine *en, int drafts, struct err *e)
+{
+    size_t n = en->layout.state_bytes, most = (size_t)machine_bytes() / SNAPS_PART / n,
+           want = SNAPS_SEQ * (size_t)en->n_seq_max;
+
+    en->n_states = (size_t)(drafts ? 2 : 1) * n * (size_t)en->n_seq_max;
+    en->states = en->n_states <= machine_bytes() ? vm_alloc(en->n_states) : NULL;
+    if (!en->states)
+        return err_set(e, E_NOMEM, "no memory for the state of %d sequences, %zu KiB each",
+                       en->n_seq_max, n >> 10);
+    return snap_new(&en->snap, n, (int)(want < most ? want : most), e);
+}
+
 static int make_cache(struct hearth_engine *en, const struct hearth_engine_options *o,
                       struct err *e)
 {
@@ -89,13 +107,7 @@ static int make_cache(struct hearth_engine *en, const struct hearth_engine_optio
                        (unsigned long long)(pages * (en->layout.page_bytes >> 10) >> 10),
                        (unsigned long long)(have >> 20));
     rc = kv_new(&en->kv, en->layout.page_bytes, (int)pages, KERN_PAGE, e);
-    if (rc < 0 || !en->layout.state_bytes)
-        return rc;
-    en->states = vm_alloc(en->layout.state_bytes * (size_t)en->n_seq_max);
-    if (!en->states)
-        return err_set(e, E_NOMEM, "no memory for the state of %d sequences, %zu MiB each",
-                       en->n_seq_max, en->layout.state_bytes >> 20);
-    return 0;
+    return rc < 0 || !en->layout.state_bytes ? rc : make_states(en, o->n_draft > 0, e);
 }
 
 static size_t round64(size_t n)
@@ -203,7 +215,8 @@ void hearth_engine_free(struct hearth_engine *en)
     vm_free(en->block, en->n_block);
     draft_free(en);
     kv_free(en->kv);
-    vm_free(en->states, en->layout.state_bytes * (size_t)en->n_seq_max);
+    vm_free(en->states, en->n_states);
+    snap_free(en->snap);
     cache_layout_done(&en->layout);
     pool_free(en->pool);
     mem_free(en);
@@ -219,7 +232,8 @@ void hearth_engine_info(const struct hearth_engine *en, struct hearth_engine_inf
         .n_seq_max = en->n_seq_max,
         .n_batch = en->n_batch,
         .n_thread = pool_size(en->pool),
-        .kv_bytes = (uint64_t)st.n_page * en->layout.page_bytes,
+        .kv_bytes = (uint64_t)st.n_page * en->layout.page_bytes + en->n_states +
+                    (en->snap ? (uint64_t)snap_room(en->snap) * en->layout.state_bytes : 0),
         .scratch_bytes = en->n_block,
         .pages = st.n_page,
         .pages_used = st.used,
@@ -253,7 +267,9 @@ static void add_run(struct hearth_engine *en, struct hearth_seq *s, int n)
     }
 }
 
-static int take_run(struct hearth_engine *en, struct hearth_seq *s, int limit, struct err *e)
+/* cut: 1 where it may take fewer than waiting and limit allow. */
+static int take_run(struct hearth_engine *en, struct hearth_seq *s, int limit, int cut,
+                    struct err *e)
 {
     int waiting = s->n_len - s->n_done, n = waiting < limit ? waiting : limit, rc;
 
@@ -263,6 +279,7 @@ static int take_run(struct hearth_engine *en, struct hearth_seq *s, int limit, s
                    ? 0
                    : err_set(e, E_TOO_LONG, "%d tokens are read together, a step takes %d",
                              waiting, limit);
+    n = cut ? seq_take(s, n) : n;
     rc = seq_cover(s, s->n_done + n, e);
     if (rc == 0)
         add_run(en, s, n);
@@ -282,7 +299,7 @@ static int take_all(struct hearth_engine *en, struct err *e)
             int waiting = s ? s->n_len - s->n_done : 0, left = en->n_batch - en->step.n_tok;
 
             if (waiting > 0 && (waiting > 1) == prompts && left > 0) {
-                int got = take_run(en, s, left, e);
+                int got = take_run(en, s, left, 1, e);
 
                 rc = got < 0 ? got : rc;
             }
@@ -354,7 +371,8 @@ int engine_compute(struct hearth_engine *en, struct hearth_seq *only, int want, 
         rc = take_all(en, e);
     else
         rc = only->n_len > only->n_done
-                 ? take_run(en, only, want == WANT_LAST ? en->n_batch : en->n_row, e)
+                 ? take_run(en, only, want == WANT_LAST ? en->n_batch : en->n_row,
+                            want == WANT_LAST, e)
                  : 0;
     if (rc < 0 || st->n_run == 0)
         return rc;

@@ -15,6 +15,7 @@
 
 #include "infer/kv.h"
 #include "infer/sampler.h"
+#include "infer/snap.h"
 #include "model/step.h"
 #include "text/tok.h"
 
@@ -53,8 +54,13 @@ struct hearth_seq {
     int base; /* position of the first token */
     unsigned char
         *state; /* what layers keep beside pages, of the first n_done tokens; NULL: nothing */
+    /* When the engine drafts: state as it was behind back_of tokens, -1: nothing (seq_keep). */
+    unsigned char *back;
+    int back_of;
     float *hidden; /* when the engine drafts: the final state of the token at hidden_of */
     int hidden_of;
+    float *back_hidden; /* what these were then */
+    int back_hidden_of;
     const float *logits; /* of token n_done - 1, or NULL */
 };
 
@@ -63,13 +69,15 @@ struct hearth_engine {
     struct pool *pool;
     struct cache_layout layout;
     struct kv *kv;
-    unsigned char *states; /* [n_seq_max][layout.state_bytes] */
+    unsigned char *states; /* [1, or 2 to draft][n_seq_max][layout.state_bytes] */
+    size_t n_states;       /* bytes */
+    struct snap *snap;     /* copies of them; NULL: layers keep no state */
     int n_ctx, n_batch, n_row;
     /* Guessing ahead (draft.h). */
     int n_draft;
     float *known; /* [2][n_batch][n_embd]: hidden states of the step, of the tokens before */
     size_t n_known;
-    float *last_hidden;      /* [n_seq_max][n_embd], the sequences' own */
+    float *last_hidden;      /* [2][n_seq_max][n_embd], the sequences' own */
     struct hearth_seq **seq; /* [n_seq_max], NULL: free */
     int n_seq_max, turn;     /* whose turn it is to be first */
     atomic_int cancel;
@@ -102,9 +110,13 @@ MUST_CHECK int seq_feed(struct hearth_seq *s, const int32_t *ids, size_t n, int 
 
 /* After n more tokens of s were computed: publishes what is full. */
 void seq_advance(struct hearth_seq *s, int n);
+/* How many of n waiting tokens a step takes at most: it ends where state is to be kept. */
+int seq_take(const struct hearth_seq *s, int n);
 /* A step of s was stopped in the middle: what may be half done is forgotten, and will be
  * computed again. Pages are not: their positions from n_done on are written anew anyway. */
 void seq_spoilt(struct hearth_seq *s);
+/* The tokens that follow may soon be cut off again: remembers the state there is now. */
+void seq_keep(struct hearth_seq *s);
 /* Holds pages for all positions below n_pos. Fails: E_BUSY, and holds what it had. */
 MUST_CHECK int seq_cover(struct hearth_seq *s, int n_pos, struct err *e);
 

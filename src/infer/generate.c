@@ -151,6 +151,8 @@ static int gen_ahead(struct gen *g, struct err *e)
     rc = seq_feed(s, &id, 1, 0, NULL, e);
     if (rc == 0 && n)
         rc = seq_feed(s, g->guess, (size_t)n, 0, NULL, e);
+    if (rc == 0 && n)
+        seq_keep(s);
     if (rc == 0)
         rc = engine_compute(s->en, s, WANT_ALL_LOGITS, e);
     if (rc < 0)

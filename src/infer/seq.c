@@ -24,9 +24,16 @@ int hearth_seq_open(struct hearth_seq **out, struct hearth_engine *en,
     if (en->states) {
         s->state = en->states + en->layout.state_bytes * (size_t)slot;
         memset(s->state, 0, en->layout.state_bytes);
+        if (en->n_states > en->layout.state_bytes * (size_t)en->n_seq_max)
+            s->back = s->state + en->layout.state_bytes * (size_t)en->n_seq_max;
     }
-    if (en->last_hidden)
-        s->hidden = en->last_hidden + (size_t)slot * (size_t)en->model->m->p.n_embd;
+    s->back_of = -1;
+    if (en->last_hidden) {
+        size_t n = (size_t)en->model->m->p.n_embd;
+
+        s->hidden = en->last_hidden + (size_t)slot * n;
+        s->back_hidden = en->last_hidden + (size_t)(en->n_seq_max + slot) * n;
+    }
     s->hidden_of = -1;
     s->ids = mem_calloc((size_t)en->n_ctx, sizeof(*s->ids));
     s->page = mem_calloc(n_page, sizeof(*s->page));
@@ -86,25 +93,147 @@ int seq_cover(struct hearth_seq *s, int n_pos, struct err *e)
     return 0;
 }
 
-/* Forgets the first tokens' results down to n: pages, and state, which cannot go back. */
+/* A page that others hold or can find is not written any more: the sequence goes on in a
+ * copy of it. */
+static int own_last_page(struct hearth_seq *s)
+{
+    int i = s->n_page - 1, page;
+
+    /* What follows stands behind other content than was published for this page. */
+    if (s->n_published > i)
+        s->n_published = i;
+    if (kv_private(s->en->kv, s->page[i]))
+        return 0;
+    page = kv_take(s->en->kv, NULL);
+    if (page < 0)
+        return page;
+    memcpy(kv_data(s->en->kv, page), s->data[i], s->en->layout.page_bytes);
+    drop_pages(s, i);
+    add_page(s, page, 0);
+    return 0;
+}
+
+/* Keeps in pages what the first n tokens left, or where its last page cannot be written, of
+ * those that fill pages: then it returns less than n. */
+static int cut_pages(struct hearth_seq *s, int n)
+{
+    int rc = 0;
+
+    drop_pages(s, (n + KERN_PAGE - 1) / KERN_PAGE);
+    if (n % KERN_PAGE)
+        rc = own_last_page(s);
+    if (rc < 0) {
+        drop_pages(s, n / KERN_PAGE);
+        n = n / KERN_PAGE * KERN_PAGE;
+    }
+    /* Also a page that is ours alone may stand for a content that it loses now: the same
+     * content was published by another page before. */
+    if (s->n_published > n / KERN_PAGE)
+        s->n_published = n / KERN_PAGE;
+    return n;
+}
+
+/* The copy of state behind the most tokens, at most n of them; *at: how many. NULL: there is
+ * none, *at is 0. */
+static const unsigned char *state_before(const struct hearth_seq *s, int n, int *at)
+{
+    int n_page = n / KERN_PAGE;
+
+    n_page = n_page < s->n_published ? n_page : s->n_published;
+    for (; n_page > 0; n_page--) {
+        const unsigned char *kept = snap_find(s->en->snap, s->serial[n_page - 1]);
+
+        if (kept) {
+            *at = n_page * KERN_PAGE;
+            return kept;
+        }
+    }
+    *at = 0;
+    return NULL;
+}
+
+/* To what seq_keep remembered, with the last page that it had then. */
+static int back_to_kept(struct hearth_seq *s)
+{
+    if (cut_pages(s, s->back_of) < s->back_of)
+        return 0;
+    memcpy(s->state, s->back, s->en->layout.state_bytes);
+    s->n_done = s->back_of;
+    if (s->hidden) {
+        memcpy(s->hidden, s->back_hidden,
+               (size_t)s->en->model->m->p.n_embd * sizeof(*s->hidden));
+        s->hidden_of = s->back_hidden_of;
+    }
+    return 1;
+}
+
+/* State goes back to where there is a copy of it, at or before n. */
+static void rewind_state(struct hearth_seq *s, int n)
+{
+    int at;
+    const unsigned char *kept = state_before(s, n, &at);
+
+    if (s->back_of >= at && s->back_of <= n && s->back_of <= s->n_done && back_to_kept(s))
+        return;
+    if (kept)
+        memcpy(s->state, kept, s->en->layout.state_bytes);
+    else
+        memset(s->state, 0, s->en->layout.state_bytes);
+    s->n_done = cut_pages(s, at);
+}
+
+/* Forgets results down to those of the first n tokens; of these as few as can be. */
 static void rewind_to(struct hearth_seq *s, int n)
 {
-    drop_pages(s, (n + KERN_PAGE - 1) / KERN_PAGE);
-    s->n_done = n;
-    if (s->state && n == 0)
-        memset(s->state, 0, s->en->layout.state_bytes);
+    if (!s->en->model->m->p.causal)
+        n = 0;
+    if (s->state)
+        rewind_state(s, n);
+    else
+        s->n_done = cut_pages(s, n);
 }
 
 void seq_spoilt(struct hearth_seq *s)
 {
     if (s->state)
-        rewind_to(s, 0);
+        rewind_to(s, s->n_done);
 }
 
-/* Whether what a token leaves depends on the tokens before it only, and lies in pages. */
-static int has_pages_only(const struct hearth_seq *s)
+void seq_keep(struct hearth_seq *s)
 {
-    return s->en->model->m->p.causal && !s->state;
+    if (!s->back)
+        return;
+    memcpy(s->back, s->state, s->en->layout.state_bytes);
+    s->back_of = s->n_done;
+    if (s->hidden) {
+        memcpy(s->back_hidden, s->hidden,
+               (size_t)s->en->model->m->p.n_embd * sizeof(*s->hidden));
+        s->back_hidden_of = s->hidden_of;
+    }
+}
+
+/* Whether pages stand for their content: what a token leaves depends on the tokens before it
+ * only, and the first stands at position 0. */
+static int is_shared(const struct hearth_seq *s)
+{
+    return s->en->model->m->p.causal && !s->base;
+}
+
+/* Whether state is to be kept behind n_page pages: now and then, and behind the last page of
+ * what was fed, its last token left out: a text that begins so needs that one computed. */
+static int keeps_state(const struct hearth_seq *s, int n_page)
+{
+    return s->state && snap_room(s->en->snap) > 0 && is_shared(s) &&
+           (snap_wanted(n_page) || n_page == (s->n_len - 1) / KERN_PAGE);
+}
+
+int seq_take(const struct hearth_seq *s, int n)
+{
+    for (int i = s->n_done / KERN_PAGE + 1; i * KERN_PAGE < s->n_done + n; i++) {
+        if (keeps_state(s, i))
+            return i * KERN_PAGE - s->n_done;
+    }
+    return n;
 }
 
 static uint64_t parent_of(const struct hearth_seq *s, int page)
@@ -114,8 +243,10 @@ static uint64_t parent_of(const struct hearth_seq *s, int page)
 
 void seq_advance(struct hearth_seq *s, int n)
 {
+    int n_page;
+
     s->n_done += n;
-    if (!has_pages_only(s) || s->base)
+    if (!is_shared(s))
         return;
     for (; (s->n_published + 1) * KERN_PAGE <= s->n_done; s->n_published++) {
         int i = s->n_published;
@@ -123,28 +254,44 @@ void seq_advance(struct hearth_seq *s, int n)
         s->serial[i] =
             kv_publish(s->en->kv, s->page[i], parent_of(s, i), s->ids + (size_t)i * KERN_PAGE);
     }
+    n_page = s->n_done / KERN_PAGE;
+    if (s->n_done == n_page * KERN_PAGE && keeps_state(s, n_page))
+        snap_put(s->en->snap, parent_of(s, n_page), s->state);
 }
 
-/* Takes over published pages while the waiting tokens fill whole ones. The last token is
- * always computed: somebody wants its logits. */
+/* Takes over published pages while the waiting tokens fill whole ones, as far as there is state
+ * to go on from. The last token is always computed: somebody wants its logits. */
 static size_t reuse_pages(struct hearth_seq *s)
 {
-    size_t n = 0;
+    int begun = s->n_page, good = begun;
+    const unsigned char *from = NULL;
 
-    if (!has_pages_only(s) || s->base)
+    if (!is_shared(s) || s->n_done != s->n_page * KERN_PAGE)
         return 0;
-    while (s->n_done == s->n_page * KERN_PAGE && s->n_done + KERN_PAGE < s->n_len) {
+    while ((s->n_page + 1) * KERN_PAGE < s->n_len) {
         uint64_t serial;
-        int page = kv_find(s->en->kv, parent_of(s, s->n_page), s->ids + s->n_done, &serial);
+        int page = kv_find(s->en->kv, parent_of(s, s->n_page),
+                           s->ids + (size_t)s->n_page * KERN_PAGE, &serial);
+        const unsigned char *kept = NULL;
 
         if (page < 0)
             break;
         add_page(s, page, serial);
-        s->n_published = s->n_page;
-        s->n_done += KERN_PAGE;
-        n += KERN_PAGE;
+        if (s->state)
+            kept = snap_find(s->en->snap, serial);
+        if (kept || !s->state) {
+            from = kept;
+            good = s->n_page;
+        }
     }
-    return n;
+    drop_pages(s, good);
+    if (from)
+        memcpy(s->state, from, s->en->layout.state_bytes);
+    if (good > begun) {
+        s->n_published = good;
+        s->n_done = good * KERN_PAGE;
+    }
+    return (size_t)(good - begun) * KERN_PAGE;
 }
 
 int seq_feed(struct hearth_seq *s, const int32_t *ids, size_t n, int reuse, size_t *n_reused,
@@ -198,47 +345,16 @@ int hearth_seq_len(const struct hearth_seq *s)
     return s->n_len;
 }
 
-/* A page that others hold or can find is not written any more: the sequence goes on in a
- * copy of it. */
-static int own_last_page(struct hearth_seq *s)
-{
-    int i = s->n_page - 1, page;
-
-    /* What follows stands behind other content than was published for this page. */
-    if (s->n_published > i)
-        s->n_published = i;
-    if (kv_private(s->en->kv, s->page[i]))
-        return 0;
-    page = kv_take(s->en->kv, NULL);
-    if (page < 0)
-        return page;
-    memcpy(kv_data(s->en->kv, page), s->data[i], s->en->layout.page_bytes);
-    drop_pages(s, i);
-    add_page(s, page, 0);
-    return 0;
-}
-
 int hearth_seq_truncate(struct hearth_seq *s, int n, struct hearth_error *error)
 {
     struct err *e = engine_err(error);
-    int rc = 0;
 
     if (n < 0 || n > s->n_len)
         return err_set(e, E_INVALID, "position %d: the sequence has %d tokens", n, s->n_len);
-    if (n < s->n_done && !has_pages_only(s)) {
-        rewind_to(s, 0); /* what is left is computed again */
-    } else if (n < s->n_done) {
-        drop_pages(s, (n + KERN_PAGE - 1) / KERN_PAGE);
-        if (n % KERN_PAGE)
-            rc = own_last_page(s);
-        if (rc < 0) /* forget the whole page instead: what is left is right */
-            drop_pages(s, n / KERN_PAGE);
-        s->n_done = rc < 0 ? n / KERN_PAGE * KERN_PAGE : n;
-        /* Also a page that is ours alone may stand for a content that it loses now: the same
-         * content was published by another page before. */
-        if (s->n_published > n / KERN_PAGE)
-            s->n_published = n / KERN_PAGE;
-    }
+    if (n < s->back_of)
+        s->back_of = -1;
+    if (n < s->n_done)
+        rewind_to(s, n);
     if (n < s->n_len)
         s->logits = NULL;
     s->n_len = n;

@@ -95,13 +95,14 @@ struct kern_weight {
 /* -- the product --------------------------------------------------------------------- */
 
 enum kern_epilogue {
-    KERN_STORE,   /* y = v (+ bias) */
-    KERN_ADD,     /* y += factor * (v (+ bias)) */
-    KERN_SILU_MUL /* y = silu(v of w[0]) * (v of w[1]): the gated feed-forward */
+    KERN_STORE,    /* y = v (+ bias) */
+    KERN_ADD,      /* y += factor * (v (+ bias)) */
+    KERN_SILU_MUL, /* y = silu(v of w[0]) * (v of w[1]): the gated feed-forward */
+    KERN_GELU_MUL  /* the same with GELU, tanh form */
 };
 
 struct kern_mul {
-    const struct kern_weight *w[2]; /* w[1] for KERN_SILU_MUL, else NULL; same shape and type
+    const struct kern_weight *w[2]; /* w[1] for the last two, else NULL; same shape and type
                                        form as w[0] */
     const struct kern_acts *x;
     const float *bias[2]; /* [n_row] of each, or NULL */
@@ -111,7 +112,7 @@ struct kern_mul {
     int epilogue;
     const int32_t *to;   /* column c is row to[c] of y, no two the same; NULL: row c */
     const float *factor; /* KERN_ADD: of each column; NULL: 1 */
-    /* KERN_SILU_MUL, where kern.mul_acts is set: the result goes into KERN_FORM_Q8 of these
+    /* The last two, where kern.mul_acts is set: the result goes into KERN_FORM_Q8 of these
      * columns of n_row numbers, a multiple of 32, as if y had been given to acts; y is left
      * alone. NULL: to y. */
     struct kern_acts *acts;
@@ -343,6 +344,12 @@ int kern_has_avxvnni(void);
 int kern_has_avx512vnni(void);
 int kern_has_dotprod(void);
 int kern_has_i8mm(void);
+
+/* The epilogue that does an act of enum kern_act to two products at once, or -1. */
+static inline int kern_epilogue_of(int act)
+{
+    return act == KERN_ACT_SILU ? KERN_SILU_MUL : act == KERN_ACT_GELU ? KERN_GELU_MUL : -1;
+}
 
 /* Bytes of scratch that one worker needs, a multiple of 64; the memory must be 64-aligned. */
 size_t kern_mul_scratch(size_t n_col);

@@ -32,6 +32,13 @@ static float silu(float x)
     return x / (1.0f + expf(-x));
 }
 
+static float gelu(float x)
+{
+    double v = (double)x;
+
+    return (float)(v / (1 + exp(-2 * 0.79788456080286536 * (v + 0.044715 * v * v * v))));
+}
+
 /* Row r of weight i of the job by column c, with its scale and bias. */
 static float ref_value(const struct kern_mul *j, int i, size_t r, size_t c)
 {
@@ -58,6 +65,8 @@ static void ref_mul(const struct kern *k, const struct kern_mul *j, size_t g0, s
                 *y += j->factor ? j->factor[c] * v : v;
             else if (j->epilogue == KERN_SILU_MUL)
                 *y = silu(v) * ref_value(j, 1, r, c);
+            else if (j->epilogue == KERN_GELU_MUL)
+                *y = gelu(v) * ref_value(j, 1, r, c);
             else
                 *y = v;
         }

@@ -26,7 +26,7 @@ static int has_role(const struct arch *a, int role)
 
 static int keeps_state(const struct arch *a)
 {
-    return has_role(a, T_SSM_CONV);
+    return has_role(a, T_SSM_A);
 }
 
 const char *arch_features(const struct arch *a, char *line, size_t n)

@@ -26,6 +26,7 @@ static uint64_t dim_size(const struct model *m, const struct layer *l, int dim)
     const struct ssm_params *ssm = &p->ssm;
     const struct mla_params *mla = &p->mla;
     int n_rot = p->rope[o->rope == ROPE_SWA].n_rot;
+    uint64_t channels = (uint64_t)ssm->inner + 2 * product(ssm->n_group, ssm->state);
     const uint64_t size[DIM_OWN] = {
         [DIM_ONE] = 1,
         [DIM_EMBD] = (uint64_t)p->n_embd,
@@ -50,6 +51,7 @@ static uint64_t dim_size(const struct model *m, const struct layer *l, int dim)
         [DIM_EXPERT] = (uint64_t)p->moe.n,
         [DIM_FF_EXPERT] = (uint64_t)p->moe.n_ff,
         [DIM_FF_SHARED] = (uint64_t)p->moe.n_ff_shared,
+        [DIM_MOE_IN] = (uint64_t)(p->moe.n_in ? p->moe.n_in : p->n_embd),
         [DIM_Q_RANK] = (uint64_t)mla->q_rank,
         [DIM_KV_RANK] = (uint64_t)mla->kv_rank,
         [DIM_KV_RANK_ROT] = (uint64_t)(mla->kv_rank + n_rot),
@@ -63,6 +65,8 @@ static uint64_t dim_size(const struct model *m, const struct layer *l, int dim)
         [DIM_SSM_STATE] = (uint64_t)ssm->state,
         [DIM_SSM_GROUPS] = (uint64_t)ssm->n_group,
         [DIM_SSM_GROUP] = (uint64_t)(ssm->n_group ? ssm->inner / ssm->n_group : 0),
+        [DIM_SSM_CHANNELS] = channels,
+        [DIM_SSM_IN] = (uint64_t)ssm->inner + channels + (uint64_t)ssm->n_head,
     };
 
     return dim < DIM_OWN ? size[dim] : m->arch->dim(p, l, dim);
@@ -411,7 +415,7 @@ static int take_tensor(struct model *m, const struct tensor_spec *spec, int laye
  * "cls.") have prefixes of their own. */
 static int refuse_unknown(const struct model *m, struct err *e)
 {
-    static const char *const other[] = {"v.", "mm.", "a.", "s.", "cls."};
+    static const char *const other[] = {"v.", "mm.", "a.", "s.", "cls.", "mtp."};
     struct map64 known; /* by the place of its name in the file, which its experts share */
     int rc = map64_init(&known, m->n_weight);
 

@@ -168,6 +168,7 @@ enum tensor_dim {
     DIM_EXPERT,
     DIM_FF_EXPERT,
     DIM_FF_SHARED,
+    DIM_MOE_IN, /* what experts read and give */
     DIM_Q_RANK,
     DIM_KV_RANK,
     DIM_KV_RANK_ROT, /* kv_rank and the numbers that rotate */
@@ -180,7 +181,9 @@ enum tensor_dim {
     DIM_SSM_HEADS,
     DIM_SSM_STATE,
     DIM_SSM_GROUPS,
-    DIM_SSM_GROUP, /* inner / groups */
+    DIM_SSM_GROUP,    /* inner / groups */
+    DIM_SSM_CHANNELS, /* that the convolution has: inner, and twice groups x state */
+    DIM_SSM_IN,       /* a gate beside them, and a number for each head */
     /* an architecture's own: arch->dim says how large */
     DIM_OWN
 };

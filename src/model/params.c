@@ -1,5 +1,7 @@
 #include "model/params.h"
 
+#include "kern/kern.h"
+
 #include <math.h>
 #include <stdio.h>
 
@@ -41,6 +43,14 @@ int params_has(struct params_reader *r, const char *name)
     char key[KEY_MAX];
 
     return gguf_kv(r->g, full_key(r, name, key)) != NULL;
+}
+
+const struct gguf_tensor *params_tensor(struct params_reader *r, int layer, const char *name)
+{
+    char full[KEY_MAX];
+
+    (void)snprintf(full, sizeof(full), "blk.%d.%s", layer, name);
+    return gguf_tensor(r->g, full);
 }
 
 int params_int_at(struct params_reader *r, const char *name, int layer, int64_t min,
@@ -90,6 +100,13 @@ double params_f64(struct params_reader *r, const char *name, double min, double 
     return r->rc < 0 ? min : v;
 }
 
+/* A key that some tools spell in another way. */
+static double either_f64(struct params_reader *r, const char *name, const char *also,
+                         double min, double max, double fallback)
+{
+    return params_f64(r, params_has(r, name) ? name : also, min, max, fallback);
+}
+
 double params_f64_at(struct params_reader *r, const char *name, int layer, double min,
                      double max, double fallback)
 {
@@ -108,13 +125,6 @@ double params_f64_at(struct params_reader *r, const char *name, int layer, doubl
         r->rc = err_set(r->e, E_FORMAT, "key %s: %g (layer %d), expected %g to %g", key, v,
                         layer, min, max);
     return r->rc < 0 ? min : v;
-}
-
-/* A key that some tools spell in another way. */
-static double either_f64(struct params_reader *r, const char *name, const char *also,
-                         double min, double max, double fallback)
-{
-    return params_f64(r, params_has(r, name) ? name : also, min, max, fallback);
 }
 
 static int scaling_read(struct params_reader *r)
@@ -229,7 +239,7 @@ void params_ssm(struct params_reader *r, struct params *p)
 {
     struct ssm_params *m = &p->ssm;
 
-    m->conv = params_int(r, "ssm.conv_kernel", 2, 64, 0);
+    m->conv = params_int(r, "ssm.conv_kernel", 2, KERN_CONV_MAX, 0);
     m->inner = params_int(r, "ssm.inner_size", 1, PARAMS_WIDTH_MAX, 0);
     m->state = params_int(r, "ssm.state_size", 1, PARAMS_HEAD_DIM_MAX, 0);
     m->n_head = params_int(r, "ssm.time_step_rank", 1, PARAMS_HEADS_MAX, 0);

@@ -57,6 +57,7 @@ struct moe_params {
     int n, n_used;   /* experts of a layer (0: none), and how many a token goes through */
     int n_ff;        /* width of an expert */
     int n_ff_shared; /* of the one that all tokens go through, 0: none */
+    int n_in;        /* what experts read and give, where it is not the embedding; 0: it is */
     int score;       /* enum moe_score */
     int norm;        /* 1: the chosen weights are divided by their sum */
     float scale;     /* what they are multiplied by then */
@@ -182,6 +183,8 @@ double params_f64(struct params_reader *r, const char *name, double min, double 
                   double fallback);
 /* 1 when the file has arch.name. */
 int params_has(struct params_reader *r, const char *name);
+/* The tensor blk.LAYER.name, or NULL: where what the file has decides. */
+const struct gguf_tensor *params_tensor(struct params_reader *r, int layer, const char *name);
 
 /* The angles of one position: n_rot / 2 pairs (cos, sin) into cs. factors: what divides each
  * frequency (rope_freqs), or NULL. */

@@ -621,8 +621,8 @@ int main(void)
         cmocka_unit_test(test_shapes),        cmocka_unit_test(test_windows),
         cmocka_unit_test(test_skipped_pages), cmocka_unit_test(test_overflow),
         cmocka_unit_test(test_exp),           cmocka_unit_test(test_put),
-        cmocka_unit_test(test_copy),          cmocka_unit_test(test_read),
-        cmocka_unit_test(test_heads),         cmocka_unit_test(test_extras),
+        cmocka_unit_test(test_read),          cmocka_unit_test(test_heads),
+        cmocka_unit_test(test_copy),          cmocka_unit_test(test_extras),
         cmocka_unit_test(test_formula),
     };
 

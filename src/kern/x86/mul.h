@@ -291,13 +291,12 @@ static void sum_direct(const struct kern_weight *w, const struct kern_acts *x, s
     }
 }
 
-/* What the sums of n groups begin with: the offset of the weights times what they meet. */
+/* What the sums of n groups begin with: the offset of the weights times what they meet. z is
+ * zero, and stays so for weights without one. */
 INL void offsets(int32_t *z, const int32_t *ns, size_t n, int zero)
 {
-    int32_t by = zero >= 0 ? 1 << zero : 0;
-
-    for (size_t i = 0; i < n; i++)
-        z[i] = ns[i] * by;
+    for (size_t i = 0; i < n && zero >= 0; i++)
+        z[i] = ns[i] * (1 << zero);
 }
 
 static void sum_unpacked(const struct kern_weight *w, const struct kern_acts *x, size_t g,
@@ -308,7 +307,7 @@ static void sum_unpacked(const struct kern_weight *w, const struct kern_acts *x,
     size_t n_panel = (x->n + V_PANEL - 1) / V_PANEL, block = (size_t)f->block,
            per = (size_t)f->per;
     int kind = f->wide ? 2 : per == 16;
-    int32_t z[CHUNK / 16 * V_PANEL];
+    int32_t z[CHUNK / 16 * V_PANEL] = {0};
 
     for (size_t k0 = 0; k0 < w->n_col; k0 += CHUNK) {
         size_t n = w->n_col - k0 < CHUNK ? w->n_col - k0 : CHUNK;
@@ -356,11 +355,13 @@ static void sum_float(const struct kern_weight *w, const struct kern_acts *x, si
     }
 }
 
-/* Partial sums of two weights to silu(a) * b, in a's place. */
-INL void gate(float *a, const float *b, size_t n)
+/* Partial sums of two weights to silu(a) * b or gelu(a) * b, in a's place. */
+static void gate(float *a, const float *b, size_t n, int epilogue)
 {
-    for (size_t i = 0; i < n; i += VL)
+    for (size_t i = 0; i < n && epilogue == KERN_SILU_MUL; i += VL)
         vf_store(a + i, vf_mul(vf_silu(vf_load(a + i)), vf_load(b + i)));
+    for (size_t i = 0; i < n && epilogue == KERN_GELU_MUL; i += VL)
+        vf_store(a + i, vf_mul(vf_gelu(vf_load(a + i)), vf_load(b + i)));
 }
 
 static void scale_sums(float *s, float scale, size_t n)
@@ -429,8 +430,8 @@ static void mul_tiles(const struct kern *k, const struct kern_mul *j, size_t g0,
             if (j->bias[i])
                 add_bias(s[i], j->bias[i] + r0, j->x->n, n);
         }
-        if (j->epilogue == KERN_SILU_MUL)
-            gate(s[0], s[1], n_s);
+        if (j->w[1])
+            gate(s[0], s[1], n_s, j->epilogue);
         if (GROUP == 32 && j->acts)
             write_acts(j->acts, r0, s[0]);
         else

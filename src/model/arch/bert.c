@@ -150,7 +150,7 @@ const struct arch arch_bert = {
     .read_params = encoder_params,
     .layer = bert_layer,
     .forward = encode,
-    .about = "embeddings, reranking",
+    .about = "BERT, BGE, E5, MiniLM, mxbai, arctic-embed",
 };
 
 const struct arch arch_nomic_bert = {
@@ -160,7 +160,7 @@ const struct arch arch_nomic_bert = {
     .rope_kind = KERN_ROPE_NEOX,
     .read_params = encoder_params,
     .forward = encode,
-    .about = "embeddings",
+    .about = "nomic-embed-text v1",
 };
 
 const struct arch arch_nomic_bert_moe = {
@@ -171,5 +171,5 @@ const struct arch arch_nomic_bert_moe = {
     .read_params = nomic_moe_params,
     .layer = nomic_moe_layer,
     .forward = encode,
-    .about = "embeddings",
+    .about = "nomic-embed-text v2",
 };

@@ -105,6 +105,7 @@ const struct arch arch_glm4 = {
     .rope_kind = KERN_ROPE_NORM,
     .read_params = glm4_params,
     .forward = glm4_forward,
+    .about = "GLM-4-0414, GLM-Z1",
 };
 
 const struct arch arch_glm4moe = {
@@ -113,4 +114,5 @@ const struct arch arch_glm4moe = {
     .rope_kind = KERN_ROPE_NEOX,
     .read_params = glm4moe_params,
     .forward = glm4moe_forward,
+    .about = "GLM-4.5, 4.6, 4.7, Air",
 };

@@ -90,4 +90,5 @@ const struct arch arch_gpt_oss = {
     .read_params = gpt_oss_params,
     .layer = gpt_oss_layer,
     .forward = gpt_oss_forward,
+    .about = "gpt-oss 20B and 120B",
 };

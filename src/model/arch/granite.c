@@ -82,6 +82,7 @@ const struct arch arch_granite = {
     .read_params = granite_params,
     .layer = granite_layer,
     .forward = granite_forward,
+    .about = "Granite 3 and 4",
 };
 
 const struct arch arch_granitemoe = {
@@ -91,4 +92,5 @@ const struct arch arch_granitemoe = {
     .read_params = granite_params,
     .layer = granite_layer,
     .forward = granite_forward,
+    .about = "Granite 3 MoE",
 };

@@ -13,18 +13,18 @@
 #include "model/arch/arch.h"
 #include "model/arch/tensors.h"
 
-static const struct tensor_spec tensors[] = {
-    TENSORS_ENDS,
-    TENSORS_ROPE_FREQS,
-    TENSORS_PRE_NORMS,
-    TENSORS_ATTN,
-    TENSORS_ATTN_QKV_BIAS(MAY),
-    TENSORS_ATTN_OUTPUT_BIAS(MAY),
-    TENSORS_FFN_GATED,
-    LAYER(FFN_GATE_BIAS, "ffn_gate.bias", VEC | MAY, HAS_FFN, DIM_FF),
-    TENSORS_FFN_BIAS(MAY),
-    TENSORS_MOE,
-};
+/* clang-format off */
+#define TENSORS_LLAMA                                                                          \
+    TENSORS_ENDS, TENSORS_ROPE_FREQS, TENSORS_PRE_NORMS,                                       \
+    TENSORS_ATTN, TENSORS_ATTN_QKV_BIAS(MAY), TENSORS_ATTN_OUTPUT_BIAS(MAY),                   \
+    TENSORS_FFN_GATED,                                                                         \
+    LAYER(FFN_GATE_BIAS, "ffn_gate.bias", VEC | MAY, HAS_FFN, DIM_FF),                         \
+    TENSORS_FFN_BIAS(MAY)
+/* clang-format on */
+
+static const struct tensor_spec tensors[] = {TENSORS_LLAMA, TENSORS_MOE};
+
+static const struct tensor_spec dense_tensors[] = {TENSORS_LLAMA};
 
 /* Mixtral's files have this name too; their experts are as wide as a plain feed-forward. */
 static int llama_params(struct params *p, struct params_reader *r)
@@ -76,6 +76,7 @@ const struct arch arch_llama = {
     .rope_kind = KERN_ROPE_NORM,
     .read_params = llama_params,
     .forward = llama_forward,
+    .about = "Llama 1 to 3.3, Mistral, Mixtral, CodeLlama, Falcon 3",
 };
 
 const struct arch arch_mistral3 = {
@@ -84,12 +85,14 @@ const struct arch arch_mistral3 = {
     .rope_kind = KERN_ROPE_NORM,
     .read_params = mistral3_params,
     .forward = llama_forward,
+    .about = "Ministral 3, Mistral Small 3",
 };
 
 const struct arch arch_smollm3 = {
     .name = "smollm3",
-    TENSORS(tensors),
+    TENSORS(dense_tensors),
     .rope_kind = KERN_ROPE_NORM,
     .layer = smollm3_layer,
     .forward = llama_forward,
+    .about = "SmolLM3",
 };

@@ -81,5 +81,5 @@ const struct arch arch_llama4 = {
     .read_params = llama4_params,
     .layer = llama4_layer,
     .forward = llama4_forward,
-    .about = "text only",
+    .about = "Llama 4 Scout and Maverick, MobileLLM-R1",
 };

@@ -76,4 +76,5 @@ const struct arch arch_olmo2 = {
     .read_params = olmo2_params,
     .layer = olmo2_layer,
     .forward = olmo2_forward,
+    .about = "OLMo 2 and 3",
 };

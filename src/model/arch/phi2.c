@@ -75,6 +75,7 @@ const struct arch arch_phi2 = {
     .norm = NORM_LAYER,
     .rope_kind = KERN_ROPE_NEOX,
     .forward = phi2_forward,
+    .about = "Phi-1, Phi-1.5, Phi-2",
 };
 
 const struct arch arch_falcon = {
@@ -83,4 +84,5 @@ const struct arch arch_falcon = {
     .norm = NORM_LAYER,
     .rope_kind = KERN_ROPE_NEOX,
     .forward = falcon_forward,
+    .about = "Falcon 7B, 40B, 180B, Falcon 2",
 };

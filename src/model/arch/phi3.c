@@ -109,6 +109,7 @@ const struct arch arch_phi3 = {
     .rope_kind = KERN_ROPE_NEOX,
     .layer = phi3_layer,
     .forward = phi3_forward,
+    .about = "Phi-3, Phi-3.5, Phi-4, Phi-4-mini",
 };
 
 const struct arch arch_phimoe = {
@@ -119,4 +120,5 @@ const struct arch arch_phimoe = {
     .read_params = phimoe_params,
     .layer = phi3_layer,
     .forward = phimoe_forward,
+    .about = "Phi-3.5-MoE",
 };

@@ -37,6 +37,7 @@ const struct arch arch_qwen2 = {
     TENSORS(tensors),
     .rope_kind = KERN_ROPE_NEOX,
     .forward = qwen2_forward,
+    .about = "Qwen1.5, Qwen2, Qwen2.5, R1-Distill-Qwen",
 };
 
 const struct arch arch_qwen2vl = {
@@ -45,5 +46,5 @@ const struct arch arch_qwen2vl = {
     TENSORS(tensors),
     .rope_kind = KERN_ROPE_NEOX,
     .forward = qwen2_forward,
-    .about = "text only",
+    .about = "the text of Qwen2-VL and Qwen2.5-VL",
 };

@@ -40,4 +40,5 @@ const struct arch arch_qwen2moe = {
     .rope_kind = KERN_ROPE_NEOX,
     .read_params = qwen2moe_params,
     .forward = qwen2moe_forward,
+    .about = "Qwen1.5-MoE, Qwen2-57B-A14B",
 };

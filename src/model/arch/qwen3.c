@@ -32,6 +32,7 @@ const struct arch arch_qwen3 = {
     TENSORS(tensors),
     .rope_kind = KERN_ROPE_NEOX,
     .forward = qwen3_forward,
+    .about = "Qwen3, Qwen3-Embedding and -Reranker",
 };
 
 /* The text of Qwen3-VL, whose three positions of a token are equal. */
@@ -40,5 +41,5 @@ const struct arch arch_qwen3vl = {
     TENSORS(tensors),
     .rope_kind = KERN_ROPE_NEOX,
     .forward = qwen3_forward,
-    .about = "text only",
+    .about = "the text of Qwen3-VL",
 };

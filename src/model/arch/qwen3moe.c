@@ -38,6 +38,7 @@ const struct arch arch_qwen3moe = {
     .rope_kind = KERN_ROPE_NEOX,
     .read_params = qwen3moe_params,
     .forward = qwen3moe_forward,
+    .about = "Qwen3 with experts, Qwen3-Coder",
 };
 
 /* The text of Qwen3-VL with experts, whose three positions of a token are equal. */
@@ -47,5 +48,5 @@ const struct arch arch_qwen3vlmoe = {
     .rope_kind = KERN_ROPE_NEOX,
     .read_params = qwen3moe_params,
     .forward = qwen3moe_forward,
-    .about = "text only",
+    .about = "the text of Qwen3-VL with experts",
 };

@@ -60,4 +60,5 @@ const struct arch arch_starcoder2 = {
     .rope_kind = KERN_ROPE_NEOX,
     .layer = starcoder2_layer,
     .forward = starcoder2_forward,
+    .about = "StarCoder2",
 };

@@ -115,6 +115,18 @@
     LAYER(NEXTN_HEAD,      "nextn.shared_head_head.weight", MAY,       HAS_NEXTN, DIM_EMBD, DIM_VOCAB), \
     LAYER(NEXTN_HEAD_NORM, "nextn.shared_head_norm.weight", MAY | VEC, HAS_NEXTN, DIM_EMBD)
 
+/* Mamba 2. conv_bias, norm: MAY, or 0 where the family must have them. */
+#define TENSORS_SSM(conv_bias, norm)                                                           \
+    LAYER(SSM_IN,        "ssm_in.weight",     0,   HAS_SSM, DIM_EMBD, DIM_SSM_IN),             \
+    LAYER(SSM_CONV,      "ssm_conv1d.weight", VEC, HAS_SSM, DIM_SSM_CONV, DIM_SSM_CHANNELS),   \
+    LAYER(SSM_CONV_BIAS, "ssm_conv1d.bias",   VEC | (conv_bias), HAS_SSM, DIM_SSM_CHANNELS),   \
+    LAYER(SSM_DT_BIAS,   "ssm_dt",            VEC | MAY, HAS_SSM, DIM_SSM_HEADS),              \
+    LAYER(SSM_DT_BIAS,   "ssm_dt.bias",       VEC, HAS_SSM, DIM_SSM_HEADS),                    \
+    LAYER(SSM_A,         "ssm_a",             VEC, HAS_SSM, DIM_ONE, DIM_SSM_HEADS),           \
+    LAYER(SSM_D,         "ssm_d",             VEC, HAS_SSM, DIM_ONE, DIM_SSM_HEADS),           \
+    LAYER(SSM_NORM,      "ssm_norm.weight",   VEC | (norm), HAS_SSM, DIM_SSM_GROUP, DIM_SSM_GROUPS), \
+    LAYER(SSM_OUT,       "ssm_out.weight",    0,   HAS_SSM, DIM_SSM_INNER, DIM_EMBD)
+
 /* clang-format on */
 
 #define TENSORS(table) .tensors = (table), .n_tensor = (int)(sizeof(table) / sizeof((table)[0]))

@@ -104,6 +104,48 @@ void blk_attn_gqa(struct step *s, int layer, float *x);
  * where it is 0. */
 const float *blk_q_factor(struct step *s);
 
+/* -- along a sequence ------------------------------------------------------------------ */
+
+/* A convolution over time and silu, in place; each run goes on from its sequence's state. */
+struct conv {
+    float *x; /* row t at x + t * ld */
+    size_t ld, n_ch;
+    const struct weight *w, *bias; /* vectors: [n_ch][params.ssm.conv]; bias NULL: none */
+    size_t off_state;              /* of blk_conv_bytes in the sequence's state */
+};
+
+void blk_conv(struct step *s, const struct conv *c);
+size_t blk_conv_bytes(size_t k, size_t n_ch); /* a multiple of 64 */
+
+/* y = W_out mamba2(a) (KERN_ADD: added), a in the forms that ssm_in reads; blk_ssm_norm:
+ * norm(x) for it. blk_ssm_bytes of state, at the layer's off_state. */
+void blk_ssm(struct step *s, int layer, const struct kern_acts *a, float *y, int epilogue);
+struct kern_acts blk_ssm_norm(struct step *s, int layer, const float *x);
+size_t blk_ssm_bytes(const struct params *p);
+/* The plain one: x += W_out mamba2(norm(x)). */
+void blk_ssm_plain(struct step *s, int layer, float *x);
+
+/* The gated delta rule for all heads of the step's runs. */
+struct delta {
+    size_t n_head, n_head_k; /* heads of values, and of queries and keys: a divisor of it */
+    int tiled;               /* value head h has key head h % n_head_k; 0: neighbours share */
+    size_t d_k, d_v;
+    float *q, *k;         /* n_head_k heads a token; are divided by their lengths */
+    const float *v;       /* n_head heads a token */
+    size_t ldq, ldk, ldv; /* from a token to the next */
+    const float *beta;    /* [n_tok][n_head] how far the new value replaces the old */
+    const float *decay;   /* [n_tok][n_head] factors of the state, or with per_row [d_k] each */
+    int per_row;
+    const struct weight *norm; /* of what a head gives, [d_v] */
+    const float *gate;         /* [n_tok][n_head][d_v] */
+    int gate_act;              /* enum kern_act, of the gate */
+    size_t off_state;          /* of blk_delta_bytes in the sequence's state */
+};
+
+/* y: [n_tok][n_head][d_v] */
+void blk_delta(struct step *s, const struct delta *d, float *y);
+size_t blk_delta_bytes(const struct delta *d); /* its sizes are set */
+
 /* Places of a sequence that tokens see, where these are neither all before them nor a window;
  * for layers with one key/value head. A place below 0 is ~i: row i of those that the layer has
  * in its pages beside keys and values (blk_beside), whose numbers are key and value. */

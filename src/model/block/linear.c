@@ -349,7 +349,7 @@ static struct kern_acts hidden_of(struct step *s, const struct ffn *f,
 
 /* The usual one: gate and up in one product, whose results never leave the cache where the
  * tier can round them on the way. */
-static struct kern_acts hidden_of_silu(struct step *s, const struct ffn *f,
+static struct kern_acts hidden_of_pair(struct step *s, const struct ffn *f,
                                        const struct kern_acts *a)
 {
     size_t n_ff = f->gate->w.n_row;
@@ -358,7 +358,7 @@ static struct kern_acts hidden_of_silu(struct step *s, const struct ffn *f,
                           .scale = {f->gate->scale, f->up->scale},
                           .bias = {vec_of(f->gate_bias), vec_of(f->up_bias)},
                           .ldy = n_ff,
-                          .epilogue = KERN_SILU_MUL};
+                          .epilogue = kern_epilogue_of(f->act)};
     struct kern_acts b;
 
     if (s->k->mul_acts && forms_of(s, &f->down, 1) == KERN_FORM_Q8) {
@@ -375,7 +375,7 @@ static struct kern_acts hidden_of_silu(struct step *s, const struct ffn *f,
 /* Whether one product may compute gate and up together. */
 static int is_pair(const struct ffn *f)
 {
-    return f->gate && f->act == KERN_ACT_SILU && f->gate->w.type == f->up->w.type &&
+    return f->gate && kern_epilogue_of(f->act) >= 0 && f->gate->w.type == f->up->w.type &&
            !f->gate->lora && !f->up->lora && !f->down->lora;
 }
 
@@ -383,7 +383,7 @@ void blk_ffn(struct step *s, const struct ffn *f, const struct kern_acts *a, flo
              int epilogue)
 {
     size_t mark = step_mark(s);
-    struct kern_acts b = is_pair(f) ? hidden_of_silu(s, f, a) : hidden_of(s, f, a);
+    struct kern_acts b = is_pair(f) ? hidden_of_pair(s, f, a) : hidden_of(s, f, a);
     struct kern_mul out = {.w = {weight_now(f->down)},
                            .x = &b,
                            .scale = {f->down->scale},

@@ -397,7 +397,7 @@ static void gate_and_up_of(const struct moe *j, const struct share *sh, size_t g
         mul.w[1] = one.w[0];
         mul.scale[1] = one.scale[0];
         mul.bias[1] = up_bias;
-        mul.epilogue = KERN_SILU_MUL;
+        mul.epilogue = kern_epilogue_of(j->kind->act);
         mul.acts = j->h ? NULL : &hidden;
     } else if (gate) {
         mul.y = j->h_gate + sh->first * n_ff;
@@ -570,8 +570,8 @@ static void plan(struct moe *j, const struct kern_acts *a)
         forms && !j->kind->weigh_input && !j->adapted ? NULL : step_floats(s, j->n_pair * n_in);
     j->copied.x = j->copied_x;
     forms = form_of(s, l->t[T_FFN_DOWN_EXPS]);
-    j->pair =
-        gate && j->kind->act == KERN_ACT_SILU && gate->w.type == up->w.type && !j->adapted;
+    j->pair = gate && kern_epilogue_of(j->kind->act) >= 0 && gate->w.type == up->w.type &&
+              !j->adapted;
     keep = !(j->pair && s->k->mul_acts && forms == KERN_FORM_Q8);
     j->h = keep ? step_floats(s, j->n_pair * n_ff) : NULL;
     j->h_gate = gate && !j->pair ? step_floats(s, j->n_pair * n_ff) : NULL;

@@ -1,7 +1,8 @@
 /* tiny_model.h - small model files with seeded random weights, for tests of what runs models.
  *
- * The file is whole and plain: architecture llama, qwen3, qwen2moe or qwen3moe, a tokenizer of
- * single bytes and a few words. With n_expert the layers have experts. Hooks see each key and
+ * The file is whole and plain: architecture llama, qwen3, qwen2moe, qwen3moe, mamba2, or qwen35
+ * and qwen3next, whose every other layer is linear attention; a tokenizer of single bytes and a
+ * few words. With n_expert the layers have experts. Hooks see each key and
  * tensor before it is written and may change it or leave it out, so that a test of bad files
  * says only what is bad. Anything that goes wrong while writing ends the program.
  *
@@ -23,6 +24,7 @@
 
 enum { TINY_SPECIALS = 3, TINY_WORDS = 61, TINY_VOCAB = TINY_SPECIALS + 256 + TINY_WORDS };
 enum { TINY_BOS = 1, TINY_EOS = 2, TINY_WORD = TINY_SPECIALS + 256 };
+enum { TINY_STATE = 16 }; /* numbers of a key head of linear attention */
 
 struct tiny_tensor {
     const char *name;
@@ -35,6 +37,7 @@ struct tiny {
     int type; /* of the matrices, enum quant_type */
     int n_vocab, n_ctx, n_embd, n_layer, n_head, n_head_kv, n_ff;
     int n_expert, n_used; /* 0: none */
+    int n_nextn;          /* layers behind the others that predict ahead (qwen35) */
     int split;            /* 1: a tensor for each expert, as old files have */
     int no_tok;           /* 1: without a tokenizer */
     uint64_t seed;
@@ -102,6 +105,22 @@ static inline void tiny_f32(struct tiny_writer *tw, const char *name, double v)
     tiny_must(gguf_put_f64(tw->w, key, GGUF_F32, v, NULL) == 0, key);
 }
 
+static inline int tiny_is(const struct tiny *t, const char *arch)
+{
+    return strncmp(t->arch, arch, strlen(arch)) == 0;
+}
+
+/* Whether layers have linear attention or a state space. */
+static inline int tiny_has_ssm(const struct tiny *t)
+{
+    return tiny_is(t, "mamba2") || tiny_is(t, "qwen35") || tiny_is(t, "qwen3next");
+}
+
+static inline int tiny_is_linear(const struct tiny *t, int i)
+{
+    return tiny_is(t, "mamba2") || (tiny_has_ssm(t) && i < t->n_layer && i % 2 == 0);
+}
+
 /* The text of a token: specials, bytes, then words: a to z, " a" to " z", nine of two letters.
  */
 static inline struct str tiny_text(int id, char room[16])
@@ -156,7 +175,17 @@ static inline void tiny_keys(struct tiny_writer *tw)
     tiny_int(tw, "vocab_size", t->n_vocab);
     tiny_int(tw, "context_length", t->n_ctx);
     tiny_int(tw, "embedding_length", t->n_embd);
-    tiny_int(tw, "block_count", t->n_layer);
+    tiny_int(tw, "block_count", t->n_layer + t->n_nextn);
+    if (t->n_nextn)
+        tiny_int(tw, "nextn_predict_layers", t->n_nextn);
+    if (tiny_has_ssm(t)) {
+        tiny_int(tw, "ssm.conv_kernel", 4);
+        tiny_int(tw, "ssm.inner_size", t->n_embd);
+        tiny_int(tw, "ssm.state_size", TINY_STATE);
+        tiny_int(tw, "ssm.time_step_rank", t->n_head);
+        tiny_int(tw, "ssm.group_count", t->n_head_kv);
+        tiny_int(tw, "full_attention_interval", 2);
+    }
     tiny_int(tw, "feed_forward_length", t->n_ff);
     if (t->n_expert) {
         tiny_int(tw, "expert_count", t->n_expert);
@@ -236,7 +265,7 @@ static inline void tiny_experts(struct tiny_writer *tw, int i)
     PUT("ffn_gate_exps", t->type, t->n_expert, t->n_ff, t->n_embd);
     PUT("ffn_up_exps", t->type, t->n_expert, t->n_ff, t->n_embd);
     PUT("ffn_down_exps", t->type, t->n_expert, t->n_embd, t->n_ff);
-    if (strcmp(t->arch, "qwen2moe") == 0) {
+    if (strcmp(t->arch, "qwen2moe") == 0 || tiny_has_ssm(t)) {
         PUT("ffn_gate_inp_shexp", QUANT_F32, 1, 1, t->n_embd);
         PUT("ffn_gate_shexp", t->type, 1, t->n_ff, t->n_embd);
         PUT("ffn_up_shexp", t->type, 1, t->n_ff, t->n_embd);
@@ -245,19 +274,68 @@ static inline void tiny_experts(struct tiny_writer *tw, int i)
 #undef PUT
 }
 
+/* The mixer of a linear layer. */
+static inline void tiny_linear(struct tiny_writer *tw, int i)
+{
+    const struct tiny *t = tw->t;
+    int n = t->n_embd, n_ch = n + 2 * t->n_head_kv * TINY_STATE, mamba = tiny_is(t, "mamba2");
+    char name[64];
+
+#define PUT(what, type, rows, cols, mean)                                                      \
+    (void)snprintf(name, sizeof(name), "blk.%d.%s", i, what);                                  \
+    tiny_put(tw, name, type, rows, cols, mean)
+    if (mamba) {
+        PUT("ssm_in.weight", t->type, n + n_ch + t->n_head, n, 0);
+        PUT("ssm_d", QUANT_F32, t->n_head, 1, 0);
+        PUT("ssm_norm.weight", QUANT_F32, t->n_head_kv, n / t->n_head_kv, 1);
+    } else {
+        PUT("attn_qkv.weight", t->type, n_ch, n, 0);
+        PUT("attn_gate.weight", t->type, n, n, 0);
+        PUT("ssm_norm.weight", QUANT_F32, 1, n / t->n_head, 1);
+    }
+    if (tiny_is(t, "qwen3next")) {
+        PUT("ssm_ba.weight", t->type, 2 * t->n_head, n, 0);
+    } else if (!mamba) {
+        PUT("ssm_beta.weight", t->type, t->n_head, n, 0);
+        PUT("ssm_alpha.weight", t->type, t->n_head, n, 0);
+    }
+    PUT("ssm_conv1d.weight", QUANT_F32, n_ch, 4, 0);
+    PUT("ssm_dt.bias", QUANT_F32, 1, t->n_head, 0);
+    PUT("ssm_a", QUANT_F32, mamba ? t->n_head : 1, mamba ? 1 : t->n_head, -4);
+    PUT("ssm_out.weight", t->type, n, n, 0);
+#undef PUT
+}
+
+static inline void tiny_nextn(struct tiny_writer *tw, int i)
+{
+    char name[64];
+
+#define PUT(what, type, rows, cols, mean)                                                      \
+    (void)snprintf(name, sizeof(name), "blk.%d.nextn.%s.weight", i, what);                     \
+    tiny_put(tw, name, type, rows, cols, mean)
+    PUT("eh_proj", tw->t->type, tw->t->n_embd, 2 * tw->t->n_embd, 0);
+    PUT("enorm", QUANT_F32, 1, tw->t->n_embd, 1);
+    PUT("hnorm", QUANT_F32, 1, tw->t->n_embd, 1);
+#undef PUT
+}
+
 static inline void tiny_layer(struct tiny_writer *tw, int i)
 {
     const struct tiny *t = tw->t;
-    int d = t->n_embd / t->n_head, kv = d * t->n_head_kv;
+    int d = t->n_embd / t->n_head, kv = d * t->n_head_kv, linear = tiny_is_linear(t, i);
     char name[64];
 
 #define PUT(what, type, rows, cols, mean)                                                      \
     (void)snprintf(name, sizeof(name), "blk.%d.%s.weight", i, what);                           \
     tiny_put(tw, name, type, rows, cols, mean)
     PUT("attn_norm", QUANT_F32, 1, t->n_embd, 1);
-    PUT("attn_q", t->type, t->n_embd, t->n_embd, 0);
-    PUT("attn_k", t->type, kv, t->n_embd, 0);
-    PUT("attn_v", t->type, kv, t->n_embd, 0);
+    if (linear) {
+        tiny_linear(tw, i);
+    } else {
+        PUT("attn_q", t->type, tiny_has_ssm(t) ? 2 * t->n_embd : t->n_embd, t->n_embd, 0);
+        PUT("attn_k", t->type, kv, t->n_embd, 0);
+        PUT("attn_v", t->type, kv, t->n_embd, 0);
+    }
     if (strcmp(t->arch, "qwen2moe") == 0) {
         int rows[] = {t->n_embd, kv, kv};
         const char *what[] = {"attn_q", "attn_k", "attn_v"};
@@ -267,12 +345,16 @@ static inline void tiny_layer(struct tiny_writer *tw, int i)
             tiny_put(tw, name, QUANT_F32, 1, rows[k], 0);
         }
     }
-    if (strncmp(t->arch, "qwen3", 5) == 0) {
+    if (tiny_is(t, "qwen3") && !linear) {
         PUT("attn_q_norm", QUANT_F32, 1, d, 1);
         PUT("attn_k_norm", QUANT_F32, 1, d, 1);
     }
-    PUT("attn_output", t->type, t->n_embd, t->n_embd, 0);
-    PUT("ffn_norm", QUANT_F32, 1, t->n_embd, 1);
+    if (!linear) {
+        PUT("attn_output", t->type, t->n_embd, t->n_embd, 0);
+    }
+    if (tiny_is(t, "mamba2"))
+        return;
+    PUT(tiny_has_ssm(t) ? "post_attention_norm" : "ffn_norm", QUANT_F32, 1, t->n_embd, 1);
     if (t->n_expert) {
         tiny_experts(tw, i);
         return;
@@ -296,8 +378,10 @@ static inline void tiny_write(const struct tiny *t, const char *path)
     tiny_put(&tw, "token_embd.weight", t->type, t->n_vocab, t->n_embd, 0);
     tiny_put(&tw, "output_norm.weight", QUANT_F32, 1, t->n_embd, 1);
     tiny_put(&tw, "output.weight", t->type, t->n_vocab, t->n_embd, 0);
-    for (int i = 0; i < t->n_layer; i++)
+    for (int i = 0; i < t->n_layer + t->n_nextn; i++)
         tiny_layer(&tw, i);
+    for (int i = t->n_layer; i < t->n_layer + t->n_nextn; i++)
+        tiny_nextn(&tw, i);
     tiny_must(gguf_write(tw.w, path, &e) == 0, e.msg);
     gguf_writer_free(tw.w);
     arena_done(&tw.arena);
