@@ -40,7 +40,7 @@ void deepseek_shared(struct params *p, struct params_reader *r)
 static double yarn(struct params *p, struct params_reader *r)
 {
     struct rope_params *o = &p->rope[ROPE_MAIN];
-    double ln = log(1 / o->scale), all = o->log_mul * 10, attn;
+    double ln = log(1 / o->scale), all = (double)(float)(o->log_mul * 10), attn;
     double one = str_is((struct str){r->arch, strlen(r->arch)}, "deepseek2") ? all : 1;
 
     if (o->scaling != ROPE_YARN || o->scale >= 1)
