@@ -101,7 +101,7 @@ void kern_acts_bind(const struct kern *kern, struct kern_acts *a, void *buf, siz
 {
     unsigned char *p = buf;
 
-    *a = (struct kern_acts){.n = n, .k = k, .n_panel = kern->n_panel, .forms = forms};
+    *a = (struct kern_acts){.n = n, .k = k, .n_panel = kern_panel_of(kern, n), .forms = forms};
     if (forms & KERN_FORM_Q8) {
         a->q = (int8_t *)p;
         p += round64(n * k);

@@ -61,8 +61,8 @@ enum kern_form {
  * be a normal float. */
 #define KERN_Q8_LEAST 1e-30f
 
-/* n columns of k numbers. Columns are grouped in panels of n_panel (the last may be
- * narrower); in a panel of w columns each array is [steps of k][w]. */
+/* n columns of k numbers. Columns are grouped in panels of n_panel, at most what the tier has
+ * (the last may be narrower); in a panel of w columns each array is [steps of k][w]. */
 struct kern_acts {
     size_t n, k;
     size_t n_panel;
@@ -271,7 +271,7 @@ enum kern_rope { KERN_ROPE_NORM, KERN_ROPE_NEOX };
 
 struct kern {
     int tier;
-    size_t n_panel; /* columns in a panel of activations */
+    size_t n_panel; /* columns in a panel of activations, at most */
     size_t n_group; /* rows in a group of the product */
     int mul_acts;   /* 1: products can leave their result in 8 bits (kern_mul.acts) */
 
@@ -372,6 +372,15 @@ struct kern_acts kern_acts_part(const struct kern_acts *a, size_t first, size_t 
 /* Column c of `a` becomes what column `from` of `rows` is, whose panels hold one column each;
  * both have the same k and forms. x is not copied. */
 void kern_acts_copy(struct kern_acts *a, size_t c, const struct kern_acts *rows, size_t from);
+
+/* Columns in a panel of n: as many panels as must be, of much the same width. A narrow last one
+ * would cost nearly what a wide one does. */
+static inline size_t kern_panel_of(const struct kern *k, size_t n)
+{
+    size_t n_panel = n ? (n - 1) / k->n_panel + 1 : 1;
+
+    return n ? (n - 1) / n_panel + 1 : 1;
+}
 
 /* Where panel p of an array with `per` numbers per column begins, and how wide it is. */
 static inline size_t kern_panel_width(const struct kern_acts *a, size_t p)

@@ -45,6 +45,21 @@ static void here(void **state)
         assert_true(kern_tier_here(KERN_DOTPROD));
 }
 
+/* As few panels as the widest make, and none of them wider than the last by more than there are
+ * panels. */
+static void check_panels(const struct kern *k)
+{
+    for (size_t n = 1; n <= 100; n++) {
+        struct kern_acts a = {.n = n, .n_panel = kern_panel_of(k, n)};
+        size_t n_panel = (n + k->n_panel - 1) / k->n_panel;
+
+        assert_in_range(a.n_panel, 1, k->n_panel);
+        assert_int_equal((n + a.n_panel - 1) / a.n_panel, n_panel);
+        assert_true(kern_panel_width(&a, n_panel - 1) + n_panel > a.n_panel);
+    }
+    assert_int_equal(kern_panel_of(k, 0), 1);
+}
+
 /* Each has every slot and type of the reference; and its name is the tier of its product, so
  * that none is another one in disguise. */
 static void whole(const struct kern *k)
@@ -58,6 +73,7 @@ static void whole(const struct kern *k)
     assert_true(k->layer_norm && k->l2_norm && k->act);
     assert_true(k->attn && k->attn_fold && k->conv && k->ssm && k->delta);
     assert_true(k->n_panel > 0 && k->n_group > 0);
+    check_panels(k);
     for (int i = 0; i < n; i++) {
         assert_int_equal(kern_describe(k, i, line, sizeof(line)), 1);
         assert_int_equal(sscanf(line, "mul %*s %15s", first), 1);

@@ -282,11 +282,11 @@ static void sum_direct(const struct kern_weight *w, const struct kern_acts *x, s
         size_t n = w->n_col - k0 < step ? w->n_col - k0 : step, n_block = n / (size_t)f->block;
         const uint8_t *tile = source_take(&src, n_block, (size_t)f->bytes);
 
-        for (size_t p = 0; p * V_PANEL < x->n; p++) {
+        for (size_t p = 0; p * x->n_panel < x->n; p++) {
             struct panel a = panel_at(f, x, p, k0);
 
             direct_fns[w->type][kern_panel_width(x, p)](tile, n_block, &a,
-                                                        s + p * V_PANEL * GROUP);
+                                                        s + p * x->n_panel * GROUP);
         }
     }
 }
@@ -304,7 +304,7 @@ static void sum_unpacked(const struct kern_weight *w, const struct kern_acts *x,
 {
     const struct format *f = formats[w->type].f;
     struct source src = source_of(w, g, (uint8_t *)(u + 1));
-    size_t n_panel = (x->n + V_PANEL - 1) / V_PANEL, block = (size_t)f->block,
+    size_t n_panel = (x->n + x->n_panel - 1) / x->n_panel, block = (size_t)f->block,
            per = (size_t)f->per;
     int kind = f->wide ? 2 : per == 16;
     int32_t z[CHUNK / 16 * V_PANEL] = {0};
@@ -330,7 +330,7 @@ static void sum_unpacked(const struct kern_weight *w, const struct kern_acts *x,
             offsets(z, a.ns, n / per * kern_panel_width(x, p), f->zero);
             a.ns = z;
             panel_fns[kern_panel_width(x, p)][kind][f->m != NULL](u, (int)(n / 32), &a,
-                                                                  s + p * V_PANEL * GROUP);
+                                                                  s + p * x->n_panel * GROUP);
         }
     }
 }
@@ -338,7 +338,7 @@ static void sum_unpacked(const struct kern_weight *w, const struct kern_acts *x,
 static void sum_float(const struct kern_weight *w, const struct kern_acts *x, size_t g,
                       struct unpacked *u, float *s)
 {
-    size_t n_panel = (x->n + V_PANEL - 1) / V_PANEL, size = w->type == QUANT_F32 ? 4 : 2;
+    size_t n_panel = (x->n + x->n_panel - 1) / x->n_panel, size = w->type == QUANT_F32 ? 4 : 2;
     struct source src = source_of(w, g, (uint8_t *)(u + 1));
     size_t chunk = src.q ? FLOATS_OF_ROWS : CHUNK;
 
@@ -350,7 +350,7 @@ static void sum_float(const struct kern_weight *w, const struct kern_acts *x, si
             size_t nc = kern_panel_width(x, p);
 
             float_fns[nc](w->type, tile, n, x->f + kern_panel_at(x, p, x->k) + k0 * nc,
-                          s + p * V_PANEL * GROUP);
+                          s + p * x->n_panel * GROUP);
         }
     }
 }

@@ -109,7 +109,7 @@ static void norm_rows(void *ctx, int worker, size_t lo, size_t hi)
 static void norm_run(struct step *s, struct norm_job *j)
 {
     if (!step_stopped(s))
-        pool_run(s->pool, j->a->n, s->k->n_panel, norm_rows, j);
+        pool_run(s->pool, j->a->n, j->a->n_panel, norm_rows, j);
 }
 
 static const float *vec_of(const struct weight *w)

@@ -292,7 +292,7 @@ static struct kern_acts share_in(const struct moe *j, const struct share *sh)
         a = kern_acts_part(&j->in, (size_t)j->token[sh->first], 1);
     else
         a = kern_acts_part(&j->copied, sh->first, sh->n);
-    a.n_panel = j->s->k->n_panel;
+    a.n_panel = kern_panel_of(j->s->k, sh->n);
     return a;
 }
 
@@ -359,7 +359,10 @@ static size_t groups_of(const struct moe *j, const struct weight *w)
 /* The hidden rows of a share, in the forms that down reads. */
 static struct kern_acts share_hidden(const struct moe *j, const struct share *sh)
 {
-    return kern_acts_part(&j->hidden, sh->first, sh->n);
+    struct kern_acts a = kern_acts_part(&j->hidden, sh->first, sh->n);
+
+    a.n_panel = kern_panel_of(j->s->k, sh->n);
+    return a;
 }
 
 /* A vector of an expert, of a tensor that has one for each. */
