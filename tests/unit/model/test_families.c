@@ -329,6 +329,7 @@ static void test_phimoe(void **state)
 {
     struct variant v = {.arch = "phimoe",
                         .n_expert = 4,
+                        .key = {{"attention.layer_norm_epsilon", 0, 1e-5, NULL}},
                         .extra = {{"=output_norm.bias", 64, 1, 0, 0.2f},
                                   {"=output.bias", TINY_VOCAB, 1, 0, 0.2f},
                                   {"attn_norm.bias", 64, 1, 0, 0.2f},
@@ -340,6 +341,9 @@ static void test_phimoe(void **state)
     (void)state;
     shifted.extra[7].mean = 3;
     NEAR(shifted, v);
+    v.key[0].name = shifted.key[0].name = NULL; /* a file of RMS norms, with biases */
+    DIFFER(shifted, v);
+    v.key[0].name = shifted.key[0].name = "attention.layer_norm_epsilon";
     shifted.extra[7].noise = 0.3f;
     DIFFER(shifted, v);
 }
