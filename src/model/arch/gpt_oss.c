@@ -3,8 +3,7 @@
  * Each head has a sink: a score beside those of the positions that takes a share of the softmax
  * and gives no value. Every second layer, from the first on, looks back through a window of
  * 128. All feed-forwards are mixtures of experts: the softmax of the chosen results of a router
- * with a bias; experts have biases too, and an activation that is clamped. Positions are
- * stretched (YaRN) over a range whose ends are not rounded to whole pairs.
+ * with a bias; experts have biases too, and an activation that is clamped.
  *
  * Files of another tool say gptoss, and call some tensors by other names.
  *

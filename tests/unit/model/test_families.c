@@ -342,6 +342,9 @@ static void test_phimoe(void **state)
     (void)state;
     shifted.extra[7].mean = 3;
     NEAR(shifted, v);
+    v.key[0].name = shifted.key[0].name = NULL; /* a file of RMS norms, with biases */
+    DIFFER(shifted, v);
+    v.key[0].name = shifted.key[0].name = "attention.layer_norm_epsilon";
     shifted.extra[7].noise = 0.3f;
     DIFFER(shifted, v);
     shifted = v;
