@@ -6,6 +6,7 @@
 #include "infer/draft.h"
 #include "infer/engine.h"
 #include "kern/kern.h"
+#include "model/hf/hf.h"
 #include "model/model.h"
 #include "quant/quant.h"
 #include "text/tok.h"
@@ -373,7 +374,7 @@ out:
 
 static int tok_of_file(struct gguf **g, struct tok **t, const char *path, struct err *e)
 {
-    int rc = gguf_open(g, path, e);
+    int rc = hf_open_model(g, path, 0, e);
 
     if (rc == 0)
         rc = tok_new(t, *g, e);

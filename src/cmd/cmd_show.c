@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "fmt/gguf.h"
+#include "model/hf/hf.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -506,7 +507,7 @@ int cmd_show(int argc, char **argv)
 
     if (cmd_options(&spec, argc, argv, &o, 1, 1, &status) < 0)
         return status;
-    rc = gguf_open(&g, argv[0], &e);
+    rc = hf_open_model(&g, argv[0], 0, &e);
     if (rc == E_NOT_FOUND && access(argv[0], F_OK) != 0) /* else a part of it is missing */
         (void)err_set(&e, rc, "no model file '%s' here; give the path of a .gguf file",
                       argv[0]);
