@@ -207,7 +207,7 @@ const unsigned char *hf_in_place(const struct hf_tensor *t);
 int hf_own_type(const struct hf_tensor *t, struct err *e);
 int hf_is_float(int dtype);
 
-/* -- tok.c, tok_spm.c ---------------------------------------------------------------------- */
+/* -- tok.c, tok_*.c ------------------------------------------------------------------------ */
 
 /* Puts the tokenizer's keys; without any tokenizer nothing. */
 void hf_tokenizer(struct hf *h);
@@ -218,11 +218,11 @@ struct hf_vocab {
     int32_t *type; /* enum tok_type of text/tok.h, by its numbers in files */
     float *score;
     size_t n;
-    const char *model; /* tokenizer.ggml.model */
-    const char *pre;   /* NULL: none */
-    json_t *merges;    /* borrowed; NULL: none */
-    int add_space;     /* -1: not told */
-    int unk;           /* -1: none */
+    const char *model;    /* tokenizer.ggml.model */
+    const char *pre;      /* NULL: none */
+    const json_t *merges; /* borrowed; NULL: none */
+    int add_space;        /* -1: not told */
+    int unk;              /* -1: none */
 };
 enum {
     HF_TOK_NORMAL = 1,
@@ -232,6 +232,15 @@ enum {
     HF_TOK_UNUSED,
     HF_TOK_BYTE
 };
+
+/* Reads tokenizer.json; texts are borrowed from it. v->model is NULL when it is of no known
+ * kind, which a note says. Errors go to h->rc. */
+void hf_tok_json(struct hf *h, struct hf_vocab *v, const json_t *tokenizer);
+/* tokenizer.ggml.pre of a byte-level BPE; "unknown", with a note, when no row is like it. */
+const char *hf_pre_of(struct hf *h, const json_t *tokenizer);
+/* The step of that type in tokenizer.json's "normalizer", "pre_tokenizer", ...; NULL: none. */
+const json_t *hf_step(const json_t *tokenizer, const char *where, const char *type);
+int hf_put_merges(struct hf *h, const json_t *merges);
 
 /* Reads SentencePiece's model; texts are borrowed from the bytes.
  * Fails: E_FORMAT with the byte; E_UNSUPPORTED; E_NOMEM. */
