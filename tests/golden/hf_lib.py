@@ -4,6 +4,7 @@ import array
 import json
 import math
 import os
+import shutil
 import struct
 
 SCALARS = {0: 'B', 1: 'b', 2: 'H', 3: 'h', 4: 'I', 5: 'i', 6: 'f', 7: '?', 10: 'Q', 11: 'q', 12: 'd'}
@@ -210,11 +211,11 @@ def write_safetensors(path, tensors, pad=0):
 
 
 def write_folder(path, config, tensors, dtype='F32', shards=1, extra=None):
-    os.makedirs(path, exist_ok=True)
-    for name in os.listdir(path):
-        os.unlink(os.path.join(path, name))
+    shutil.rmtree(path, ignore_errors=True)
+    os.makedirs(path)
     tensors = {name: encode(t, dtype) for name, t in tensors.items()}
     for name, value in dict({'config.json': config}, **(extra or {})).items():
+        os.makedirs(os.path.dirname(os.path.join(path, name)), exist_ok=True)
         with open(os.path.join(path, name), 'w') as f:
             json.dump(value, f)
     if shards == 1:

@@ -352,15 +352,22 @@ static void put_yarn(struct hf *h)
         hf_put_f32(h, "rope.scaling.attn_factor", attn / (0.1 * log(factor) + 1));
 }
 
-void hf_put_rope(struct hf *h, uint64_t n_rot)
+void hf_put_rope_base(struct hf *h)
 {
-    const char *type = hf_text(h, IN("rope_type") "|" IN("type"));
-
     hf_put_f32(h, "rope.freq_base",
                hf_num(h,
                       "rope_theta|rotary_emb_base|rope_parameters.rope_theta|"
                       "rope_parameters.full_attention.rope_theta",
                       10000));
+}
+
+void hf_put_rope(struct hf *h, uint64_t n_rot)
+{
+    const char *type =
+        hf_text(h, IN("rope_type") "|" IN("type") "|"
+                                                  "rope_parameters.full_attention.rope_type");
+
+    hf_put_rope_base(h);
     hf_put_u32(h, "rope.dimension_count", n_rot);
     if (strcmp(type, "llama3") == 0) {
         put_llama3(h, hf_has(h, "rope_scaling") ? "rope_scaling" : "rope_parameters", n_rot);
@@ -370,7 +377,8 @@ void hf_put_rope(struct hf *h, uint64_t n_rot)
         put_yarn(h);
     } else if (strcmp(type, "linear") == 0) {
         hf_put_str(h, "rope.scaling.type", "linear");
-        hf_put_f32(h, "rope.scaling.factor", hf_num(h, IN("factor"), 1));
+        hf_put_f32(h, "rope.scaling.factor",
+                   hf_num(h, IN("factor") "|rope_parameters.full_attention.factor", 1));
     } else if (strcmp(type, "dynamic") == 0) {
         hf_add_note(h, "rope_scaling 'dynamic' is left out: texts longer than the context that "
                        "the model was trained for differ");
@@ -413,4 +421,49 @@ static const struct hf_key expert_keys[] = {
 void hf_put_experts(struct hf *h)
 {
     hf_put_keys(h, expert_keys, HF_COUNT(expert_keys));
+}
+
+/* clang-format off */
+static const struct hf_key router_keys[] = {
+    {"leading_dense_block_count", HF_U32,  0, "first_k_dense_replace"},
+    {"expert_shared_count",       HF_U32,  0, "n_shared_experts|num_shared_experts"},
+    {"expert_weights_scale",      HF_F32,  0, "routed_scaling_factor"},
+    {"expert_weights_norm",       HF_BOOL, 0, "norm_topk_prob|moe_renormalize"},
+};
+/* clang-format on */
+
+void hf_put_router(struct hf *h)
+{
+    static const char *const funcs[] = {"", "softmax", "sigmoid", "", "sqrtsoftplus"};
+    const char *name = hf_text(h, "scoring_func|score_function|moe_router_activation_func");
+
+    hf_put_experts(h);
+    hf_put_keys(h, router_keys, HF_COUNT(router_keys));
+    if (hf_int(h, "n_group|num_expert_group", 1) > 1) {
+        hf_put_u32(h, "expert_group_count", hf_size(h, "n_group|num_expert_group"));
+        hf_put_u32(h, "expert_group_used_count", hf_size(h, "topk_group"));
+    }
+    for (uint64_t i = 0; i < HF_COUNT(funcs); i++) {
+        if (*name && strcmp(name, funcs[i]) == 0)
+            hf_put_u32(h, "expert_gating_func", i);
+    }
+}
+
+int hf_layer_is(const struct hf *h, size_t i, const char *type)
+{
+    return strcmp(hf_text_at(h, "layer_types|layers_block_type", i), type) == 0;
+}
+
+void hf_put_per_layer(struct hf *h, const char *name, const uint32_t *v, size_t n)
+{
+    size_t same = 1;
+
+    if (!v || n == 0)
+        return;
+    while (same < n && v[same] == v[0])
+        same++;
+    if (same == n)
+        hf_put_u32(h, name, v[0]);
+    else
+        hf_put_u32s(h, name, v, n);
 }

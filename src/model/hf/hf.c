@@ -49,11 +49,25 @@ const char *hf_class_name(size_t i)
 {
     for (size_t k = 0; k < HF_COUNT(families); k++) {
         for (const struct hf_family *f = families[k]; f->arch; f++) {
-            if (i-- == 0)
+            if (f->classes && i-- == 0)
                 return f->classes;
         }
     }
     return NULL;
+}
+
+/* What the makers' own code takes where a config says nothing. */
+static void add_defaults(struct hf *h)
+{
+    json_t *more = NULL;
+
+    if (!h->family->defaults)
+        return;
+    if (jfile_parse(&more, "defaults", h->family->defaults, strlen(h->family->defaults), h->e) <
+            0 ||
+        json_object_update_missing(h->config, more) != 0)
+        hf_fail(h, E_NOMEM, "no memory for config.json");
+    json_decref(more);
 }
 
 static void find_family(struct hf *h)
@@ -65,8 +79,11 @@ static void find_family(struct hf *h)
     h->family = find(class, 1);
     if (!h->family && !*class)
         h->family = find(type, 0);
-    if (h->family)
+    if (h->family) {
+        add_defaults(h);
+        h->family += h->family->next && h->family->next(h);
         return;
+    }
     for (size_t i = 0; hf_class_name(i) && n < sizeof(list) - 80; i++) {
         const char *name = hf_class_name(i);
 
@@ -197,7 +214,8 @@ static void translate(struct hf *h)
         hf_fail(h, E_FORMAT, "config.json: %d layers, the limit is %d", h->n_layer, LAYERS_MAX);
     put_general(h);
     hf_put_u32(h, "block_count", (uint64_t)h->n_layer);
-    hf_put_keys(h, hf_decoder_keys, hf_n_decoder_key);
+    if (!f->own_keys)
+        hf_put_keys(h, hf_decoder_keys, hf_n_decoder_key);
     hf_put_keys(h, f->keys, f->n_key);
     if (f->more && h->rc == 0)
         f->more(h);

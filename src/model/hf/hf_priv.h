@@ -29,6 +29,7 @@ struct hf_seg {
     uint64_t n[HF_AXES], step[HF_AXES];
     uint64_t n_elem; /* product of n */
     uint64_t from;   /* its place in the tensor, in its own steps */
+    float mul;       /* numbers are multiplied with it; 0: with nothing */
 };
 
 enum hf_op {
@@ -57,6 +58,7 @@ struct hf_match {
     const struct hf_row *row;
     const struct st_tensor *t, *scale;
     int layer, index; /* what % and $ stood for, -1: not there */
+    int join;         /* 1: index counts parts that lie behind each other, not experts */
     char name[128];   /* of the GGUF tensor */
 };
 
@@ -92,6 +94,9 @@ struct hf_family {
     size_t n_row;
     /* Keys that are computed, and tensors; may be NULL. Errors go to h->rc. */
     void (*more)(struct hf *h);
+    const char *defaults;      /* JSON: what its configs leave out; or NULL */
+    int own_keys;              /* 1: without hf_decoder_keys */
+    int (*next)(struct hf *h); /* 1: the row behind is the one for this config; NULL: 0 */
     const char *tok; /* tokenizer.ggml.model where the tokenizer alone does not tell */
 };
 
@@ -163,8 +168,14 @@ uint64_t hf_head_dim(struct hf *h);
 /* Key and value length, the rotated part of a head, rope base and scaling. */
 void hf_put_heads(struct hf *h);
 void hf_put_rope(struct hf *h, uint64_t head_dim);
-/* rope_freqs for dims numbers of which only the first `turned` rotate, or llama3's. */
+void hf_put_rope_base(struct hf *h);
 void hf_put_experts(struct hf *h);
+/* Scores, groups and scales of DeepSeek's kind of experts. */
+void hf_put_router(struct hf *h);
+/* Is layer i of "layer_types" called so? */
+int hf_layer_is(const struct hf *h, size_t i, const char *type);
+/* One number if all n are the same, else the array. */
+void hf_put_per_layer(struct hf *h, const char *name, const uint32_t *v, size_t n);
 
 /* -- plan.c -------------------------------------------------------------------------------- */
 
@@ -187,9 +198,16 @@ uint64_t hf_dim(const struct st_tensor *t, int from_end);
 int hf_misfit(struct hf *h, const struct hf_match *m);
 
 /* Ways to take a tensor, for rows. */
-hf_how hf_plus_one, hf_neg_exp, hf_squeeze;
-hf_how hf_rope_q, hf_rope_k; /* halves of a head to neighbours */
-hf_how hf_vector_bare;       /* "A_log": names without weight or bias */
+hf_how hf_plus_one, hf_neg_exp;
+hf_how hf_squeeze;                      /* without sizes of 1 */
+hf_how hf_column, hf_neg_exp_column;    /* a vector as [1, n]; of A_log */
+hf_how hf_rope_q, hf_rope_k;            /* halves of a head to neighbours */
+hf_how hf_join_0, hf_join_1, hf_join_2; /* part 0, 1, 2 of one tensor, behind each other */
+hf_how hf_half_0, hf_half_1;         /* the first, the second half of the rows; experts' too */
+hf_how hf_half_0_t, hf_half_1_t;     /* of experts whose matrices are [in, out] */
+hf_how hf_each, hf_each_t;           /* matrices of experts, [out, in] and [in, out] */
+hf_how hf_kv_b_keys, hf_kv_b_values; /* MLA's kv_b_proj, per head */
+hf_how hf_group_norm;                /* a vector as n_groups rows */
 
 /* Vectors, routers and the like: no type of a few bits for them. */
 int hf_stays_f32(const struct hf_tensor *t);
@@ -252,7 +270,16 @@ MUST_CHECK int hf_spm_read(struct hf_vocab *v, struct arena *mem, const unsigned
 /* Each is an array that ends with a row without arch. */
 #define HF_FAMILIES(X)                                                                         \
     X(llama)                                                                                   \
-    X(qwen)
+    X(qwen)                                                                                    \
+    X(qwen_next)                                                                               \
+    X(gemma)                                                                                   \
+    X(gptoss)                                                                                  \
+    X(phi)                                                                                     \
+    X(bert)                                                                                    \
+    X(plain)                                                                                   \
+    X(deepseek)                                                                                \
+    X(glm)                                                                                     \
+    X(mamba)
 
 #define X(name) extern const struct hf_family hf_##name[];
 HF_FAMILIES(X)

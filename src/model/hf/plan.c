@@ -15,6 +15,7 @@
 struct hf_piece {
     struct hf_tensor t;
     int layer, index; /* index -1: a tensor of its own */
+    int join;         /* hf_match.join */
 };
 
 enum { NUMBER_MAX = 100000, DROPPED_SHOWN = 3 };
@@ -218,7 +219,7 @@ int hf_emit(struct hf *h, const struct hf_match *m, const char *name, int n_dim,
 
     if (!p)
         return h->rc;
-    *p = (struct hf_piece){.layer = m->layer, .index = m->index};
+    *p = (struct hf_piece){.layer = m->layer, .index = m->index, .join = m->join};
     p->t = (struct hf_tensor){.n_dim = n_dim, .n_elem = 1, .op = op, .n_seg = n_seg};
     copy = arena_strdup(&h->mem, str_of(name));
     p->t.seg = hf_alloc(h, n_seg, sizeof(*seg));
@@ -321,6 +322,139 @@ int hf_rope_k(struct hf *h, const struct hf_match *m)
         h, m, hf_size(h, "num_key_value_heads|n_kv_heads|num_attention_heads|n_head|n_heads"));
 }
 
+/* A vector of n as [1, n]. */
+static int emit_column(struct hf *h, const struct hf_match *m, int op)
+{
+    struct hf_seg all = hf_whole(m);
+
+    return hf_emit(h, m, m->name, 2, (uint64_t[]){1, m->t->n_elem}, op, &all, 1);
+}
+
+int hf_column(struct hf *h, const struct hf_match *m)
+{
+    return emit_column(h, m, HF_COPY);
+}
+
+int hf_neg_exp_column(struct hf *h, const struct hf_match *m)
+{
+    return emit_column(h, m, HF_NEG_EXP);
+}
+
+static int emit_join(struct hf *h, const struct hf_match *m, int i)
+{
+    struct hf_match part = *m;
+
+    part.index = i;
+    part.join = 1;
+    return emit_whole(h, &part, HF_COPY);
+}
+
+int hf_join_0(struct hf *h, const struct hf_match *m)
+{
+    return emit_join(h, m, 0);
+}
+
+int hf_join_1(struct hf *h, const struct hf_match *m)
+{
+    return emit_join(h, m, 1);
+}
+
+int hf_join_2(struct hf *h, const struct hf_match *m)
+{
+    return emit_join(h, m, 2);
+}
+
+/* Rows [first, first + n) of each of the source's matrices, [out, in], or [in, out] where
+ * turned. Experts are pieces of their own, so that their rows can stay in the file. */
+static int emit_rows(struct hf *h, const struct hf_match *m, uint64_t first, uint64_t n,
+                     int turned)
+{
+    const struct st_tensor *t = m->t;
+    uint64_t in = hf_dim(t, turned ? 1 : 0), out = hf_dim(t, turned ? 0 : 1),
+             n_matrix = hf_dim(t, 2), step[2] = {turned ? 1 : in, turned ? out : 1};
+    struct hf_match each = *m;
+
+    for (uint64_t e = 0; h->rc == 0 && e < n_matrix; e++) {
+        struct hf_seg s = hf_walk(m, e * in * out + first * step[0], 2,
+                                  (uint64_t[]){n, step[0], in, step[1]});
+
+        each.index = t->n_dim == 3 ? (int)e : m->index;
+        (void)hf_emit(h, &each, m->name, 2, (uint64_t[]){in, n}, HF_COPY, &s, 1);
+    }
+    return h->rc;
+}
+
+static int emit_half(struct hf *h, const struct hf_match *m, uint64_t which, int turned)
+{
+    uint64_t n = hf_dim(m->t, turned ? 0 : 1) / 2;
+
+    return emit_rows(h, m, which * n, n, turned);
+}
+
+int hf_half_0(struct hf *h, const struct hf_match *m)
+{
+    return emit_half(h, m, 0, 0);
+}
+
+int hf_half_1(struct hf *h, const struct hf_match *m)
+{
+    return emit_half(h, m, 1, 0);
+}
+
+int hf_half_0_t(struct hf *h, const struct hf_match *m)
+{
+    return emit_half(h, m, 0, 1);
+}
+
+int hf_half_1_t(struct hf *h, const struct hf_match *m)
+{
+    return emit_half(h, m, 1, 1);
+}
+
+int hf_each(struct hf *h, const struct hf_match *m)
+{
+    return emit_rows(h, m, 0, hf_dim(m->t, 1), 0);
+}
+
+int hf_each_t(struct hf *h, const struct hf_match *m)
+{
+    return emit_rows(h, m, 0, hf_dim(m->t, 0), 1);
+}
+
+/* kv_b_proj has for each head rows that make keys, then rows that make values, from the
+ * compressed state. Keys go into the query's side, so they are turned. */
+static int emit_kv_b(struct hf *h, const struct hf_match *m, int values)
+{
+    uint64_t n_head = hf_size(h, "num_attention_heads"), k = hf_size(h, "qk_nope_head_dim"),
+             v = hf_size(h, "v_head_dim"), c = hf_dim(m->t, 0), head = (k + v) * c;
+    struct hf_seg s = values ? hf_walk(m, k * c, 3, (uint64_t[]){n_head, head, v, c, c, 1})
+                             : hf_walk(m, 0, 3, (uint64_t[]){n_head, head, c, 1, k, c});
+
+    if (h->rc == 0 && n_head * head != m->t->n_elem)
+        return hf_misfit(h, m);
+    return hf_emit(h, m, m->name, 3, (uint64_t[]){values ? c : k, values ? v : c, n_head},
+                   HF_COPY, &s, 1);
+}
+
+int hf_kv_b_keys(struct hf *h, const struct hf_match *m)
+{
+    return emit_kv_b(h, m, 0);
+}
+
+int hf_kv_b_values(struct hf *h, const struct hf_match *m)
+{
+    return emit_kv_b(h, m, 1);
+}
+
+int hf_group_norm(struct hf *h, const struct hf_match *m)
+{
+    uint64_t g = hf_size(h, "n_groups|mamba_n_groups");
+    struct hf_seg all = hf_whole(m);
+
+    return hf_emit(h, m, m->name, g > 1 ? 2 : 1, (uint64_t[]){m->t->n_elem / g, g}, HF_COPY,
+                   &all, 1);
+}
+
 /* -- from pieces to tensors ---------------------------------------------------------------- */
 
 static int by_name(const void *a, const void *b)
@@ -365,17 +499,31 @@ static int set_type(struct hf *h, struct hf_tensor *t)
     return h->rc;
 }
 
-/* n experts of one name as one tensor, which has a dimension more. */
+/* Is piece i of p a good neighbour of the first? */
+static int fits(const struct hf_piece *p, size_t i)
+{
+    uint64_t ne[2][GGUF_DIMS];
+
+    for (int k = 0; k < 2; k++) {
+        memcpy(ne[k], p[k ? i : 0].t.ne, sizeof(ne[k]));
+        if (p->join) /* its length may differ */
+            ne[k][p->t.n_dim - 1] = 0;
+    }
+    return p[i].index == (int)i && p[i].t.op == p->t.op && p[i].t.n_dim == p->t.n_dim &&
+           memcmp(ne[0], ne[1], sizeof(ne[0])) == 0;
+}
+
+/* n experts of one name as one tensor, which has a dimension more; or n parts, which make the
+ * last dimension longer. */
 static int stack(struct hf *h, const struct hf_piece *p, size_t n, struct hf_tensor *out)
 {
     size_t n_seg = 0;
 
     *out = p[0].t;
     for (size_t i = 0; i < n; i++) {
-        if (p[i].index != (int)i || memcmp(p[i].t.ne, p[0].t.ne, sizeof(p[0].t.ne)) != 0 ||
-            p[i].t.n_dim >= GGUF_DIMS || p[i].t.op != p[0].t.op)
+        if (!fits(p, i) || (!p->join && p->t.n_dim >= GGUF_DIMS))
             hf_fail(h, E_FORMAT,
-                    "tensor %s: expert %zu is missing, is there twice, or has another shape",
+                    "tensor %s: part %zu is missing, is there twice, or has another shape",
                     p[0].t.name.p, i);
         n_seg += p[i].t.n_seg;
     }
@@ -383,6 +531,7 @@ static int stack(struct hf *h, const struct hf_piece *p, size_t n, struct hf_ten
     if (h->rc < 0)
         return h->rc;
     out->n_seg = 0;
+    out->n_elem = 0;
     for (size_t i = 0; i < n; i++) {
         for (size_t k = 0; k < p[i].t.n_seg; k++) {
             struct hf_seg *s = &out->seg[out->n_seg++];
@@ -390,9 +539,12 @@ static int stack(struct hf *h, const struct hf_piece *p, size_t n, struct hf_ten
             *s = p[i].t.seg[k];
             s->from = out->n_seg > 1 ? s[-1].from + s[-1].n_elem : 0;
         }
+        out->n_elem += p[i].t.n_elem;
+        if (p->join && i)
+            out->ne[out->n_dim - 1] += p[i].t.ne[out->n_dim - 1];
     }
-    out->ne[out->n_dim++] = n;
-    out->n_elem *= n;
+    if (!p->join)
+        out->ne[out->n_dim++] = n;
     return set_type(h, out);
 }
 
@@ -404,9 +556,8 @@ static int single(struct hf *h, const struct hf_piece *p, int type, struct hf_te
 
     *out = p->t;
     out->type = type;
-    (void)snprintf(name, sizeof(name), "%.*s.%d%s",
-                   (int)(end ? end - p->t.name.p : (long)p->t.name.n), p->t.name.p, p->index,
-                   end ? end + strlen("_exps") : "");
+    (void)snprintf(name, sizeof(name), "%.*s.%d%s", (int)(end - p->t.name.p), p->t.name.p,
+                   p->index, end + strlen("_exps"));
     out->name.p = arena_strdup(&h->mem, str_of(name));
     if (!out->name.p)
         hf_fail(h, E_NOMEM, "no memory for names");
@@ -436,6 +587,10 @@ static int group(struct hf *h)
         }
         if (stack(h, p, n, all) < 0)
             break;
+        if (p->join || !strstr(p->t.name.p, "_exps.")) {
+            h->tensor[h->n_tensor++] = *all;
+            continue;
+        }
         for (size_t k = 0; k < n && h->rc == 0; k++)
             (void)single(h, &p[k], all->type, &h->tensor[h->n_tensor++]);
     }

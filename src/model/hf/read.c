@@ -153,7 +153,7 @@ static int seg_type(const struct hf_tensor *t, const struct hf_seg *s, struct er
                        (unsigned long long)hf_dim(s->scale, 0),
                        (unsigned long long)hf_dim(src, 1), (unsigned long long)hf_dim(src, 0),
                        SCALE_BLOCK);
-    if (t->op != HF_COPY && hf_is_float(src->dtype))
+    if ((t->op != HF_COPY || s->mul != 0) && hf_is_float(src->dtype))
         return QUANT_F32;
     switch (src->dtype) {
     case ST_F64:
@@ -249,6 +249,8 @@ void hf_read_f32(const struct hf_tensor *t, uint64_t from, uint64_t n, float *ou
             out[done + j] = number(s->src, at + j);
             if (s->scale)
                 out[done + j] *= scale_at(s->src, s->scale, at + j);
+            if (s->mul != 0)
+                out[done + j] *= s->mul;
         }
         done += k;
     }
@@ -263,7 +265,7 @@ static uint64_t raw_bytes(const struct hf_tensor *t, const struct hf_seg *s)
                                   (d == ST_BF16 && t->type == QUANT_BF16) ||
                                   (d == ST_I32 && t->type == HF_TYPE_I32);
 
-    return same && t->op == HF_COPY && !s->scale ? st_dtype_bytes(d) : 0;
+    return same && t->op == HF_COPY && !s->scale && s->mul == 0 ? st_dtype_bytes(d) : 0;
 }
 
 /* 16 bytes with neighbours in a byte become 16 with numbers j and j + 16 in it. */
