@@ -8,7 +8,8 @@ int jfile_parse(json_t **out, const char *what, const char *p, size_t n, struct 
     json_t *j = json_loadb(p, n, JSON_REJECT_DUPLICATES, &why);
 
     if (!j) {
-        if (json_error_code(&why) == json_error_out_of_memory)
+        /* Not every refusal of memory is told as one; syntax errors have words. */
+        if (json_error_code(&why) == json_error_out_of_memory || !why.text[0])
             return err_set(e, E_NOMEM, "%s: no memory for its JSON", what);
         return err_set(e, E_FORMAT, "%s: not JSON: %s in line %d", what, why.text, why.line);
     }

@@ -822,6 +822,109 @@ def check_family(name, fam, work):
         check_logits(name + ': BF16 as a folder and as a file', out, folder, work)
 
 
+# -- what is not a family --------------------------------------------------------------------------
+
+def spread(n, seed):
+    """Numbers of many sizes, the same for a seed."""
+    import random
+    r = random.Random(seed)
+    return array.array('f', (r.gauss(0, 1) * 2 ** r.randint(-6, 2) for _ in range(n)))
+
+
+def check_fp8(work):
+    """FP8 with scales in blocks, in rows and as a whole; also of experts, which are piled up."""
+    folder, out = work + '/folder', work + '/out.gguf'
+    config = {'architectures': ['Qwen3MoeForCausalLM'], 'num_hidden_layers': 1, 'hidden_size': 300,
+              'intermediate_size': 200, 'num_attention_heads': 3, 'head_dim': 100, 'max_position_embeddings': 64,
+              'rms_norm_eps': 1e-6, 'num_experts': 2, 'num_experts_per_tok': 1,
+              'quantization_config': {'quant_method': 'fp8', 'weight_block_size': [128, 128]}}
+    tensors, want = {'model.embed_tokens.weight': T([4, 300], spread(1200, 1))}, {}
+    front = 'model.layers.0.'
+    for whole, name, gguf in ((True, 'self_attn.q_proj', 'attn_q'), (False, 'self_attn.k_proj', 'attn_k')):
+        q, s, back = fp8(T([200, 300], spread(60000, name)), whole)
+        tensors[front + name + '.weight'] = ('F8_E4M3', [200, 300], q)
+        tensors[front + name + '.weight_scale_inv'] = s
+        want['blk.0.%s.weight' % gguf] = (BF16 if whole else F32, back.a)
+    piled = array.array('f')
+    for e in range(2):
+        q, s, back = fp8(T([200, 300], spread(60000, e)), False)
+        tensors[front + 'mlp.experts.%d.up_proj.weight' % e] = ('F8_E4M3', [200, 300], q)
+        tensors[front + 'mlp.experts.%d.up_proj.weight_scale_inv' % e] = s
+        piled.extend(back.a)
+    want['blk.0.ffn_up_exps.weight'] = (F32, piled)
+    q = bytes(b for b in range(256) if b & 127 != 127) + bytes(46)  # all numbers there are
+    rows = T([3, 1], array.array('f', (1.5, 0.25, 3.0)))
+    tensors[front + 'self_attn.v_proj.weight'] = ('F8_E4M3', [3, 300], q * 3)
+    tensors[front + 'self_attn.v_proj.weight_scale'] = rows
+    want['blk.0.attn_v.weight'] = (F32, array.array('f', (f32(e4m3(b) * s) for s in rows.a for b in q)))
+    tensors[front + 'self_attn.o_proj.weight'] = ('F8_E4M3', [1, 300], q)
+    tensors[front + 'self_attn.o_proj.weight_scale'] = T([], array.array('f', (0.5,)))
+    want['blk.0.attn_output.weight'] = (F32, array.array('f', (e4m3(b) * 0.5 for b in q)))
+    write_folder(folder, config, tensors, 'F32')
+    r = hearth('convert', folder, out, '--force')
+    bad = [r.stderr] if r.returncode else []
+    got = {} if bad else Gguf(out).tensors
+    for name, (kind, a) in want.items():
+        if name not in got or got[name][0] != kind or numbers(kind, got[name][2]) != a:
+            bad.append('%s: type %s, want %s, or other numbers' % (name, got.get(name, '?')[0], kind))
+    ok('FP8: the numbers, and BF16 where that holds them', not bad, '\n'.join(bad))
+    tensors[front + 'self_attn.q_proj.weight_scale_inv'] = T([3, 3], array.array('f', [1.0] * 9))
+    write_folder(folder, config, tensors, 'F32')
+    r = hearth('convert', folder, out, '--force')
+    ok('FP8: scales that do not fit', r.returncode == 3 and 'scales of shape [3, 3]' in r.stderr, r.stderr)
+
+
+def check_fp8_runs(work):
+    fam, g = FAMILIES['llama2'], Gguf(MODELS + '/llama2.gguf')
+    config, tensors = folder_of(fam, g)
+    for name in [n for n in tensors if 'proj' in n]:
+        q, s, back = fp8(tensors[name], 'q_proj' in name)
+        tensors[name], tensors[name + '_scale_inv'] = ('F8_E4M3', back.shape, q), s
+    config['quantization_config'] = {'quant_method': 'fp8'}
+    write_folder(work + '/folder', config, tensors)
+    r = hearth('convert', work + '/folder', work + '/out.gguf', '--force')
+    ok('FP8: converts', r.returncode == 0, r.stderr)
+    check_logits('FP8: as a folder and as a file', work + '/out.gguf', work + '/folder', work)
+
+
+def check_askew(work):
+    """Data at odd addresses are used, too."""
+    fam, path = FAMILIES['llama2'], MODELS + '/llama2.gguf'
+    config, tensors = folder_of(fam, Gguf(path))
+    write_folder(work + '/folder', config, tensors)
+    encoded = {name: encode(t, 'F32') for name, t in tensors.items()}
+    write_safetensors(work + '/folder/model.safetensors', dict(
+        {'model.layers.9.pad': ('U8', [1], b'x')}, **encoded))
+    check_logits('data at odd places', path, work + '/folder', work)
+
+
+def check_gpt_oss_bf16(work):
+    """GPT-OSS with experts as matrices of [in, out], gate and up in turns."""
+    fam, g = FAMILIES['gpt_oss'], Gguf(MODELS + '/gpt_oss.gguf')
+    config, tensors = folder_of(fam, g)
+    del config['quantization_config']
+    e, f, d = 4, 64, 64
+    for layer in range(4):
+        at = 'model.layers.%d.mlp.experts.' % layer
+        for name, n in (('gate_up_proj', 2 * f), ('down_proj', d)):
+            del tensors[at + name + '_blocks'], tensors[at + name + '_scales']
+            tensors[at + name] = T([e, d, n], spread(e * d * n, at + name))
+    write_folder(work + '/folder', config, tensors)
+    r = hearth('convert', work + '/folder', work + '/out.gguf', '--force')
+    bad = [r.stderr] if r.returncode else []
+    for layer in range(0 if bad else 4):
+        got = Gguf(work + '/out.gguf').tensors
+        both = tensors['model.layers.%d.mlp.experts.gate_up_proj' % layer].transposed()
+        down = tensors['model.layers.%d.mlp.experts.down_proj' % layer].transposed()
+        for i, part in enumerate(('gate', 'up')):
+            want = pile([both.part(k).pick(range(i, 2 * f, 2)) for k in range(e)])
+            if floats(got['blk.%d.ffn_%s_exps.weight' % (layer, part)][2]) != want.a:
+                bad.append('%s of layer %d' % (part, layer))
+        if floats(got['blk.%d.ffn_down_exps.weight' % layer][2]) != down.a:
+            bad.append('down of layer %d' % layer)
+    ok('gpt_oss: BF16 experts', not bad, '\n'.join(bad))
+
+
 def main():
     if not os.path.isdir(MODELS):
         print('1..0 # SKIP %s is missing' % MODELS)
@@ -832,6 +935,8 @@ def main():
         for name, fam in FAMILIES.items():
             if not only or name in only:
                 check_family(name, fam, work)
+        for check in () if only else (check_fp8, check_fp8_runs, check_askew, check_gpt_oss_bf16):
+            check(work)
     finally:
         shutil.rmtree(work)
     print('1..%d' % n_test)

@@ -6,7 +6,7 @@
 #include <math.h>
 #include <stdio.h>
 
-enum { KEY_MAX = 128, SIZE_LIMIT = 1 << 30 };
+enum { KEY_MAX = 128, SIZE_LIMIT = 1 << 24 };
 
 /* -- getting ------------------------------------------------------------------------------- */
 
@@ -132,6 +132,8 @@ void hf_add_note(struct hf *h, const char *fmt, ...)
     va_start(ap, fmt);
     (void)vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
+    for (char *c = text; *c; c++) /* some of it comes from the folder */
+        *c = (unsigned char)*c < 0x20 || *c == 0x7f ? ' ' : *c;
     more = arena_calloc(&h->mem, h->n_note + 2, sizeof(*more)); /* notes are few */
     if (!more)
         return;

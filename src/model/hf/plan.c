@@ -181,7 +181,7 @@ static int settle_walk(struct hf_seg *s, uint64_t unit)
         }
     }
     s->n_axis = k;
-    return last < s->src->n_elem / unit;
+    return last < s->src->n_elem / unit && s->n_elem <= s->src->n_elem / unit;
 }
 
 /* -- pieces -------------------------------------------------------------------------------- */
@@ -656,6 +656,8 @@ static int take(struct hf *h, const struct st_tensor *t, struct str name)
         n++;
         if (!m.row->gguf)
             continue;
+        if (t->n_elem == 0)
+            return hf_misfit(h, &m);
         form_name(&m, kind);
         if (m.row->how)
             (void)m.row->how(h, &m);
