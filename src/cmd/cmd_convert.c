@@ -24,7 +24,7 @@ struct convert_options {
 static const struct opt_row rows[] = {
     {.name = "type", .type = OPT_STR, .at = AT(type), .def = "keep", .arg = "TYPE",
      .help = "of matrices: keep (as in the folder), f32, f16, bf16, q8_0, q6_k, q5_k, q4_k, q4_0 "
-             "and all others that 'hearth debug list quants' gives a writer"},
+             "and others of 'hearth debug list quants'"},
     {.name = "force", .letter = 'f', .type = OPT_FLAG, .at = AT(force),
      .help = "replace OUT.gguf when it is there"},
     {.name = "quiet", .letter = 'q', .type = OPT_FLAG, .at = AT(quiet),

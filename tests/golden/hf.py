@@ -898,6 +898,34 @@ def check_askew(work):
     check_logits('data at odd places', path, work + '/folder', work)
 
 
+def check_v4_mxfp4(work):
+    """DeepSeek V4's experts in MXFP4: bytes of neighbours, and a power of two for each 32."""
+    fam, g = FAMILIES['deepseek_v4'], Gguf(MODELS + '/deepseek_v4.gguf')
+    config, tensors = folder_of(fam, g)
+    want = {}
+    for w, part in (('w1', 'gate'), ('w3', 'up'), ('w2', 'down')):
+        for e in range(8):
+            name = 'layers.0.ffn.experts.%d.%s.' % (e, w)
+            rows, cols = tensors[name + 'weight'].shape
+            b = bytes((i * 37 + e * 11 + len(part)) % 256 for i in range(rows * cols // 2))
+            s = bytes((i * 5 + e) % 20 + 115 for i in range(rows * cols // 32))
+            tensors[name + 'weight'] = ('I8', [rows, cols // 2], b)
+            tensors[name + 'scale'] = ('F8_E8M0', [rows, cols // 32], s)
+            q = [x for y in b for x in (y & 15, y >> 4)]
+            for i in range(len(s)):
+                z = q[i * 32:i * 32 + 32]
+                want.setdefault(part, bytearray()).extend(
+                    bytes([s[i]]) + bytes(z[j] | z[j + 16] << 4 for j in range(16)))
+    write_folder(work + '/folder', config, tensors)
+    r = hearth('convert', work + '/folder', work + '/out.gguf', '--force')
+    bad = [r.stderr] if r.returncode else []
+    for part in want if not bad else ():
+        kind, ne, b = Gguf(work + '/out.gguf').tensors['blk.0.ffn_%s_exps.weight' % part]
+        if kind != MXFP4 or b != bytes(want[part]):
+            bad.append(part)
+    ok('deepseek_v4: MXFP4 experts', not bad, '\n'.join(bad))
+
+
 def check_gpt_oss_bf16(work):
     """GPT-OSS with experts as matrices of [in, out], gate and up in turns."""
     fam, g = FAMILIES['gpt_oss'], Gguf(MODELS + '/gpt_oss.gguf')
@@ -935,7 +963,8 @@ def main():
         for name, fam in FAMILIES.items():
             if not only or name in only:
                 check_family(name, fam, work)
-        for check in () if only else (check_fp8, check_fp8_runs, check_askew, check_gpt_oss_bf16):
+        for check in () if only else (check_fp8, check_fp8_runs, check_askew, check_v4_mxfp4,
+                                        check_gpt_oss_bf16):
             check(work)
     finally:
         shutil.rmtree(work)

@@ -2,6 +2,8 @@
  */
 #include "model/hf/hf_priv.h"
 
+#include <stdio.h>
+
 /* clang-format off */
 #define ROWS_MLA                                                                               \
     {"layers.%.self_attn.q_proj.*",                     "blk.%.attn_q.*",               NULL}, \
@@ -67,6 +69,25 @@ static int take_groups(struct hf *h, const struct hf_match *m)
     return hf_emit(h, m, m->name, 3, (uint64_t[]){in, hf_dim(m->t, 1) / g, g}, HF_COPY, &all, 1);
 }
 
+/* V4's experts may be MXFP4: [out, in / 2] bytes and [out, in / 32] scales. */
+static int take_expert(struct hf *h, const struct hf_match *m)
+{
+    struct hf_match packed = *m;
+    uint64_t in = hf_dim(m->t, 0) * 2, out = hf_dim(m->t, 1);
+    struct hf_seg s = hf_whole(m);
+    char name[600];
+
+    if (m->t->dtype != ST_I8 && m->t->dtype != ST_U8)
+        return hf_emit(h, m, m->name, 2, (uint64_t[]){in / 2, out}, HF_COPY, &s, 1);
+    (void)snprintf(name, sizeof(name), "%.*sscale", (int)(m->t->name.n - strlen("weight")),
+                   m->t->name.p);
+    packed.scale = st_tensor(h->st, str_of(name));
+    s = hf_walk(&packed, 0, 1, (uint64_t[]){m->t->n_elem / 16, 1});
+    if (!packed.scale || in % 32)
+        return hf_misfit(h, m);
+    return hf_emit(h, &packed, m->name, 2, (uint64_t[]){in, out}, HF_MXFP4, &s, 1);
+}
+
 static const struct hf_row v4_rows[] = {
     {"embed.weight",                            "token_embd.weight",                     NULL},
     {"norm.weight",                             "output_norm.weight",                    NULL},
@@ -103,9 +124,9 @@ static const struct hf_row v4_rows[] = {
     {"layers.%.ffn.gate.weight",                "blk.%.ffn_gate_inp.weight",             NULL},
     {"layers.%.ffn.gate.bias",                  "blk.%.exp_probs_b.bias",                NULL},
     {"layers.%.ffn.gate.tid2eid",               "blk.%.ffn_gate_tid2eid.weight",         NULL},
-    {"layers.%.ffn.experts.$.w1.weight",        "blk.%.ffn_gate_exps.weight",            NULL},
-    {"layers.%.ffn.experts.$.w3.weight",        "blk.%.ffn_up_exps.weight",              NULL},
-    {"layers.%.ffn.experts.$.w2.weight",        "blk.%.ffn_down_exps.weight",            NULL},
+    {"layers.%.ffn.experts.$.w1.weight",        "blk.%.ffn_gate_exps.weight",            take_expert},
+    {"layers.%.ffn.experts.$.w3.weight",        "blk.%.ffn_up_exps.weight",              take_expert},
+    {"layers.%.ffn.experts.$.w2.weight",        "blk.%.ffn_down_exps.weight",            take_expert},
     {"layers.%.ffn.shared_experts.w1.weight",   "blk.%.ffn_gate_shexp.weight",           NULL},
     {"layers.%.ffn.shared_experts.w3.weight",   "blk.%.ffn_up_shexp.weight",             NULL},
     {"layers.%.ffn.shared_experts.w2.weight",   "blk.%.ffn_down_shexp.weight",           NULL},

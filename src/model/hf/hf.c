@@ -45,12 +45,15 @@ static const struct hf_family *find(const char *name, int by_class)
     return NULL;
 }
 
-const char *hf_class_name(size_t i)
+const char *hf_class_name(size_t i, const char **arch)
 {
     for (size_t k = 0; k < HF_COUNT(families); k++) {
         for (const struct hf_family *f = families[k]; f->arch; f++) {
-            if (f->classes && i-- == 0)
-                return f->classes;
+            if (!f->classes || i-- > 0)
+                continue;
+            if (arch)
+                *arch = f->arch;
+            return f->classes;
         }
     }
     return NULL;
@@ -84,8 +87,8 @@ static void find_family(struct hf *h)
         h->family += h->family->next && h->family->next(h);
         return;
     }
-    for (size_t i = 0; hf_class_name(i) && n < sizeof(list) - 80; i++) {
-        const char *name = hf_class_name(i);
+    for (size_t i = 0; hf_class_name(i, NULL) && n < sizeof(list) - 80; i++) {
+        const char *name = hf_class_name(i, NULL);
 
         n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%.*s", i ? ", " : "",
                               (int)strcspn(name, "|"), name);

@@ -54,7 +54,8 @@ struct hf_write {
 MUST_CHECK int hf_write(struct hf *h, const char *path, const struct hf_write *o,
                         struct err *e);
 
-/* Names of the model classes that are known; NULL past the end. */
-const char *hf_class_name(size_t i);
+/* Names of model classes that are known, "A|B", and what they are in GGUF (arch may be NULL);
+ * NULL past the end. */
+const char *hf_class_name(size_t i, const char **arch);
 
 #endif

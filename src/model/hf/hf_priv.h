@@ -1,9 +1,9 @@
 /* hf_priv.h - how a folder is translated: tables of a family, and the plan that they make.
  *
  * hf.c opens a folder and finds its family; config.c reads config.json; plan.c matches names of
- * tensors with the family's rows and collects what each GGUF tensor is made of; read.c makes
- * the numbers; tok*.c translate the tokenizer; write.c writes. Each family group is a file with
- * its tables, which ends with its rows, and a line in HF_FAMILIES.
+ * tensors with the family's rows and collects what each GGUF tensor is made of, ways.c has what
+ * many rows do; read.c makes the numbers; tok*.c translate the tokenizer; write.c writes. Each
+ * family group is a file with its tables, which ends with its rows, and a line in HF_FAMILIES.
  *
  * Uses     base/, sys/, fmt/, quant/; jansson
  */
@@ -189,15 +189,17 @@ int hf_emit(struct hf *h, const struct hf_match *m, const char *name, int n_dim,
             const uint64_t *ne, int op, const struct hf_seg *seg, size_t n_seg);
 /* A tensor of numbers that were computed; v must live as long as h. */
 void hf_emit_made(struct hf *h, const char *name, const float *v, uint64_t n);
-/* GGUF dimensions of a source tensor: its shape in the other order, without sizes of 1 beyond
- * the first n_keep. Returns how many. */
+/* GGUF dimensions of a source tensor: its shape in the other order, up to four. Returns how
+ * many; a single number has one. */
 int hf_dims(const struct st_tensor *t, uint64_t ne[GGUF_DIMS]);
 /* Size i of the source's shape, counted from its end; 1 past its begin. */
 uint64_t hf_dim(const struct st_tensor *t, int from_end);
 /* m's source has a shape that does not fit the config. */
 int hf_misfit(struct hf *h, const struct hf_match *m);
 
-/* Ways to take a tensor, for rows. */
+/* -- ways.c: ways to take a tensor, for rows ----------------------------------------------- */
+
+int hf_emit_whole(struct hf *h, const struct hf_match *m, int op);
 hf_how hf_plus_one, hf_neg_exp;
 hf_how hf_squeeze;                      /* without sizes of 1 */
 hf_how hf_column, hf_neg_exp_column;    /* a vector as [1, n]; of A_log */

@@ -140,7 +140,8 @@ static int seg_type(const struct hf_tensor *t, const struct hf_seg *s, struct er
     const struct st_tensor *src = s->src;
 
     if (t->op == HF_MXFP4) {
-        if (src->dtype == ST_U8 && s->scale && s->scale->dtype == ST_U8 &&
+        if ((src->dtype == ST_U8 || src->dtype == ST_I8) && s->scale &&
+            (s->scale->dtype == ST_U8 || s->scale->dtype == ST_F8_E8M0) &&
             s->scale->n_elem == src->n_elem / 16)
             return QUANT_MXFP4;
         return err_set(e, E_FORMAT, "its blocks and scales do not fit each other");

@@ -321,6 +321,10 @@ void hf_tokenizer(struct hf *h)
         else
             add_decoder(h, &v);
     }
+    if (h->rc == 0 && !map.p)
+        hf_add_note(h,
+                    "neither tokenizer.json nor tokenizer.model is there, so the model has no "
+                    "tokenizer");
     put_tokenizer(h, &v, j);
     json_decref(j);
     mmap_close(&map);
