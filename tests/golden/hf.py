@@ -780,7 +780,10 @@ IDS = '3,14,15,92,65,35,89,79,32,38'
 
 
 def logits(path, out):
+    """The logits of a model that has some, else the embedding."""
     r = hearth('debug', 'logits', path, '--ids', IDS, '--out', out, '-t', '1')
+    if 'it gives embeddings, no logits' in r.stderr:
+        r = hearth('debug', 'embd', path, '--ids', IDS, '--out', out, '-t', '1')
     return r.returncode, r.stderr, open(out, 'rb').read() if r.returncode == 0 else b''
 
 
@@ -791,6 +794,9 @@ def runs(file, work):
 def check_logits(name, file, folder, work):
     a, b = logits(file, work + '/a.f32'), logits(folder, work + '/b.f32')
     ok(name, a[0] == 0 and b[0] == 0 and a[2] == b[2] and a[2], a[1] + b[1])
+
+
+not_run = []
 
 
 def check_family(name, fam, work):
@@ -811,8 +817,7 @@ def check_family(name, fam, work):
     if runs(path, work):
         check_logits(name + ': the folder gives the bits of the file', out if fam.made else path, folder, work)
     else:
-        r = hearth('debug', 'logits', path, '--ids', IDS, '--out', work + '/x.f32')
-        skip(name + ': logits', 'this build does not run it: ' + r.stderr.strip().split(': ')[-1][:60])
+        not_run.append(name)
     # In BF16 and over three files; the folder and what is made of it are one model.
     write_folder(folder, config, tensors, 'BF16', shards=3, extra=fam.extra)
     r = hearth('convert', folder, out, '--force')
@@ -968,6 +973,8 @@ def main():
             check(work)
     finally:
         shutil.rmtree(work)
+    if not_run:
+        skip('logits of %s' % ', '.join(not_run), 'this build has no architecture for them')
     print('1..%d' % n_test)
     return n_bad != 0
 

@@ -107,7 +107,7 @@ uint64_t hf_size(struct hf *h, const char *names)
     else if (v < 1 || v > SIZE_LIMIT)
         hf_fail(h, E_FORMAT, "config.json: %s: %lld, expected 1 to %d", names, (long long)v,
                 SIZE_LIMIT);
-    return h->rc < 0 ? 1 : (uint64_t)v;
+    return h->rc < 0 || v < 1 ? 1 : (uint64_t)v;
 }
 
 /* -- putting ------------------------------------------------------------------------------- */

@@ -327,6 +327,7 @@ static int make_data(const struct hf *h, struct mapping *own, struct err *e)
         if (hf_in_place(t))
             continue;
         hf_read(t, 0, t->n_elem, at);
+        hf_let_go(t);
         at += round_up(tensor_bytes(t));
     }
     return 0;

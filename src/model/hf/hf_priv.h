@@ -167,7 +167,7 @@ extern const size_t hf_n_decoder_key;
 uint64_t hf_head_dim(struct hf *h);
 /* Key and value length, the rotated part of a head, rope base and scaling. */
 void hf_put_heads(struct hf *h);
-void hf_put_rope(struct hf *h, uint64_t head_dim);
+void hf_put_rope(struct hf *h, uint64_t n_rot);
 void hf_put_rope_base(struct hf *h);
 void hf_put_experts(struct hf *h);
 /* Scores, groups and scales of DeepSeek's kind of experts. */
@@ -221,6 +221,8 @@ int hf_plan(struct hf *h);
 /* Numbers [from, from + n) of t, in its own type; both multiples of the type's block. */
 void hf_read(const struct hf_tensor *t, uint64_t from, uint64_t n, void *out);
 void hf_read_f32(const struct hf_tensor *t, uint64_t from, uint64_t n, float *out);
+/* t's sources were read: their pages of files need not stay in memory. */
+void hf_let_go(const struct hf_tensor *t);
 /* Where the bytes of t lie as they are to be, or NULL. */
 const unsigned char *hf_in_place(const struct hf_tensor *t);
 /* The type that a tensor of those segments has by itself. Returns it or E_UNSUPPORTED. */
@@ -255,7 +257,7 @@ enum {
 
 /* Reads tokenizer.json; texts are borrowed from it. v->model is NULL when it is of no known
  * kind, which a note says. Errors go to h->rc. */
-void hf_tok_json(struct hf *h, struct hf_vocab *v, const json_t *tokenizer);
+void hf_tok_json(struct hf *h, struct hf_vocab *v, const json_t *j);
 /* tokenizer.ggml.pre of a byte-level BPE; "unknown", with a note, when no row is like it. */
 const char *hf_pre_of(struct hf *h, const json_t *tokenizer);
 /* The step of that type in tokenizer.json's "normalizer", "pre_tokenizer", ...; NULL: none. */

@@ -153,9 +153,9 @@ struct hf_seg hf_walk(const struct hf_match *m, uint64_t at, int n_axis, const u
 {
     struct hf_seg s = {.src = m->t, .scale = m->scale, .at = at, .n_axis = n_axis};
 
-    for (int i = 0; i < n_axis; i++) {
-        s.n[i] = axes[2 * i];
-        s.step[i] = axes[2 * i + 1];
+    for (int i = 0; i < n_axis; i++, axes += 2) {
+        s.n[i] = axes[0];
+        s.step[i] = axes[1];
     }
     return s;
 }

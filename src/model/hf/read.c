@@ -11,6 +11,7 @@
 #include "quant/f16.h"
 #include "quant/quant.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -106,17 +107,19 @@ static int scale_fits(const struct st_tensor *t, const struct st_tensor *s)
            t->n_elem / outer == s->n_elem / s_outer;
 }
 
+/* Of number i of a weight whose scales fit. */
 static float scale_at(const struct st_tensor *t, const struct st_tensor *s, uint64_t i)
 {
     uint64_t col = hf_dim(t, 0), row = hf_dim(t, 1), r = i / col % row, c = i % col,
-             matrix = i / col / row, s_col = hf_dim(s, 0), s_row = hf_dim(s, 1);
+             matrix = i / col / row, s_col = hf_dim(s, 0), s_row = hf_dim(s, 1),
+             high = scale_block(row, s_row), wide = scale_block(col, s_col);
 
     if (s->n_elem == 1)
         return number(s, 0);
     if (s->n_dim == 1)
         return number(s, r);
-    return number(s, (matrix * s_row + r / scale_block(row, s_row)) * s_col +
-                         c / scale_block(col, s_col));
+    assert(high && wide);
+    return number(s, (matrix * s_row + r / high) * s_col + c / wide);
 }
 
 /* Are all scales powers of two, and products far from the ends of BF16's range? */
@@ -274,7 +277,7 @@ static void mxfp4_block(const unsigned char *in, unsigned char scale, unsigned c
 {
     unsigned char q[32];
 
-    for (int j = 0; j < 16; j++) {
+    for (size_t j = 0; j < 16; j++) {
         q[2 * j] = in[j] & 15;
         q[2 * j + 1] = in[j] >> 4;
     }
@@ -369,4 +372,10 @@ const unsigned char *hf_in_place(const struct hf_tensor *t)
         return NULL;
     p = s->src->data + s->at * bytes;
     return (uintptr_t)p % bytes == 0 ? p : NULL;
+}
+
+void hf_let_go(const struct hf_tensor *t)
+{
+    for (size_t i = 0; i < t->n_seg; i++)
+        vm_drop(t->seg[i].src->data, (size_t)t->seg[i].src->n_byte);
 }

@@ -10,6 +10,8 @@
 
 #include "base/map.h"
 
+#include <stdio.h>
+
 enum { TOKENS_MAX = 1 << 22, DEEP_MAX = 8 };
 
 /* Is a step of that type in a normalizer, pre-tokenizer or decoder? Returns it or NULL. */
@@ -219,17 +221,16 @@ static void respell_words(struct hf *h, struct hf_vocab *v)
 {
     for (size_t i = 0; h->rc == 0 && i < v->n; i++) {
         struct str s = v->text[i];
-        char *out;
+        char text[600];
 
         if (s.n > 2 && memcmp(s.p, "##", 2) == 0) {
             v->text[i] = (struct str){s.p + 2, s.n - 2};
-        } else if (s.n && !(s.n > 1 && s.p[0] == '[' && s.p[s.n - 1] == ']')) {
-            out = hf_alloc(h, s.n + 3, 1);
-            if (!out)
-                return;
-            memcpy(out, "\xe2\x96\x81", 3);
-            memcpy(out + 3, s.p, s.n);
-            v->text[i] = (struct str){out, s.n + 3};
+        } else if (s.n && s.n < 500 && !(s.n > 1 && s.p[0] == '[' && s.p[s.n - 1] == ']')) {
+            (void)snprintf(text, sizeof(text), "\u2581%.*s", (int)s.n, s.p);
+            v->text[i].p = arena_strdup(&h->mem, str_of(text));
+            v->text[i].n = strlen(text);
+            if (!v->text[i].p)
+                hf_fail(h, E_NOMEM, "no memory for tokens");
         }
     }
 }

@@ -128,7 +128,7 @@ int hf_spm_read(struct hf_vocab *v, struct arena *mem, const unsigned char *p, s
     v->score = arena_calloc(mem, n_piece, sizeof(*v->score));
     if (!v->text || !v->type || !v->score)
         return err_set(e, E_NOMEM, "no memory for %zu pieces", n_piece);
-    while ((more = take_field(&w, &f)) > 0) {
+    while (take_field(&w, &f) > 0) {
         if (f.wire != WIRE_BYTES)
             continue;
         if (f.no == 1 && read_piece(v, f.body) < 0)

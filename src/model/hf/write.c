@@ -130,6 +130,7 @@ static int make(const void *ctx, struct gguf_out *out, struct err *e)
         if (rc == E_CANCELLED)
             (void)err_set(e, rc, "stopped on request; nothing was written");
     }
+    hf_let_go(it.t);
     return rc;
 }
 
