@@ -44,7 +44,7 @@ ISA_i8mm       := -march=armv8.2-a+dotprod+i8mm -fno-schedule-insns
 # Of the avxvnni tier's product in a test: the same instruction, as other processors code it.
 ISA_evex       := $(ISA_avx2) -mavx512f -mavx512vl -mavx512vnni -mprefer-vector-width=256
 # Where sizes come from outside, every change of width is written down.
-outside         = $(filter src/fmt/% src/net/% src/text/%,$1)
+outside         = $(filter src/fmt/% src/net/% src/text/% src/model/hf/%,$1)
 STRICT         := -Wconversion
 STRICT_TIDY    := --checks=bugprone-implicit-widening-of-multiplication-result
 per_file = -ffp-contract=off $(ISA_$(lastword $(subst _, ,$(basename $(notdir $1))))) \

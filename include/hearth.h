@@ -99,6 +99,7 @@ struct hearth_model_info {
     int n_embd_out; /* numbers that hearth_seq_embed gives: n_embd, or a reranker's labels */
 };
 
+/* path: a GGUF file, any part of a split one, or a Hugging Face folder. */
 HEARTH_API int hearth_model_open(struct hearth_model **out, const char *path,
                                  const struct hearth_model_options *opt,
                                  struct hearth_error *e);

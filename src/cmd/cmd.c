@@ -138,9 +138,6 @@ static int path_check(const char *path, struct err *e)
                            "no model file '%s' here; give the path of a .gguf file", path);
         return err_sys(e, E_IO, errno, "%s", path);
     }
-    if (S_ISDIR(st.st_mode))
-        return err_set(e, E_INVALID, "'%s' is a directory; give the path of a .gguf file",
-                       path);
     return 0;
 }
 

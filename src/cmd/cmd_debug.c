@@ -6,6 +6,7 @@
 #include "infer/draft.h"
 #include "infer/engine.h"
 #include "kern/kern.h"
+#include "model/hf/hf.h"
 #include "model/model.h"
 #include "quant/quant.h"
 #include "text/tok.h"
@@ -373,7 +374,7 @@ out:
 
 static int tok_of_file(struct gguf **g, struct tok **t, const char *path, struct err *e)
 {
-    int rc = gguf_open(g, path, e);
+    int rc = hf_open_model(g, path, 0, e);
 
     if (rc == 0)
         rc = tok_new(t, *g, e);
@@ -491,8 +492,8 @@ static int list_quants(struct err *e)
     (void)e;
     (void)printf("%-8s %4s %6s %6s %s\n", "name", "id", "block", "bytes", "bits/weight");
     for (int i = 0; (q = quant_at(i)) != NULL; i++)
-        (void)printf("%-8s %4d %6d %6d %.4g\n", q->name, q->type, q->block, q->bytes,
-                     8.0 * q->bytes / q->block);
+        (void)printf("%-8s %4d %6d %6d %.4g%s\n", q->name, q->type, q->block, q->bytes,
+                     8.0 * q->bytes / q->block, q->from_f32 ? "" : " (only read)");
     return 0;
 }
 
@@ -522,19 +523,32 @@ static int list_tokenizers(struct err *e)
     return 0;
 }
 
+/* Model classes of Hugging Face folders. */
+static int list_classes(struct err *e)
+{
+    const char *names, *arch;
+
+    (void)e;
+    for (size_t i = 0; (names = hf_class_name(i, &arch)) != NULL; i++) {
+        for (size_t n; *names; names += n + (names[n] == '|')) {
+            n = strcspn(names, "|");
+            (void)printf("%-40.*s %s\n", (int)n, names, arch);
+        }
+    }
+    return 0;
+}
+
 static int debug_list(int argc, char **argv)
 {
     static const struct {
         const char *name;
         int (*fn)(struct err *e);
     } lists[] = {
-        {"archs", list_archs},
-        {"quants", list_quants},
-        {"kernels", list_kernels},
-        {"tokenizers", list_tokenizers},
+        {"archs", list_archs},     {"classes", list_classes},       {"quants", list_quants},
+        {"kernels", list_kernels}, {"tokenizers", list_tokenizers},
     };
     static const struct opt_spec spec = {
-        .usage = "hearth debug list archs|quants|kernels|tokenizers",
+        .usage = "hearth debug list archs|classes|quants|kernels|tokenizers",
         .about = "Prints what this build knows.",
     };
     struct err e = {0};

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "fmt/gguf.h"
+#include "model/hf/hf.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -188,10 +189,22 @@ static void print_license(struct str text)
     }
 }
 
+/* Parts that are files: what was made of them has none of its own. */
+static uint64_t n_file(const struct gguf *g)
+{
+    uint64_t n = 0;
+
+    for (int i = 0; i < gguf_n_part(g); i++)
+        n += gguf_mapping(g, i)->stamp[0] != 0;
+    return n;
+}
+
 static void print_facts(const struct gguf *g, const struct facts *f)
 {
     (void)printf("  Model\n");
     print_field("architecture", f->arch.n ? f->arch : str_of("not told"));
+    if (strcmp(gguf_format(g), "GGUF") != 0)
+        print_field("format", str_of(gguf_format(g)));
     if (gguf_n_tensor(g))
         print_params(f->n_param);
     if (f->has_ctx)
@@ -200,8 +213,8 @@ static void print_facts(const struct gguf *g, const struct facts *f)
         print_count("embedding length", f->n_embd);
     if (f->quant)
         print_field("quantization", str_of(f->quant));
-    if (gguf_n_part(g) > 1)
-        print_count("files", (uint64_t)gguf_n_part(g));
+    if (n_file(g) > 1)
+        print_count("files", n_file(g));
     if (f->completion || f->embedding)
         (void)printf("\n  Capabilities\n    %s\n", f->completion ? "completion" : "embedding");
     if (f->tok.n || f->n_tok) {
@@ -457,7 +470,8 @@ static int print_json(const struct gguf *g, const struct facts *f, int verbose, 
 
     set(o, "path", json_text(str_of(gguf_path(g))), &ok);
     set(o, "version", json_integer(gguf_version(g)), &ok);
-    set(o, "parts", json_integer(gguf_n_part(g)), &ok);
+    set(o, "format", json_text(str_of(gguf_format(g))), &ok);
+    set(o, "parts", json_integer((json_int_t)n_file(g)), &ok);
     set(o, "file_bytes", json_u64(gguf_file_bytes(g)), &ok);
     set(o, "architecture", f->arch.n ? json_text(f->arch) : json_null(), &ok);
     set(o, "parameters", json_u64(f->n_param), &ok);
@@ -494,7 +508,8 @@ int cmd_show(int argc, char **argv)
 {
     static const struct opt_spec spec = {
         .usage = "hearth show FILE [--json] [--verbose]",
-        .about = "Says what a model file holds. FILE may be any part of a split model.",
+        .about = "Says what a model file holds. FILE may be any part of a split model, or a "
+                 "Hugging Face folder.",
         .rows = rows,
         .n = (int)(sizeof(rows) / sizeof(rows[0])),
     };
@@ -506,7 +521,7 @@ int cmd_show(int argc, char **argv)
 
     if (cmd_options(&spec, argc, argv, &o, 1, 1, &status) < 0)
         return status;
-    rc = gguf_open(&g, argv[0], &e);
+    rc = hf_open_model(&g, argv[0], 0, &e);
     if (rc == E_NOT_FOUND && access(argv[0], F_OK) != 0) /* else a part of it is missing */
         (void)err_set(&e, rc, "no model file '%s' here; give the path of a .gguf file",
                       argv[0]);

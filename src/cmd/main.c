@@ -17,6 +17,7 @@ static const struct command commands[] = {
     {"run",     cmd_run,     "complete a text, once or interactively"},
     {"show",    cmd_show,    "say what a model file holds"},
     {"bench",   cmd_bench,   "measure how fast a model runs here"},
+    {"convert", cmd_convert, "write a Hugging Face folder as a GGUF file"},
     {"debug",   cmd_debug,   "look inside: logits, embeddings, tokens, lists"},
     {"version", cmd_version, "print the version"},
     {"help",    cmd_help,    "show this text, or a command's options"},

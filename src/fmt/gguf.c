@@ -10,11 +10,13 @@
 
 struct gguf {
     char *path;
+    const char *format;
     struct gguf_part *parts; /* the arrays of tensors and names have moved to below */
     size_t n_part;
     struct gguf_tensor *tensors;
     size_t n_tensor;
     struct map names;
+    char *names_made; /* of tensors, when the model was made: else they are in the file */
 };
 
 enum {
@@ -229,6 +231,7 @@ int gguf_open(struct gguf **out, const char *path, struct err *e)
         rc = err_set(e, E_NOMEM, "%s: no memory", path);
         goto out;
     }
+    g->format = "GGUF";
     if ((rc = gguf_part_open(&part, path, e)) < 0 || (rc = split_read(&part, path, &s, e)) < 0)
         goto out;
     if (s.count == 1) {
@@ -248,6 +251,85 @@ out:
     return rc;
 }
 
+/* Which of the parts a tensor's data lie in. */
+static int part_of(const struct gguf *g, const unsigned char *data)
+{
+    for (size_t i = 1; i < g->n_part; i++) {
+        const struct mapping *map = &g->parts[i].map;
+
+        if (map->p && data >= map->p && data < map->p + map->n)
+            return (int)i;
+    }
+    return 0;
+}
+
+static int copy_tensors(struct gguf *g, const struct gguf_writer *w, struct err *e)
+{
+    const struct gguf_wtensor *from;
+    size_t n = gguf_writer_tensors(w, &from), n_name = 0;
+    char *name;
+
+    for (size_t i = 0; i < n; i++)
+        n_name += from[i].name.n;
+    g->names_made = name = n_name ? mem_alloc(n_name) : NULL;
+    g->tensors = n ? mem_calloc(n, sizeof(*g->tensors)) : NULL;
+    if ((n && (!g->tensors || !name)) || map_init(&g->names, n) < 0)
+        return err_set(e, E_NOMEM, "%s: no memory for %zu tensors", g->path, n);
+    for (size_t i = 0; i < n; i++) {
+        struct gguf_tensor *t = &g->tensors[i];
+
+        memcpy(name, from[i].name.p, from[i].name.n);
+        *t = (struct gguf_tensor){.name = {name, from[i].name.n},
+                                  .type = from[i].type,
+                                  .n_dim = from[i].n_dim,
+                                  .n_elem = from[i].n_elem,
+                                  .n_byte = from[i].n_byte,
+                                  .data = from[i].data};
+        name += from[i].name.n;
+        memcpy(t->ne, from[i].ne, sizeof(t->ne));
+        t->part = part_of(g, t->data);
+        t->offset = t->part ? (uint64_t)(t->data - g->parts[t->part].map.p) : 0;
+        if (map_put(&g->names, t->name, (uint32_t)i, NULL) < 0)
+            return err_set(e, E_NOMEM, "%s: no memory for names", g->path);
+        g->n_tensor++;
+    }
+    return 0;
+}
+
+int gguf_of_writer(struct gguf **out, const struct gguf_writer *w, const char *path,
+                   const char *format, struct mapping *maps, size_t n_map, struct err *e)
+{
+    struct gguf *g = mem_calloc(1, sizeof(*g));
+    struct mapping keys = {0};
+    int rc = 0;
+
+    if (!g || !(g->path = mem_strdup(path)) ||
+        !(g->parts = mem_calloc(n_map + 1, sizeof(*g->parts))))
+        rc = err_set(e, E_NOMEM, "%s: no memory", path);
+    for (size_t i = 0; i < n_map; i++) {
+        if (rc == 0)
+            g->parts[1 + i].map = maps[i];
+        else
+            mmap_close(&maps[i]);
+        maps[i] = (struct mapping){0};
+    }
+    if (rc == 0) {
+        g->format = format;
+        g->n_part = 1 + n_map;
+        rc = gguf_writer_keys(w, &keys, e);
+    }
+    if (rc == 0)
+        rc = gguf_part_read(&g->parts[0], &keys, path, e);
+    if (rc == 0)
+        rc = copy_tensors(g, w, e);
+    if (rc == 0) {
+        *out = g;
+        g = NULL;
+    }
+    gguf_free(g);
+    return rc;
+}
+
 void gguf_free(struct gguf *g)
 {
     if (!g)
@@ -256,6 +338,7 @@ void gguf_free(struct gguf *g)
         gguf_part_close(&g->parts[i]);
     map_done(&g->names);
     mem_free(g->tensors);
+    mem_free(g->names_made);
     mem_free(g->parts);
     mem_free(g->path);
     mem_free(g);
@@ -264,6 +347,11 @@ void gguf_free(struct gguf *g)
 const char *gguf_path(const struct gguf *g)
 {
     return g->path;
+}
+
+const char *gguf_format(const struct gguf *g)
+{
+    return g->format;
 }
 
 int gguf_version(const struct gguf *g)
@@ -286,7 +374,7 @@ uint64_t gguf_file_bytes(const struct gguf *g)
     uint64_t n = 0;
 
     for (size_t i = 0; i < g->n_part; i++)
-        n += g->parts[i].map.n;
+        n += g->parts[i].map.stamp[0] ? g->parts[i].map.n : 0; /* memory is no file */
     return n;
 }
 

@@ -77,7 +77,9 @@ MUST_CHECK int gguf_open(struct gguf **out, const char *path, struct err *e);
 void gguf_free(struct gguf *g); /* NULL is fine */
 
 const char *gguf_path(const struct gguf *g);
+const char *gguf_format(const struct gguf *g); /* "GGUF", or what it was made of */
 int gguf_version(const struct gguf *g);
+/* Files that it lies in. Those of a model that was made: its keys, then the mappings. */
 int gguf_n_part(const struct gguf *g);
 const struct mapping *gguf_mapping(const struct gguf *g, int part); /* part < gguf_n_part */
 uint64_t gguf_file_bytes(const struct gguf *g);                     /* all parts together */
@@ -148,8 +150,27 @@ MUST_CHECK int gguf_put_kv(struct gguf_writer *w, const struct gguf_kv *kv, stru
 MUST_CHECK int gguf_put_tensor(struct gguf_writer *w, const char *name, int type, int n_dim,
                                const uint64_t *ne, const void *data, struct err *e);
 
+/* The same for data that are made when they are written: make is called once by each
+ * gguf_write and hands over all bytes of the tensor, in order, by gguf_out_put; what it fails
+ * with, gguf_write fails with. ctx is borrowed like data. */
+struct gguf_out;
+typedef int gguf_make(const void *ctx, struct gguf_out *out, struct err *e);
+MUST_CHECK int gguf_put_tensor_made(struct gguf_writer *w, const char *name, int type,
+                                    int n_dim, const uint64_t *ne, gguf_make *make,
+                                    const void *ctx, struct err *e);
+MUST_CHECK int gguf_out_put(struct gguf_out *out, const void *p, size_t n, struct err *e);
+
 /* Writes path atomically: to a temporary file beside it, synced, then renamed.
  * Fails: E_IO, E_NOMEM, E_INVALID and nothing is left behind. */
 MUST_CHECK int gguf_write(const struct gguf_writer *w, const char *path, struct err *e);
+
+/* A model in memory with what the writer holds, as if it had been written and opened: for
+ * files of other formats. path is what messages call it, format what gguf_format says of it.
+ * The data of the tensors, which may be NULL in a model that is only looked at, lie in the
+ * n_map mappings. These are taken over, also on failure; the writer stays the caller's. Fails:
+ * E_NOMEM. */
+MUST_CHECK int gguf_of_writer(struct gguf **out, const struct gguf_writer *w, const char *path,
+                              const char *format, struct mapping *maps, size_t n_map,
+                              struct err *e);
 
 #endif

@@ -44,8 +44,27 @@ struct gguf_part {
 
 /* Fills *p; messages begin with path. On failure *p is empty. Fails: as gguf_open. */
 MUST_CHECK int gguf_part_open(struct gguf_part *p, const char *path, struct err *e);
+/* The same of bytes that are mapped; takes the mapping over, also on failure. */
+MUST_CHECK int gguf_part_read(struct gguf_part *p, struct mapping *map, const char *path,
+                              struct err *e);
 void gguf_part_close(struct gguf_part *p); /* an empty one is fine */
 const struct gguf_kv *gguf_part_kv(const struct gguf_part *p, const char *key);
+
+/* A tensor that is to be written: its bytes are data, or what make makes. */
+struct gguf_wtensor {
+    struct str name;
+    int type, n_dim;
+    uint64_t ne[GGUF_DIMS], n_elem, n_byte;
+    const void *data;
+    gguf_make *make;
+    const void *ctx;
+};
+
+size_t gguf_writer_tensors(const struct gguf_writer *w, const struct gguf_wtensor **out);
+/* The bytes of a file with the writer's keys and no tensor; the caller closes *out.
+ * Fails: E_NOMEM. */
+MUST_CHECK int gguf_writer_keys(const struct gguf_writer *w, struct mapping *out,
+                                struct err *e);
 
 /* Sets kv->v from the raw bytes of a number or bool of type kv->type. */
 void gguf_scalar(struct gguf_kv *kv, const unsigned char *p);

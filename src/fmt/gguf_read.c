@@ -523,14 +523,13 @@ static int read_tensors(struct scan *s, struct gguf_part *part)
     return 0;
 }
 
-int gguf_part_open(struct gguf_part *p, const char *path, struct err *e)
+int gguf_part_read(struct gguf_part *p, struct mapping *map, const char *path, struct err *e)
 {
-    struct gguf_part part = {0};
+    struct gguf_part part = {.map = *map};
     struct scan s = {.e = e};
-    int rc = mmap_open(&part.map, path, e);
+    int rc;
 
-    if (rc < 0)
-        return rc;
+    *map = (struct mapping){0};
     s.p = part.map.p;
     s.n = part.map.n;
     begin(&s, "header", 0);
@@ -544,6 +543,14 @@ int gguf_part_open(struct gguf_part *p, const char *path, struct err *e)
     }
     *p = part;
     return 0;
+}
+
+int gguf_part_open(struct gguf_part *p, const char *path, struct err *e)
+{
+    struct mapping map;
+    int rc = mmap_open(&map, path, e);
+
+    return rc < 0 ? rc : gguf_part_read(p, &map, path, e);
 }
 
 void gguf_part_close(struct gguf_part *p)

@@ -1,11 +1,13 @@
 /* Writes GGUF. Keys are kept as the bytes that go into the file, so that a value of any type
- * costs one append; tensors are kept as descriptions with borrowed data. gguf_write lays the
- * tensors out in the order of their arrival, each at the next multiple of the alignment.
+ * costs one append; tensors are kept as descriptions with borrowed data, or with a function
+ * that makes them. gguf_write lays the tensors out in the order of their arrival, each at the
+ * next multiple of the alignment.
  */
 #include "fmt/gguf_priv.h"
 
 #include "base/arena.h"
 #include "base/check.h"
+#include "base/digest.h"
 #include "base/mem.h"
 #include "base/rng.h"
 
@@ -14,13 +16,6 @@
 #include <stdio.h>
 #include <unistd.h>
 
-struct wtensor {
-    struct str name;
-    int type, n_dim;
-    uint64_t ne[GGUF_DIMS], n_byte;
-    const void *data;
-};
-
 struct gguf_writer {
     int version;
     uint64_t align;
@@ -28,7 +23,7 @@ struct gguf_writer {
     struct map keys, tensors_by_name;
     struct buf kvs; /* as in the file */
     uint64_t n_kv;
-    struct wtensor *tensors;
+    struct gguf_wtensor *tensors;
     size_t n_tensor, cap_tensor;
 };
 
@@ -307,50 +302,103 @@ int gguf_put_kv(struct gguf_writer *w, const struct gguf_kv *kv, struct err *e)
     return kv_arr(w, kv->key, GGUF_STR, kv->n, p, n_byte, e);
 }
 
-int gguf_put_tensor(struct gguf_writer *w, const char *name, int type, int n_dim,
-                    const uint64_t *ne, const void *data, struct err *e)
+/* t comes with its name, type, dimensions and where its bytes come from. */
+static int put_tensor(struct gguf_writer *w, struct gguf_wtensor t, const uint64_t *ne,
+                      struct err *e)
 {
-    struct wtensor t = {.name = str_of(name), .type = type, .n_dim = n_dim, .data = data};
-    uint64_t n_elem;
     int rc;
 
     if (t.name.n == 0 || t.name.n > GGUF_NAME_WRITE_MAX)
         return err_set(e, E_INVALID, "a tensor's name of %zu bytes, the limit is %d", t.name.n,
                        GGUF_NAME_WRITE_MAX);
-    if (gguf_shape(type, n_dim, ne, &n_elem, &t.n_byte, e) < 0)
-        return err_wrap(e, E_INVALID, "tensor %s", name);
+    if (gguf_shape(t.type, t.n_dim, ne, &t.n_elem, &t.n_byte, e) < 0)
+        return err_wrap(e, E_INVALID, "tensor %.*s", (int)t.name.n, t.name.p);
     if (w->n_tensor >= GGUF_COUNT_MAX)
         return err_set(e, E_INVALID, "more than %d tensors", GGUF_COUNT_MAX);
     if (w->n_tensor == w->cap_tensor) {
         size_t cap = w->cap_tensor ? w->cap_tensor * 2 : 64;
-        struct wtensor *more = mem_realloc(w->tensors, cap * sizeof(*more));
+        struct gguf_wtensor *more = mem_realloc(w->tensors, cap * sizeof(*more));
 
         if (!more)
             return err_set(e, E_NOMEM, "no memory for %zu tensors", cap);
         w->tensors = more;
         w->cap_tensor = cap;
     }
-    memcpy(t.ne, ne, (size_t)n_dim * sizeof(*ne));
+    for (int i = 0; i < GGUF_DIMS; i++)
+        t.ne[i] = i < t.n_dim ? ne[i] : 1;
     rc = name_add(w, &w->tensors_by_name, t.name, w->n_tensor, &t.name, e);
     if (rc == 0)
         w->tensors[w->n_tensor++] = t;
     return rc;
 }
 
+int gguf_put_tensor(struct gguf_writer *w, const char *name, int type, int n_dim,
+                    const uint64_t *ne, const void *data, struct err *e)
+{
+    return put_tensor(
+        w,
+        (struct gguf_wtensor){.name = str_of(name), .type = type, .n_dim = n_dim, .data = data},
+        ne, e);
+}
+
+int gguf_put_tensor_made(struct gguf_writer *w, const char *name, int type, int n_dim,
+                         const uint64_t *ne, gguf_make *make, const void *ctx, struct err *e)
+{
+    return put_tensor(
+        w,
+        (struct gguf_wtensor){
+            .name = str_of(name), .type = type, .n_dim = n_dim, .make = make, .ctx = ctx},
+        ne, e);
+}
+
+size_t gguf_writer_tensors(const struct gguf_writer *w, const struct gguf_wtensor **out)
+{
+    *out = w->tensors;
+    return w->n_tensor;
+}
+
 /* -- the file ------------------------------------------------------------------------ */
+
+/* The begin of a file that will list n_tensor tensors, with all keys. */
+static int keys_build(const struct gguf_writer *w, uint64_t n_tensor, struct buf *b,
+                      struct err *e)
+{
+    int rc;
+
+    if ((rc = buf_put(b, "GGUF", 4)) < 0 || (rc = put_u32(b, (uint32_t)w->version)) < 0 ||
+        (rc = put_u64(b, n_tensor)) < 0 || (rc = put_u64(b, w->n_kv)) < 0 ||
+        (rc = buf_put(b, w->kvs.p, w->kvs.n)) < 0)
+        return err_set(e, rc, "no memory for the header");
+    return 0;
+}
+
+int gguf_writer_keys(const struct gguf_writer *w, struct mapping *out, struct err *e)
+{
+    struct buf b;
+    int rc;
+
+    buf_init(&b, WRITER_MAX * 2);
+    rc = keys_build(w, 0, &b, e);
+    if (rc == 0)
+        rc = mmap_memory(out, b.n, e);
+    if (rc == 0) {
+        memcpy((void *)(uintptr_t)out->p, b.p, b.n);
+        out->stamp[1] = digest_bytes(0, b.p, b.n);
+    }
+    buf_done(&b);
+    return rc;
+}
 
 /* Builds all bytes before the data. */
 static int head_build(const struct gguf_writer *w, struct buf *b, struct err *e)
 {
     uint64_t at = 0;
-    int rc;
+    int rc = keys_build(w, w->n_tensor, b, e);
 
-    if ((rc = buf_put(b, "GGUF", 4)) < 0 || (rc = put_u32(b, (uint32_t)w->version)) < 0 ||
-        (rc = put_u64(b, w->n_tensor)) < 0 || (rc = put_u64(b, w->n_kv)) < 0 ||
-        (rc = buf_put(b, w->kvs.p, w->kvs.n)) < 0)
-        return err_set(e, rc, "no memory for the header");
+    if (rc < 0)
+        return rc;
     for (size_t i = 0; i < w->n_tensor; i++) {
-        const struct wtensor *t = &w->tensors[i];
+        const struct gguf_wtensor *t = &w->tensors[i];
         uint64_t end;
 
         if ((rc = put_str(b, t->name)) < 0 || (rc = put_u32(b, (uint32_t)t->n_dim)) < 0 ||
@@ -398,19 +446,53 @@ static int write_pad(int fd, uint64_t at, uint64_t align)
     return 0;
 }
 
-static int write_body(const struct gguf_writer *w, int fd, const struct buf *head)
-{
-    if (write_all(fd, head->p, head->n) < 0)
-        return -1;
-    if (w->n_tensor && write_pad(fd, head->n, w->align) < 0)
-        return -1;
-    for (size_t i = 0; i < w->n_tensor; i++) {
-        const struct wtensor *t = &w->tensors[i];
+struct gguf_out {
+    int fd;
+    uint64_t n; /* bytes of this tensor so far */
+};
 
-        if (write_all(fd, t->data, t->n_byte) < 0 || write_pad(fd, t->n_byte, w->align) < 0)
-            return -1;
-    }
-    return fsync(fd);
+static int write_failed(struct err *e)
+{
+    return err_sys(e, E_IO, errno, "write");
+}
+
+int gguf_out_put(struct gguf_out *out, const void *p, size_t n, struct err *e)
+{
+    if (write_all(out->fd, p, n) < 0)
+        return write_failed(e);
+    out->n += n;
+    return 0;
+}
+
+static int write_tensor(const struct gguf_writer *w, const struct gguf_wtensor *t, int fd,
+                        struct err *e)
+{
+    struct gguf_out out = {fd, 0};
+    int rc = t->make ? t->make(t->ctx, &out, e) : 0;
+
+    if (rc < 0)
+        return rc;
+    if (t->make && out.n != t->n_byte)
+        return err_set(e, E_INTERNAL, "tensor %.*s: %llu bytes were made, expected %llu",
+                       (int)t->name.n, t->name.p, (unsigned long long)out.n,
+                       (unsigned long long)t->n_byte);
+    if ((!t->make && write_all(fd, t->data, t->n_byte) < 0) ||
+        write_pad(fd, t->n_byte, w->align) < 0)
+        return write_failed(e);
+    return 0;
+}
+
+static int write_body(const struct gguf_writer *w, int fd, const struct buf *head,
+                      struct err *e)
+{
+    int rc = 0;
+
+    if (write_all(fd, head->p, head->n) < 0 ||
+        (w->n_tensor && write_pad(fd, head->n, w->align) < 0))
+        return write_failed(e);
+    for (size_t i = 0; rc == 0 && i < w->n_tensor; i++)
+        rc = write_tensor(w, &w->tensors[i], fd, e);
+    return rc == 0 && fsync(fd) < 0 ? write_failed(e) : rc;
 }
 
 /* A new file beside path, whose name nobody has. Returns its descriptor or -1. */
@@ -471,8 +553,9 @@ int gguf_write(const struct gguf_writer *w, const char *path, struct err *e)
         rc = err_sys(e, errno == ENOMEM ? E_NOMEM : E_IO, errno, "%s: cannot be written", path);
         goto out;
     }
-    if (write_body(w, fd, &head) < 0)
-        rc = err_sys(e, E_IO, errno, "%s: write", path);
+    rc = write_body(w, fd, &head, e);
+    if (rc < 0)
+        rc = err_wrap(e, rc, "%s", path);
     if (close(fd) < 0 && rc == 0)
         rc = err_sys(e, E_IO, errno, "%s: close", path);
     if (rc == 0 && rename(temp.p, path) < 0)

@@ -2,6 +2,7 @@
 
 #include "base/map.h"
 #include "base/mem.h"
+#include "model/hf/hf.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -649,7 +650,7 @@ int model_open(struct model **out, const char *path, int tier, struct err *e)
         return err_set(e, E_NOMEM, "%s: no memory", path);
     arena_init(&m->arena, MODEL_ARENA_MAX);
     kern_init(&m->kern, tier);
-    rc = gguf_open(&m->file, path, e);
+    rc = hf_open_model(&m->file, path, 1, e);
     if (rc < 0)
         goto out;
     rc = find_arch(m, e);

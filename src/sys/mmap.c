@@ -111,6 +111,23 @@ int mmap_open(struct mapping *m, const char *path, struct err *e)
     return rc;
 }
 
+/* Shared memory has a place behind it from which dropped pages come back, as files have; the
+ * pages of private memory would come back as zeros. */
+int mmap_memory(struct mapping *m, size_t n, struct err *e)
+{
+    void *p = n == 0 || n > SIZE_MAX / 2 || mem_should_fail()
+                  ? MAP_FAILED
+                  : mmap(NULL, n, PROT_READ | PROT_WRITE,
+                         MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    *m = (struct mapping){0};
+    if (p == MAP_FAILED)
+        return err_set(e, E_NOMEM, "no memory for %zu bytes", n);
+    m->p = p;
+    m->n = n;
+    return 0;
+}
+
 void mmap_close(struct mapping *m)
 {
     if (m->p) {

@@ -28,6 +28,10 @@ void mmap_close(struct mapping *m); /* m becomes empty; an empty one is fine */
  * mapping is closed. Knows the first 1024 mappings. */
 const char *mmap_name_at(const void *p);
 
+/* n zeroed bytes of our own, n > 0, as a mapping: for what is made of files. Whoever fills them
+ * casts; vm_drop() leaves them as they are. Fails: E_NOMEM. */
+MUST_CHECK int mmap_memory(struct mapping *m, size_t n, struct err *e);
+
 /* Tells the system that n bytes at p, inside of some mapping of a file, are not needed now:
  * their pages leave the resident set and come back from the file when touched. Best effort,
  * whole pages inside. */

@@ -6,6 +6,8 @@ hearth debug list quants && grep -q '^Q4_K *12 *256 *144 *4.5$' "$work/out"
 ok "weight formats" $?
 hearth debug list archs && grep -q '^llama  *text, ' "$work/out"
 ok "architectures" $?
+hearth debug list classes && grep -q '^Qwen3ForCausalLM  *qwen3$' "$work/out"
+ok "model classes" $?
 hearth debug list kernels && grep -q '^best tier here: ' "$work/out"
 ok "kernels" $?
 HEARTH_CPU=ref hearth debug list kernels && grep -qx 'tier in use: ref' "$work/out" &&

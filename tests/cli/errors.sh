@@ -47,7 +47,7 @@ printf '<!DOCTYPE html>\n<html><body>Not found</body></html>\n' >"$work/page.ggu
 printf 'GGUF' >"$work/short.gguf"
 for command in run bench show; do
     fails "$command: missing file" 4 "$work/none.gguf" $command "$work/none.gguf"
-    fails "$command: directory" 64 "is a directory" $command "$work"
+    fails "$command: a folder of other things" 4 "no config.json in it" $command "$work"
     fails "$command: empty file" 2 "" $command "$work/empty.gguf"
     fails "$command: random bytes" 2 "" $command "$work/random.gguf"
     fails "$command: web page" 2 "" $command "$work/page.gguf"

@@ -130,6 +130,31 @@ static void test_no_files(void **state)
     (void)unlink(path);
 }
 
+/* What is made of files must survive that its pages are let go. */
+static void test_memory(void **state)
+{
+    size_t n = (size_t)1 << 20;
+    struct mapping m;
+    struct err e = {0};
+
+    (void)state;
+    assert_int_equal(mmap_memory(&m, n, &e), 0);
+    assert_int_equal(m.n, n);
+    assert_int_equal(m.stamp[0], 0);
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(m.p[i], 0);
+        ((unsigned char *)(uintptr_t)m.p)[i] = (unsigned char)(i * 7 % 251);
+    }
+    vm_drop(m.p, m.n);
+    check_bytes(&m);
+    mmap_close(&m);
+    assert_null(m.p);
+    (void)mem_fail_at(1, 0);
+    assert_int_equal(mmap_memory(&m, n, &e), E_NOMEM);
+    (void)mem_fail_at(0, 0);
+    assert_int_equal(mmap_memory(&m, 0, &e), E_NOMEM);
+}
+
 static void test_vm(void **state)
 {
     static const size_t sizes[] = {1,
@@ -180,9 +205,9 @@ static int done(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_open),  cmocka_unit_test(test_names),
-        cmocka_unit_test(test_empty), cmocka_unit_test(test_no_files),
-        cmocka_unit_test(test_vm),
+        cmocka_unit_test(test_open),   cmocka_unit_test(test_names),
+        cmocka_unit_test(test_empty),  cmocka_unit_test(test_no_files),
+        cmocka_unit_test(test_memory), cmocka_unit_test(test_vm),
     };
 
     return cmocka_run_group_tests(tests, setup, done);
