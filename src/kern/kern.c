@@ -120,11 +120,13 @@ void kern_acts_bind(const struct kern *kern, struct kern_acts *a, void *buf, siz
         a->f = (float *)p;
 }
 
-struct kern_acts kern_acts_part(const struct kern_acts *a, size_t first, size_t n)
+struct kern_acts kern_acts_part(const struct kern *kern, const struct kern_acts *a, size_t first,
+                                size_t n)
 {
     struct kern_acts part = *a;
 
     part.n = n;
+    part.n_panel = kern_panel_of(kern, n);
     if (a->x)
         part.x = a->x + first * a->k;
     if (a->forms & KERN_FORM_Q8) {

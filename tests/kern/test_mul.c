@@ -525,7 +525,7 @@ static void scattered_type(const struct kern *k, const struct quant *q, size_t n
     k->acts(&rows, form, 0, N);
     kern_acts_bind(k, &all, all_buf, FIRST + N, n_col, form);
     all.x = picked;
-    part = kern_acts_part(&all, FIRST, n);
+    part = kern_acts_part(k, &all, FIRST, n);
     for (size_t c = 0; c < n; c++) {
         to[c] = (int32_t)((c * 7 + 2) % N);
         kern_acts_copy(&part, c, &rows, (size_t)to[c]);

@@ -50,12 +50,14 @@ static void here(void **state)
 static void check_panels(const struct kern *k)
 {
     for (size_t n = 1; n <= 100; n++) {
-        struct kern_acts a = {.n = n, .n_panel = kern_panel_of(k, n)};
+        struct kern_acts a = {.n = n, .n_panel = kern_panel_of(k, n)}, all;
         size_t n_panel = (n + k->n_panel - 1) / k->n_panel;
 
         assert_in_range(a.n_panel, 1, k->n_panel);
         assert_int_equal((n + a.n_panel - 1) / a.n_panel, n_panel);
         assert_true(kern_panel_width(&a, n_panel - 1) + n_panel > a.n_panel);
+        kern_acts_bind(k, &all, NULL, 100, 32, 0);
+        assert_int_equal(kern_acts_part(k, &all, 0, n).n_panel, a.n_panel);
     }
     assert_int_equal(kern_panel_of(k, 0), 1);
 }

@@ -31,11 +31,12 @@ static void round_heads(void *ctx, int worker, size_t lo, size_t hi)
 }
 
 /* What the products of h read and write. */
-static void heads_fill(const struct heads *h, const struct kern_acts *all, size_t n_tok,
-                       struct kern_acts *acts, struct kern_weight *rows, struct kern_mul *mul)
+static void heads_fill(const struct kern *k, const struct heads *h, const struct kern_acts *all,
+                       size_t n_tok, struct kern_acts *acts, struct kern_weight *rows,
+                       struct kern_mul *mul)
 {
     for (size_t i = 0; i < h->n_head; i++) {
-        acts[i] = kern_acts_part(all, i * n_tok, n_tok);
+        acts[i] = kern_acts_part(k, all, i * n_tok, n_tok);
         rows[i] = h->rows;
         if (!h->w)
             rows[i].data = (const unsigned char *)h->rows.data + i * h->apart;
@@ -62,7 +63,7 @@ void blk_heads(struct step *s, const struct heads *h)
     if (!step_stopped(s)) {
         kern_acts_bind(s->k, &all, buf, n_all, k, forms);
         all.x = h->x;
-        heads_fill(h, &all, n, acts, rows, mul);
+        heads_fill(s->k, h, &all, n, acts, rows, mul);
         if (forms)
             pool_run(s->pool, h->n_head, grain, round_heads,
                      &(struct heads_job){.s = s, .acts = acts});

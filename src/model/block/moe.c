@@ -286,14 +286,9 @@ static void sort_pairs(struct moe *j, size_t *place)
 /* What a share's products read: panels of copies or, of a single token as it is, its row. */
 static struct kern_acts share_in(const struct moe *j, const struct share *sh)
 {
-    struct kern_acts a;
-
     if (sh->n == 1 && !j->kind->weigh_input)
-        a = kern_acts_part(&j->in, (size_t)j->token[sh->first], 1);
-    else
-        a = kern_acts_part(&j->copied, sh->first, sh->n);
-    a.n_panel = kern_panel_of(j->s->k, sh->n);
-    return a;
+        return kern_acts_part(j->s->k, &j->in, (size_t)j->token[sh->first], 1);
+    return kern_acts_part(j->s->k, &j->copied, sh->first, sh->n);
 }
 
 static void copy_pairs(void *ctx, int worker, size_t lo, size_t hi)
@@ -335,7 +330,7 @@ static void round_pairs(const struct moe *j, const struct kern_acts *all, size_t
 {
     while (lo < hi) {
         const struct share *sh = &j->share[j->of[lo]];
-        struct kern_acts a = kern_acts_part(all, sh->first, sh->n);
+        struct kern_acts a = kern_acts_part(j->s->k, all, sh->first, sh->n);
         size_t end = sh->first + sh->n < hi ? sh->first + sh->n : hi;
 
         j->s->k->acts(&a, a.forms, lo - sh->first, end - sh->first);
@@ -359,10 +354,7 @@ static size_t groups_of(const struct moe *j, const struct weight *w)
 /* The hidden rows of a share, in the forms that down reads. */
 static struct kern_acts share_hidden(const struct moe *j, const struct share *sh)
 {
-    struct kern_acts a = kern_acts_part(&j->hidden, sh->first, sh->n);
-
-    a.n_panel = kern_panel_of(j->s->k, sh->n);
-    return a;
+    return kern_acts_part(j->s->k, &j->hidden, sh->first, sh->n);
 }
 
 /* A vector of an expert, of a tensor that has one for each. */
