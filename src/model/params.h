@@ -80,9 +80,9 @@ struct ssm_params {
 
 /* Latent attention: what keys and values are made of. */
 struct mla_params {
-    int q_rank;   /* width between the two products of queries, 0: one product */
-    int kv_rank;  /* numbers of a position that are cached, beside those that rotate */
-    int d_k, d_v; /* of the heads that the latent stands for */
+    int q_rank;          /* width between the two products of queries, 0: one product */
+    int kv_rank;         /* numbers of a position that are cached, beside those that rotate */
+    int d_k, d_v;        /* of the heads that the latent stands for */
     int n_group, o_rank; /* groups of heads whose results become o_rank numbers each; 0: none */
 };
 
