@@ -515,7 +515,7 @@ static void compress_channels(void *ctx, int worker, size_t lo, size_t hi)
 
         for (int k = 0; k < r->n; k++) {
             int p = r->pos + k;
-            size_t t = (size_t)(r->first + k);
+            size_t t = (size_t)r->first + (size_t)k;
             float *row = ring + (size_t)(p % n) * 2 * wide;
 
             for (size_t b = 0; b < wide; b += j->size) {

@@ -55,7 +55,7 @@ static void query_ready(const struct qkv *j, size_t t)
     float *q = j->q + t * (size_t)l->n_head * j->q_pitch;
 
     if (j->o->norm_all && l->t[T_ATTN_Q_NORM])
-        j->s->k->rms_norm(q, l->t[T_ATTN_Q_NORM]->vec, q, (size_t)(l->n_head * l->d_k),
+        j->s->k->rms_norm(q, l->t[T_ATTN_Q_NORM]->vec, q, (size_t)l->n_head * (size_t)l->d_k,
                           j->s->m->p.eps);
     for (int h = 0; h < l->n_head; h++, q += j->q_pitch) {
         head_ready(j, q, l->t[T_ATTN_Q_NORM], t);
@@ -221,7 +221,7 @@ static void rows_of(const struct items *it, size_t i, struct rows *o)
                               .sink = sinks ? o->sink : NULL};
     for (int t = t0; t < t1; t++) {
         for (size_t g = g0; g < g1; g++) {
-            size_t head = h * group + g, token = (size_t)(r->first + t);
+            size_t head = h * group + g, token = (size_t)r->first + (size_t)t;
             int k = o->a.n_q++;
 
             o->q[k] = j->q + (token * n_head + head) * j->q_pitch;
