@@ -120,8 +120,8 @@ void kern_acts_bind(const struct kern *kern, struct kern_acts *a, void *buf, siz
         a->f = (float *)p;
 }
 
-struct kern_acts kern_acts_part(const struct kern *kern, const struct kern_acts *a, size_t first,
-                                size_t n)
+struct kern_acts kern_acts_part(const struct kern *kern, const struct kern_acts *a,
+                                size_t first, size_t n)
 {
     struct kern_acts part = *a;
 

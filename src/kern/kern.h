@@ -368,8 +368,8 @@ void kern_acts_bind(const struct kern *kern, struct kern_acts *a, void *buf, siz
 /* Columns [first, first + n) of arrays bound for many, as columns of their own: panels begin
  * at the first and are as wide as n columns want them (kern_panel_of), so sets of columns stand
  * side by side in one allocation. What is read as a part must be filled as that part. */
-struct kern_acts kern_acts_part(const struct kern *kern, const struct kern_acts *a, size_t first,
-                                size_t n);
+struct kern_acts kern_acts_part(const struct kern *kern, const struct kern_acts *a,
+                                size_t first, size_t n);
 
 /* Column c of `a` becomes what column `from` of `rows` is, whose panels hold one column each;
  * both have the same k and forms. x is not copied. */
