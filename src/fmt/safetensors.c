@@ -200,10 +200,13 @@ static int by_place(const void *a, const void *b)
 static int check_overlaps(const struct st *s, size_t first, struct err *e)
 {
     size_t all = s->n_tensor - first, n = 0;
-    const struct st_tensor **order = all ? mem_calloc(all, sizeof(*order)) : NULL;
+    const struct st_tensor **order;
     int rc = 0;
 
-    if (all && !order)
+    if (!all)
+        return 0;
+    order = mem_calloc(all, sizeof(*order));
+    if (!order)
         return err_set(e, E_NOMEM, "no memory for %zu tensors", all);
     for (size_t i = first; i < s->n_tensor; i++) {
         if (s->tensors[i].n_byte)

@@ -283,7 +283,7 @@ static const struct gguf_tensor *part_of(struct model *m, const struct layer *l,
         before += k < i ? dim_size(m, l, f->rows[k]) : 0;
         all += dim_size(m, l, f->rows[k]);
     }
-    if (!t || t->ne[at] != all || all == rows)
+    if (!t || rows == 0 || all <= rows || t->ne[at] != all || t->n_byte / t->ne[2] % all)
         return NULL;
     part = arena_calloc(&m->arena, 1, sizeof(*part));
     if (!part)

@@ -109,6 +109,7 @@ static void choose_best(const float *score, int n, int n_used, int32_t *expert)
 {
     int have = 0;
 
+    assert(n_used >= 1 && n_used <= n);
     for (int i = 0; i < n; i++) {
         int at = have;
 
@@ -141,11 +142,12 @@ static float group_worth(const struct moe_params *m, const float *sel, int n)
 /* Leaves only the best groups to choose from. */
 static void close_groups(const struct moe_params *m, float *sel)
 {
-    float worth[PARAMS_EXPERTS_MAX];
-    int32_t best[PARAMS_EXPERTS_MAX];
+    float worth[PARAMS_EXPERTS_MAX] = {0};
+    int32_t best[PARAMS_EXPERTS_MAX] = {0};
     char open[PARAMS_EXPERTS_MAX] = {0};
     int n = m->n / m->n_group;
 
+    assert(n > 0); /* params_moe saw to it */
     for (int g = 0; g < m->n_group; g++)
         worth[g] = group_worth(m, sel + g * n, n);
     choose_best(worth, m->n_group, m->n_group_used, best);
@@ -198,7 +200,7 @@ static void weigh(const struct moe_params *m, const float *score, const int32_t 
 void blk_moe_choose(const struct moe_params *m, const float *bias, const int32_t *fixed,
                     float *score, int32_t *expert, float *weight)
 {
-    float sel[PARAMS_EXPERTS_MAX];
+    float sel[PARAMS_EXPERTS_MAX] = {0};
 
     /* All scores grow with what the router says, but those of large numbers may be the same. */
     if (!fixed && !bias && m->n_group == m->n_group_used)
