@@ -865,6 +865,10 @@ FAMILIES.update({
     'gemma_embed_dense': Family('Gemma3TextModel', GEMMA, dict(PLUS, dense_2=gone, dense_3=gone), gemma3,
                                 of=fixture('gemma-embedding'), extra=dense,
                                 change=lambda g: None),  # norms less 1 and 1 more are off by a bit
+    'qwen3vlmoe_turned': Family('Qwen3VLMoeForConditionalGeneration', VISION, {
+        'ffn_gate_exps': halves('mlp.experts.gate_up_proj'), 'ffn_up_exps': gone,
+        'ffn_down_exps': bare('mlp.experts.down_proj')}, vision('default', 2), layer=VISION_LAYER,
+        of=fixture('qwen3vlmoe')),
     'deepseek_mtp': Family('DeepseekV3ForCausalLM', dict(MLA, **NEXTN), MLA_HOW, mla, of=fixture('mtp-deepseek2-own')),
     'deepseek32_mtp': Family('DeepseekV32ForCausalLM', dict(MLA, **NEXTN), MLA_HOW, mla,
                              of=fixture('mtp-deepseek32-own')),
@@ -1140,6 +1144,54 @@ def check_gpt_oss_bf16(work):
     ok('gpt_oss: BF16 experts', not bad, '\n'.join(bad))
 
 
+def convert_changed(name, work, change=None, extra=None):
+    """What hearth says of a family's folder whose config was changed."""
+    fam = FAMILIES[name]
+    g = Gguf(fam.of or golden(name))
+    if fam.change:
+        fam.change(g)
+    config, tensors = folder_of(fam, g)
+    write_folder(work + '/folder', dict(config, **(change or {})), tensors, extra=extra)
+    return hearth('convert', work + '/folder', work + '/out.gguf', '--force')
+
+
+def check_truncate(work):
+    """GPT-OSS: YaRN's borders between dimensions are not rounded."""
+    g = Gguf(golden('gpt_oss'))
+    for said, want in ((None, None), (True, None), (False, False)):
+        scaling = yarn(g)['rope_scaling']
+        if said is not None:
+            scaling['truncate'] = said
+        r = convert_changed('gpt_oss', work, {'rope_scaling': scaling})
+        got = Gguf(work + '/out.gguf').keys.get('gpt-oss.rope.scaling.yarn_truncate') if r.returncode == 0 else '?'
+        ok('gpt_oss: truncate %s' % said, got is want, r.stderr + str(got))
+
+
+def check_refused(work):
+    """What a table cannot say is refused by name."""
+    tanh = {'activation_function': 'torch.nn.modules.activation.Tanh'}
+    w = T([4, 4], spread(16, 1))
+    two = lambda config, tensors: {'2_Dense/config.json': config, '2_Dense/model.safetensors': tensors}
+    for name, change, extra, rc, words in (
+            ('smollm3', {'no_rope_layers': [0] * 8}, None, 3, 'no_rope_layers'),
+            ('smollm3', {'no_rope_layers': None, 'no_rope_layer_interval': 2}, None, 3, 'no_rope_layers'),
+            ('falcon40', {'alibi': True}, None, 3, 'alibi true'),
+            ('falcon40', {'parallel_attn': False}, None, 3, 'parallel_attn false'),
+            ('falcon40', {'num_kv_heads': 4}, None, 2, 'query_key_value.weight: its shape'),
+            ('falcon40', {'num_kv_heads': 3}, None, 2, 'query_key_value.weight: its shape'),
+            ('gemma_embed_dense', None, two(tanh, {'linear.weight': w}), 3, '2_Dense: it has a bias or an activation'),
+            ('gemma_embed_dense', None, two({}, {'linear.weight': w, 'linear.bias': w.part(0)}), 3,
+             '2_Dense: it has a bias or an activation'),
+            ('gemma_embed_dense', None, two({}, {'weight': w}), 2, '2_Dense: no matrix linear.weight'),
+            ('gemma_embed_dense', None, None, 0, 'the two products behind the pooling (2_Dense, 3_Dense) are not')):
+        what = '%s: %s' % (name, words)
+        if not os.path.exists(FAMILIES[name].of):
+            skip(what, '%s is missing: tests/golden/fixtures.sh writes it' % FAMILIES[name].of)
+            continue
+        r = convert_changed(name, work, change, extra)
+        ok(what, r.returncode == rc and words in r.stderr, '%d %s' % (r.returncode, r.stderr))
+
+
 def main():
     if not os.path.isdir(MODELS):
         print('1..0 # SKIP %s is missing' % MODELS)
@@ -1151,7 +1203,7 @@ def main():
             if not only or name in only:
                 check_family(name, fam, work)
         for check in () if only else (check_fp8, check_fp8_runs, check_askew, check_v4_mxfp4,
-                                        check_gpt_oss_bf16):
+                                        check_gpt_oss_bf16, check_truncate, check_refused):
             check(work)
     finally:
         shutil.rmtree(work)

@@ -218,7 +218,7 @@ static void translate(struct hf *h)
     if (f->ahead)
         hf_count_ahead(h);
     put_general(h);
-    hf_put_u32(h, "block_count", (uint64_t)(h->n_layer + h->n_ahead));
+    hf_put_u32(h, "block_count", (uint64_t)h->n_layer + (uint64_t)h->n_ahead);
     if (h->n_ahead)
         hf_put_u32(h, "nextn_predict_layers", (uint64_t)h->n_ahead);
     if (!f->own_keys)
