@@ -216,6 +216,9 @@ def write_folder(path, config, tensors, dtype='F32', shards=1, extra=None):
     tensors = {name: encode(t, dtype) for name, t in tensors.items()}
     for name, value in dict({'config.json': config}, **(extra or {})).items():
         os.makedirs(os.path.dirname(os.path.join(path, name)), exist_ok=True)
+        if name.endswith('.safetensors'):
+            write_safetensors(os.path.join(path, name), {n: encode(t, dtype) for n, t in value.items()})
+            continue
         with open(os.path.join(path, name), 'w') as f:
             json.dump(value, f)
     if shards == 1:

@@ -316,6 +316,8 @@ static void put_factors(struct hf *h, const char *names, const char *tensor, uin
     hf_emit_made(h, tensor, f, n_rot / 2);
 }
 
+#define IN(name) "rope_scaling." name "|rope_parameters." name
+
 /* Phi 3: factors for texts within and beyond the original context. */
 static void put_longrope(struct hf *h, uint64_t n_rot)
 {
@@ -324,7 +326,7 @@ static void put_longrope(struct hf *h, uint64_t n_rot)
                                "rope_parameters.original_max_position_embeddings";
     double n_orig = (double)hf_size(h, orig),
            n_ctx = (double)hf_size(h, "max_position_embeddings"), scale = n_ctx / n_orig,
-           attn = hf_num(h, "rope_scaling.attention_factor|rope_parameters.attention_factor",
+           attn = hf_num(h, IN("attention_factor") "|" IN("long_mscale"),
                          scale <= 1 ? 1 : sqrt(1 + log(scale) / log(n_orig)));
 
     hf_put_u32(h, "rope.scaling.original_context_length", (uint64_t)n_orig);
@@ -334,8 +336,6 @@ static void put_longrope(struct hf *h, uint64_t n_rot)
     put_factors(h, "rope_scaling.short_factor|rope_parameters.short_factor",
                 "rope_factors_short.weight", n_rot);
 }
-
-#define IN(name) "rope_scaling." name "|rope_parameters." name
 
 static void put_yarn(struct hf *h)
 {
@@ -349,6 +349,8 @@ static void put_yarn(struct hf *h)
         hf_put_f32(h, "rope.scaling.yarn_beta_fast", hf_num(h, IN("beta_fast"), 32));
     if (hf_has(h, IN("beta_slow")))
         hf_put_f32(h, "rope.scaling.yarn_beta_slow", hf_num(h, IN("beta_slow"), 1));
+    if (!hf_flag(h, IN("truncate"), 1))
+        hf_put_bool(h, "rope.scaling.yarn_truncate", 0);
     /* GGUF has the factor on top of what follows from the stretch. */
     if (attn > 0 && factor > 1)
         hf_put_f32(h, "rope.scaling.attn_factor", attn / (0.1 * log(factor) + 1));
@@ -454,6 +456,22 @@ void hf_put_router(struct hf *h)
 int hf_layer_is(const struct hf *h, size_t i, const char *type)
 {
     return strcmp(hf_text_at(h, "layer_types|layers_block_type", i), type) == 0;
+}
+
+void hf_put_sections(struct hf *h, uint32_t time, uint32_t height, uint32_t width)
+{
+    const json_t *told = hf_get(h, IN("mrope_section"));
+    uint32_t section[4] = {time, height, width, 0};
+
+    for (size_t i = 0; i < 3 && told; i++) {
+        json_int_t v = json_integer_value(json_array_get(told, i));
+
+        if (v < 0 || v > SIZE_LIMIT)
+            hf_fail(h, E_FORMAT, "config.json: mrope_section: %lld is out of range",
+                    (long long)v);
+        section[i] = (uint32_t)v;
+    }
+    hf_put_u32s(h, "rope.dimension_sections", section, 4);
 }
 
 void hf_put_per_layer(struct hf *h, const char *name, const uint32_t *v, size_t n)

@@ -24,6 +24,7 @@ static const struct hf_row deepseek_rows[] = {
     {"layers.%.self_attn.indexer.wk.weight",            "blk.%.indexer.attn_k.weight",    NULL},
     {"layers.%.self_attn.indexer.k_norm.*",             "blk.%.indexer.k_norm.*",         NULL},
     {"layers.%.self_attn.indexer.weights_proj.weight",  "blk.%.indexer.proj.weight",      NULL},
+    HF_ROWS_AHEAD(NULL),
 };
 
 #define ROWS_KDA_CONV(part)                                                                    \
@@ -254,6 +255,7 @@ const struct hf_family hf_deepseek[] = {
         .rows = deepseek_rows,
         .n_row = HF_COUNT(deepseek_rows),
         .more = deepseek_more,
+        .ahead = 1,
     },
     {
         .arch = "deepseek32",
@@ -262,6 +264,7 @@ const struct hf_family hf_deepseek[] = {
         .rows = deepseek_rows,
         .n_row = HF_COUNT(deepseek_rows),
         .more = dsa_more,
+        .ahead = 1,
     },
     {
         .arch = "glm-dsa",
@@ -270,6 +273,7 @@ const struct hf_family hf_deepseek[] = {
         .rows = deepseek_rows,
         .n_row = HF_COUNT(deepseek_rows),
         .more = dsa_more,
+        .ahead = 1,
         .defaults = "{\"scoring_func\": \"sigmoid\"}",
     },
     {

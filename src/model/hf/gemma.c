@@ -1,6 +1,11 @@
-/* Gemma 2, 3, 3n and 4, and EmbeddingGemma. Norms of Gemma 2 and 3 are stored as what they
+/* Gemma 1, 2, 3, 3n and 4, and EmbeddingGemma. Norms of Gemma 1 to 3 are stored as what they
  * differ from 1; those of 3n and 4 as they are. */
 #include "model/hf/hf_priv.h"
+
+#include "fmt/jfile.h"
+
+#include <limits.h>
+#include <stdio.h>
 
 /* clang-format off */
 #define ROWS_GEMMA(norm)                                                                       \
@@ -23,6 +28,16 @@
     {"layers.%.post_per_layer_input_norm.weight",    "blk.%.post_norm.weight",           NULL}
 
 static const struct hf_row gemma_rows[] = {ROWS_GEMMA(hf_plus_one)};
+
+/* The first has two norms to a layer, whose names are Llama's. */
+static const struct hf_row gemma1_rows[] = {
+    {"embed_tokens.weight",                          "token_embd.weight",                NULL},
+    {"norm.weight",                                  "output_norm.weight",               hf_plus_one},
+    {"lm_head.weight",                               "output.weight",                    NULL},
+    {"layers.%.input_layernorm.weight",              "blk.%.attn_norm.weight",           hf_plus_one},
+    {"layers.%.post_attention_layernorm.weight",     "blk.%.ffn_norm.weight",            hf_plus_one},
+    HF_ROWS_QKV(NULL, NULL), HF_ROWS_FFN,
+};
 
 static const struct hf_row gemma3n_rows[] = {
     ROWS_GEMMA(NULL), ROWS_PER_LAYER,
@@ -87,12 +102,68 @@ static const struct hf_key gemma4_keys[] = {
 };
 /* clang-format on */
 
+/* Does that folder's config name no activation? It has the name of a class. */
+static int is_linear(struct hf *h, const char *folder)
+{
+    static const char *const none = "Identity";
+    char path[PATH_MAX + 16];
+    json_t *j = NULL;
+    const char *name;
+    size_t n;
+    int is;
+
+    (void)snprintf(path, sizeof(path), "%s/config.json", folder);
+    h->rc = jfile_load(&j, path, 1 << 20, h->e);
+    name = json_string_value(json_object_get(j, "activation_function"));
+    n = name ? strlen(name) : 0;
+    is = n >= strlen(none) && strcmp(name + n - strlen(none), none) == 0;
+    json_decref(j);
+    return is;
+}
+
+/* A product behind the pooling, of a folder of its own. Returns 0 when it is not there. */
+static int take_dense(struct hf *h, int i)
+{
+    char path[PATH_MAX], key[32];
+    struct hf_match m = {.layer = -1, .index = -1};
+    int is_plain;
+
+    if (h->rc < 0 || snprintf(path, sizeof(path), "%s/%d_Dense", h->dir, i) >= PATH_MAX ||
+        !hf_is_folder(path))
+        return 0;
+    h->rc = st_open(&h->sub[i - 2], path, h->e);
+    if (h->rc < 0)
+        return 0;
+    m.t = st_tensor(h->sub[i - 2], str_of("linear.weight"));
+    is_plain = !st_tensor(h->sub[i - 2], str_of("linear.bias")) && is_linear(h, path);
+    if (!m.t || m.t->n_dim != 2)
+        hf_fail(h, E_FORMAT, "%d_Dense: no matrix linear.weight among its tensors", i);
+    else if (!is_plain)
+        hf_fail(h, E_UNSUPPORTED,
+                "%d_Dense: it has a bias or an activation; only plain products are supported",
+                i);
+    if (h->rc < 0)
+        return 0;
+    (void)snprintf(m.name, sizeof(m.name), "dense_%d.weight", i);
+    (void)hf_emit_whole(h, &m, HF_COPY);
+    (void)snprintf(key, sizeof(key), "dense_%d_feat_in", i);
+    hf_put_u32(h, key, hf_dim(m.t, 0));
+    (void)snprintf(key, sizeof(key), "dense_%d_feat_out", i);
+    hf_put_u32(h, key, hf_dim(m.t, 1));
+    return 1;
+}
+
 static void embed_more(struct hf *h)
 {
+    int n;
+
     hf_put_heads(h);
     hf_put_u32(h, "pooling_type", 1); /* mean */
     hf_put_bool(h, "attention.causal", 0);
-    hf_add_note(h, "the dense layers behind the pooling (2_Dense, 3_Dense) are left out");
+    n = take_dense(h, 2) + take_dense(h, 3);
+    if (n < 2)
+        hf_add_note(h, "%s behind the pooling (2_Dense, 3_Dense) %s not in the folder",
+                    n ? "one of the two products" : "the two products", n ? "is" : "are");
 }
 
 /* intermediate_size is a number or a list. */
@@ -177,6 +248,15 @@ static void gemma4_more(struct hf *h)
     "\"rope_local_base_freq\": 10000.0, \"sliding_window\": 4096}"
 
 const struct hf_family hf_gemma[] = {
+    {
+        .arch = "gemma",
+        .classes = "GemmaForCausalLM",
+        .types = "gemma",
+        .rows = gemma1_rows,
+        .n_row = HF_COUNT(gemma1_rows),
+        .more = hf_put_heads,
+        .defaults = "{\"head_dim\": 256, \"tie_word_embeddings\": true}",
+    },
     {
         .arch = "gemma2",
         .classes = "Gemma2ForCausalLM",

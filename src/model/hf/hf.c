@@ -215,8 +215,12 @@ static void translate(struct hf *h)
     h->n_layer = (int)hf_size(h, "num_hidden_layers|n_layer|n_layers|num_layers");
     if (h->n_layer > LAYERS_MAX)
         hf_fail(h, E_FORMAT, "config.json: %d layers, the limit is %d", h->n_layer, LAYERS_MAX);
+    if (f->ahead)
+        hf_count_ahead(h);
     put_general(h);
-    hf_put_u32(h, "block_count", (uint64_t)h->n_layer);
+    hf_put_u32(h, "block_count", (uint64_t)h->n_layer + (uint64_t)h->n_ahead);
+    if (h->n_ahead)
+        hf_put_u32(h, "nextn_predict_layers", (uint64_t)h->n_ahead);
     if (!f->own_keys)
         hf_put_keys(h, hf_decoder_keys, hf_n_decoder_key);
     hf_put_keys(h, f->keys, f->n_key);
@@ -269,6 +273,8 @@ void hf_free(struct hf *h)
     if (!h)
         return;
     st_free(h->st);
+    for (int i = 0; i < HF_SUBS; i++)
+        st_free(h->sub[i]);
     gguf_writer_free(h->keys);
     json_decref(h->config);
     json_decref(h->generation);
@@ -284,12 +290,21 @@ const char *hf_note(const struct hf *h, size_t i)
     return i < h->n_note ? h->note[i] : NULL;
 }
 
-uint64_t hf_file_bytes(const struct hf *h)
+static uint64_t weight_bytes(const struct st *s)
 {
     uint64_t n = 0;
 
-    for (size_t i = 0; i < st_n_tensor(h->st); i++)
-        n += st_tensor_at(h->st, i)->n_byte;
+    for (size_t i = 0; s && i < st_n_tensor(s); i++)
+        n += st_tensor_at(s, i)->n_byte;
+    return n;
+}
+
+uint64_t hf_file_bytes(const struct hf *h)
+{
+    uint64_t n = weight_bytes(h->st);
+
+    for (int i = 0; i < HF_SUBS; i++)
+        n += weight_bytes(h->sub[i]);
     return n;
 }
 
@@ -354,10 +369,32 @@ static int put_tensors(struct hf *h, int with_data, const struct mapping *own, s
     return rc;
 }
 
+/* Moves the mappings of s behind the *n of *maps. */
+static int take_maps(struct st *s, struct mapping **maps, size_t *n, struct err *e)
+{
+    size_t n_more = 0;
+    struct mapping *more = s ? st_take_mappings(s, &n_more) : NULL,
+                   *all = mem_realloc(*maps, (*n + n_more + 1) * sizeof(*all));
+    int rc = 0;
+
+    if (all) {
+        *maps = all;
+        if (n_more)
+            memcpy(all + *n, more, n_more * sizeof(*all));
+        *n += n_more;
+    } else {
+        rc = err_set(e, E_NOMEM, "no memory for %zu files", *n + n_more);
+        for (size_t i = 0; i < n_more; i++)
+            mmap_close(&more[i]);
+    }
+    mem_free(more);
+    return rc;
+}
+
 static int open_folder(struct gguf **out, const char *path, int with_data, struct err *e)
 {
     struct hf *h = NULL;
-    struct mapping own = {0}, *maps = NULL, *all;
+    struct mapping own = {0}, *maps = NULL;
     size_t n = 0;
     int rc = hf_open(&h, path, e);
 
@@ -365,22 +402,20 @@ static int open_folder(struct gguf **out, const char *path, int with_data, struc
         rc = make_data(h, &own, e);
     if (rc == 0)
         rc = put_tensors(h, with_data, &own, e);
+    if (rc == 0)
+        rc = take_maps(h->st, &maps, &n, e);
+    for (int i = 0; rc == 0 && i < HF_SUBS; i++)
+        rc = take_maps(h->sub[i], &maps, &n, e);
     if (rc == 0) {
-        maps = st_take_mappings(h->st, &n);
-        all = mem_realloc(maps, (n + 1) * sizeof(*maps));
-        if (!all) {
-            rc = err_set(e, E_NOMEM, "%s: no memory", path);
-            for (size_t i = 0; i < n; i++)
-                mmap_close(&maps[i]);
-        } else {
-            maps = all;
-            maps[n] = own;
-            n += own.p != NULL;
-            own = (struct mapping){0};
-            rc = gguf_of_writer(out, h->keys, path, "Hugging Face folder", maps, n, e);
-        }
-        mem_free(maps);
+        maps[n] = own; /* there is room for one more */
+        n += own.p != NULL;
+        own = (struct mapping){0};
+        rc = gguf_of_writer(out, h->keys, path, "Hugging Face folder", maps, n, e);
+    } else {
+        for (size_t i = 0; i < n; i++)
+            mmap_close(&maps[i]);
     }
+    mem_free(maps);
     mmap_close(&own);
     hf_free(h);
     return rc;

@@ -96,6 +96,7 @@ struct hf_family {
     void (*more)(struct hf *h);
     const char *defaults;      /* JSON: what its configs leave out; or NULL */
     int own_keys;              /* 1: without hf_decoder_keys */
+    int ahead;                 /* 1: layers that predict further tokens are taken */
     int (*next)(struct hf *h); /* 1: the row behind is the one for this config; NULL: 0 */
     const char *tok; /* tokenizer.ggml.model where the tokenizer alone does not tell */
 };
@@ -107,17 +108,21 @@ struct hf_family {
 
 struct hf_piece;
 
+enum { HF_SUBS = 2 };
+
 struct hf {
     char *dir;
     struct arena mem;
     json_t *config;                  /* text_config over the rest */
     json_t *generation, *tok_config; /* NULL: not there */
     struct st *st;
+    struct st *sub[HF_SUBS]; /* of folders in the folder; NULL: not there */
     struct gguf_writer *keys;
     const struct hf_family *family;
     char **note;
     size_t n_note;
     int n_layer;
+    int n_ahead;            /* layers behind those, which predict further tokens */
     uint64_t n_vocab;       /* rows of the embedding */
     struct hf_piece *piece; /* while the plan is made */
     size_t n_piece, cap_piece;
@@ -174,6 +179,8 @@ void hf_put_experts(struct hf *h);
 void hf_put_router(struct hf *h);
 /* Is layer i of "layer_types" called so? */
 int hf_layer_is(const struct hf *h, size_t i, const char *type);
+/* Sizes of the parts of a head that positions in time, height and width rotate. */
+void hf_put_sections(struct hf *h, uint32_t time, uint32_t height, uint32_t width);
 /* One number if all n are the same, else the array. */
 void hf_put_per_layer(struct hf *h, const char *name, const uint32_t *v, size_t n);
 
@@ -214,6 +221,8 @@ hf_how hf_group_norm;                /* a vector as n_groups rows */
 /* Vectors, routers and the like: no type of a few bits for them. */
 int hf_stays_f32(const struct hf_tensor *t);
 
+/* Counts the layers that predict further tokens, of a family that takes them. */
+void hf_count_ahead(struct hf *h);
 int hf_plan(struct hf *h);
 
 /* -- read.c -------------------------------------------------------------------------------- */
@@ -281,6 +290,7 @@ MUST_CHECK int hf_spm_read(struct hf_vocab *v, struct arena *mem, const unsigned
     X(phi)                                                                                     \
     X(bert)                                                                                    \
     X(plain)                                                                                   \
+    X(falcon)                                                                                  \
     X(deepseek)                                                                                \
     X(glm)                                                                                     \
     X(mamba)
@@ -325,10 +335,26 @@ HF_FAMILIES(X)
     {"layers.%.mlp.experts.$.up_proj.weight",   "blk.%.ffn_up_exps.weight",   NULL},           \
     {"layers.%.mlp.experts.$.down_proj.weight", "blk.%.ffn_down_exps.weight", NULL}
 
+/* The same by the names of Mixtral. */
+#define HF_ROWS_EXPERTS_W                                                                      \
+    {"layers.%.block_sparse_moe.gate.weight",         "blk.%.ffn_gate_inp.weight",  NULL},     \
+    {"layers.%.block_sparse_moe.experts.$.w1.weight", "blk.%.ffn_gate_exps.weight", NULL},     \
+    {"layers.%.block_sparse_moe.experts.$.w3.weight", "blk.%.ffn_up_exps.weight",   NULL},     \
+    {"layers.%.block_sparse_moe.experts.$.w2.weight", "blk.%.ffn_down_exps.weight", NULL}
+
 #define HF_ROWS_SHARED(expert)                                                                 \
     {"layers.%.mlp." expert ".gate_proj.weight", "blk.%.ffn_gate_shexp.weight", NULL},         \
     {"layers.%.mlp." expert ".up_proj.weight",   "blk.%.ffn_up_shexp.weight",   NULL},         \
     {"layers.%.mlp." expert ".down_proj.weight", "blk.%.ffn_down_shexp.weight", NULL}
+
+/* What a layer that predicts a further token has more. */
+#define HF_ROWS_AHEAD(norm)                                                                    \
+    {"layers.%.eh_proj.weight",                 "blk.%.nextn.eh_proj.weight",          NULL},  \
+    {"layers.%.enorm.weight",                   "blk.%.nextn.enorm.weight",            norm},  \
+    {"layers.%.hnorm.weight",                   "blk.%.nextn.hnorm.weight",            norm},  \
+    {"layers.%.embed_tokens.weight",            "blk.%.nextn.embed_tokens.weight",     NULL},  \
+    {"layers.%.shared_head.head.weight",        "blk.%.nextn.shared_head_head.weight", NULL},  \
+    {"layers.%.shared_head.norm.weight",        "blk.%.nextn.shared_head_norm.weight", norm}
 /* clang-format on */
 
 #endif

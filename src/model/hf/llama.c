@@ -1,13 +1,29 @@
-/* Llama 1 to 4, Mistral, Mixtral, and Ministral 3. */
+/* Llama 1 to 4, Mistral, Mixtral, Ministral 3, SmolLM 3, and Granite 3 and 4 without states. */
 #include "model/hf/hf_priv.h"
 
 /* clang-format off */
 static const struct hf_row llama_rows[] = {
     HF_ROWS_MODEL, HF_ROWS_QKV(hf_rope_q, hf_rope_k), HF_ROWS_NORMS, HF_ROWS_FFN,
-    {"layers.%.block_sparse_moe.gate.weight",         "blk.%.ffn_gate_inp.weight",  NULL},
-    {"layers.%.block_sparse_moe.experts.$.w1.weight", "blk.%.ffn_gate_exps.weight", NULL},
-    {"layers.%.block_sparse_moe.experts.$.w3.weight", "blk.%.ffn_up_exps.weight",   NULL},
-    {"layers.%.block_sparse_moe.experts.$.w2.weight", "blk.%.ffn_down_exps.weight", NULL},
+    HF_ROWS_EXPERTS_W,
+};
+
+static const struct hf_row granite_rows[] = {
+    HF_ROWS_MODEL, HF_ROWS_QKV(hf_rope_q, hf_rope_k), HF_ROWS_NORMS, HF_ROWS_FFN,
+    {"layers.%.shared_mlp.input_linear.weight",        "blk.%.ffn_gate_shexp.weight", hf_half_0},
+    {"layers.%.shared_mlp.input_linear.weight",        "blk.%.ffn_up_shexp.weight",   hf_half_1},
+    {"layers.%.shared_mlp.output_linear.weight",       "blk.%.ffn_down_shexp.weight", NULL},
+    {"layers.%.block_sparse_moe.router.layer.weight",  "blk.%.ffn_gate_inp.weight",   NULL},
+    {"layers.%.block_sparse_moe.input_linear.weight",  "blk.%.ffn_gate_exps.weight",  hf_half_0},
+    {"layers.%.block_sparse_moe.input_linear.weight",  "blk.%.ffn_up_exps.weight",    hf_half_1},
+    {"layers.%.block_sparse_moe.output_linear.weight", "blk.%.ffn_down_exps.weight",  hf_each},
+};
+
+static const struct hf_key granite_keys[] = {
+    {"embedding_scale", HF_F32, 0, "embedding_multiplier"},
+    {"residual_scale",  HF_F32, 0, "residual_multiplier"},
+    {"attention.scale", HF_F32, 0, "attention_multiplier"},
+    {"logit_scale",     HF_F32, 0, "logits_scaling"},
+    {"expert_shared_feed_forward_length", HF_U32, 0, "shared_intermediate_size"},
 };
 
 /* Its rows are in GGUF's order already, its experts' matrices are [in, out]. */
@@ -55,6 +71,25 @@ static void llama_more(struct hf *h)
                     (long long)hf_int(h, "sliding_window", 0));
 }
 
+/* GGUF has no key for the layers without positions: it is every fourth. */
+static void smollm3_more(struct hf *h)
+{
+    const json_t *list = hf_get(h, "no_rope_layers");
+    int64_t every = list ? 4 : hf_int(h, "no_rope_layer_interval", 4);
+
+    for (int i = 0; list && i < h->n_layer; i++) {
+        int turned = json_integer_value(json_array_get(list, (size_t)i)) != 0;
+
+        if (turned != (i % 4 != 3))
+            every = 0;
+    }
+    if (every != 4)
+        hf_fail(h, E_UNSUPPORTED,
+                "config.json: no_rope_layers: only models whose every fourth layer is without "
+                "positions are supported");
+    llama_more(h);
+}
+
 const struct hf_family hf_llama[] = {
     {
         .arch = "llama",
@@ -70,6 +105,28 @@ const struct hf_family hf_llama[] = {
         .classes = "Mistral3ForConditionalGeneration|Ministral3ForCausalLM",
         .types = "mistral3|ministral3",
         HF_TABLES(mistral3_keys, llama_rows),
+        .more = llama_more,
+    },
+    {
+        .arch = "smollm3",
+        .classes = "SmolLM3ForCausalLM",
+        .types = "smollm3",
+        .rows = llama_rows,
+        .n_row = HF_COUNT(llama_rows),
+        .more = smollm3_more,
+    },
+    {
+        .arch = "granite",
+        .classes = "GraniteForCausalLM",
+        .types = "granite",
+        HF_TABLES(granite_keys, granite_rows),
+        .more = llama_more,
+    },
+    {
+        .arch = "granitemoe",
+        .classes = "GraniteMoeForCausalLM|GraniteMoeSharedForCausalLM",
+        .types = "granitemoe|granitemoeshared",
+        HF_TABLES(granite_keys, granite_rows),
         .more = llama_more,
     },
     {

@@ -1,4 +1,4 @@
-/* Phi 2 to 4. */
+/* Phi 2 to 4, and Phi 3.5 MoE. */
 #include "model/hf/hf_priv.h"
 
 /* clang-format off */
@@ -8,6 +8,22 @@ static const struct hf_row phi3_rows[] = {
     {"layers.%.self_attn.o_proj.weight",   "blk.%.attn_output.weight", NULL},
     {"layers.%.mlp.gate_up_proj.weight",   "blk.%.ffn_up.weight",      NULL},
     {"layers.%.mlp.down_proj.weight",      "blk.%.ffn_down.weight",    NULL},
+};
+
+/* Whose windows are as long as its context, or shorter. */
+static const struct hf_key phi3_keys[] = {
+    {"attention.sliding_window", HF_U32, 0, "sliding_window"},
+};
+
+static const struct hf_row phimoe_rows[] = {
+    HF_ROWS_MODEL, HF_ROWS_QKV(NULL, NULL), HF_ROWS_NORMS, HF_ROWS_EXPERTS_W,
+};
+
+/* Its norms have mean and bias; the name of their epsilon in the config is that of another
+ * kind. GGUF's key for it says that norms and experts are the published ones. */
+static const struct hf_key phimoe_keys[] = {
+    {"attention.layer_norm_epsilon", HF_F32, 1, "rms_norm_eps"},
+    {"attention.sliding_window",     HF_U32, 0, "sliding_window"},
 };
 
 static const struct hf_row phi2_rows[] = {
@@ -25,14 +41,26 @@ static const struct hf_row phi2_rows[] = {
 };
 /* clang-format on */
 
+static void phimoe_more(struct hf *h)
+{
+    hf_put_heads(h);
+    hf_put_experts(h);
+}
+
 const struct hf_family hf_phi[] = {
     {
         .arch = "phi3",
         .classes = "Phi3ForCausalLM",
         .types = "phi3",
-        .rows = phi3_rows,
-        .n_row = HF_COUNT(phi3_rows),
+        HF_TABLES(phi3_keys, phi3_rows),
         .more = hf_put_heads,
+    },
+    {
+        .arch = "phimoe",
+        .classes = "PhiMoEForCausalLM|PhimoeForCausalLM",
+        .types = "phimoe",
+        HF_TABLES(phimoe_keys, phimoe_rows),
+        .more = phimoe_more,
     },
     {
         .arch = "phi2",

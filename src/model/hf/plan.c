@@ -494,6 +494,52 @@ static int layer_of(struct str name)
     return -1;
 }
 
+/* -- layers that predict further tokens ---------------------------------------------------- */
+
+/* DeepSeek counts them on behind its layers; Qwen calls its one "mtp" and has the names in the
+ * other column for what is in it besides a layer. */
+static const struct {
+    const char *mtp, *layer;
+} ahead_names[] = {
+    {"fc.", "eh_proj."},
+    {"pre_fc_norm_embedding.", "enorm."},
+    {"pre_fc_norm_hidden.", "hnorm."},
+    {"norm.", "shared_head.norm."},
+    {"layers.0.", ""},
+};
+
+/* A name of "mtp." as that of a layer behind the last, in room; other names as they are. */
+static struct str as_layer(const struct hf *h, struct str name, char *room, size_t n_room)
+{
+    static const char mtp[] = "mtp.";
+    const size_t n_mtp = sizeof(mtp) - 1;
+
+    if (!h->n_ahead || name.n <= n_mtp || memcmp(name.p, mtp, n_mtp) != 0)
+        return name;
+    for (size_t i = 0; i < HF_COUNT(ahead_names); i++) {
+        size_t n = strlen(ahead_names[i].mtp);
+
+        if (name.n - n_mtp <= n || memcmp(name.p + n_mtp, ahead_names[i].mtp, n) != 0)
+            continue;
+        (void)snprintf(room, n_room, "layers.%d.%s%.*s", h->n_layer, ahead_names[i].layer,
+                       (int)(name.n - n_mtp - n), name.p + n_mtp + n);
+        return str_of(room);
+    }
+    return name;
+}
+
+void hf_count_ahead(struct hf *h)
+{
+    char next[64];
+
+    for (size_t i = 0; i < st_n_tensor(h->st); i++) { /* ordered: 61 before 62 */
+        struct str name = strip(st_tensor_at(h->st, i)->name);
+
+        (void)snprintf(next, sizeof(next), "layers.%d.eh_proj.weight", h->n_layer + h->n_ahead);
+        h->n_ahead += str_is(name, next) || (h->n_ahead == 0 && str_is(name, "mtp.fc.weight"));
+    }
+}
+
 static void note_dropped(struct hf *h, const char *what, size_t *n)
 {
     if (*n)
@@ -509,7 +555,8 @@ int hf_plan(struct hf *h)
 
     for (size_t i = 0; i < st_n_tensor(h->st) && h->rc == 0; i++) {
         const struct st_tensor *t = st_tensor_at(h->st, i);
-        struct str name = strip(t->name);
+        char room[256];
+        struct str name = as_layer(h, strip(t->name), room, sizeof(room));
         const char *part = other_part(name);
         int n;
 
@@ -520,7 +567,7 @@ int hf_plan(struct hf *h)
             n_other++;
             continue;
         }
-        if (layer_of(name) >= h->n_layer) {
+        if (layer_of(name) >= h->n_layer + h->n_ahead) {
             n_deep++;
             continue;
         }

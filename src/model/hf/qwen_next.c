@@ -124,7 +124,8 @@ static int take_qkvz_gate(struct hf *h, const struct hf_match *m)
     {"layers.%.mlp.experts.gate_up_proj",       "blk.%.ffn_up_exps.weight",         hf_half_1}, \
     {"layers.%.mlp.experts.down_proj",          "blk.%.ffn_down_exps.weight",       hf_each},  \
     {"layers.%.mlp.shared_expert_gate.weight",  "blk.%.ffn_gate_inp_shexp.weight",  hf_squeeze}, \
-    {"layers.%.linear_attn.norm.weight",        "blk.%.ssm_norm.weight",            NULL}
+    {"layers.%.linear_attn.norm.weight",        "blk.%.ssm_norm.weight",            NULL},     \
+    HF_ROWS_AHEAD(hf_plus_one)
 
 static const struct hf_row next_rows[] = {
     ROWS_BOTH,
@@ -177,13 +178,8 @@ static void next_more(struct hf *h)
 
 static void qwen35_more(struct hf *h)
 {
-    const json_t *told = hf_get(h, "rope_parameters.mrope_section|rope_scaling.mrope_section");
-    uint32_t section[4] = {11, 11, 10, 0};
-
     next_more(h);
-    for (size_t i = 0; i < 3 && told; i++)
-        section[i] = (uint32_t)json_integer_value(json_array_get(told, i));
-    hf_put_u32s(h, "rope.dimension_sections", section, 4);
+    hf_put_sections(h, 11, 11, 10);
 }
 
 #define QWEN35_DEFAULTS                                                                        \
@@ -196,6 +192,7 @@ const struct hf_family hf_qwen_next[] = {
         .types = "qwen3_next",
         HF_TABLES(next_keys, next_rows),
         .more = next_more,
+        .ahead = 1,
         .defaults = QWEN35_DEFAULTS,
     },
     {
@@ -204,6 +201,7 @@ const struct hf_family hf_qwen_next[] = {
         .types = "qwen3_5|qwen3_5_text",
         HF_TABLES(next_keys, qwen35_rows),
         .more = qwen35_more,
+        .ahead = 1,
         .defaults = QWEN35_DEFAULTS,
     },
     {
@@ -212,6 +210,7 @@ const struct hf_family hf_qwen_next[] = {
         .types = "qwen3_5_moe|qwen3_5_moe_text",
         HF_TABLES(next_keys, qwen35_rows),
         .more = qwen35_more,
+        .ahead = 1,
         .defaults = QWEN35_DEFAULTS,
     },
     {0},
