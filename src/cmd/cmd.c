@@ -176,10 +176,12 @@ int cmd_adapt(struct hearth_model *m, const struct cmd_lora *l, struct err *e)
 {
     struct hearth_error he = {0};
 
-    if (!l->path && l->scale != 1)
+    if (!l->path.n && l->scale != 1)
         return err_set(e, E_INVALID, "--lora-scale: there is no --lora to scale");
-    if (l->path && hearth_model_adapt(m, l->path, l->scale, &he) < 0)
-        return cmd_err(e, &he);
+    for (int i = 0; i < l->path.n; i++) {
+        if (hearth_model_adapt(m, l->path.v[i], l->scale, &he) < 0)
+            return cmd_err(e, &he);
+    }
     return 0;
 }
 

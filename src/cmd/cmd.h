@@ -46,16 +46,16 @@ struct cmd_cache {
  * NULL: the library's choice. */
 /* --lora and --lora-scale. */
 struct cmd_lora {
-    const char *path;
+    struct opt_list path;
     float scale;
 };
 
 /* clang-format off */
 #define CMD_LORA_ROWS(base) \
-    {.name = "lora", .type = OPT_STR, .at = (base) + offsetof(struct cmd_lora, path), \
-     .arg = "FILE", .help = "add a LoRA adapter (GGUF) to the model"}, \
+    {.name = "lora", .type = OPT_LIST, .at = (base) + offsetof(struct cmd_lora, path), \
+     .arg = "FILE", .help = "add a LoRA adapter (GGUF) to the model; may be given again"}, \
     {.name = "lora-scale", .type = OPT_FLOAT, .at = (base) + offsetof(struct cmd_lora, scale), \
-     .def = "1", .min = -1000, .max = 1000, .arg = "X", .help = "how much the adapter counts"}
+     .def = "1", .min = -1000, .max = 1000, .arg = "X", .help = "how much each adapter counts"}
 /* clang-format on */
 
 MUST_CHECK int cmd_adapt(struct hearth_model *m, const struct cmd_lora *l, struct err *e);

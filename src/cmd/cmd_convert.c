@@ -7,6 +7,7 @@
 #include "quant/quant.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -85,6 +86,23 @@ static int read_type(const char *name, int *type, struct err *e)
     return 0;
 }
 
+/* Whether a file that is there belongs to the folder: all in it but what was converted before.
+ */
+static int is_source(const char *dir, const char *out)
+{
+    char parent[PATH_MAX];
+    const char *slash = strrchr(out, '/');
+    size_t n = strlen(out);
+    struct stat a, b;
+
+    if (n >= 5 && strcmp(out + n - 5, ".gguf") == 0)
+        return 0;
+    (void)snprintf(parent, sizeof(parent), "%.*s", slash ? (int)(slash - out + 1) : 1,
+                   slash ? out : ".");
+    return stat(dir, &a) == 0 && stat(parent, &b) == 0 && a.st_dev == b.st_dev &&
+           a.st_ino == b.st_ino;
+}
+
 static int check_paths(const char *dir, const char *out, int force, struct err *e)
 {
     struct stat st;
@@ -101,6 +119,8 @@ static int check_paths(const char *dir, const char *out, int force, struct err *
     if (!S_ISREG(st.st_mode))
         return err_set(e, E_INVALID,
                        "'%s' is there and is no file; give the name of a new file", out);
+    if (is_source(dir, out))
+        return err_set(e, E_INVALID, "'%s' is a part of what is read; give another name", out);
     if (!force)
         return err_set(e, E_INVALID, "'%s' is there; --force replaces it", out);
     return 0;

@@ -17,7 +17,8 @@ int draft_new(struct hearth_engine *en, int n_draft, struct err *e)
                        ENGINE_DRAFT_MAX);
     if (!m->p.n_nextn || !m->arch->nextn)
         return err_set(e, E_UNSUPPORTED,
-                       "this model has no layer that predicts ahead; n_draft must be 0");
+                       "this model has no layers that predict ahead: nothing can be guessed "
+                       "(--draft)");
     en->n_draft = n_draft;
     en->n_known = 2 * (size_t)en->n_batch * n * sizeof(float);
     en->known = vm_alloc(en->n_known);

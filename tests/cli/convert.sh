@@ -78,8 +78,10 @@ fails "a type that is only read" 64 "IQ2_XXS can be read, not written" convert "
 fails "a directory as the result" 64 "is no file" convert "$work/tiny" "$work"
 fails "a place that cannot be written" 5 "none/x.gguf" convert "$work/tiny" "$work/none/x.gguf"
 fails "a word too few" 64 "usage: hearth convert" convert "$work/tiny"
+fails "a result that is a part of the folder" 64 "is a part of what is read" \
+    convert "$work/tiny" "$work/tiny/config.json" --force
 sed -i 's/LlamaForCausalLM/NobodysForCausalLM/' "$work/tiny/config.json"
-fails "an unknown class names itself and the known" 3 "'NobodysForCausalLM' is not supported; supported are Llama" \
+fails "an unknown class names itself and where the known are" 3 "is not supported; \`hearth debug list classes\` names" \
     convert "$work/tiny" "$work/x.gguf"
 [ ! -e "$work/x.gguf" ]
 ok "nothing is written after a failure" $?

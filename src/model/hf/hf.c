@@ -76,8 +76,6 @@ static void add_defaults(struct hf *h)
 static void find_family(struct hf *h)
 {
     const char *class = hf_text_at(h, "architectures", 0), *type = hf_text(h, "model_type");
-    char list[400] = "";
-    size_t n = 0;
 
     h->family = find(class, 1);
     if (!h->family && !*class)
@@ -87,15 +85,17 @@ static void find_family(struct hf *h)
         h->family += h->family->next && h->family->next(h);
         return;
     }
-    for (size_t i = 0; hf_class_name(i, NULL) && n < sizeof(list) - 80; i++) {
-        const char *name = hf_class_name(i, NULL);
-
-        n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%.*s", i ? ", " : "",
-                              (int)strcspn(name, "|"), name);
-    }
-    hf_fail(h, E_UNSUPPORTED,
-            "config.json: model class '%.60s' is not supported; supported are %s",
-            *class ? class : type, list);
+    if (!*class && !*type)
+        hf_fail(
+            h, E_FORMAT,
+            "config.json: neither architectures, a list of names, nor model_type says which "
+            "model this is");
+    else
+        hf_fail(
+            h, E_UNSUPPORTED,
+            "config.json: model class '%.60s' is not supported; `hearth debug list classes` "
+            "names those that are",
+            *class ? class : type);
 }
 
 /* Weights of 4 bits in layouts of other programs are refused by name. FP8 and MXFP4 are read.

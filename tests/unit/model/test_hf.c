@@ -62,7 +62,7 @@ static const struct {
     int code;
     const char *says;
 } refused[] = {
-    {"{}", E_UNSUPPORTED, "model class '' is not supported; supported are LlamaForCausalLM, "},
+    {"{}", E_FORMAT, "neither architectures, a list of names, nor model_type"},
     {"{\"architectures\": [\"NobodysForCausalLM\"]}", E_UNSUPPORTED, "'NobodysForCausalLM'"},
     {"{", E_FORMAT, "config.json: not JSON"},
     {"{\"architectures\": [\"LlamaForCausalLM\"]}", E_FORMAT, "num_hidden_layers"},
