@@ -245,7 +245,7 @@ static int nextn_run(struct probe *p)
              fread(h, sizeof(*h), p->n_id * width, f) != p->n_id * width)
         rc = err_set(p->e, E_FORMAT, "%s: expected the width %zu and %zu hidden states",
                      p->opt.nextn, width, p->n_id);
-    else if (!p->en->model->m->p.n_nextn || !p->en->model->m->arch->nextn)
+    else if (!p->en->model->m->guesses)
         rc = err_set(p->e, E_UNSUPPORTED, "this model has no head that predicts ahead");
     for (size_t i = 0; i < p->n_id && rc == 0; i += (size_t)p->en->n_row) {
         size_t n = p->n_id - i < (size_t)p->en->n_row ? p->n_id - i : (size_t)p->en->n_row;

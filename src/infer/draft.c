@@ -15,7 +15,7 @@ int draft_new(struct hearth_engine *en, int n_draft, struct err *e)
     if (n_draft < 0 || n_draft > ENGINE_DRAFT_MAX)
         return err_set(e, E_INVALID, "n_draft: %d, expected 0 to %d", n_draft,
                        ENGINE_DRAFT_MAX);
-    if (!m->p.n_nextn || !m->arch->nextn)
+    if (!m->guesses)
         return err_set(e, E_UNSUPPORTED,
                        "this model has no layers that predict ahead: nothing can be guessed "
                        "(--draft)");

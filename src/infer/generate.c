@@ -106,16 +106,21 @@ static int gen_len(const struct gen *g)
     return g->s->n_len - (g->n_guess - g->next);
 }
 
-/* Forgets the guesses that are still open. */
+/* Forgets the guesses that are still open. What the last certain token gave stays, where nobody
+ * else's step has written over it. */
 static int gen_forget(struct gen *g, struct err *e)
 {
-    int open = g->n_guess - g->next, row = g->next;
+    struct hearth_seq *s = g->s;
+    int open = g->n_guess - g->next, row = g->next, rows_hold = s->logits != NULL, rc;
 
     g->n_guess = g->next = 0;
     if (!open)
         return 0;
-    draft_goes_on(g->s, row);
-    return hearth_seq_truncate(g->s, g->s->n_len - open, (struct hearth_error *)(void *)e);
+    draft_goes_on(s, row);
+    rc = hearth_seq_truncate(s, s->n_len - open, (struct hearth_error *)(void *)e);
+    if (rc == 0 && rows_hold && s->n_done == s->n_len)
+        s->logits = s->en->logits + (size_t)row * (size_t)s->en->model->m->p.n_vocab;
+    return rc;
 }
 
 /* The sampled token id is the next one of the text: the row of a guess that came true is used,
@@ -125,7 +130,7 @@ static int gen_feed(struct gen *g, int32_t id, struct err *e)
     struct hearth_seq *s = g->s;
     int rc = 0;
 
-    if (g->next < g->n_guess && g->guess[g->next] == id) {
+    if (s->logits && g->next < g->n_guess && g->guess[g->next] == id) {
         g->stats->n_accepted++;
         g->next++;
         s->logits = s->en->logits + (size_t)g->next * (size_t)s->en->model->m->p.n_vocab;
@@ -140,23 +145,23 @@ static int gen_feed(struct gen *g, int32_t id, struct err *e)
 static int gen_ahead(struct gen *g, struct err *e)
 {
     struct hearth_seq *s = g->s;
-    int n, rc = hearth_seq_truncate(s, s->n_len - 1, NULL);
-    int32_t id = s->ids[s->n_len];
+    int certain = s->n_len - 1, n, rc = hearth_seq_truncate(s, certain, NULL);
+    int32_t id = s->ids[certain];
 
     if (rc < 0)
         return rc;
-    n = draft_guess(s, id, s->en->n_draft, g->guess, e);
-    if (n < 0)
-        return n;
-    rc = seq_feed(s, &id, 1, 0, NULL, e);
+    n = rc = draft_guess(s, id, s->en->n_draft, g->guess, e);
+    if (rc >= 0)
+        rc = seq_feed(s, &id, 1, 0, NULL, e);
     if (rc == 0 && n)
         rc = seq_feed(s, g->guess, (size_t)n, 0, NULL, e);
-    if (rc == 0 && n)
-        seq_keep(s);
     if (rc == 0)
         rc = engine_compute(s->en, s, WANT_ALL_LOGITS, e);
-    if (rc < 0)
+    if (rc < 0) { /* the certain token waits, as before, and nothing else */
+        if (hearth_seq_truncate(s, certain, NULL) < 0 || seq_feed(s, &id, 1, 0, NULL, NULL) < 0)
+            return E_INTERNAL; /* it was there before */
         return rc;
+    }
     g->stats->n_drafted += n;
     g->n_guess = n;
     g->next = 0;
@@ -264,8 +269,11 @@ static int gen_loop(struct gen *g, struct err *e)
             rc = gen_catch_up(g, e);
     }
     g->stats->output_ns = clock_ns() - t0;
-    if (rc == 0 && g->n_guess)
-        rc = gen_forget(g, e);
+    if (g->n_guess) {
+        int forgot = gen_forget(g, rc < 0 ? NULL : e);
+
+        rc = rc < 0 ? rc : forgot;
+    }
     if (rc == E_CANCELLED) {
         g->finish = HEARTH_FINISH_CALLER;
         rc = 0;

@@ -35,6 +35,18 @@ static int expect(const struct reading *r, const char *key, const char *want)
                    key, (int)(v.n < 40 ? v.n : 40), v.p, want);
 }
 
+/* The architecture of the model, by any of its names. */
+static int expect_arch(const struct reading *r)
+{
+    const struct arch *a = r->m->arch;
+    struct str v = {"", 0};
+    int rc = gguf_str(r->g, "general.architecture", &v, r->e);
+
+    if (rc == 1 && (str_is(v, a->name) || (a->also && str_is(v, a->also))))
+        return 0;
+    return rc < 0 ? rc : expect(r, "general.architecture", a->name);
+}
+
 static int read_keys(struct reading *r)
 {
     double alpha = 0;
@@ -43,7 +55,7 @@ static int read_keys(struct reading *r)
     if (rc == 0)
         rc = expect(r, "adapter.type", "lora");
     if (rc == 0)
-        rc = expect(r, "general.architecture", r->m->arch->name);
+        rc = expect_arch(r);
     if (rc == 0)
         rc = gguf_f64(r->g, "adapter.lora.alpha", &alpha, r->e);
     if (rc >= 0 && !(alpha >= 0 && alpha <= 1e6))
@@ -214,6 +226,21 @@ static int read_pair(struct reading *r, const struct gguf_tensor *a)
 
 /* -- adding ---------------------------------------------------------------------------- */
 
+/* Which layers have an expert that is adapted: any, with tensors of each expert's own. */
+static void mark_layers(struct model *m)
+{
+    static const int stack[] = {T_FFN_GATE_EXPS, T_FFN_UP_EXPS, T_FFN_DOWN_EXPS};
+
+    for (int i = 0; i < m->p.n_layer + m->p.n_nextn; i++) {
+        for (size_t k = 0; k < sizeof(stack) / sizeof(*stack); k++) {
+            const struct weight *w = m->layer[i].t[stack[k]];
+
+            for (int x = 0; x < m->p.moe.n && w; x++)
+                m->layer[i].adapted |= w[x].lora != NULL;
+        }
+    }
+}
+
 static int attach(struct reading *r)
 {
     struct lora *l = arena_calloc(&r->m->arena, r->n, sizeof(*l));
@@ -228,6 +255,7 @@ static int attach(struct reading *r)
         l[i] = r->pair[i].lora;
         *at = &l[i];
     }
+    mark_layers(r->m);
     return 0;
 }
 

@@ -263,6 +263,14 @@ static const char *after_stem(const char *name, const char *stem)
     return strncmp(name, stem, n) == 0 && name[n] == '.' ? name + n : NULL;
 }
 
+/* Whether each number stands alone, not in a block. */
+static int is_plain_type(int type)
+{
+    int block = 0, bytes = 0;
+
+    return gguf_tensor_type_size(type, &block, &bytes) && block == 1;
+}
+
 /* The rows of part i of a tensor that holds more, as a tensor of its own, *apart bytes between
  * its matrices. NULL: the file has none, or it is not as large as its parts together. */
 static const struct gguf_tensor *part_of(struct model *m, const struct layer *l, int layer,
@@ -283,7 +291,8 @@ static const struct gguf_tensor *part_of(struct model *m, const struct layer *l,
         before += k < i ? dim_size(m, l, f->rows[k]) : 0;
         all += dim_size(m, l, f->rows[k]);
     }
-    if (!t || rows == 0 || all <= rows || t->ne[at] != all || t->n_byte / t->ne[2] % all)
+    if (!t || rows == 0 || all <= rows || t->ne[at] != all || t->n_byte / t->ne[2] % all ||
+        (at == 0 && !is_plain_type(t->type)))
         return NULL;
     part = arena_calloc(&m->arena, 1, sizeof(*part));
     if (!part)
@@ -661,6 +670,9 @@ int model_open(struct model **out, const char *path, int tier, struct err *e)
     if (rc == 0)
         rc = take_tensors(m, e);
     if (rc == 0)
+        m->guesses =
+            m->arch->nextn && m->p.n_nextn && m->layer[m->p.n_layer].t[T_NEXTN_EH_PROJ] != NULL;
+    if (rc == 0)
         tie_output(m);
     if (rc < 0) {
         rc = err_wrap(e, rc, "%s", path);
@@ -728,8 +740,10 @@ static int place_layer(struct cache_layout *c, const struct model *m, int i, str
     c->page_bytes += round64(need.page);
     o->off_state = c->state_bytes;
     c->state_bytes += round64(need.state);
-    if (rc == 0 && (c->page_bytes > (size_t)1 << 30 || c->state_bytes > (size_t)1 << 34))
+    if (rc == 0 && c->page_bytes > (size_t)1 << 30)
         rc = err_set(e, E_TOO_LONG, "the cache needs over 1 GiB for %d tokens", KERN_PAGE);
+    if (rc == 0 && c->state_bytes > (size_t)1 << 34)
+        rc = err_set(e, E_TOO_LONG, "the state of a sequence needs over 16 GiB");
     return rc;
 }
 

@@ -259,7 +259,8 @@ struct layer {
     int rope;             /* which of params.rope, -1: none */
     int ratio;            /* positions that a compressed key stands for, 0: it has none */
     float act_limit, act_limit_shared; /* of experts' activations, 0: none */
-    int kv_of; /* the layer whose keys and values it reads, mostly itself */
+    int kv_of;   /* the layer whose keys and values it reads, mostly itself */
+    int adapted; /* 1: adapters add to what its experts compute */
 };
 
 /* What a layer keeps of a sequence beside keys and values (struct cache_layer). */
@@ -318,6 +319,7 @@ struct model {
     struct packer *packer;                    /* NULL before pack_new */
     struct gguf *adapter[MODEL_ADAPTERS_MAX]; /* files whose matrices weights point to */
     int n_adapter;
+    int guesses; /* 1: the layer that predicts the token after the next is there, and is run */
     struct arena arena; /* owns the small things above */
 };
 

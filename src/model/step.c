@@ -34,7 +34,7 @@ void step_plan(const struct model *m, const struct cache_layout *c, int n_ctx, i
     step_worker_needs(&s, kern_attn_scratch(m->p.d_k, m->p.d_v));
     m->arch->forward(&s);
     s.used = 0;
-    if (m->p.n_nextn && m->arch->nextn)
+    if (m->guesses)
         m->arch->nextn(&s);
     *n_scratch = s.peak;
     *n_worker = s.n_worker;

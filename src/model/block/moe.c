@@ -562,7 +562,7 @@ static void plan(struct moe *j, const struct kern_acts *a)
     j->of = step_alloc(s, j->n_pair * sizeof(*j->of));
     j->share = step_alloc(s, (size_t)m->n * sizeof(*j->share));
     j->copied = acts_room(s, j->n_pair, n_in, forms);
-    j->adapted = (gate && gate->lora) || up->lora || l->t[T_FFN_DOWN_EXPS]->lora;
+    j->adapted = l->adapted;
     j->copied_x =
         forms && !j->kind->weigh_input && !j->adapted ? NULL : step_floats(s, j->n_pair * n_in);
     j->copied.x = j->copied_x;
@@ -574,13 +574,13 @@ static void plan(struct moe *j, const struct kern_acts *a)
     j->h_gate = gate && !j->pair ? step_floats(s, j->n_pair * n_ff) : NULL;
     j->hidden = acts_room(s, j->n_pair, n_ff, forms);
     j->hidden.x = j->h;
-    if (j->adapted && s->dry) { /* room for the largest share, which has all tokens */
-        const struct lora_out o = {.n = n_tok};
+    for (int x = 0; x < m->n && j->adapted && s->dry; x++) {
+        const struct lora_out o = {.n = n_tok}; /* the largest share has all tokens */
 
-        blk_lora(s, up, NULL, &o);
-        blk_lora(s, l->t[T_FFN_DOWN_EXPS], NULL, &o);
+        blk_lora(s, &up[x], NULL, &o);
+        blk_lora(s, &l->t[T_FFN_DOWN_EXPS][x], NULL, &o);
         if (gate)
-            blk_lora(s, gate, NULL, &o);
+            blk_lora(s, &gate[x], NULL, &o);
     }
 }
 

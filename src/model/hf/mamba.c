@@ -1,4 +1,5 @@
 /* Mamba 2, and what mixes it with attention: Nemotron-H, Granite 4, Falcon-H1. */
+#include "model/params.h"
 #include "model/hf/hf_priv.h"
 
 /* clang-format off */
@@ -112,7 +113,7 @@ static char kind_of(const struct hf *h, size_t i)
         if (hf_layer_is(h, i, kinds[k].name))
             return kinds[k].letter;
     }
-    return i < strlen(pattern) ? pattern[i] : '\0';
+    return i < strnlen(pattern, PARAMS_LAYERS_MAX) ? pattern[i] : '\0';
 }
 
 static int nemotron_has_experts(struct hf *h)

@@ -496,6 +496,71 @@ static void test_guesses(void **state)
     hearth_model_close(m);
 }
 
+/* Tokens of a text that is made in pieces without a new prompt, each piece ended by its length;
+ * cancelled by the callback after `stop` tokens in all, -1: never. */
+struct piecewise {
+    struct hearth_engine *en;
+    int32_t id[64];
+    int n, stop;
+};
+
+static int see_and_stop(void *ctx, const struct hearth_piece *p)
+{
+    struct piecewise *w = ctx;
+
+    if (p->id >= 0) {
+        w->id[w->n++] = p->id;
+        if (w->n == w->stop)
+            hearth_engine_cancel(w->en);
+    }
+    return 0;
+}
+
+static void make_in_pieces(struct hearth_model *m, int n_draft, int stop, struct piecewise *w)
+{
+    struct hearth_sampling greedy;
+    struct hearth_seq *s;
+    int32_t ids[20];
+    struct rng r;
+
+    *w = (struct piecewise){.stop = stop};
+    w->en = engine_make(
+        m, (struct hearth_engine_options){.n_ctx = 200, .n_thread = 1, .n_draft = n_draft});
+    s = seq_make(w->en);
+    rng_seed(&r, 40);
+    random_ids(&r, ids, 20);
+    hearth_sampling_defaults(&greedy);
+    greedy.temperature = 0;
+    for (int piece = 0; piece < 12; piece++) {
+        FINE(hearth_generate(s, ids, piece ? 0 : 20,
+                             &(struct hearth_generate_options){
+                                 .n_predict = 3, .sampling = &greedy, .ignore_eog = 1},
+                             NULL, see_and_stop, w, &fine));
+        /* Every token that was shown is in the text, and nothing else. */
+        assert_int_equal(hearth_seq_len(s), 20 + w->n);
+    }
+    hearth_seq_close(s);
+    hearth_engine_free(w->en);
+}
+
+static void test_guesses_in_pieces(void **state)
+{
+    struct tiny t = tiny_with("qwen35", QUANT_F32);
+    struct piecewise plain, ahead;
+    struct hearth_model *m;
+
+    (void)state;
+    t.n_nextn = 1;
+    m = model_make(&t, kern_tier_best(), 1);
+    make_in_pieces(m, 0, -1, &plain);
+    assert_int_equal(plain.n, 36);
+    for (int stop = -1; stop < 8; stop++) {
+        make_in_pieces(m, 4, stop, &ahead);
+        assert_memory_equal(ahead.id, plain.id, sizeof(plain.id[0]) * (size_t)ahead.n);
+    }
+    hearth_model_close(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -503,7 +568,7 @@ int main(void)
         cmocka_unit_test(test_truncate),    cmocka_unit_test(test_exhausted),
         cmocka_unit_test(test_other_start), cmocka_unit_test(test_random_life),
         cmocka_unit_test(test_cancel),      cmocka_unit_test(test_no_allocation),
-        cmocka_unit_test(test_guesses),
+        cmocka_unit_test(test_guesses),     cmocka_unit_test(test_guesses_in_pieces),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
