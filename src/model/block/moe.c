@@ -607,8 +607,8 @@ void blk_moe(struct step *s, const struct layer *l, const struct kern_acts *a,
     size_t *place;
 
     assert(l->t[T_FFN_GATE_INP] && l->t[T_FFN_DOWN_EXPS]); /* model_open found them */
-    plan(&j, a);
     place = step_alloc(s, (size_t)s->m->p.moe.n * sizeof(*place));
+    plan(&j, a); /* last: it says how much adapters take beside */
     if (!j.kind->router)
         blk_linear(s, l->t[T_FFN_GATE_INP], l->t[T_FFN_GATE_INP_BIAS], a, j.score, KERN_STORE);
     else if (!step_stopped(s))
