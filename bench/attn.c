@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { BYTES = 256 << 20, DEPTH = 8192, NEAR = 1024, D_MAX = 128, HEADS = 8 };
+enum { BYTES = 256 << 20, DEPTH = 8192, NEAR = 1024, D_MAX = 512, HEADS = 8 };
 
 struct attn_bench {
     const struct kern *k;
@@ -118,7 +118,8 @@ static void report(struct bench *bench, struct attn_bench *b, int kv, int d, int
 
 void bench_attn(struct bench *bench)
 {
-    static const int shape[][2] = {{64, 4}, {128, 2}, {128, 8}, {64, 1}};
+    static const int shape[][2] = {{64, 4}, {128, 2}, {128, 8},
+                                   {64, 1}, {256, 4}, {512, 16}}; /* 512: a latent */
     static struct attn_bench b;
     struct rng r;
 

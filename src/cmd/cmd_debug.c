@@ -477,9 +477,9 @@ static int list_archs(struct err *e)
     char features[128];
 
     (void)e;
-    (void)printf("%-18s %-54s %s\n", "name", "does, has", "models");
+    (void)printf("%-18s %-60s %s\n", "name", "does, has", "models");
     for (int i = 0; arch_at(i); i++)
-        (void)printf("%-18s %-54s %s\n", arch_at(i)->name,
+        (void)printf("%-18s %-60s %s\n", arch_at(i)->name,
                      arch_features(arch_at(i), features, sizeof(features)),
                      arch_at(i)->about ? arch_at(i)->about : "");
     return 0;
