@@ -202,6 +202,41 @@ static void test_scales(void **state)
     (void)unlink(adapter_path());
 }
 
+/* Experts with tensors of their own: an adapter of the last alone counts, in pieces too. */
+static void test_one_expert(void **state)
+{
+    static const struct bad_pair pair = {
+        .name = "blk.0.ffn_up.3.weight", .a = {64, RANK, 1}, .b = {RANK, 96, 1}, .alpha = 6};
+    int32_t ids[24];
+    struct rng r;
+
+    (void)state;
+    rng_seed(&r, 8);
+    for (int i = 0; i < 24; i++)
+        ids[i] = (int32_t)(rng_u64(&r) % TINY_VOCAB);
+    write_pair(&pair, 5);
+    for (int tier = 0; tier <= kern_tier_best(); tier++) {
+        struct tiny t = tiny_of(QUANT_F32);
+        struct hearth_model *m;
+        float *row[2];
+
+        if (!kern_tier_here(tier))
+            continue;
+        t.n_expert = 4;
+        t.n_used = 2;
+        t.split = 1;
+        m = model_make(&t, tier, 2);
+        row[0] = rows_alone(m, HEARTH_KV_F32, ids, 24);
+        FINE(hearth_model_adapt(m, adapter_path(), 1, &fine));
+        row[1] = rows_alone(m, HEARTH_KV_F32, ids, 24);
+        assert_true(distance(row[1], row[0], 24 * vocab_of(m)) > 1e-6);
+        mem_free(row[0]);
+        mem_free(row[1]);
+        hearth_model_close(m);
+    }
+    (void)unlink(adapter_path());
+}
+
 static void test_no_memory(void **state)
 {
     struct tiny t = tiny_of(QUANT_F32);
@@ -226,6 +261,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_scales),
+        cmocka_unit_test(test_one_expert),
         cmocka_unit_test(test_no_memory),
     };
 

@@ -159,6 +159,18 @@ static void test_names(void **state)
     assert_true(same(&v3, &old));
 }
 
+/* A layer that predicts ahead, of which the file has the count and not the tensors. */
+static void test_ahead_left_out(void **state)
+{
+    const struct variant v3 = {.golden = "deepseek_v3"},
+                         said = {
+                             .golden = "deepseek_v3",
+                             .num = {{"block_count", 4, 0}, {"nextn_predict_layers", 1, 0}}};
+
+    (void)state;
+    assert_true(same(&v3, &said));
+}
+
 static void test_temperature(void **state)
 {
     struct variant v3 = {.golden = "deepseek_v3"},
@@ -246,9 +258,8 @@ static void test_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),
-        cmocka_unit_test(test_temperature),
-        cmocka_unit_test(test_choice),
+        cmocka_unit_test(test_names),       cmocka_unit_test(test_ahead_left_out),
+        cmocka_unit_test(test_temperature), cmocka_unit_test(test_choice),
         cmocka_unit_test(test_refused),
     };
 
