@@ -218,7 +218,7 @@ struct tensor_spec {
     const char *name;
     int flags;
     int dim[3]; /* ne[0], ne[1], ne[2]; DIM_ONE: 1 */
-    int when;   /* enum layer_has, 0: all layers but those with HAS_NEXTN; outside of layers:
+    int when;   /* enum layer_has, 0: all layers, those with HAS_NEXTN too; outside of layers:
                    when any layer has it */
 };
 

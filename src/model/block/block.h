@@ -14,7 +14,7 @@
 
 /* The token embeddings: [n_tok][n_embd]. */
 float *blk_embed(struct step *s);
-/* From another matrix of embeddings, as they are in it. */
+/* From another matrix of embeddings; both times params.embd_scale, with what adapters add. */
 float *blk_embed_of(struct step *s, const struct weight *w);
 
 /* Row i of a matrix that is read by rows. */
