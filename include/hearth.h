@@ -215,8 +215,8 @@ HEARTH_API int hearth_seq_feed(struct hearth_seq *s, const int32_t *ids, size_t 
 HEARTH_API const float *hearth_seq_logits(const struct hearth_seq *s);
 
 /* As hearth_seq_feed and steps until nothing waits, handing over the logits of each of the
- * n positions in order: rows(ctx, i, logits). Only this sequence may have tokens waiting. Fails also:
- * E_UNSUPPORTED the model gives embeddings only. */
+ * n positions in order: rows(ctx, i, logits). Only this sequence may have tokens waiting. Fails
+ * also: E_UNSUPPORTED the model gives embeddings only. */
 HEARTH_API int hearth_seq_logits_all(struct hearth_seq *s, const int32_t *ids, size_t n,
                                      int (*rows)(void *ctx, size_t i, const float *logits),
                                      void *ctx, struct hearth_error *e);
@@ -232,8 +232,8 @@ HEARTH_API int hearth_seq_truncate(struct hearth_seq *s, int n, struct hearth_er
  * out. Fails: HEARTH_E_INVALID. */
 HEARTH_API int hearth_seq_set_position(struct hearth_seq *s, int pos, struct hearth_error *e);
 
-/* As hearth_seq_logits_all, with the hidden state of each position, n_embd floats, after the last
- * norm. Models that give embeddings only have these and no logits. */
+/* As hearth_seq_logits_all, with the hidden state of each position, n_embd floats, after the
+ * last norm. Models that give embeddings only have these and no logits. */
 HEARTH_API int hearth_seq_hidden_all(struct hearth_seq *s, const int32_t *ids, size_t n,
                                      int (*rows)(void *ctx, size_t i, const float *hidden),
                                      void *ctx, struct hearth_error *e);
