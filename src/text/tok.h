@@ -72,6 +72,14 @@ MUST_CHECK int tok_encode(const struct tok *t, const char *text, size_t n, int f
                           struct tok_ids *out, struct err *e);
 void tok_ids_done(struct tok_ids *ids);
 
+/* As tok_encode of a rendered chat template: control tokens are found only in what the template
+ * wrote, never in what a user wrote, nor across the border; apart from that the borders between
+ * them do not show in the ids. A BOS that the model wants is not added when the text begins
+ * with it. Fails as tok_encode. */
+struct marked;
+MUST_CHECK int tok_encode_marked(const struct tok *t, const struct marked *text, int flags,
+                                 struct tok_ids *out, struct err *e);
+
 /* The bytes that a token stands for: SPM's U+2581 as a space, byte tokens as their byte,
  * BPE's alphabet undone; control tokens give nothing unless show_control. Borrowed from t. */
 struct str tok_piece(const struct tok *t, int id, int show_control);
