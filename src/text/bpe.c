@@ -404,7 +404,7 @@ static int bpe_piece(const struct tok *t, int id, struct buf *out)
 
 const struct kind bpe_kind = {
     .name = "gpt2",
-    .ids = {.bos = 11, .eos = 11, .unk = -1},
+    .ids = {.bos = 11, .eos = 11, .unk = -1, .sep = -1, .pad = -1, .mask = -1},
     .open = bpe_open,
     .close = bpe_close,
     .encode = bpe_encode,

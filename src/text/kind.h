@@ -22,6 +22,7 @@ struct tok {
     struct vocab vocab;
     struct special special;
     int add_bos, add_eos;
+    int front, back;  /* the tokens around a text that TOK_ADD_SPECIAL adds; -1: none */
     int add_space;    /* ordinary text gets a space in front, which does not count */
     void *self;       /* the kind's own */
     char *piece;      /* bytes of all tokens, one after another */
@@ -35,6 +36,8 @@ struct work {
     struct words words;
     struct buf text; /* rewritten text of a word */
     struct tok_ids *out;
+    struct ugm_step *best; /* of the kind with that name */
+    size_t cap_best;
 };
 
 struct kind {

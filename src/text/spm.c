@@ -278,7 +278,7 @@ static int spm_piece(const struct tok *t, int id, struct buf *out)
 
 const struct kind spm_kind = {
     .name = "llama",
-    .ids = {.bos = 1, .eos = 2, .unk = 0},
+    .ids = {.bos = 1, .eos = 2, .unk = 0, .sep = -1, .pad = -1, .mask = -1},
     .add_bos = 1,
     .add_space = 1,
     .open = spm_open,
