@@ -287,7 +287,7 @@ void hf_tok_norm(struct hf *h, struct hf_vocab *v, const json_t *j);
 void hf_tok_around(struct hf *h, struct hf_vocab *v, const json_t *j);
 /* tokenizer.ggml.pre of a byte-level BPE; "unknown", with a note, when no row is like it. */
 const char *hf_pre_of(struct hf *h, const json_t *tokenizer);
-/* The same of an expression that is all there is; whole words that are tokens stay whole. */
+/* The same of tiktoken's expression; whole words that are tokens stay whole. */
 const char *hf_pre_of_regex(struct hf *h, const char *what, const char *regex);
 /* The step of that type in tokenizer.json's "normalizer", "pre_tokenizer", ...; NULL: none. */
 const json_t *hf_step(const json_t *tokenizer, const char *where, const char *type);

@@ -257,6 +257,15 @@ static void put_specials(struct hf *h, const struct hf_vocab *v)
     put_ends(h, v, eos);
 }
 
+/* Programs for SentencePiece's models put a BOS by themselves; those of one that goes by
+ * tokenizer.json alone do what it says. */
+static int adds_bos_unasked(const struct hf *h, const struct hf_vocab *v)
+{
+    const char *class = json_string_value(json_object_get(h->tok_config, "tokenizer_class"));
+
+    return is_kind(v, "llama") && !(class && strcmp(class, "PreTrainedTokenizerFast") == 0);
+}
+
 static void put_adds(struct hf *h, const struct hf_vocab *v)
 {
     static const char *const names[] = {"add_bos_token", "add_eos_token"};
@@ -268,7 +277,7 @@ static void put_adds(struct hf *h, const struct hf_vocab *v)
         if (json_is_boolean(told))
             puts = json_is_true(told);
         if (puts < 0)
-            puts = !after && is_kind(v, "llama");
+            puts = !after && adds_bos_unasked(h, v);
         put_flag(h, names[after], is_kind(v, "bert") ? 1 : puts);
     }
 }

@@ -114,8 +114,9 @@ static size_t escaped(const char *x)
 }
 
 /* Without possessive quantifiers: a + behind another quantifier only forbids going back, which
- * changes no match of those that are known. */
-static int put_greedy(struct buf *b, const char *x)
+ * changes no match of those that are known. Behind {1,3} it does so in tiktoken only; for those
+ * who read tokenizer.json it repeats. */
+static int put_greedy(struct buf *b, const char *x, int tiktoken)
 {
     int depth = 0, quantified = 0, rc = 0; /* depth: in so many brackets */
 
@@ -126,20 +127,20 @@ static int put_greedy(struct buf *b, const char *x)
             continue;
         }
         depth += *x == '[' ? 1 : *x == ']' && depth ? -1 : 0;
-        quantified = depth == 0 && n == 1 && strchr("?*+}", *x);
+        quantified = depth == 0 && n == 1 && strchr(tiktoken ? "?*+}" : "?*+", *x);
         rc = buf_put(b, x, n);
     }
     return rc;
 }
 
 /* x as we write it. Returns 0, or an error of buf. */
-static int put_regex(struct buf *b, const char *x)
+static int put_regex(struct buf *b, const char *x, int tiktoken)
 {
     struct buf greedy;
     int rc;
 
     buf_init(&greedy, STEPS_MAX);
-    rc = put_greedy(&greedy, x);
+    rc = put_greedy(&greedy, x, tiktoken);
     for (x = rc == 0 && greedy.p ? greedy.p : ""; *x && rc == 0;) {
         size_t n = 0, i;
 
@@ -171,7 +172,7 @@ static int put_split(struct buf *b, const json_t *j)
         rc = buf_str(b, "at text ");
     }
     if (rc == 0)
-        rc = put_regex(b, x ? x : "");
+        rc = put_regex(b, x ? x : "", 0);
     return rc == 0 ? buf_byte(b, '\n') : rc;
 }
 
@@ -277,7 +278,7 @@ const char *hf_pre_of_regex(struct hf *h, const char *what, const char *regex)
     struct buf b;
 
     buf_init(&b, STEPS_MAX);
-    if (buf_str(&b, "split ") < 0 || put_regex(&b, regex) < 0 || buf_str(&b, "\n" BYTES) < 0)
+    if (buf_str(&b, "split ") < 0 || put_regex(&b, regex, 1) < 0 || buf_str(&b, "\n" BYTES) < 0)
         hf_fail(h, E_TOO_LONG, "%s: a pattern of over %d bytes", what, STEPS_MAX);
     else
         found = pre_of_steps(h, what, b.p, 1);
