@@ -233,15 +233,17 @@ static int find_mixed(struct work *w)
 
 /* -- uniqueItems ----------------------------------------------------------------------- */
 
-/* The values that items can have, if a schema lists them: null, true, false, const, enum. */
+/* The values that items can have, if a schema lists them by const or enum. */
 static int list_values(struct work *w, const json_t **v, uint32_t *n)
 {
+    const struct schema_goal_def *d = &w->s->goal[w->a.items];
+
     *n = 0;
-    for (uint32_t i = 0; i < w->n_lit; i++) {
-        const struct schema_node *node = &w->s->node[w->lit[i] >> 2];
+    for (uint32_t i = 0; i < d->n_lit; i++) {
+        const struct schema_node *node = &w->s->node[d->lit[i] >> 2];
         const json_t *list;
 
-        if (w->lit[i] & 3)
+        if (d->lit[i] & 3)
             continue;
         if (schema_kw(node, KW_const)) {
             v[(*n)++] = schema_kw(node, KW_const);

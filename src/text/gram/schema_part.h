@@ -230,12 +230,21 @@ struct schema_goal_def {
     struct numset number;
     struct schema_array *arrays;
     struct schema_object *objects;
-    gram_ref rule; /* GRAM_NEVER: not yet */
+    uint8_t emitted;
+    gram_ref rule;
 };
 
 struct schema_base {
     struct str uri; /* absolute, or empty */
     uint32_t node;
+};
+
+/* What many rules are made of. */
+struct schema_parts {
+    gram_ref ws; /* around all */
+    gram_ref open_object, close_object, open_array, close_array, colon, comma;
+    gram_ref quote, one_char, any_string, any_number, integer, any;
+    int any_set;
 };
 
 struct schema {
@@ -269,8 +278,9 @@ struct schema {
     rx_id any_text;
     struct numset all, integers, no_number;
     uint32_t n_int, n_frac; /* digits of the longest numbers in the schema */
-    gram_ref ws, open_object, close_object, open_array, close_array, colon, comma;
-    gram_ref any_string, any_number, one_char;
+    struct schema_parts part;
+    schema_goal *waiting; /* for their rules to be set */
+    uint32_t n_waiting, cap_waiting;
 };
 
 /* Fills the error with where (#/properties/a/keyword) and why; returns code. kw NULL: the
@@ -476,9 +486,18 @@ MUST_CHECK int schema_object_make(struct schema *s, const struct schema_fact *la
 MUST_CHECK int schema_array_make(struct schema *s, const struct schema_fact *last,
                                  struct schema_array **list);
 
-/* schema_emit.c: rules of the grammar. */
-MUST_CHECK int schema_emit_init(struct schema *s);
+/* schema_emit.c: rules of the grammar, of all goals that root leads to. */
 MUST_CHECK int schema_emit(struct schema *s, schema_goal root, gram_ref *out);
-gram_ref schema_emit_any(struct schema *s, int object_only);
+
+/* schema_parts.c: what rules are made of; s->part and s->all, s->integers, ... */
+MUST_CHECK int schema_parts_init(struct schema *s);
+gram_ref schema_parts_any(struct schema *s, int object_only);
+gram_ref schema_parts_text(struct schema *s, const struct schema_text *t);
+MUST_CHECK int schema_parts_number(struct schema *s, const struct numset *n, gram_ref *out);
+
+/* schema_emit_array.c: arrays whose items are counted or told apart, as rules for each count. */
+MUST_CHECK int schema_emit_array(struct schema *s, const struct schema_array *a, gram_ref *out);
+/* The expression of a goal, which may be a rule that is not set yet. */
+MUST_CHECK int schema_emit_goal(struct schema *s, schema_goal g, gram_ref *out);
 
 #endif
