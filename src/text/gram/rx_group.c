@@ -173,13 +173,28 @@ static int meet_sets(struct rx *r)
     return 1;
 }
 
+/* Whether all that x consists of in such a group is there. */
+static int holds(const struct rx *r, enum rx_kind kind, rx_id x)
+{
+    const struct rx_node *n = rx_at(r, x);
+    const uint32_t *kid = RX_AT(uint32_t, r->word) + n->a;
+
+    if (n->kind != kind)
+        return has(r->list.p, r->list.n, x);
+    for (uint32_t i = 0; i < n->b; i++) {
+        if (!has(r->list.p, r->list.n, kid[i]))
+            return 0;
+    }
+    return 1;
+}
+
 /* 1 when x and its complement are both there. */
-static int opposed(const struct rx *r)
+static int opposed(const struct rx *r, enum rx_kind kind)
 {
     const uint32_t *id = r->list.p;
 
     for (size_t i = 0; i < r->list.n; i++) {
-        if (is(r, id[i], RX_K_NOT) && has(id, r->list.n, rx_at(r, id[i])->a))
+        if (is(r, id[i], RX_K_NOT) && holds(r, kind, rx_at(r, id[i])->a))
             return 1;
     }
     return 0;
@@ -337,7 +352,7 @@ rx_id rx_alts(struct rx *r, const rx_id *part, size_t n)
     if (r->list.n > 0 && *RX_AT(uint32_t, r->list) == RX_NONE)
         memmove(r->list.p, RX_AT(uint32_t, r->list) + 1, --r->list.n * sizeof(uint32_t));
     take_empty(r);
-    if (opposed(r))
+    if (opposed(r, RX_K_ALT))
         return r->all;
     absorb(r, RX_K_AND);
     merge_counters(r);
@@ -427,7 +442,7 @@ rx_id rx_ands(struct rx *r, const rx_id *part, size_t n)
     if (!meet_sets(r) || !meet_lengths(r))
         return RX_NONE;
     r->list.n = sort_ids(id, r->list.n);
-    if (opposed(r))
+    if (opposed(r, RX_K_AND))
         return RX_NONE;
     if (r->list.n > 1 && id[0] == RX_EMPTY) {
         for (size_t i = 1; i < r->list.n; i++) {
