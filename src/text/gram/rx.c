@@ -60,6 +60,13 @@ int rx_room(struct rx *r, struct rx_vec *v, size_t more, size_t size)
     return 0;
 }
 
+void rx_drop(struct rx *r, struct rx_vec *v, size_t size)
+{
+    r->bytes -= v->cap * size;
+    mem_free(v->p);
+    *v = (struct rx_vec){0};
+}
+
 int rx_push(struct rx *r, struct rx_vec *v, uint32_t word)
 {
     int rc = rx_room(r, v, 1, sizeof(word));
@@ -222,6 +229,7 @@ void rx_free(struct rx *r)
     mem_free(r->kept.p);
     mem_free(r->ranges.p);
     mem_free(r->chain.p);
+    mem_free(r->shaped.p);
     mem_free(r->todo.p);
     mem_free(r->event.p);
     mem_free(r->active.p);
