@@ -60,6 +60,13 @@ int rx_room(struct rx *r, struct rx_vec *v, size_t more, size_t size)
     return 0;
 }
 
+void rx_drop(struct rx *r, struct rx_vec *v, size_t size)
+{
+    r->bytes -= v->cap * size;
+    mem_free(v->p);
+    *v = (struct rx_vec){0};
+}
+
 int rx_push(struct rx *r, struct rx_vec *v, uint32_t word)
 {
     int rc = rx_room(r, v, 1, sizeof(word));

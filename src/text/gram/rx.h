@@ -75,8 +75,10 @@ enum rx_flags {
                      it. Without: the whole text must match, and ^ and $ at the ends are idle */
 };
 
-/* Parses a pattern. Fails: E_INVALID what is wrong, at which byte of the pattern; what cannot
- * be an automaton (lookaround, backreferences) by its name; E_TOO_LONG a limit; E_NOMEM. */
+/* Parses a pattern. Beyond ECMA-262, a backslash may stand before any ASCII punctuation. Fails:
+ * E_INVALID what is wrong, at which byte of the pattern; E_UNSUPPORTED the name of what cannot
+ * be an automaton (lookaround, backreferences, \b) or needs tables that we have not (scripts);
+ * E_TOO_LONG a limit; E_NOMEM. What is wrong with the pattern does not stick to the store. */
 MUST_CHECK int rx_parse(struct rx *r, struct str pattern, int flags, rx_id *out, struct err *e);
 
 /* -- walking ------------------------------------------------------------------------- */

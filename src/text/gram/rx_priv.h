@@ -114,8 +114,9 @@ static inline uint32_t rx_spread(uint32_t sq)
 int rx_fail(struct rx *r, int code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 MUST_CHECK int rx_room(struct rx *r, struct rx_vec *v, size_t more, size_t size);
 MUST_CHECK int rx_push(struct rx *r, struct rx_vec *v, uint32_t word);
-uint32_t *rx_zeroed(struct rx *r, size_t n);           /* NULL: failed */
-MUST_CHECK int rx_count(struct rx *r, uint64_t steps); /* of work */
+void rx_drop(struct rx *r, struct rx_vec *v, size_t size); /* frees */
+uint32_t *rx_zeroed(struct rx *r, size_t n);               /* NULL: failed */
+MUST_CHECK int rx_count(struct rx *r, uint64_t steps);     /* of work */
 uint32_t rx_mix(uint32_t a, uint32_t b);
 rx_id rx_find(const struct rx *r, const struct rx_node *want, const void *data);
 rx_id rx_add(struct rx *r, const struct rx_node *node);
@@ -126,6 +127,38 @@ rx_id rx_set_and(struct rx *r, rx_id a, rx_id b);
 rx_id rx_char(struct rx *r, uint32_t sq);
 rx_id rx_text_at(struct rx *r, uint32_t at, uint32_t n);
 uint32_t rx_text_char(const struct rx *r, uint32_t at, uint32_t n, uint32_t *bytes);
+
+/* The part of lo..hi that is characters, squeezed; 0: nothing is. */
+int rx_squeeze_range(uint32_t lo, uint32_t hi, struct rx_range *out);
+
+/* rx_class.c. Ranges of sets are squeezed. */
+enum rx_shorthand { RX_DIGIT, RX_WORD, RX_SPACE, RX_DOT };
+rx_id rx_shorthand(struct rx *r, enum rx_shorthand which);
+rx_id rx_outside(struct rx *r, rx_id set); /* all other characters */
+/* \p{name}, with \p{name=value} as `name` whole. Fails: E_UNSUPPORTED by its name. */
+MUST_CHECK int rx_property(struct rx *r, struct str name, rx_id *out, struct err *e);
+/* A class of a pattern, [ at p[*at]; *at: behind ]. */
+struct rx_scan;
+MUST_CHECK int rx_class(struct rx_scan *p, rx_id *out);
+
+/* What reads a pattern. */
+struct rx_scan {
+    struct rx *r;
+    struct str s;
+    size_t at;
+    struct err *e;
+};
+
+struct rx_escape {
+    int is_set;
+    rx_id set;
+    uint32_t cp; /* may be a surrogate */
+};
+
+/* rx_escape.c: what \ at p->at begins. */
+MUST_CHECK int rx_escape(struct rx_scan *p, int in_class, struct rx_escape *out);
+MUST_CHECK int rx_scan_char(struct rx_scan *p, uint32_t *cp);
+int rx_wrong(struct rx_scan *p, int code, size_t at, const char *fmt, ...) PRINTF_LIKE(4, 5);
 
 /* rx_make.c */
 rx_id rx_join(struct rx *r, rx_id a, rx_id b); /* rx_seq, but texts stay apart */

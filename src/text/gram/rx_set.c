@@ -53,27 +53,29 @@ rx_id rx_set_of(struct rx *r, struct rx_range *range, size_t n)
     return rx_add(r, &want);
 }
 
+int rx_squeeze_range(uint32_t lo, uint32_t hi, struct rx_range *out)
+{
+    hi = hi > RX_CP_MAX ? RX_CP_MAX : hi;
+    lo = lo >= 0xD800 && lo <= 0xDFFF ? 0xE000 : lo;
+    hi = hi >= 0xD800 && hi <= 0xDFFF ? 0xD7FF : hi;
+    if (lo > hi)
+        return 0;
+    *out = (struct rx_range){rx_squeeze(lo), rx_squeeze(hi)};
+    return 1;
+}
+
 rx_id rx_set(struct rx *r, const struct rx_range *range, size_t n)
 {
+    struct rx_range *out;
     size_t k = 0;
 
     r->ranges.n = 0;
     if (rx_room(r, &r->ranges, n, sizeof(*range)) < 0)
         return RX_NONE;
-    for (size_t i = 0; i < n; i++) {
-        struct rx_range c = range[i];
-
-        if (c.hi > RX_CP_MAX)
-            c.hi = RX_CP_MAX;
-        if (c.lo >= 0xD800 && c.lo <= 0xDFFF)
-            c.lo = 0xE000;
-        if (c.hi >= 0xD800 && c.hi <= 0xDFFF)
-            c.hi = 0xD7FF;
-        if (c.lo <= c.hi)
-            RX_AT(struct rx_range, r->ranges)
-        [k++] = (struct rx_range){rx_squeeze(c.lo), rx_squeeze(c.hi)};
-    }
-    return rx_set_of(r, r->ranges.p, k);
+    out = r->ranges.p;
+    for (size_t i = 0; i < n; i++)
+        k += (size_t)rx_squeeze_range(range[i].lo, range[i].hi, &out[k]);
+    return rx_set_of(r, out, k);
 }
 
 rx_id rx_any(struct rx *r)
