@@ -16,7 +16,8 @@ static inline gram_state wander_step(struct gram *g, gram_state s, int byte)
     return gram_put(g, s, &c, 1, &to, NULL, NULL) < 0 ? 0 : to;
 }
 
-/* A byte that is allowed: what ends things soonest when hurry is set, else any; -1: none is. */
+/* A byte that is allowed: mostly what ends things soonest when hurry is set, else any; -1: none
+ * is. */
 static inline int wander_byte(struct gram *g, gram_state s, struct rng *r, int hurry,
                               gram_state *to)
 {
@@ -24,6 +25,7 @@ static inline int wander_byte(struct gram *g, gram_state s, struct rng *r, int h
         "\"}]{[:,0123456789-.eE \\nabcdefghijklmnopqrstuvwxyzABCXYZ_/";
     int from = (int)(rng_u64(r) & 255);
 
+    hurry = hurry && rng_u64(r) % 4 != 0;
     for (size_t i = 0; hurry && i < sizeof(soonest) - 1; i++) {
         if ((*to = wander_step(g, s, soonest[i])) != 0)
             return soonest[i];
