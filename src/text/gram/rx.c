@@ -229,6 +229,7 @@ void rx_free(struct rx *r)
     mem_free(r->kept.p);
     mem_free(r->ranges.p);
     mem_free(r->chain.p);
+    mem_free(r->shaped.p);
     mem_free(r->todo.p);
     mem_free(r->event.p);
     mem_free(r->active.p);

@@ -6,161 +6,7 @@
  */
 #include "text/gram/rx_priv.h"
 
-#include "base/map.h"
-#include "base/mem.h"
-
 #include <stdlib.h>
-
-/* -- partitions ------------------------------------------------------------------------ */
-
-static int more_part_slots(struct rx *r)
-{
-    size_t cap = r->part_slot.cap ? r->part_slot.cap * 2 : 64;
-    uint32_t *slot;
-
-    if (r->part.n * 3 < r->part_slot.cap * 2)
-        return 0;
-    slot = rx_zeroed(r, cap);
-    if (!slot)
-        return r->failed.code;
-    for (size_t i = 0; i < r->part.n; i++) {
-        size_t k = RX_AT(struct rx_part, r->part)[i].hash & (cap - 1);
-
-        while (slot[k])
-            k = (k + 1) & (cap - 1);
-        slot[k] = (uint32_t)i + 1;
-    }
-    mem_free(r->part_slot.p);
-    r->bytes -= r->part_slot.cap * sizeof(*slot);
-    r->part_slot.p = slot;
-    r->part_slot.cap = cap;
-    return 0;
-}
-
-static void fill_ascii(struct rx_part *p, const uint32_t *lo, const uint32_t *cls)
-{
-    uint32_t i = 0;
-
-    for (uint32_t cp = 0; cp < 128; cp++) {
-        while (i + 1 < p->n && lo[i + 1] <= cp)
-            i++;
-        p->ascii[cp] = (uint8_t)cls[i];
-    }
-}
-
-/* The partition whose n begins and then n classes are the 2 n words; *at: its number. */
-static int part_of(struct rx *r, const uint32_t *word, size_t n, uint32_t n_class, uint32_t *at)
-{
-    struct rx_part p = {.n = (uint32_t)n, .n_class = n_class};
-    size_t bytes = 2 * n * sizeof(*word), i;
-    uint32_t *slot;
-    int rc;
-
-    rc = more_part_slots(r);
-    if (rc < 0)
-        return rc;
-    p.hash = (uint32_t)map_hash(word, bytes);
-    slot = r->part_slot.p;
-    for (i = p.hash & (r->part_slot.cap - 1); slot[i]; i = (i + 1) & (r->part_slot.cap - 1)) {
-        const struct rx_part *q = &RX_AT(struct rx_part, r->part)[slot[i] - 1];
-
-        if (q->hash == p.hash && q->n == p.n &&
-            memcmp(RX_AT(uint32_t, r->word) + q->at, word, bytes) == 0) {
-            *at = slot[i] - 1;
-            return 0;
-        }
-    }
-    rc = rx_room(r, &r->word, 2 * n, sizeof(*word));
-    if (rc == 0)
-        rc = rx_room(r, &r->part, 1, sizeof(p));
-    if (rc < 0)
-        return rc;
-    p.at = (uint32_t)r->word.n;
-    memcpy(RX_AT(uint32_t, r->word) + p.at, word, bytes);
-    r->word.n += 2 * n;
-    fill_ascii(&p, word, word + n);
-    *at = (uint32_t)r->part.n;
-    RX_AT(struct rx_part, r->part)[r->part.n++] = p;
-    slot[i] = *at + 1;
-    return 0;
-}
-
-static int set_edges(struct rx *r, rx_id id, uint32_t part, const uint32_t *target, size_t n)
-{
-    int rc = rx_room(r, &r->word, n + 1, sizeof(*target));
-    uint32_t *w;
-
-    if (rc < 0)
-        return rc;
-    w = RX_AT(uint32_t, r->word) + r->word.n;
-    w[0] = part;
-    memcpy(w + 1, target, n * sizeof(*target));
-    rx_at(r, id)->edges = (uint32_t)r->word.n;
-    r->word.n += n + 1;
-    return 0;
-}
-
-/* -- from intervals -------------------------------------------------------------------- */
-
-static int out_put(struct rx *r, uint32_t lo, rx_id to)
-{
-    struct rx_span *s = RX_AT(struct rx_span, r->out);
-
-    if (r->out.n > 0 && s[r->out.n - 1].to == to)
-        return 0;
-    if (rx_room(r, &r->out, 1, sizeof(*s)) < 0)
-        return r->failed.code;
-    RX_AT(struct rx_span, r->out)[r->out.n++] = (struct rx_span){.lo = lo, .to = to};
-    return 0;
-}
-
-/* Makes edges of r->out, whose intervals reach from one begin to the next. */
-static int out_take(struct rx *r, rx_id id)
-{
-    const struct rx_span *s = r->out.p;
-    size_t n = r->out.n, n_class = 0;
-    uint32_t *word, *target, part = 0;
-    int rc;
-
-    r->target.n = 0;
-    rc = rx_room(r, &r->target, 3 * n, sizeof(*word));
-    if (rc < 0)
-        return rc;
-    target = RX_AT(uint32_t, r->target);
-    word = target + n;
-    for (size_t i = 0; i < n; i++) {
-        struct rx_node *to = rx_at(r, s[i].to);
-
-        if (!to->mark) {
-            target[n_class++] = s[i].to;
-            to->mark = (uint32_t)n_class;
-        }
-        word[i] = s[i].lo;
-        word[n + i] = to->mark - 1;
-    }
-    for (size_t i = 0; i < n_class; i++)
-        rx_at(r, target[i])->mark = 0;
-    rc = part_of(r, word, n, (uint32_t)n_class, &part);
-    return rc < 0 ? rc : set_edges(r, id, part, target, n_class);
-}
-
-/* An interval, and none around it so far. */
-static int out_only(struct rx *r, uint32_t lo, uint32_t hi, rx_id to)
-{
-    struct rx_span *s = r->out.p;
-    int rc = 0;
-
-    /* What was the end of the last one may be the begin of this one. */
-    if (r->out.n > 0 && s[r->out.n - 1].lo == lo)
-        r->out.n--;
-    else if (r->out.n == 0 && lo > 0)
-        rc = out_put(r, 0, RX_NONE);
-    if (rc == 0)
-        rc = out_put(r, lo, to);
-    if (rc == 0 && hi < RX_SQ_MAX)
-        rc = out_put(r, hi + 1, RX_NONE);
-    return rc;
-}
 
 static int edges_set(struct rx *r, rx_id id)
 {
@@ -171,9 +17,9 @@ static int edges_set(struct rx *r, rx_id id)
     for (uint32_t i = 0; i < n.b && rc == 0; i++) {
         struct rx_range c = RX_AT(struct rx_range, r->range)[n.a + i];
 
-        rc = out_only(r, c.lo, c.hi, RX_EMPTY);
+        rc = rx_out_only(r, c.lo, c.hi, RX_EMPTY);
     }
-    return rc < 0 ? rc : out_take(r, id);
+    return rc < 0 ? rc : rx_out_take(r, id);
 }
 
 static int edges_text(struct rx *r, rx_id id)
@@ -184,98 +30,10 @@ static int edges_text(struct rx *r, rx_id id)
     int rc;
 
     r->out.n = 0;
-    rc = out_only(r, cp, cp, rest);
+    rc = rx_out_only(r, cp, cp, rest);
     if (r->failed.code)
         return r->failed.code;
-    return rc < 0 ? rc : out_take(r, id);
-}
-
-/* -- tries ----------------------------------------------------------------------------- */
-
-/* The texts of entries [at, at + 2 count) in words, of which `done` bytes are behind us. */
-static rx_id trie(struct rx *r, uint32_t at, uint32_t count, uint32_t done)
-{
-    const uint32_t *e = RX_AT(uint32_t, r->word) + at;
-    struct rx_node want = {.kind = RX_K_TRIE, .a = at, .b = count, .c = done};
-    rx_id id;
-
-    if (count == 1)
-        return rx_text_at(r, e[0] + done, e[1] - done);
-    if (r->failed.code)
-        return RX_NONE;
-    want.flags = e[1] == done ? RX_NULLABLE : 0;
-    want.least = e[1] == done ? 0 : 1;
-    want.hash = want.shape = rx_mix(rx_mix(RX_K_TRIE, at), rx_mix(count, done));
-    id = rx_find(r, &want, NULL);
-    return id ? id : rx_add(r, &want);
-}
-
-static int edges_trie(struct rx *r, rx_id id)
-{
-    struct rx_node n = *rx_at(r, id);
-    uint32_t i = n.flags & RX_NULLABLE ? 1 : 0, k, len, other;
-    int rc = rx_count(r, n.b);
-
-    r->out.n = 0;
-    for (; i < n.b && rc == 0; i = k) {
-        const uint32_t *e = RX_AT(uint32_t, r->word) + n.a;
-        uint32_t cp = rx_text_char(r, e[2 * i] + n.c, e[2 * i + 1] - n.c, &len);
-
-        for (k = i + 1; k < n.b; k++) {
-            if (rx_text_char(r, e[2 * k] + n.c, e[2 * k + 1] - n.c, &other) != cp)
-                break;
-        }
-        rc = out_only(r, cp, cp, trie(r, n.a + 2 * i, k - i, n.c + len));
-        if (r->failed.code)
-            rc = r->failed.code;
-    }
-    return rc < 0 ? rc : out_take(r, id);
-}
-
-struct entry {
-    struct str text;
-    uint32_t at;
-};
-
-static int by_text(const void *a, const void *b)
-{
-    const struct entry *x = a, *y = b;
-    size_t n = x->text.n < y->text.n ? x->text.n : y->text.n;
-    int c = memcmp(x->text.p, y->text.p, n);
-
-    return c ? c : x->text.n < y->text.n ? -1 : x->text.n > y->text.n;
-}
-
-/* The texts among the kids of an alternation as a trie; RX_NONE when those are too few. */
-static rx_id trie_of(struct rx *r, rx_id alt)
-{
-    struct rx_node n = *rx_at(r, alt);
-    struct entry *e;
-    uint32_t at, count = 0;
-
-    r->event.n = 0;
-    /* Spans and entries share their scratch: entries are used up before spans begin. */
-    if (rx_room(r, &r->event,
-                n.b * ((sizeof(*e) + sizeof(struct rx_span) - 1) / sizeof(struct rx_span)),
-                sizeof(struct rx_span)) < 0)
-        return RX_NONE;
-    e = r->event.p;
-    for (uint32_t i = 0; i < n.b; i++) {
-        const struct rx_node *k = rx_at(r, RX_AT(uint32_t, r->word)[n.a + i]);
-
-        if (k->kind == RX_K_TEXT)
-            e[count++] = (struct entry){{RX_AT(char, r->text) + k->a, k->b}, k->a};
-    }
-    if (count < RX_TRIE_MIN || rx_count(r, count) < 0 ||
-        rx_room(r, &r->word, (size_t)count * 2, sizeof(uint32_t)) < 0)
-        return RX_NONE;
-    qsort(e, count, sizeof(*e), by_text);
-    at = (uint32_t)r->word.n;
-    for (uint32_t i = 0; i < count; i++) {
-        RX_AT(uint32_t, r->word)[r->word.n++] = e[i].at;
-        RX_AT(uint32_t, r->word)[r->word.n++] = (uint32_t)e[i].text.n;
-    }
-    return trie(r, at, count, 0);
+    return rc < 0 ? rc : rx_out_take(r, id);
 }
 
 /* -- sweeping -------------------------------------------------------------------------- */
@@ -369,7 +127,7 @@ static int sweep(struct rx *r, enum rx_kind kind, size_t need)
             end = event[next].lo - 1;
         rc = rx_count(r, k + 1);
         if (rc == 0)
-            rc = out_put(r, pos, together(r, kind, need));
+            rc = rx_out(r, pos, together(r, kind, need));
         if (r->failed.code)
             rc = r->failed.code;
         pos = end + 1;
@@ -380,11 +138,11 @@ static int sweep(struct rx *r, enum rx_kind kind, size_t need)
 static int edges_group(struct rx *r, rx_id id)
 {
     struct rx_node n = *rx_at(r, id);
-    rx_id texts = n.kind == RX_K_ALT && n.b >= RX_TRIE_MIN ? trie_of(r, id) : RX_NONE;
+    rx_id texts = n.kind == RX_K_ALT && n.b >= RX_TRIE_MIN ? rx_trie_of(r, id) : RX_NONE;
     int rc = r->failed.code;
 
     if (texts != RX_NONE && !rx_at(r, texts)->edges)
-        rc = edges_trie(r, texts);
+        rc = rx_trie_edges(r, texts);
     r->event.n = 0;
     if (rc == 0 && texts != RX_NONE)
         rc = event_edges(r, texts, RX_EMPTY);
@@ -398,7 +156,7 @@ static int edges_group(struct rx *r, rx_id id)
     }
     if (rc == 0)
         rc = sweep(r, n.kind, n.b);
-    return rc < 0 ? rc : out_take(r, id);
+    return rc < 0 ? rc : rx_out_take(r, id);
 }
 
 /* -- nodes of one part ----------------------------------------------------------------- */
@@ -418,7 +176,7 @@ static int edges_like(struct rx *r, rx_id id, rx_id part, rx_id then)
     if (rc < 0 || r->failed.code)
         return r->failed.code;
     number = RX_AT(uint32_t, r->word)[rx_at(r, part)->edges];
-    return set_edges(r, id, number, r->target.p, n);
+    return rx_set_edges(r, id, number, r->target.p, n);
 }
 
 static int edges_not(struct rx *r, rx_id id)
@@ -439,7 +197,7 @@ static int edges_seq(struct rx *r, rx_id id)
         rc = event_edges(r, n.b, RX_EMPTY);
     if (rc == 0)
         rc = sweep(r, RX_K_ALT, 0);
-    return rc < 0 ? rc : out_take(r, id);
+    return rc < 0 ? rc : rx_out_take(r, id);
 }
 
 static int edges_repeat(struct rx *r, rx_id id)
@@ -454,14 +212,14 @@ static int edges_repeat(struct rx *r, rx_id id)
 static int edges_nothing(struct rx *r, rx_id id)
 {
     r->out.n = 0;
-    if (out_put(r, 0, RX_NONE) < 0)
+    if (rx_out(r, 0, RX_NONE) < 0)
         return r->failed.code;
-    return out_take(r, id);
+    return rx_out_take(r, id);
 }
 
 static int (*const edges_by_kind[])(struct rx *r, rx_id id) = {
     [RX_K_NONE] = edges_nothing,  [RX_K_EMPTY] = edges_nothing, [RX_K_SET] = edges_set,
-    [RX_K_TEXT] = edges_text,     [RX_K_TRIE] = edges_trie,     [RX_K_SEQ] = edges_seq,
+    [RX_K_TEXT] = edges_text,     [RX_K_TRIE] = rx_trie_edges,  [RX_K_SEQ] = edges_seq,
     [RX_K_ALT] = edges_group,     [RX_K_AND] = edges_group,     [RX_K_NOT] = edges_not,
     [RX_K_REPEAT] = edges_repeat,
 };

@@ -85,7 +85,7 @@ struct rx {
     struct rx_vec node, slot, word, range, text; /* node: struct rx_node, ... */
     struct rx_vec part, part_slot;
     /* scratch of constructors */
-    struct rx_vec list, kept, ranges, chain;
+    struct rx_vec list, kept, ranges, chain, shaped;
     /* scratch of edges */
     struct rx_vec todo, event, active, out, target, ids, flat;
     /* scratch of searches */
@@ -161,8 +161,23 @@ MUST_CHECK int rx_scan_char(struct rx_scan *p, uint32_t *cp);
 int rx_wrong(struct rx_scan *p, int code, size_t at, const char *fmt, ...) PRINTF_LIKE(4, 5);
 
 /* rx_make.c */
-rx_id rx_join(struct rx *r, rx_id a, rx_id b); /* rx_seq, but texts stay apart */
+rx_id rx_join(struct rx *r, rx_id a, rx_id b);         /* rx_seq, but texts stay apart */
+rx_id rx_before(struct rx *r, rx_id head, rx_id tail); /* head: no sequence */
+rx_id rx_repeat_node(struct rx *r, rx_id a, uint32_t min, uint32_t max);
+
+/* rx_group.c */
 rx_id rx_ands(struct rx *r, const rx_id *part, size_t n);
+
+/* rx_part.c. Edges are made of r->out: intervals from one begin to the next. */
+MUST_CHECK int rx_set_edges(struct rx *r, rx_id id, uint32_t part, const uint32_t *target,
+                            size_t n);
+MUST_CHECK int rx_out(struct rx *r, uint32_t lo, rx_id to);
+MUST_CHECK int rx_out_only(struct rx *r, uint32_t lo, uint32_t hi, rx_id to);
+MUST_CHECK int rx_out_take(struct rx *r, rx_id id);
+
+/* rx_trie.c */
+rx_id rx_trie_of(struct rx *r, rx_id alt); /* of the texts in it; RX_NONE: too few */
+MUST_CHECK int rx_trie_edges(struct rx *r, rx_id id);
 
 /* rx_edge.c */
 MUST_CHECK int rx_ensure(struct rx *r, rx_id id); /* edges, dead ones too */
