@@ -56,9 +56,9 @@ MUST_CHECK int numset_multiples(struct arena *a, const struct decimal *x, struct
                                 struct err *e);
 MUST_CHECK int numset_list(struct arena *a, const struct decimal *x, size_t n,
                            struct numset *out, struct err *e);
-/* Texts of so many digits before and after the point at most; none after: no point, either.
- * The one set that does not hold all texts of a number, for cutting others at the end. */
-MUST_CHECK int numset_short(struct arena *a, uint32_t n_int, uint32_t n_frac,
+/* Texts of so many digits at most, without a point and with one (0: never with one). The one
+ * set that does not hold all texts of a number, for cutting others at the end. */
+MUST_CHECK int numset_short(struct arena *a, uint32_t whole, uint32_t broken,
                             struct numset *out, struct err *e);
 
 MUST_CHECK int numset_and(struct arena *a, const struct numset *x, const struct numset *y,

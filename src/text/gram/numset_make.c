@@ -69,19 +69,20 @@ int numset_integers(struct arena *a, struct numset *out, struct err *e)
 /* -- as long as this ------------------------------------------------------------------- */
 
 struct shortness {
-    uint32_t n_int, n_frac;
+    uint32_t whole, broken;
 };
 
-/* phase | digits of it << 3 */
+/* phase | digits so far << 3 */
 static uint64_t short_step(const void *ctx, uint64_t state, int symbol)
 {
     const struct shortness *m = ctx;
-    int was = (int)(state % P_N), now = phase_step(was, symbol);
-    uint64_t digits = now == was ? state / P_N + 1 : 1;
+    uint64_t digits = state / P_N + (symbol < 10);
+    int now = phase_step((int)(state % P_N), symbol);
 
-    if (now == P_ZERO || now == P_NEG || now == P_POINT)
-        return (now == P_POINT && !m->n_frac) ? 0 : (uint64_t)now;
-    if (!now || digits > (now == P_INT ? m->n_int : m->n_frac))
+    if (now == P_NEG)
+        digits = 0;
+    if (!now || (now == P_POINT && digits >= m->broken) ||
+        digits > (now == P_FRAC || now == P_POINT ? m->broken : m->whole))
         return 0;
     return (uint64_t)now | digits * P_N;
 }
@@ -92,10 +93,10 @@ static int short_accepts(const void *ctx, uint64_t state)
     return phase_accepts((int)(state % P_N));
 }
 
-int numset_short(struct arena *a, uint32_t n_int, uint32_t n_frac, struct numset *out,
+int numset_short(struct arena *a, uint32_t whole, uint32_t broken, struct numset *out,
                  struct err *e)
 {
-    struct shortness m = {n_int, n_frac};
+    struct shortness m = {whole, broken};
     struct numset_gen g = {&m, short_step, short_accepts};
 
     out->must = out->may = 0;

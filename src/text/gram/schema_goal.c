@@ -47,7 +47,8 @@ static int64_t tidy(const struct schema *s, schema_lit *lit, uint32_t n)
         if (l != LIT_TRUE)
             lit[k++] = l;
     }
-    qsort(lit, k, sizeof(*lit), by_number);
+    if (k)
+        qsort(lit, k, sizeof(*lit), by_number);
     for (uint32_t i = 0; i < k; i++) {
         if (m && lit[m - 1] == lit[i])
             continue;

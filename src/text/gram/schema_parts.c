@@ -6,7 +6,9 @@
  * and this many blanks. */
 #define INDENT "(\\n {0,40})"
 
-enum { WRITE_INT = 19, WRITE_FRAC = 17 }; /* digits */
+/* Digits of numbers without and with a point: as many as readers tell apart who read into 64
+ * bits, whole or floating. */
+enum { WRITE_WHOLE = 19, WRITE_BROKEN = 15 };
 
 static const struct {
     const char *check, *write;
@@ -162,14 +164,16 @@ static int exponents(struct schema *s, unsigned must, gram_ref *out)
 /* For writing: not longer than makes sense, and without a point where only whole ones are. */
 static int shorten(struct schema *s, const struct numset *n, struct numset *out)
 {
-    uint32_t n_int = s->n_int + 1 > WRITE_INT ? s->n_int + 1 : WRITE_INT;
-    uint32_t n_frac = s->n_frac + 1 > WRITE_FRAC ? s->n_frac + 1 : WRITE_FRAC;
-    struct numset few, broken;
-    int rc = numset_minus(&s->arena, n, &s->integers, &broken, s->e);
+    uint32_t whole = s->n_int + 1 > WRITE_WHOLE ? s->n_int + 1 : WRITE_WHOLE;
+    uint32_t broken = s->n_int + s->n_frac + 1;
+    struct numset few, rest;
+    int rc = numset_minus(&s->arena, n, &s->integers, &rest, s->e);
 
-    broken.must = 0;
+    rest.must = 0;
+    if (broken < WRITE_BROKEN)
+        broken = WRITE_BROKEN;
     if (rc == 0)
-        rc = numset_short(&s->arena, n_int, numset_is_empty(&broken) ? 0 : n_frac, &few, s->e);
+        rc = numset_short(&s->arena, whole, numset_is_empty(&rest) ? 0 : broken, &few, s->e);
     return rc < 0 ? rc : numset_and(&s->arena, n, &few, out, s->e);
 }
 
