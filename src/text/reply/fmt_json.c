@@ -295,6 +295,7 @@ static const struct reply_step gemma_steps[] = {
     {13, ",", REPLY_PASS, NULL, 7},
     {13, "]", REPLY_PASS, NULL, 8},
     {5, "```", REPLY_PASS, NULL, 0},
+    {5, "\n", REPLY_PASS, NULL, 5},
     {5, "", REPLY_NAME, NULL, 3},
     {6, "{", REPLY_STRICT, NULL, 10},
     {6, "", REPLY_NAME, NULL, 14},

@@ -37,10 +37,8 @@ static const struct reply_step olmo3_steps[] = {
     {1, "", REPLY_NAME, NULL, 2},
     {2, "(", REPLY_CALLED, NULL, 3},
     {3, "</function_calls>", REPLY_PASS, NULL, 0},
-    {3, "\n", REPLY_PASS, NULL, 4},
-    {4, "\n", REPLY_PASS, NULL, 4},
-    {4, "</function_calls>", REPLY_PASS, NULL, 0},
-    {4, "", REPLY_NAME, NULL, 2},
+    {3, "\n", REPLY_PASS, NULL, 3},
+    {3, "", REPLY_NAME, NULL, 2},
 };
 static const struct reply_writing olmo3_writing = {
     .begin = "<function_calls>",
@@ -56,7 +54,7 @@ const struct reply_format reply_olmo3 = {
     .name = "olmo3",
     .about = "OLMo 3",
     REPLY_STEPS(olmo3_steps),
-    .soft = 1u << 3 | 1u << 4,
+    .soft = 1u << 3,
     .writing = &olmo3_writing,
 };
 

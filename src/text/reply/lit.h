@@ -60,6 +60,10 @@ int reply_lit_end(struct reply_lit *l);
  * else 0 and out is as it was. Only memory makes *fail negative. */
 int reply_lit_whole(int lang, struct str s, struct buf *out, int *fail);
 
+/* lit_string.c: the escape in l->word, without its backslash: 1 it is written, 0 more of it
+ * follows, -1 it is none. */
+int reply_lit_escape(struct reply_lit *l);
+
 /* Text as the inside of a JSON string: bytes one by one, then the end. */
 void reply_lit_byte(struct reply_lit *l, char c);
 void reply_lit_bytes_end(struct reply_lit *l);
