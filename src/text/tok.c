@@ -10,7 +10,8 @@
 /* Longer texts are refused: positions inside a word are 32 bits. */
 #define TEXT_MAX ((size_t)1 << 31)
 
-static const struct kind *const kinds[] = {&spm_kind, &bpe_kind};
+static const struct kind *const kinds[] = {&spm_kind, &bpe_kind, &wpm_kind, &ugm_kind,
+                                           &gemma4_kind};
 
 enum { N_KIND = sizeof(kinds) / sizeof(*kinds) };
 
@@ -45,8 +46,21 @@ static int read_flags(struct tok *t, const struct gguf *g, struct err *e)
     if (rc >= 0)
         rc = gguf_bool(g, "tokenizer.ggml.add_eos_token", &t->add_eos, e);
     if (rc >= 0)
+        rc = gguf_bool(g, "tokenizer.ggml.add_sep_token", &t->add_sep, e);
+    if (rc >= 0)
         rc = gguf_bool(g, "tokenizer.ggml.add_space_prefix", &t->add_space, e);
     return rc < 0 ? rc : 0;
+}
+
+static void set_ends(struct tok *t)
+{
+    if (t->kind->always_bos)
+        t->add_bos = 1;
+    t->front = t->add_bos ? t->vocab.bos : -1;
+    t->back = t->add_eos ? t->vocab.eos : -1;
+    t->drop_space |= t->add_space;
+    if (t->kind->add_sep)
+        t->back = t->vocab.sep;
 }
 
 /* Special and user-defined tokens stand for their text as it is. */
@@ -92,6 +106,8 @@ int tok_new(struct tok **out, const struct gguf *g, struct err *e)
     if (rc < 0)
         goto out;
     t->add_bos = t->kind->add_bos;
+    t->add_eos = t->kind->add_eos;
+    t->add_sep = t->kind->add_sep;
     t->add_space = t->kind->add_space;
     rc = vocab_init(&t->vocab, g, &t->kind->ids, e);
     if (rc >= 0)
@@ -100,8 +116,7 @@ int tok_new(struct tok **out, const struct gguf *g, struct err *e)
         rc = read_flags(t, g, e);
     if (rc >= 0)
         rc = make_pieces(t, e);
-    t->front = t->add_bos ? t->vocab.bos : -1;
-    t->back = t->add_eos ? t->vocab.eos : -1;
+    set_ends(t);
     if (rc >= 0 && special_init(&t->special, &t->vocab) < 0)
         rc = err_set(e, E_NOMEM, "no memory for the special tokens");
     if (rc < 0)
@@ -209,6 +224,11 @@ int tok_add_eos(const struct tok *t)
     return t->add_eos;
 }
 
+int tok_add_sep(const struct tok *t)
+{
+    return t->add_sep;
+}
+
 int tok_is_eog(const struct tok *t, int id)
 {
     return is_id(t, id) && t->vocab.eog[id];
@@ -298,7 +318,8 @@ static int encode_text(const struct tok *t, struct str text, int flags,
     merge_done(&w.merge);
     words_done(&w.words);
     buf_done(&w.text);
-    mem_free(w.best);
+    mem_free(w.best.sum);
+    mem_free(w.best.last);
     if (rc >= 0)
         return 0;
     out->n = before;

@@ -1,8 +1,8 @@
 /* tok.h - tokenizers: text to token ids and back, as the model file defines them.
  *
- * One struct for every kind; the kinds (SPM, byte-level BPE) are rows of a table in tok.c,
- * the pre-tokenizers of BPE rows of a table in pre.c. All of it is built once from the
- * file's keys and never changes, so any thread may use it.
+ * One struct for every kind; the kinds (SPM, byte-level BPE, WordPiece, Unigram, Gemma 4's) are
+ * rows of a table in tok.c, the pre-tokenizers of BPE rows of a table in pre.c. All of it is
+ * built once from the file's keys and never changes, so any thread may use it.
  *
  * Bytes in, bytes out: input that is not UTF-8 is encoded byte by byte and comes back as it
  * was. Encoding takes time linear in the text (times the logarithm of a word's length) and
@@ -40,7 +40,7 @@ MUST_CHECK int tok_new(struct tok **out, const struct gguf *g, struct err *e);
 void tok_free(struct tok *t); /* NULL is fine */
 
 int tok_count(const struct tok *t);        /* ids are 0 .. count-1 */
-const char *tok_kind(const struct tok *t); /* "llama" (SPM), "gpt2" (BPE) */
+const char *tok_kind(const struct tok *t); /* "llama" (SPM), "gpt2" (BPE), ... */
 const char *tok_pre(const struct tok *t);  /* the pre-tokenizer's name, "" when none */
 
 /* Tokens with a meaning, by the file's key or, where it has none, by their text; -1 when the
@@ -71,6 +71,7 @@ const int32_t *tok_suppressed(const struct tok *t, size_t *n);
 
 int tok_add_bos(const struct tok *t); /* 1: the model wants BOS in front */
 int tok_add_eos(const struct tok *t);
+int tok_add_sep(const struct tok *t);         /* 1: SEP parts a pair of texts */
 int tok_is_eog(const struct tok *t, int id);  /* 1: generation ends here */
 int tok_type_of(const struct tok *t, int id); /* enum tok_type */
 
