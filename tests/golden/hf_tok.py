@@ -4,6 +4,7 @@ A vocabulary that is known with the ids of the original tokenizer for many texts
 makers publish it: tokenizer.json with either notation of merges, or SentencePiece's
 tokenizer.model. The folder must give the keys, and the ids."""
 import json
+import math
 import os
 import shutil
 import struct
@@ -50,8 +51,12 @@ def folder(path, n_vocab, extra, raw=None):
     config = {'architectures': ['LlamaForCausalLM'], 'num_hidden_layers': 1, 'hidden_size': 8,
               'intermediate_size': 8, 'num_attention_heads': 1, 'max_position_embeddings': 64,
               'rms_norm_eps': 1e-5}
-    embd = ('F16', [n_vocab, 8], bytes(n_vocab * 16))
-    write_folder(path, config, {'model.embed_tokens.weight': embd}, extra=extra)
+    shapes = {'embed_tokens': [n_vocab, 8], 'norm': [8], 'layers.0.input_layernorm': [8],
+              'layers.0.post_attention_layernorm': [8]}
+    shapes.update({'layers.0.self_attn.%s_proj' % c: [8, 8] for c in 'qkvo'})
+    shapes.update({'layers.0.mlp.%s_proj' % c: [8, 8] for c in ('gate', 'up', 'down')})
+    write_folder(path, config, {'model.%s.weight' % name: ('F16', s, bytes(math.prod(s) * 2))
+                                for name, s in shapes.items()}, extra=extra)
     for name, b in (raw or {}).items():
         with open(os.path.join(path, name), 'wb') as f:
             f.write(b)
