@@ -120,7 +120,7 @@ static int on_call(struct answer *a, const struct reply_event *ev)
 }
 
 /* Arguments that are no JSON (the answer was cut) are kept as the text that came. */
-static int on_call_end(struct answer *a)
+static int on_call_end(struct answer *a, const struct reply_event *ev)
 {
     json_t *function = json_object_get(a->call, "function"), *args;
     char *line;
@@ -130,6 +130,10 @@ static int on_call_end(struct answer *a)
         json_loadb(a->arguments.p ? a->arguments.p : "", a->arguments.n, JSON_ALLOW_NUL, NULL);
     if (!args)
         args = json_stringn(a->arguments.p ? a->arguments.p : "", a->arguments.n);
+    if (ev->id.n && json_object_set_new(a->call, "id", json_stringn(ev->id.p, ev->id.n)) != 0) {
+        json_decref(args);
+        return no_room(a);
+    }
     if (!args || json_object_set_new(function, "arguments", args) != 0 ||
         json_array_append(a->calls, a->call) != 0)
         return no_room(a);
@@ -155,10 +159,14 @@ static int on_event(void *ctx, const struct reply_event *ev)
         return on_content(a, ev->text);
     case REPLY_CALL:
         return on_call(a, ev);
+    case REPLY_CALL_BROKEN: /* its text follows */
+        json_decref(a->call);
+        a->call = NULL;
+        return 0;
     case REPLY_ARGUMENTS:
         return buf_put(&a->arguments, ev->text.p, ev->text.n) < 0 ? no_room(a) : 0;
     default:
-        return on_call_end(a);
+        return on_call_end(a, ev);
     }
 }
 
