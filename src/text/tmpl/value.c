@@ -135,7 +135,7 @@ static int order_bytes(struct str a, struct str b)
     size_t n = a.n < b.n ? a.n : b.n;
     int c = n ? memcmp(a.p, b.p, n) : 0;
 
-    return c ? c : (a.n > b.n) - (a.n < b.n);
+    return c ? (c > 0) - (c < 0) : (a.n > b.n) - (a.n < b.n);
 }
 
 static int eq_lists(struct value_room *r, const struct value_list *a,

@@ -163,8 +163,8 @@ int value_true(struct value v);
  * Fails: E_TOO_LONG too deep, or too many steps. */
 MUST_CHECK int value_eq(struct value_room *r, struct value a, struct value b);
 
-/* *out < 0, 0, > 0: numbers, strings by code point, lists item by item. Fails: E_INVALID what
- * has no order; as value_eq. */
+/* *out -1, 0, 1: numbers, strings by code point, lists item by item; 2: one is not a number
+ * (NaN). Fails: E_INVALID what has no order; as value_eq. */
 MUST_CHECK int value_order(struct value_room *r, struct value a, struct value b, int *out);
 
 /* Sorts n values in place, stably; key: what is compared of each (NULL: itself), as an array of
