@@ -1,6 +1,6 @@
 /* What templates see of a conversation. The shapes and names are Ollama's, the conversation is
- * one of an OpenAI-like request: a message whose content is a list of parts is several messages,
- * as there, and neighbours of one role become one. All strings are the user's. */
+ * one of an OpenAI-like request: a message whose content is a list of parts is several
+ * messages, as there, and neighbours of one role become one. All strings are the user's. */
 #include "text/tmpl/go_run.h"
 #include "text/tmpl/go_tools.h"
 
@@ -21,6 +21,8 @@ static const struct go_type type_message = {.name = "*template.templateMessage",
                                             .form = GO_FORM_STRUCT,
                                             .field = message_fields,
                                             .n_field = M_N};
+static const struct go_type type_messages = {.name = "[]*template.templateMessage",
+                                             .form = GO_FORM_LIST};
 static const struct go_type type_images = {.name = "[]api.ImageData", .form = GO_FORM_LIST};
 
 struct reader {
@@ -187,7 +189,8 @@ static int read_part(struct reader *rd, size_t i, const json_t *j, const json_t 
     if (json_is_string(json_object_get(part, "text")))
         return go_data_string(rd->r, part, "text", field(message, M_CONTENT));
     if (!json_is_string(json_object_get(part, "type")))
-        return value_fail(rd->r, E_INVALID, "messages[%zu]: a part of the content has no type", i);
+        return value_fail(rd->r, E_INVALID, "messages[%zu]: a part of the content has no type",
+                          i);
     rc = value_of_json(rd->r, part, 1, &image);
     return rc < 0 ? rc : add_image(rd, message, image);
 }
@@ -202,7 +205,8 @@ static int read_message(struct reader *rd, size_t i, const json_t *j)
 
     if (!json_is_object(j))
         return value_fail(rd->r, E_INVALID, "messages[%zu] is not an object", i);
-    if (content && !json_is_null(content) && !json_is_string(content) && !json_is_array(content))
+    if (content && !json_is_null(content) && !json_is_string(content) &&
+        !json_is_array(content))
         return value_fail(rd->r, E_INVALID,
                           "messages[%zu]: the content is neither a text nor a list", i);
     for (size_t k = 0; k < n && rc == 0; k++)
@@ -237,11 +241,12 @@ static int join(struct value_room *r, struct value *a, struct value b)
 /* Neighbours of one role become one message, but for tools; system: all of that role. */
 static int collate(struct value_room *r, struct value list, struct go_data *out)
 {
-    int n_system = 0, rc = value_list(r, VALUE_LIST, list.l->n, &out->messages);
+    struct value all;
+    int n_system = 0, rc = value_list(r, VALUE_LIST, list.l->n, &all);
 
     for (size_t i = 0; i < list.l->n && rc == 0; i++) {
         struct value m = list.l->v[i], role = go_message_role(m);
-        const struct value_list *done = out->messages.l;
+        const struct value_list *done = all.l;
         struct value last = done->n ? done->v[done->n - 1] : value_none();
 
         if (value_is(role, "system")) {
@@ -255,8 +260,10 @@ static int collate(struct value_room *r, struct value list, struct go_data *out)
             !value_is(role, "tool"))
             rc = join(r, field(last, M_CONTENT), go_message_content(m));
         else
-            rc = value_append(r, out->messages, m);
+            rc = value_append(r, all, m);
     }
+    if (rc == 0)
+        rc = go_obj(r, &type_messages, list.l->n ? all : value_undef(), &out->messages);
     return rc;
 }
 

@@ -1,4 +1,5 @@
-/* Pipelines, commands and operands. The value of one command is the last argument of the next. */
+/* Pipelines, commands and operands. The value of one command is the last argument of the next.
+ */
 #include "text/tmpl/go_run.h"
 
 /* -- variables -------------------------------------------------------------------------- */
@@ -43,10 +44,8 @@ int go_set(struct go_run *r, struct str name, struct value v)
 
 /* -- operands --------------------------------------------------------------------------- */
 
-static int eval_command(struct go_run *r, struct value dot, const struct go_node *cmd,
-                        const struct value *last, struct value *out);
 static int eval_func(struct go_run *r, struct value dot, const struct go_node *f,
-                     const struct value *last, struct value *out);
+                     const struct go_node *args, const struct value *last, struct value *out);
 
 static int eval_names(struct go_run *r, struct value v, const struct str *name, int n,
                       struct value *out)
@@ -86,7 +85,7 @@ static int eval_operand(struct go_run *r, struct value dot, const struct go_node
     case GO_PIPE:
         return go_eval(r, dot, n, out);
     case GO_FUNC:
-        return eval_func(r, dot, n, NULL, out);
+        return eval_func(r, dot, n, NULL, NULL, out); /* what follows is not its own */
     case GO_BOOL:
         *out = value_bool((int)n->i);
         return 0;
@@ -123,13 +122,13 @@ static int wrong_number(struct go_run *r, const struct go_func *f, int n)
 }
 
 /* and, or: the first argument that decides, or the last one. */
-static int eval_and_or(struct go_run *r, struct value dot, const struct go_node *f,
-                       const struct value *last, struct value *out)
+static int eval_and_or(struct go_run *r, struct value dot, int is_or,
+                       const struct go_node *args, const struct value *last, struct value *out)
 {
-    for (const struct go_node *arg = f->next; arg; arg = arg->next) {
-        int rc = eval_operand(r, dot, arg, out);
+    for (; args; args = args->next) {
+        int rc = eval_operand(r, dot, args, out);
 
-        if (rc < 0 || go_truth(*out) == (f->func == GO_FUNC_OR))
+        if (rc < 0 || go_truth(*out) == is_or)
             return rc;
     }
     if (last)
@@ -145,31 +144,29 @@ static int check_texts(struct go_run *r, const struct go_func *f, const struct v
     for (int i = 0; i < n_text; i++)
         if (v[i].kind != VALUE_STR)
             return value_fail(r->room, E_INVALID,
-                              "wrong type for argument %d of %s: expected string; got %s", i + 1,
-                              f->name, go_type_name(v[i]));
+                              "wrong type for argument %d of %s: expected string; got %s",
+                              i + 1, f->name, go_type_name(v[i]));
     return 0;
 }
 
-/* f->next: its arguments; last: one more, or NULL. */
+/* args: a list, or NULL; last: one more, or NULL. */
 static int eval_func(struct go_run *r, struct value dot, const struct go_node *f,
-                     const struct value *last, struct value *out)
+                     const struct go_node *args, const struct value *last, struct value *out)
 {
     const struct go_func *func = go_func(f->func);
-    int n = (last ? 1 : 0), i = 0, rc = 0;
+    int n = count(args) + (last ? 1 : 0), i = 0, rc = 0;
     struct value *v;
 
-    /* A function as an argument or in a chain has no arguments of its own. */
-    n += count(f->next);
     r->at = f->at;
     if (n < func->min || (func->max >= 0 && n > func->max))
         return wrong_number(r, func, n);
     if (f->func == GO_FUNC_AND || f->func == GO_FUNC_OR)
-        return eval_and_or(r, dot, f, last, out);
+        return eval_and_or(r, dot, f->func == GO_FUNC_OR, args, last, out);
     v = value_alloc(r->room, ((size_t)n + 1) * sizeof(*v));
     if (!v)
         return r->room->e->code;
-    for (const struct go_node *arg = f->next; arg && rc == 0; arg = arg->next)
-        rc = eval_operand(r, dot, arg, &v[i++]);
+    for (; args && rc == 0; args = args->next)
+        rc = eval_operand(r, dot, args, &v[i++]);
     if (rc < 0)
         return rc;
     if (last)
@@ -183,6 +180,20 @@ static int eval_func(struct go_run *r, struct value dot, const struct go_node *f
 
 /* -- pipelines -------------------------------------------------------------------------- */
 
+/* What is no function takes no argument; but a field of no value is none with any. */
+static int eval_with_args(struct go_run *r, struct value dot, const struct go_node *n,
+                          struct value *out)
+{
+    int rc = 0;
+
+    *out = value_none();
+    if (n->kind == GO_FIELD || n->kind == GO_CHAIN || (n->kind == GO_VAR && n->n_name > 1))
+        rc = eval_operand(r, dot, n, out);
+    if (rc < 0 || out->kind == VALUE_UNDEF)
+        return rc;
+    return value_fail(r->room, E_INVALID, "an argument is given to what is no function");
+}
+
 static int eval_command(struct go_run *r, struct value dot, const struct go_node *cmd,
                         const struct value *last, struct value *out)
 {
@@ -190,9 +201,9 @@ static int eval_command(struct go_run *r, struct value dot, const struct go_node
 
     r->at = n->at;
     if (n->kind == GO_FUNC)
-        return eval_func(r, dot, n, last, out);
+        return eval_func(r, dot, n, n->next, last, out);
     if (n->next || last)
-        return value_fail(r->room, E_INVALID, "an argument is given to what is no function");
+        return eval_with_args(r, dot, n, out);
     if (n->kind == GO_NIL)
         return value_fail(r->room, E_INVALID, "nil is not a command");
     return eval_operand(r, dot, n, out);

@@ -89,7 +89,8 @@ struct loop {
 };
 
 /* 1: there was a break. */
-static int iterate(struct go_run *r, const struct loop *l, struct value index, struct value item)
+static int iterate(struct go_run *r, const struct loop *l, struct value index,
+                   struct value item)
 {
     const struct go_node *pipe = l->n->pipe;
     int rc = value_pay(r->room, 1), n = pipe->n_name;

@@ -40,13 +40,18 @@ static void put_verb(struct go_fmt *f)
 
 void go_fmt_bad(struct go_fmt *f, struct value v)
 {
+    struct go_fmt as_is = *f;
+
+    as_is.verb = 'v';
     put_verb(f);
     value_put_c(f->b, "(");
-    if (!go_is_nil(v)) {
+    if (go_is_nil(v)) {
+        value_put_c(f->b, "<nil>");
+    } else {
         value_put_c(f->b, go_type_name(v));
         value_put_c(f->b, "=");
+        put_arg(&as_is, v, 0);
     }
-    go_put(f->b, v);
     value_put_c(f->b, ")");
 }
 
@@ -187,12 +192,12 @@ static int scan_number(struct scan *x, int *out)
     int v = 0, any = 0;
 
     for (; x->at < x->s->n && x->s->p[x->at] >= '0' && x->s->p[x->at] <= '9'; x->at++) {
-        v = v * 10 + (x->s->p[x->at] - '0');
-        any = 1;
         if (v > 1000000) {
             x->at = x->s->n;
             return 0;
         }
+        v = v * 10 + (x->s->p[x->at] - '0');
+        any = 1;
     }
     *out = v;
     return any;

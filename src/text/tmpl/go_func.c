@@ -53,7 +53,8 @@ static int index_one(struct go_run *r, struct value v, struct value at, struct v
         return value_fail(r->room, E_INVALID, "index of nil pointer");
     if (go_dict_of(v).kind == VALUE_DICT) {
         if (at.kind != VALUE_STR)
-            return value_fail(r->room, E_INVALID, "the index of a map is a string, not of type %s",
+            return value_fail(r->room, E_INVALID,
+                              "the index of a map is a string, not of type %s",
                               go_type_name(at));
         return go_field_of(r->room, v, value_bytes(at), out);
     }

@@ -210,7 +210,8 @@ int go_read_number(struct go_node *n, struct str text, struct err *e)
     if (rc == 0 && skip == 1 && !p[1])
         rc = 1;
     if (rc < 0)
-        return err_set(e, E_INVALID, "integer overflow: %.*s", (int)(s.n < 40 ? s.n : 40), s.p);
+        return err_set(e, E_INVALID, "integer overflow: %.*s", (int)(text.n < 40 ? text.n : 40),
+                       text.p);
     if (rc > 0)
         return 0;
     n->kind = GO_FLOAT;
@@ -220,5 +221,6 @@ int go_read_number(struct go_node *n, struct str text, struct err *e)
         return 0;
     }
 bad:
-    return err_set(e, E_INVALID, "illegal number syntax: %.*s", (int)(s.n < 40 ? s.n : 40), s.p);
+    return err_set(e, E_INVALID, "illegal number syntax: %.*s",
+                   (int)(text.n < 40 ? text.n : 40), text.p);
 }

@@ -1,4 +1,5 @@
-/* Functions that write their arguments for somebody else: HTML, JavaScript, URLs, TypeScript. */
+/* Functions that write their arguments for somebody else: HTML, JavaScript, URLs, TypeScript.
+ */
 #include "text/tmpl/go_fmt.h"
 #include "text/tmpl/go_run.h"
 
@@ -129,8 +130,8 @@ int go_call_urlquery(struct go_run *r, const struct value *v, size_t n, struct v
 static const char *type_of_json(struct value name)
 {
     static const char *const map[][2] = {
-        {"string", "string"}, {"number", "number"},  {"integer", "number"},
-        {"boolean", "boolean"}, {"array", "any[]"}, {"object", "Record<string, any>"},
+        {"string", "string"},   {"number", "number"}, {"integer", "number"},
+        {"boolean", "boolean"}, {"array", "any[]"},   {"object", "Record<string, any>"},
         {"null", "null"},
     };
 

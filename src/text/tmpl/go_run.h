@@ -76,7 +76,7 @@ int go_call_types(struct go_run *r, const struct value *v, size_t n, struct valu
 /* -- go_data.c ------------------------------------------------------------------------- */
 
 struct go_data {
-    struct value system, messages, tools; /* messages: collated */
+    struct value system, messages, tools; /* messages: a list of them, collated */
     struct value prompt, suffix;          /* strings, "" */
     struct value level;                   /* ThinkLevel */
     int think, think_set;

@@ -26,13 +26,13 @@ enum go_node_kind {
     GO_BREAK,
     GO_CONTINUE,
 
-    GO_PIPE,   /* child: commands; name: what it declares or, if is_assign, sets */
-    GO_CMD,    /* child: operands, the first may be a function */
-    GO_DOT,    /* . */
-    GO_FIELD,  /* name: .A.B */
-    GO_VAR,    /* name: $x.A, the first with its $ */
-    GO_CHAIN,  /* child: the operand; name: what is taken of it */
-    GO_FUNC,   /* text: its name; func: its number */
+    GO_PIPE,  /* child: commands; name: what it declares or, if is_assign, sets */
+    GO_CMD,   /* child: operands, the first may be a function */
+    GO_DOT,   /* . */
+    GO_FIELD, /* name: .A.B */
+    GO_VAR,   /* name: $x.A, the first with its $ */
+    GO_CHAIN, /* child: the operand; name: what is taken of it */
+    GO_FUNC,  /* text: its name; func: its number */
     GO_NIL,
     GO_BOOL,   /* i */
     GO_INT,    /* i */

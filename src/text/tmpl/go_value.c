@@ -149,7 +149,7 @@ void go_of_json(struct value *v)
 
 /* -- JSON ----------------------------------------------------------------------------- */
 
-static const struct value_json plain = {.item = ",", .key = ":", .sort = 1, .go = 1};
+static const struct value_json plain = {.go = 1}; /* of what is neither list nor map */
 
 static int is_empty(struct value v)
 {
@@ -192,19 +192,19 @@ static void put_list(struct value_build *b, const struct value_list *l)
     value_put_c(b, "]");
 }
 
-static void put_map(struct value_build *b, const struct go_obj *o)
+static void put_map(struct value_build *b, struct value dict, int ordered)
 {
     const struct value_entry *entry;
     struct value keys = value_undef();
     size_t n = 0;
 
-    if (!o->type->ordered)
-        b->rc = go_keys(b->r, o->in, &keys);
+    if (!ordered)
+        b->rc = go_keys(b->r, dict, &keys);
     value_put_c(b, "{");
     for (size_t i = 0; b->rc == 0; n++) {
-        entry = o->type->ordered ? value_next(o->in, &i)
-                : n < keys.l->n  ? value_find(o->in, keys.l->v[n])
-                                 : NULL;
+        entry = ordered         ? value_next(dict, &i)
+                : n < keys.l->n ? value_find(dict, keys.l->v[n])
+                                : NULL;
         if (!entry)
             break;
         if (n)
@@ -228,15 +228,15 @@ void go_put_json(struct value_build *b, struct value v)
         return;
     if (go_is_nil(v) || (o && o->is_nil && o->type->form != GO_FORM_STRUCT))
         value_put_c(b, "null");
-    else if (!o)
-        value_put_json(b, v, &plain);
-    else if (o->type->form == GO_FORM_STRUCT)
+    else if (o && o->type->form == GO_FORM_STRUCT)
         put_struct(b, o);
-    else if (o->type->form == GO_FORM_MAP)
-        put_map(b, o);
-    else if (o->type->as_one && o->in.l->n == 1)
+    else if (o && o->type->as_one && o->in.l->n == 1)
         go_put_json(b, o->in.l->v[0]);
+    else if (go_list_of(v))
+        put_list(b, go_list_of(v));
+    else if (go_dict_of(v).kind == VALUE_DICT)
+        put_map(b, go_dict_of(v), o && o->type->ordered);
     else
-        put_list(b, o->in.l);
+        value_put_json(b, v, &plain);
     value_leave(b->r);
 }

@@ -7,7 +7,8 @@
  *   VALUE_NONE        a nil interface: what a map gives for a key that it has not
  *   bool int str      the same; numbers of JSON are VALUE_FLOAT, as Go's decoder makes them
  *   VALUE_LIST, _DICT []interface {}, map[string]interface {}
- *   VALUE_OBJ         a struct go_obj: structs, and lists and maps that have a type of their own
+ *   VALUE_OBJ         a struct go_obj: structs, and lists and maps that have a type of their
+ * own
  *
  * Maps are gone through in the order of their keys, whatever order they were filled in.
  *

@@ -354,11 +354,11 @@ void go_fmt_float(struct go_fmt *f, double v)
         n = shortest(text, sizeof(text), u, f->verb);
     else
         n = snprintf(text, sizeof(text),
-                     f->verb == 'e'                   ? "%.*e"
-                     : f->verb == 'E'                 ? "%.*E"
+                     f->verb == 'e'                     ? "%.*e"
+                     : f->verb == 'E'                   ? "%.*E"
                      : f->verb == 'f' || f->verb == 'F' ? "%.*f"
-                     : f->verb == 'G'                 ? "%.*G"
-                                                      : "%.*g",
+                     : f->verb == 'G'                   ? "%.*G"
+                                                        : "%.*g",
                      prec, u);
     used = strlen(sign) + (size_t)n;
     if (!f->minus && !f->zero)
