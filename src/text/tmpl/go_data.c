@@ -99,7 +99,7 @@ static int find_call(const struct reader *rd, const char *id, struct value *out)
                 return go_data_string(rd->r, json_object_get(call, "function"), "name", out);
         }
         if (value_pay(rd->r, 1) < 0)
-            return rd->r->e->code;
+            return go_code(rd->r->e);
     }
     return 0;
 }

@@ -11,7 +11,7 @@ int go_push(struct go_run *r, struct str name, struct value v)
         struct go_var *var = value_alloc(r->room, cap * sizeof(*var));
 
         if (!var)
-            return r->room->e->code;
+            return go_code(r->room->e);
         if (r->n_var)
             memcpy(var, r->var, r->n_var * sizeof(*var));
         r->var = var;
@@ -78,7 +78,8 @@ static int eval_operand(struct go_run *r, struct value dot, const struct go_node
     case GO_VAR:
         rc = value_pay(r->room, (r->n_var - r->base) / 16);
         var = rc == 0 ? find_var(r, n->name[0]) : NULL;
-        return var ? eval_names(r, var->v, n->name + 1, n->n_name - 1, out) : r->room->e->code;
+        return var ? eval_names(r, var->v, n->name + 1, n->n_name - 1, out)
+                   : go_code(r->room->e);
     case GO_CHAIN:
         rc = eval_operand(r, dot, n->child, &v);
         return rc < 0 ? rc : eval_names(r, v, n->name, n->n_name, out);
@@ -164,7 +165,7 @@ static int eval_func(struct go_run *r, struct value dot, const struct go_node *f
         return eval_and_or(r, dot, f->func == GO_FUNC_OR, args, last, out);
     v = value_alloc(r->room, ((size_t)n + 1) * sizeof(*v));
     if (!v)
-        return r->room->e->code;
+        return go_code(r->room->e);
     for (; args && rc == 0; args = args->next)
         rc = eval_operand(r, dot, args, &v[i++]);
     if (rc < 0)

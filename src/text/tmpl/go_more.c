@@ -66,7 +66,7 @@ static int join(struct go_run *r, const struct value *v, size_t n, struct value 
     int rc = 0;
 
     if (!shown)
-        return r->room->e->code;
+        return go_code(r->room->e);
     for (size_t i = 0; i < n && rc == 0; i++) {
         shown[i] = v[i];
         if (go_is_nil(v[i]))

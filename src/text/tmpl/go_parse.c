@@ -116,23 +116,23 @@ static int parse_control(struct go_parse *p, enum go_node_kind kind, const char 
     for (;;) {
         n->kind = kind;
         if (go_parse_pipe(p, where, GO_T_CLOSE, &n->pipe) < 0)
-            return p->e->code;
+            return go_code(p->e);
         p->in_range += kind == GO_RANGE;
         if (parse_list(p, &n->body) < 0)
-            return p->e->code;
+            return go_code(p->e);
         p->in_range -= kind == GO_RANGE;
         if (p->stop == GO_T_FINISH || go_parse_peek_word(p)->kind != again)
             break;
         n->other = go_parse_node(p, kind, go_parse_next(p)->at);
         n = n->other;
         if (!n)
-            return p->e->code;
+            return go_code(p->e);
     }
     if (p->stop == GO_T_ELSE) {
         if (go_parse_peek(p)->kind == GO_T_IF || go_parse_peek(p)->kind == GO_T_WITH)
             return go_parse_unexpected(p, go_parse_peek(p), "else");
         if (parse_list(p, &n->other) < 0)
-            return p->e->code;
+            return go_code(p->e);
         if (p->stop != GO_T_FINISH)
             return go_parse_fail(p, go_parse_peek(p)->at, "expected end; found else");
     }
@@ -166,7 +166,7 @@ static int add_define(struct go_parse *p, size_t at, struct str name, struct go_
                            GO_PARSE_NAMES);
         d = go_parse_alloc(p, sizeof(*d));
         if (!d)
-            return p->e->code;
+            return go_code(p->e);
         d->name = name;
         d->next = p->t->define;
         p->t->define = d;
@@ -218,7 +218,7 @@ static int parse_body(struct go_parse *p, size_t at, struct str name)
 
 static int parse_define(struct go_parse *p, size_t at)
 {
-    struct str name;
+    struct str name = {0};
     int rc = parse_template_name(p, "define", &name);
 
     if (rc == 0)
@@ -230,7 +230,7 @@ static int parse_define(struct go_parse *p, size_t at)
 static int parse_call(struct go_parse *p, int is_block, struct go_node *n)
 {
     const char *where = is_block ? "block" : "template";
-    struct str name;
+    struct str name = {0};
     int rc = parse_template_name(p, where, &name);
 
     if (rc < 0)
@@ -293,7 +293,7 @@ static int parse_item(struct go_parse *p, struct go_node **out)
     int rc;
 
     if (!n)
-        return p->e->code;
+        return go_code(p->e);
     *out = n;
     if (t->kind == GO_T_TEXT) {
         n->text = t->text;

@@ -36,7 +36,7 @@ static int add_name(struct go_parse *p, struct go_node *n, struct str name)
     struct str *names = go_parse_alloc(p, ((size_t)n->n_name + 1) * sizeof(*names));
 
     if (!names)
-        return p->e->code;
+        return go_code(p->e);
     if (n->n_name)
         memcpy(names, n->name, (size_t)n->n_name * sizeof(*names));
     names[n->n_name++] = name;
@@ -107,7 +107,7 @@ static int parse_term(struct go_parse *p, struct go_node **out)
     int rc = 0;
 
     if (!n)
-        return p->e->code;
+        return go_code(p->e);
     *out = n;
     go_parse_next(p);
     switch (t->kind) {
@@ -151,14 +151,16 @@ static int parse_term(struct go_parse *p, struct go_node **out)
 static int parse_operand(struct go_parse *p, struct go_node **out)
 {
     int rc = parse_term(p, out);
-    struct go_node *n = *out, *chain;
+    struct go_node *n, *chain;
 
     if (rc != 1 || go_parse_peek(p)->kind != GO_T_FIELD)
         return rc;
+    n = *out; /* parse_term gave 1, so there is one */
+    // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): the analyser did not look into it
     if (n->kind == GO_PIPE || n->kind == GO_FUNC) {
         chain = go_parse_node(p, GO_CHAIN, n->at);
         if (!chain)
-            return p->e->code;
+            return go_code(p->e);
         chain->child = n;
         *out = n = chain;
     } else if (n->kind != GO_FIELD && n->kind != GO_VAR) {
@@ -168,7 +170,7 @@ static int parse_operand(struct go_parse *p, struct go_node **out)
         struct str name = go_parse_next(p)->text;
 
         if (add_name(p, n, (struct str){name.p + 1, name.n - 1}) < 0)
-            return p->e->code;
+            return go_code(p->e);
     }
     return 1;
 }
@@ -178,12 +180,12 @@ static int parse_operand(struct go_parse *p, struct go_node **out)
 /* Operands up to a pipe sign, which is taken, or to the end, which is not. */
 static int parse_command(struct go_parse *p, struct go_node **out)
 {
-    struct go_node *cmd = go_parse_node(p, GO_CMD, go_parse_peek_word(p)->at), *arg;
+    struct go_node *cmd = go_parse_node(p, GO_CMD, go_parse_peek_word(p)->at), *arg = NULL;
     struct go_list args;
     int more = 1;
 
     if (!cmd)
-        return p->e->code;
+        return go_code(p->e);
     args = (struct go_list){NULL, &cmd->child};
     while (more) {
         const struct go_token *t;
@@ -222,7 +224,7 @@ static int parse_declarations(struct go_parse *p, const char *where, struct go_n
         }
         go_parse_next(p);
         if (add_name(p, pipe, name) < 0 || go_parse_declare(p, name) < 0)
-            return p->e->code;
+            return go_code(p->e);
         pipe->is_assign = t->kind == GO_T_ASSIGN;
         if (t->kind != GO_T_COMMA)
             return 0;
@@ -268,15 +270,15 @@ int go_parse_pipe(struct go_parse *p, const char *where, enum go_token_kind end,
     struct go_list cmds;
 
     if (!pipe)
-        return p->e->code;
+        return go_code(p->e);
     cmds = (struct go_list){NULL, &pipe->child};
     if (parse_declarations(p, where, pipe) < 0)
-        return p->e->code;
+        return go_code(p->e);
     while (go_parse_peek_word(p)->kind != end) {
         if (!starts_operand(go_parse_peek(p)->kind))
             return go_parse_unexpected(p, go_parse_peek(p), where);
         if (parse_command(p, &cmd) < 0)
-            return p->e->code;
+            return go_code(p->e);
         go_parse_append(&cmds, cmd);
     }
     if (!pipe->child)

@@ -89,4 +89,10 @@ MUST_CHECK int go_read_string(struct arena *a, struct str quoted, struct str *ou
 MUST_CHECK int go_read_char(struct str quoted, int64_t *out, struct err *e);
 MUST_CHECK int go_read_number(struct go_node *n, struct str text, struct err *e);
 
+/* The code of a failure that e tells of. */
+static inline int go_code(const struct err *e)
+{
+    return e->code < 0 ? e->code : E_INTERNAL;
+}
+
 #endif

@@ -1,5 +1,7 @@
 #include "text/tmpl/go_value.h"
 
+#include "text/tmpl/go_tree.h"
+
 static const char go_head[] = "go";
 
 int go_obj(struct value_room *r, const struct go_type *type, struct value in, struct value *out)
@@ -8,7 +10,7 @@ int go_obj(struct value_room *r, const struct go_type *type, struct value in, st
     int rc = 0;
 
     if (!o)
-        return r->e->code;
+        return go_code(r->e);
     *o = (struct go_obj){.head.type = go_head, .type = type, .in = in};
     if (in.kind == VALUE_UNDEF) {
         o->is_nil = 1;

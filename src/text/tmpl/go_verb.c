@@ -234,8 +234,8 @@ static void put_unicode(struct go_fmt *f, int64_t i)
 
     plain.zero = 0;
     if (f->sharp && i >= 0 && i <= 0x10ffff && go_fmt_printable((int32_t)i)) {
-        memcpy(text + n, " '", 2);
-        n += 2;
+        text[n++] = ' ';
+        text[n++] = '\'';
         n += utf8_put((int32_t)i, text + n);
         text[n++] = '\'';
     }
