@@ -1,4 +1,4 @@
-/* Real vocabularies against recorded ids: 72 texts each, plain and with special tokens, and
+/* Real vocabularies against recorded ids: 70 texts or more each, plain and with special tokens, and
  * back. */
 #include "text/tok.h"
 
@@ -69,14 +69,15 @@ static void check_detok(const struct tok *t, struct str text, const char *hex)
     struct buf want = unhex(hex), got;
     struct tok_ids ids = {0};
     struct tok_stream s;
+    int whole = strcmp(tok_kind(t), "bert") != 0; /* all of a text comes back */
 
     buf_init(&got, 1 << 20);
     assert_int_equal(tok_encode(t, text.p, text.n, 0, &ids, NULL), 0);
-    tok_stream_init(&s, t, 1, 1);
+    tok_stream_init(&s, t, 1, whole);
     for (size_t i = 0; i < ids.n; i++)
         assert_int_equal(tok_stream_put(&s, ids.id[i], &got), 0);
     assert_int_equal(tok_stream_end(&s, &got), 0);
-    if (got.n != text.n || (got.n && memcmp(got.p, text.p, got.n) != 0))
+    if (whole && (got.n != text.n || (got.n && memcmp(got.p, text.p, got.n) != 0)))
         fail_msg("\"%.*s\" came back as \"%s\"", (int)text.n, text.p, got.p ? got.p : "");
     got.n = tok_tidy(t, got.p, got.n);
     assert_int_equal(got.n, want.n);
@@ -101,7 +102,7 @@ static void test_recorded(void **state)
     (void)snprintf(path, sizeof(path), DIR "%s.tokens.json", name);
     all = json_load_file(path, 0, &je);
     assert_non_null(all);
-    assert_true(json_array_size(all) >= 72);
+    assert_true(json_array_size(all) >= 70);
     json_array_foreach(all, i, x)
     {
         struct str text = {json_string_value(json_object_get(x, "text")),
@@ -126,6 +127,7 @@ int main(void)
         VOCAB("gpt-2"),     VOCAB("llama-spm"),    VOCAB("llama-bpe"),      VOCAB("mpt"),
         VOCAB("starcoder"), VOCAB("refact"),       VOCAB("falcon"),         VOCAB("gpt-neox"),
         VOCAB("baichuan"),  VOCAB("deepseek-llm"), VOCAB("deepseek-coder"), VOCAB("phi-3"),
+        VOCAB("bert-bge"),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
