@@ -384,6 +384,13 @@ static uint32_t os_number(struct gram *g, const struct gram_os *s, size_t n_byte
     return id;
 }
 
+uint32_t gram_os_again(struct gram *g, const struct gram_os *s, struct err *e)
+{
+    size_t words = os_words(gram_obj_at(g, s->obj));
+
+    return os_number(g, s, sizeof(*s) + words * sizeof(s->word[0]), e);
+}
+
 /* A copy of a state that can be changed, in scratch; NULL: full. */
 static struct gram_os *os_copy(struct gram *g, uint32_t os, uint32_t obj, size_t *n_byte,
                                struct err *e)
@@ -514,29 +521,30 @@ static uint32_t key_of_raw(struct gram *g, uint32_t raw, struct err *e)
 }
 
 /* A set of keys with one more. */
-static uint32_t key_set(struct gram *g, uint32_t set, uint32_t n, uint32_t key, struct err *e)
+static uint32_t key_set(struct gram *g, uint32_t set, uint32_t key, struct err *e)
 {
-    const uint32_t *old = set ? GRAM_REC(uint32_t, g->key_sets, set) : NULL;
-    uint32_t *all = mem_alloc((n + (size_t)1) * sizeof(*all)), at = 0, id;
-    struct str s = gram_key_text(g, key);
+    uint32_t n = gram_keys_in(g, set), at = 0, id;
+    const uint32_t *old = set ? GRAM_REC(uint32_t, g->key_sets, set) + 1 : NULL;
+    uint32_t *all = mem_alloc((n + (size_t)2) * sizeof(*all));
+    struct named own = {gram_key_text(g, key), 0};
 
     if (!all) {
         (void)gram_full(g, e);
         return 0;
     }
-    while (at < n) {
-        struct named a = {gram_key_text(g, old[at]), 0}, b = {s, 0};
+    for (; at < n; at++) {
+        struct named other = {gram_key_text(g, old[at]), 0};
 
-        if (by_name(&a, &b) > 0)
+        if (by_name(&other, &own) > 0)
             break;
-        at++;
     }
+    all[0] = n + 1;
     if (at)
-        memcpy(all, old, at * sizeof(*all));
-    all[at] = key;
+        memcpy(all + 1, old, at * sizeof(*all));
+    all[1 + at] = key;
     if (n > at)
-        memcpy(all + at + 1, old + at, (n - at) * sizeof(*all));
-    id = gram_intern(g, &g->key_sets, &g->kept, all, (n + (size_t)1) * sizeof(*all), NULL);
+        memcpy(all + 2 + at, old + at, (n - at) * sizeof(*all));
+    id = gram_intern(g, &g->key_sets, &g->kept, all, (n + (size_t)2) * sizeof(*all), NULL);
     mem_free(all);
     if (!id)
         (void)gram_full(g, e);
@@ -546,13 +554,18 @@ static uint32_t key_set(struct gram *g, uint32_t set, uint32_t n, uint32_t key, 
 uint32_t gram_os_rest(struct gram *g, uint32_t os, uint32_t rest, uint32_t raw, struct err *e)
 {
     uint64_t used = os_at(g, os)->word[rest];
-    uint32_t key = key_of_raw(g, raw, e), set;
     const struct gram_obj *o = gram_obj_at(g, os_at(g, os)->obj);
+    uint32_t set = GRAM_USED_SET(used), key;
     struct gram_os *s;
     size_t n_byte;
 
-    set = key ? key_set(g, GRAM_USED_SET(used), GRAM_USED_N(used), key, e) : 0;
-    s = set ? os_copy(g, os, os_at(g, os)->obj, &n_byte, e) : NULL;
+    if (raw != GRAM_RAW_UNKNOWN) {
+        key = key_of_raw(g, raw, e);
+        set = key ? key_set(g, set, key, e) : 0;
+        if (!set)
+            return 0;
+    }
+    s = os_copy(g, os, os_at(g, os)->obj, &n_byte, e);
     if (!s)
         return 0;
     s->count++;
@@ -575,7 +588,7 @@ int gram_os_key(struct gram *g, uint32_t os, uint32_t rest, uint32_t *bs, struct
     if (GRAM_USED_SET(s->word[rest])) {
         cs.kind = GRAM_CS_BUT;
         cs.b = GRAM_USED_SET(s->word[rest]);
-        cs.hi = GRAM_USED_N(s->word[rest]);
+        cs.hi = gram_keys_in(g, cs.b);
     }
     key.x = gram_cs(g, &cs, e);
     *bs = key.x ? gram_bs(g, &key, e) : 0;

@@ -27,7 +27,7 @@ static struct str text_at(const struct gram *g, const struct gram_cs *c, uint32_
 {
     if (c->kind == GRAM_CS_NAMES)
         return gram_obj_at(g, c->a)->name[i];
-    return gram_key_text(g, GRAM_REC(uint32_t, g->key_sets, c->b)[i]);
+    return gram_key_text(g, GRAM_REC(uint32_t, g->key_sets, c->b)[1 + i]);
 }
 
 /* The code point of text i behind what was read; its length in *n, 0 at the text's end. */

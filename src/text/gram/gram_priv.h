@@ -216,6 +216,12 @@ struct gram_os_facts {
     int rest;       /* 1: other keys may come */
 };
 
+/* A state that somebody stands in while others are forgotten. */
+struct gram_pin {
+    gram_state s;
+    struct gram_pin *next;
+};
+
 struct gram_item {
     uint32_t what, frame;
     int kind;
@@ -249,6 +255,8 @@ struct gram {
     struct gram_vec raws;     /* uint64_t: (shorter raw text, byte) */
     struct map64 steps;       /* (state, byte): state */
     gram_state start;
+    struct gram_pin *pins;
+    uint32_t epoch; /* how often states were given other numbers */
 
     /* scratch of one step */
     struct buf text;
@@ -271,8 +279,11 @@ int gram_full(const struct gram *g, struct err *e);
 MUST_CHECK int gram_room(struct gram *g, struct gram_vec *v, size_t more, size_t size);
 void *gram_keep(struct gram *g, struct arena *a, const void *p, size_t n); /* NULL: full */
 void gram_vec_done(struct gram_vec *v);
+void gram_give(struct gram *g, struct gram_vec *v, size_t size); /* frees what was counted */
 MUST_CHECK int gram_table_init(struct gram *g, struct gram_table *t);
 void gram_table_done(struct gram_table *t);
+/* Empty tables for frames and states. Fails: E_NOMEM. */
+MUST_CHECK int gram_walk_init(struct gram *g);
 /* The number of a text: 0: full. */
 uint32_t gram_key(struct gram *g, struct str s);
 struct str gram_key_text(const struct gram *g, uint32_t key);
@@ -309,6 +320,8 @@ uint32_t gram_os_start(struct gram *g, uint32_t obj, struct err *e); /* 0: faile
 /* With one more property, or key of a rest (raw: as it was written). 0: failed. */
 uint32_t gram_os_prop(struct gram *g, uint32_t os, uint32_t prop, struct err *e);
 uint32_t gram_os_rest(struct gram *g, uint32_t os, uint32_t rest, uint32_t raw, struct err *e);
+/* The number of a record that stood in another table. */
+uint32_t gram_os_again(struct gram *g, const struct gram_os *s, struct err *e);
 /* The first byte state of a rest's next key, or of the names that may come; *bs 0: none. */
 MUST_CHECK int gram_os_key(struct gram *g, uint32_t os, uint32_t rest, uint32_t *bs,
                            struct err *e);
@@ -318,9 +331,19 @@ uint32_t gram_raw(struct gram *g, uint32_t raw, unsigned byte, struct err *e); /
 
 /* -- gram_keys.c --------------------------------------------------------------------------- */
 
-/* Of a rest's word: how many keys were used, and which set they are (0: not known). */
+/* Of a rest's word: how many keys were used, and which set they are, as far as they are known;
+ * 0: none. */
 #define GRAM_USED_N(w)   ((uint32_t)((w) >> 32))
 #define GRAM_USED_SET(w) ((uint32_t)(w))
+
+/* A set of keys: how many, then their numbers, sorted by their texts. */
+static inline uint32_t gram_keys_in(const struct gram *g, uint32_t set)
+{
+    return set ? GRAM_REC(uint32_t, g->key_sets, set)[0] : 0;
+}
+
+/* In place of what was read of a key: the mask of tokens looks at all keys at once. */
+#define GRAM_RAW_UNKNOWN UINT32_MAX
 
 /* What may come next; keys only whose value needs no more than `height` frames. */
 MUST_CHECK int gram_os_facts(struct gram *g, uint32_t os, uint32_t height,
@@ -369,9 +392,25 @@ MUST_CHECK int gram_begin(struct gram *g, gram_ref root, struct err *e);
 /* Where one byte leads; *to 0: nowhere. */
 MUST_CHECK int gram_step(struct gram *g, gram_state s, unsigned char b, gram_state *to,
                          struct err *e);
+/* The state of g->places and g->flags; 0: there is none. */
+MUST_CHECK int gram_take_state(struct gram *g, gram_state *to, struct err *e);
 /* Where the text stands when what is on top of the frame has ended. */
 MUST_CHECK int gram_pop(struct gram *g, uint32_t frame, uint32_t pay, gram_state *to,
                         struct err *e);
+
+/* 1: the frame belongs to a key of the rest. */
+int gram_is_rest(const struct gram *g, uint32_t frame);
+/* 1: a key of the rest has begun where one before it is not known. */
+int gram_is_guess(const struct gram *g, gram_state s);
+
+/* -- gram_trim.c ------------------------------------------------------------------------------
+ */
+
+void gram_pin(struct gram *g, struct gram_pin *p);
+void gram_unpin(struct gram *g, struct gram_pin *p);
+/* When much was kept: forgets all states but those that are pinned, and the start; these get
+ * other numbers. */
+MUST_CHECK int gram_trim(struct gram *g, struct err *e);
 
 static inline const struct gram_set *gram_set_at(const struct gram *g, gram_state s)
 {

@@ -72,10 +72,19 @@ void gram_vec_done(struct gram_vec *v)
     *v = (struct gram_vec){0};
 }
 
+void gram_give(struct gram *g, struct gram_vec *v, size_t size)
+{
+    g->heap -= v->cap * size;
+    gram_vec_done(v);
+}
+
 int gram_table_init(struct gram *g, struct gram_table *t)
 {
     *t = (struct gram_table){0};
-    if (map_init(&t->by, 16) < 0 || gram_room(g, &t->rec, 1, sizeof(void *)) < 0)
+    if (map_init(&t->by, 16) < 0)
+        return E_NOMEM;
+    g->heap += t->by.cap * sizeof(struct map_slot);
+    if (gram_room(g, &t->rec, 1, sizeof(void *)) < 0)
         return E_NOMEM;
     GRAM_AT(const void *, t->rec)[t->rec.n++] = NULL;
     return 0;
@@ -109,6 +118,23 @@ uint32_t gram_intern(struct gram *g, struct gram_table *t, struct arena *a, cons
     if (fresh)
         *fresh = 1;
     return id;
+}
+
+int gram_walk_init(struct gram *g)
+{
+    struct gram_set too_deep = {.flags = GRAM_CUT};
+
+    if (gram_table_init(g, &g->frames) < 0 || gram_table_init(g, &g->states) < 0 ||
+        gram_table_init(g, &g->os) < 0 || map64_init(&g->raw, 0) < 0 ||
+        map64_init(&g->steps, 0) < 0 || gram_room(g, &g->raws, 1, sizeof(uint64_t)) < 0)
+        return E_NOMEM;
+    g->heap += (g->raw.cap + g->steps.cap) * sizeof(struct map64_slot);
+    g->raws.n = 1; /* number 0 is none */
+    GRAM_AT(uint64_t, g->raws)[0] = 0;
+    return gram_intern(g, &g->states, &g->walk, &too_deep, sizeof(too_deep), NULL) ==
+                   GRAM_TOO_DEEP
+               ? 0
+               : E_NOMEM;
 }
 
 uint32_t gram_key(struct gram *g, struct str s)

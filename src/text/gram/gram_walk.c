@@ -365,7 +365,7 @@ static int by_place(const void *a, const void *b)
 }
 
 /* The state of the places that were found; 0 when there are none and the text may not end. */
-static int take_state(struct gram *g, gram_state *to, struct err *e)
+int gram_take_state(struct gram *g, gram_state *to, struct err *e)
 {
     struct gram_place *p = g->places.p;
     struct gram_set head = {.flags = g->flags};
@@ -402,7 +402,7 @@ static int run_items(struct gram *g, gram_state *to, struct err *e)
         else
             rc = do_pop(g, it.frame, it.what, it.kind == POP_EMPTY, e);
     }
-    return rc == 0 ? take_state(g, to, e) : rc;
+    return rc == 0 ? gram_take_state(g, to, e) : rc;
 }
 
 int gram_begin(struct gram *g, gram_ref root, struct err *e)
@@ -416,23 +416,60 @@ int gram_begin(struct gram *g, gram_ref root, struct err *e)
     return rc == 0 ? run_items(g, &g->start, e) : rc;
 }
 
+int gram_is_rest(const struct gram *g, uint32_t frame)
+{
+    const struct gram_frame *f = frame ? frame_at(g, frame) : NULL;
+
+    return f && gram_at(g, f->node)->kind == GRAM_K_OBJ && GRAM_PHASE(f->at) == GRAM_P_REST;
+}
+
 int gram_pop(struct gram *g, uint32_t frame, uint32_t pay, gram_state *to, struct err *e)
 {
-    int rc;
+    struct gram_frame any;
+    int rc = 0;
 
     begin_step(g);
-    rc = add_item(g, POP, pay, frame, e);
+    if (gram_is_rest(g, frame)) {
+        any = *frame_at(g, frame);
+        any.at = GRAM_POINT(GRAM_P_REST, GRAM_RAW_UNKNOWN);
+        rc = push(g, &any, &frame, e);
+    }
+    if (rc == 0)
+        rc = add_item(g, POP, pay, frame, e);
     return rc == 0 ? run_items(g, to, e) : rc;
+}
+
+int gram_is_guess(const struct gram *g, gram_state s)
+{
+    const struct gram_set *set = gram_set_at(g, s);
+
+    for (uint32_t i = 0; i < set->n; i++) {
+        const struct gram_os *os;
+        const struct gram_obj *o;
+
+        if (!gram_is_rest(g, set->place[i].frame))
+            continue;
+        os = GRAM_REC(struct gram_os, g->os, frame_at(g, set->place[i].frame)->os);
+        o = gram_obj_at(g, os->obj);
+        for (uint32_t k = 0; k < o->n_rest; k++) {
+            if (GRAM_USED_N(os->word[k]) > gram_keys_in(g, GRAM_USED_SET(os->word[k])))
+                return 1;
+        }
+    }
+    return 0;
 }
 
 /* A key of the rest remembers its bytes. */
 static int remember(struct gram *g, uint32_t *frame, unsigned char b, struct err *e)
 {
-    const struct gram_frame *f = *frame ? frame_at(g, *frame) : NULL;
+    const struct gram_frame *f;
     struct gram_frame longer;
     uint32_t raw;
 
-    if (!f || gram_at(g, f->node)->kind != GRAM_K_OBJ || GRAM_PHASE(f->at) != GRAM_P_REST)
+    if (!gram_is_rest(g, *frame))
+        return 0;
+    f = frame_at(g, *frame);
+    if (GRAM_WITH(f->at) == GRAM_RAW_UNKNOWN)
         return 0;
     longer = *f;
     raw = gram_raw(g, GRAM_WITH(f->at), b, e);
