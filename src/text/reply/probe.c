@@ -5,12 +5,14 @@
 /* What a message of the system and tools leave in the text. */
 static void probe_shown(struct probing *p, struct probe *out)
 {
-    const struct probe_ask system = {.system = PROBE_SYSTEM, .prompt = 1};
+    struct probe_ask system = {.system = PROBE_SYSTEM, .prompt = 1};
     const struct probe_ask with = {.tools = 1, .prompt = 1};
     struct buf text;
 
     buf_init(&text, 8 << 20);
-    out->system = probe_render(p, &system, &text) && probe_has(&text, PROBE_SYSTEM);
+    /* Some templates cannot do without tools. */
+    for (; system.tools < 2 && !out->system; system.tools++)
+        out->system = probe_render(p, &system, &text) && probe_has(&text, PROBE_SYSTEM);
     out->tools = probe_render(p, &with, &text) && probe_has(&text, "pqv_get_x");
     buf_done(&text);
 }
@@ -26,7 +28,7 @@ int probe_run(struct probe *out, const struct tmpl *t, const json_t *vars, struc
         probe_shown(&p, &found);
         probe_calls(&p, &found);
         probe_override(&p, name, &found);
-        probe_think(&p, &found);
+        probe_think(&p, name, &found);
         rc = p.rc;
     }
     probe_done(&p);

@@ -187,7 +187,7 @@ static const struct {
     {"falcon", "hermes"},
 };
 
-static int contains(struct str name, const char *word)
+int probe_named(struct str name, const char *word)
 {
     size_t n = strlen(word);
 
@@ -210,7 +210,7 @@ void probe_override(struct probing *p, struct str name, struct probe *out)
             out->style.format = reply_find(str_of(by_word[i].format));
     }
     for (size_t i = 0; i < sizeof(by_name) / sizeof(by_name[0]); i++) {
-        if (!out->style.format && contains(name, by_name[i].name))
+        if (!out->style.format && probe_named(name, by_name[i].name))
             out->style.format = reply_find(str_of(by_name[i].format));
     }
     buf_done(&text);

@@ -41,10 +41,13 @@ int probe_render(struct probing *p, const struct probe_ask *ask, struct buf *out
 /* What is rendered with `more` behind what is rendered with `less`; back to a whole marker. */
 struct str probe_behind(const struct buf *less, const struct buf *more);
 int probe_has(const struct buf *b, const char *word);
+/* 1: the word is in the name, whatever its case. */
+int probe_named(struct str name, const char *word);
+/* 1: f reads the n calls of a message back. */
 int probe_gives_calls(struct probing *p, const struct reply_format *f, struct str text, int n);
 
 void probe_calls(struct probing *p, struct probe *out);
-void probe_think(struct probing *p, struct probe *out);
+void probe_think(struct probing *p, struct str name, struct probe *out);
 void probe_override(struct probing *p, struct str name, struct probe *out);
 
 #endif

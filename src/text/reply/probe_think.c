@@ -89,14 +89,16 @@ static struct str marker(struct str s, int at_end)
 }
 
 /* The reasoning of a message that is rendered, and what stands around it. */
-static void from_history(struct probing *p, struct probe *out, struct buf *text,
+static void from_history(struct probing *p, struct probe *out, struct buf *text, int calls,
                          const char *variable, const char *value)
 {
     const struct probe_ask ask = {.assistant = 1,
                                   .content = PROBE_CONTENT,
                                   .reasoning = PROBE_THOUGHT,
                                   .variable = variable,
-                                  .value = value};
+                                  .value = value,
+                                  .calls = calls,
+                                  .args_text = out->args_text};
     struct str before, after;
     const char *at, *content;
 
@@ -132,14 +134,14 @@ static void from_prompt(struct probing *p, struct probe *out, struct buf *text,
     t = trim((struct str){text->p, text->n});
     for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
         if (ends(t, pairs[i][0]) || ends(t, pairs[i][1]) ||
-            (probe_has(text, pairs[i][0]) && probe_has(text, pairs[i][1]))) {
+            (probe_has(text, pairs[i][1]) &&
+             (probe_has(text, pairs[i][0]) || !strchr("<[", pairs[i][0][0])))) {
             set(&out->style, str_of(pairs[i][0]), str_of(pairs[i][1]));
             return;
         }
     }
 }
 
-/* A close marker that ends the prompt without its open one says the same. */
 static void find_markers(struct probing *p, struct probe *out, struct buf *text)
 {
     const struct reply_format *f = out->style.format;
@@ -148,10 +150,11 @@ static void find_markers(struct probing *p, struct probe *out, struct buf *text)
         set(&out->style, str_of(f->think[0]), str_of(f->think[1]));
         return;
     }
-    from_history(p, out, text, NULL, NULL);
+    for (int calls = 0; calls < 2 && !out->style.think_close[0]; calls++)
+        from_history(p, out, text, calls, NULL, NULL);
     for (size_t i = 0; i < sizeof(switches) / sizeof(switches[0]); i++) {
         if (!out->style.think_close[0] && tmpl_mentions(p->t, switches[i].name))
-            from_history(p, out, text, switches[i].name, switches[i].on);
+            from_history(p, out, text, 0, switches[i].name, switches[i].on);
     }
     if (!out->style.think_close[0])
         from_prompt(p, out, text, NULL, NULL);
@@ -161,61 +164,106 @@ static void find_markers(struct probing *p, struct probe *out, struct buf *text)
     }
 }
 
+/* Models that reason though their templates do not say so. */
+static void from_name(struct str name, struct probe *out)
+{
+    static const struct {
+        const char *name, *open, *close;
+    } names[] = {
+        {"mimo", "<think>", "</think>"},
+        {"-r1", "<think>", "</think>"},
+        {"qwq", "<think>", "</think>"},
+        {"thinking", "<think>", "</think>"},
+        {"phi-4-reasoning", "<think>", "</think>"},
+        {"phi-4-mini-reasoning", "<think>", "</think>"},
+        {"olmo-3", "<think>", "</think>"},
+        {"magistral", "[THINK]", "[/THINK]"},
+        {"exaone-deep", "<thought>", "</thought>"},
+    };
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (probe_named(name, names[i].name)) {
+            set(&out->style, str_of(names[i].open), str_of(names[i].close));
+            return;
+        }
+    }
+}
+
 static int same(const struct buf *a, const struct buf *b)
 {
     return str_eq((struct str){a->p, a->n}, (struct str){b->p, b->n});
 }
 
-/* 1: the variable makes a difference; off: and one of its values turns reasoning off. */
-static int try_switch(struct probing *p, struct probe *out, size_t i, struct buf *text)
+static struct str str_of_buf(const struct buf *b)
 {
-    struct probe_ask ask = {.prompt = 1, .variable = switches[i].name};
-    struct buf unset, off;
-    int works = 0, level;
-
-    buf_init(&unset, 8 << 20);
-    buf_init(&off, 8 << 20);
-    ask.value = switches[i].on;
-    if (probe_render(p, &ask, text)) {
-        ask.value = switches[i].off;
-        works = probe_render(p, &ask, &off) && !same(text, &off);
-        ask.variable = NULL;
-        works = works && probe_render(p, &ask, &unset);
-    }
-    /* "low" and its like are degrees, unless they end reasoning in the prompt. */
-    level =
-        works && !strcmp(switches[i].name, "reasoning_effort") &&
-        probe_is_open(&out->style, (struct str){text->p, text->n}) ==
-            probe_is_open(&out->style, (struct str){off.p, off.n}) &&
-        !(probe_has(&off, out->style.think_close) && !probe_has(text, out->style.think_close));
-    if (works) {
-        out->think_variable = switches[i].name;
-        out->think_on = switches[i].on;
-        out->think_off = level ? NULL : switches[i].off;
-        out->think = level ? PROBE_THINK_ALWAYS : PROBE_THINK_SWITCH;
-        out->think_default = level || !same(&unset, &off);
-        if (!level && !same(&unset, &off) && !same(&unset, text))
-            out->think_default = probe_is_open(&out->style, (struct str){unset.p, unset.n}) ==
-                                 probe_is_open(&out->style, (struct str){text->p, text->n});
-    }
-    buf_done(&unset);
-    buf_done(&off);
-    return works && !level;
+    return (struct str){b->p, b->n};
 }
 
-void probe_think(struct probing *p, struct probe *out)
+/* 1: reasoning was opened and closed again: <think></think>. */
+static int is_closed(const struct reply_style *s, const struct buf *b)
 {
-    struct buf text;
+    return probe_has(b, s->think_open) && !probe_is_open(s, str_of_buf(b));
+}
+
+/* "low" and its like are degrees, unless they end reasoning in the prompt. */
+static int is_degree(const struct reply_style *s, const char *name, const struct buf *on,
+                     const struct buf *off)
+{
+    return !strcmp(name, "reasoning_effort") &&
+           probe_is_open(s, str_of_buf(on)) == probe_is_open(s, str_of_buf(off)) &&
+           is_closed(s, on) == is_closed(s, off);
+}
+
+/* 1: the variable turns reasoning on and off. */
+static int try_switch(struct probing *p, struct probe *out, size_t i, struct buf *on,
+                      struct buf *off, struct buf *unset)
+{
+    const struct reply_style *s = &out->style;
+    struct probe_ask ask = {.prompt = 1, .variable = switches[i].name};
+    int degree;
+
+    ask.value = switches[i].on;
+    if (!probe_render(p, &ask, on))
+        return 0;
+    ask.value = switches[i].off;
+    if (!probe_render(p, &ask, off) || same(on, off))
+        return 0;
+    ask.variable = NULL;
+    if (!probe_render(p, &ask, unset))
+        return 0;
+    degree = is_degree(s, switches[i].name, on, off);
+    out->think_variable = switches[i].name;
+    out->think_on = switches[i].on;
+    out->think_off = degree ? NULL : switches[i].off;
+    out->think = degree ? PROBE_THINK_ALWAYS : PROBE_THINK_SWITCH;
+    out->think_default = degree || same(unset, on);
+    if (!degree && !same(unset, on) && !same(unset, off))
+        out->think_default =
+            probe_is_open(s, str_of_buf(unset)) == probe_is_open(s, str_of_buf(on)) &&
+            is_closed(s, unset) == is_closed(s, on);
+    return !degree;
+}
+
+void probe_think(struct probing *p, struct str name, struct probe *out)
+{
+    struct buf text, off, unset;
 
     buf_init(&text, 8 << 20);
+    buf_init(&off, 8 << 20);
+    buf_init(&unset, 8 << 20);
     find_markers(p, out, &text);
+    if (!out->style.think_close[0])
+        from_name(name, out);
     if (out->style.think_close[0]) {
         out->think = PROBE_THINK_ALWAYS;
         out->think_default = 1;
         for (size_t i = 0; i < sizeof(switches) / sizeof(switches[0]); i++) {
-            if (tmpl_mentions(p->t, switches[i].name) && try_switch(p, out, i, &text))
+            if (tmpl_mentions(p->t, switches[i].name) &&
+                try_switch(p, out, i, &text, &off, &unset))
                 break;
         }
     }
     buf_done(&text);
+    buf_done(&off);
+    buf_done(&unset);
 }
