@@ -576,9 +576,10 @@ int cmd_debug(int argc, char **argv)
         {"logits", debug_logits}, {"embd", debug_embd}, {"tokens", debug_tokens},
         {"detok", debug_detok},   {"list", debug_list}, {"render", cmd_debug_render},
         {"probe", cmd_debug_probe}, {"reply", cmd_debug_reply},
+        {"grammar", cmd_debug_grammar},
     };
     static const struct opt_spec spec = {
-        .usage = "hearth debug logits|embd|tokens|detok|list|render|probe|reply ...",
+        .usage = "hearth debug logits|embd|tokens|detok|list|render|probe|reply|grammar ...",
         .about = "Looks inside a model. 'hearth debug logits --help' and so on say more.",
     };
     struct err e = {0};
