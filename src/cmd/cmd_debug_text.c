@@ -16,7 +16,7 @@ enum { MAX_INPUT = 1 << 30, MAX_TEMPLATE = 64 << 20 };
 
 struct render_options {
     const char *now;
-    int go, marks;
+    int go, marks, lenient;
 };
 
 /* clang-format off */
@@ -26,6 +26,8 @@ static const struct opt_row render_rows[] = {
      .help = "the time that the template sees, as 2026-03-14T09:26:53; else the time it is"},
     {.name = "go", .type = OPT_FLAG, .at = AT(go),
      .help = "a Go template, as in a Modelfile; names that end in .tmpl or .gotmpl mean it, too"},
+    {.name = "lenient", .type = OPT_FLAG, .at = AT(lenient),
+     .help = "allow methods that change lists and dicts, which the reference refuses"},
     {.name = "marks", .type = OPT_FLAG, .at = AT(marks),
      .help = "print JSON instead: [{\"text\", \"user\"}, ...], user: from the conversation"},
 };
@@ -132,6 +134,7 @@ int cmd_debug_render(int argc, char **argv)
         .n = (int)(sizeof(render_rows) / sizeof(render_rows[0])),
     };
     struct render_options o = {0};
+    struct tmpl_limits limits = {0};
     struct err e = {0};
     struct tmpl *t = NULL;
     json_t *vars = NULL;
@@ -142,6 +145,7 @@ int cmd_debug_render(int argc, char **argv)
 
     if (cmd_options(&spec, argc, argv, &o, 1, 1, &status) < 0)
         return status;
+    limits.strict = !o.lenient;
     buf_init(&text, MAX_TEMPLATE);
     marked_init(&out, MAX_INPUT);
     rc = read_time(o.now, &now, &e);
@@ -153,7 +157,7 @@ int cmd_debug_render(int argc, char **argv)
         rc = tmpl_new(&t, o.go || is_go(argv[0]) ? TMPL_GO : TMPL_JINJA,
                       (struct str){text.p ? text.p : "", text.n}, &e);
         if (rc == 0)
-            rc = tmpl_render(t, vars, &now, NULL, &out, &e);
+            rc = tmpl_render(t, vars, &now, &limits, &out, &e);
         refused = rc == E_INVALID;
     }
     if (rc == 0)

@@ -106,6 +106,7 @@ static int render(const void *compiled, const json_t *vars, const struct tm *now
     int rc;
 
     value_room_init(&run.room, limits, e);
+    run.strict = limits && limits->strict;
     value_build(&text, &run.room);
     run.out = &text;
     run.global = value_alloc(&run.room, (size_t)t->n_name * sizeof(*run.global));

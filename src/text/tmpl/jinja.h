@@ -206,6 +206,7 @@ struct jinja_run {
     uint32_t line;
     int stack;                     /* nodes being walked */
     int loops;                     /* for loop.depth */
+    int strict;                    /* tmpl_limits.strict */
     const struct jinja_node *call; /* the N_CALL of a {% call %} that waits for its caller */
     struct value caller;
 };
@@ -231,14 +232,14 @@ static inline int jinja_absent(struct value v)
     return v.kind == VALUE_UNDEF && v.from == JINJA_FROM_ABSENT;
 }
 
-enum { FN_ANY_POS = 1, FN_ANY_KW = 2 };
+enum { FN_ANY_POS = 1, FN_ANY_KW = 2, FN_CHANGES = 4 };
 
 /* A built-in function, filter, test or method. */
 struct jinja_fn {
     const char *name;
     const char *params; /* names of what it takes, a space between */
     int min;            /* how many it needs */
-    int flags;          /* FN_...: takes more than params name */
+    int flags;          /* FN_...: takes more than params name; changes its object */
     int (*run)(struct jinja_run *run, struct jinja_call *c, struct value *out);
 };
 
@@ -257,7 +258,8 @@ const struct jinja_fn *jinja_find_obj_method(struct value v, struct str name);
 
 /* The types, known by their address; text for messages. */
 extern const char jinja_is_function[], jinja_is_macro[], jinja_is_loop[], jinja_is_range[],
-    jinja_is_cycler[], jinja_is_joiner[];
+    jinja_is_cycler[], jinja_is_joiner[], jinja_is_generator[], jinja_is_keys[],
+    jinja_is_values[], jinja_is_pairs[];
 
 struct jinja_function { /* also a method: then of self */
     struct value_obj obj;
@@ -299,6 +301,18 @@ struct jinja_joiner {
     int used;
 };
 
+struct jinja_gen { /* what a filter gives that Python computes later; a view of a dict */
+    struct value_obj obj;
+    struct value items;
+    int used; /* a generator can be gone through once */
+};
+
+static inline int jinja_is_view(struct value v)
+{
+    return v.kind == VALUE_OBJ && (v.o->type == jinja_is_keys || v.o->type == jinja_is_values ||
+                                   v.o->type == jinja_is_pairs);
+}
+
 static inline int jinja_is(struct value v, const char *type)
 {
     return v.kind == VALUE_OBJ && v.o->type == type;
@@ -337,6 +351,10 @@ MUST_CHECK int jinja_call_macro(struct jinja_run *run, struct jinja_macro *m,
 MUST_CHECK int jinja_new_function(struct jinja_run *run, const struct jinja_fn *fn,
                                   struct value self, struct value *out);
 
+/* type: jinja_is_generator, jinja_is_keys, ... */
+MUST_CHECK int jinja_new_gen(struct jinja_run *run, const char *type, struct value items,
+                             struct value *out);
+
 /* v.name and v[key], undefined where there is none. */
 MUST_CHECK int jinja_attr(struct jinja_run *run, struct value v, struct value name,
                           const struct jinja_fn *const *method, struct value *out);
@@ -356,6 +374,18 @@ MUST_CHECK int jinja_compare(struct jinja_run *run, int op, struct value a, stru
 MUST_CHECK int jinja_in(struct jinja_run *run, struct value needle, struct value hay);
 
 /* -- conversions ----------------------------------------------------------------------- */
+
+/* A string that went through "safe" or "escape" notes it in `from`. As Python's Markup it
+ * escapes what is added to it. */
+enum { JINJA_MARKUP = 1 };
+MUST_CHECK int jinja_escape(struct jinja_run *run, struct value s, struct value *out);
+
+static inline struct value jinja_as(struct value like, struct value v)
+{
+    if (like.kind == VALUE_STR && v.kind == VALUE_STR)
+        v.from |= like.from;
+    return v;
+}
 
 /* A list that has what iterating over v gives: v itself when it is one. Fails: E_INVALID */
 MUST_CHECK int jinja_items(struct jinja_run *run, struct value v, struct value *out);

@@ -3,7 +3,9 @@
 
 const char jinja_is_function[] = "function", jinja_is_macro[] = "macro",
            jinja_is_loop[] = "LoopContext", jinja_is_range[] = "range",
-           jinja_is_cycler[] = "Cycler", jinja_is_joiner[] = "Joiner";
+           jinja_is_cycler[] = "Cycler", jinja_is_joiner[] = "Joiner",
+           jinja_is_generator[] = "generator", jinja_is_keys[] = "dict_keys",
+           jinja_is_values[] = "dict_values", jinja_is_pairs[] = "dict_items";
 
 int jinja_new_function(struct jinja_run *run, const struct jinja_fn *fn, struct value self,
                        struct value *out)
@@ -12,8 +14,21 @@ int jinja_new_function(struct jinja_run *run, const struct jinja_fn *fn, struct 
 
     if (!f)
         return run->room.e->code;
-    *f = (struct jinja_function){{jinja_is_function}, fn, self};
+    *f = (struct jinja_function){{.type = jinja_is_function}, fn, self};
     *out = value_of_obj(&f->obj);
+    return 0;
+}
+
+int jinja_new_gen(struct jinja_run *run, const char *type, struct value items,
+                  struct value *out)
+{
+    struct jinja_gen *g = value_alloc(&run->room, sizeof(*g));
+
+    if (!g)
+        return run->room.e->code;
+    *g = (struct jinja_gen){.obj = {.type = type}, .items = items};
+    g->obj.is_false = type != jinja_is_generator && items.l->n == 0;
+    *out = value_of_obj(&g->obj);
     return 0;
 }
 
@@ -148,6 +163,10 @@ int jinja_call_fn(struct jinja_run *run, const struct jinja_fn *fn, struct jinja
             return value_fail(&run->room, E_INVALID, "%s needs %d argument%s", fn->name,
                               fn->min, fn->min > 1 ? "s" : "");
     }
+    if (rc == 0 && (fn->flags & FN_CHANGES) && run->strict)
+        return value_fail(&run->room, E_INVALID,
+                          "access to attribute '%s' of '%s' object is unsafe", fn->name,
+                          value_type_name(c->self));
     if (rc == 0)
         rc = value_pay(&run->room, 1);
     if (rc == 0)
@@ -200,13 +219,17 @@ static int call_joiner(struct jinja_run *run, struct jinja_joiner *j, struct val
 
 int jinja_call(struct jinja_run *run, struct value f, struct jinja_call *c, struct value *out)
 {
+    int rc;
+
     if (f.kind == VALUE_UNDEF)
         return jinja_undefined(run, f);
     if (jinja_is(f, jinja_is_function)) {
         const struct jinja_function *fn = (const struct jinja_function *)f.o;
 
         c->self = fn->self;
-        return jinja_call_fn(run, fn->fn, c, out);
+        rc = jinja_call_fn(run, fn->fn, c, out);
+        *out = rc < 0 ? *out : jinja_as(fn->self, *out);
+        return rc;
     }
     if (jinja_is(f, jinja_is_macro))
         return jinja_call_macro(run, (struct jinja_macro *)f.o, c, out);

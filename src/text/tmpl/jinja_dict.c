@@ -190,17 +190,17 @@ static int l_clear(struct jinja_run *run, struct jinja_call *c, struct value *ou
 }
 
 const struct jinja_fn jinja_methods_list[] = {
-    {"append", "object", 1, 0, l_append},
-    {"extend", "iterable", 1, 0, l_extend},
-    {"insert", "index object", 2, 0, l_insert},
-    {"pop", "index", 0, 0, l_pop},
+    {"append", "object", 1, FN_CHANGES, l_append},
+    {"extend", "iterable", 1, FN_CHANGES, l_extend},
+    {"insert", "index object", 2, FN_CHANGES, l_insert},
+    {"pop", "index", 0, FN_CHANGES, l_pop},
     {"index", "value", 1, 0, l_index},
-    {"remove", "value", 1, 0, l_remove},
+    {"remove", "value", 1, FN_CHANGES, l_remove},
     {"count", "value", 1, 0, l_count},
-    {"reverse", "", 0, 0, l_reverse},
-    {"sort", "reverse", 0, 0, l_sort},
+    {"reverse", "", 0, FN_CHANGES, l_reverse},
+    {"sort", "reverse", 0, FN_CHANGES, l_sort},
     {"copy", "", 0, 0, l_copy},
-    {"clear", "", 0, 0, l_clear},
+    {"clear", "", 0, FN_CHANGES, l_clear},
     {0},
 };
 
@@ -229,6 +229,14 @@ static int entries(struct jinja_run *run, struct value d, int what, struct value
     return rc < 0 ? rc : value_pay(&run->room, d.d->n);
 }
 
+static int view(struct jinja_run *run, struct value d, int what, const char *type,
+                struct value *out)
+{
+    int rc = entries(run, d, what, out);
+
+    return rc < 0 ? rc : jinja_new_gen(run, type, *out, out);
+}
+
 int jinja_pairs(struct jinja_run *run, struct value dict, struct value *out)
 {
     return entries(run, dict, 2, out);
@@ -236,17 +244,17 @@ int jinja_pairs(struct jinja_run *run, struct value dict, struct value *out)
 
 static int d_items(struct jinja_run *run, struct jinja_call *c, struct value *out)
 {
-    return entries(run, c->self, 2, out);
+    return view(run, c->self, 2, jinja_is_pairs, out);
 }
 
 static int d_keys(struct jinja_run *run, struct jinja_call *c, struct value *out)
 {
-    return entries(run, c->self, 0, out);
+    return view(run, c->self, 0, jinja_is_keys, out);
 }
 
 static int d_values(struct jinja_run *run, struct jinja_call *c, struct value *out)
 {
-    return entries(run, c->self, 1, out);
+    return view(run, c->self, 1, jinja_is_values, out);
 }
 
 static int d_get(struct jinja_run *run, struct jinja_call *c, struct value *out)
@@ -313,10 +321,10 @@ const struct jinja_fn jinja_methods_dict[] = {
     {"keys", "", 0, 0, d_keys},
     {"values", "", 0, 0, d_values},
     {"get", "key default", 1, 0, d_get},
-    {"pop", "key default", 1, 0, d_pop},
-    {"setdefault", "key default", 1, 0, d_setdefault},
-    {"update", "", 0, FN_ANY_POS | FN_ANY_KW, d_update},
+    {"pop", "key default", 1, FN_CHANGES, d_pop},
+    {"setdefault", "key default", 1, FN_CHANGES, d_setdefault},
+    {"update", "", 0, FN_ANY_POS | FN_ANY_KW | FN_CHANGES, d_update},
     {"copy", "", 0, 0, d_copy},
-    {"clear", "", 0, 0, d_clear},
+    {"clear", "", 0, FN_CHANGES, d_clear},
     {0},
 };

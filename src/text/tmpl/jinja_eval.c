@@ -118,6 +118,16 @@ static int obj_attr(struct jinja_run *run, struct value v, struct value name, st
     return rc < 0 ? rc : 1;
 }
 
+/* What groupby gives are pairs whose parts have names. */
+static int group_attr(struct value v, struct value name, struct value *out)
+{
+    if (v.kind != VALUE_TUPLE || v.l->n != 2 ||
+        (!value_is(name, "grouper") && !value_is(name, "list")))
+        return 0;
+    *out = v.l->v[value_is(name, "list")];
+    return 1;
+}
+
 int jinja_attr(struct jinja_run *run, struct value v, struct value name,
                const struct jinja_fn *const *method, struct value *out)
 {
@@ -134,7 +144,10 @@ int jinja_attr(struct jinja_run *run, struct value v, struct value name,
         *out = entry ? entry->val : missing(v, name);
         return 0;
     }
-    rc = v.kind == VALUE_OBJ ? obj_attr(run, v, name, out) : 0;
+    rc = v.kind == VALUE_OBJ ? obj_attr(run, v, name, out) : group_attr(v, name, out);
+    if (rc == 0 && name.s->n > 1 && name.s->p[0] == '_' && name.s->p[1] == '_')
+        return value_fail(&run->room, E_INVALID, "access to attribute '%.*s' is unsafe",
+                          (int)(name.s->n < 60 ? name.s->n : 60), name.s->p);
     if (rc == 0)
         *out = missing(v, name);
     return rc < 0 ? rc : 0;
@@ -163,7 +176,9 @@ static int char_item(struct jinja_run *run, struct value v, int64_t index, struc
     from = value_char_at(v.s, at);
     for (to = from + 1; to < v.s->n && ((unsigned char)v.s->p[to] & 0xC0) == 0x80;)
         to++;
-    return value_cut(&run->room, v.s, from, to, out);
+    rc = value_cut(&run->room, v.s, from, to, out);
+    *out = rc < 0 ? *out : jinja_as(v, *out);
+    return rc;
 }
 
 int jinja_item(struct jinja_run *run, struct value v, struct value key, struct value *out)
@@ -281,7 +296,10 @@ int jinja_slice(struct jinja_run *run, struct value v, const struct value s[3],
         return jinja_undefined(run, v);
     if (v.kind == VALUE_STR) {
         rc = slice_bounds(run, s, value_chars(v.s), &start, &stop, &step);
-        return rc < 0 ? rc : slice_text(run, v.s, start, stop, step, out);
+        if (rc == 0)
+            rc = slice_text(run, v.s, start, stop, step, out);
+        *out = rc < 0 ? *out : jinja_as(v, *out);
+        return rc;
     }
     if (!value_is_list(v) && !jinja_is(v, jinja_is_range)) {
         *out = missing(v, value_none());
@@ -414,7 +432,10 @@ static int eval_method(struct jinja_run *run, const struct jinja_node *call,
 
     c.self = v;
     run->line = call->line;
-    return rc < 0 ? rc : jinja_call_fn(run, fn, &c, out);
+    if (rc == 0)
+        rc = jinja_call_fn(run, fn, &c, out);
+    *out = rc < 0 ? *out : jinja_as(v, *out);
+    return rc;
 }
 
 int jinja_eval_tail(struct jinja_run *run, const struct jinja_node *n, struct value v,

@@ -41,7 +41,11 @@ static int f_string(struct jinja_run *run, struct jinja_call *c, struct value *o
 
 static int f_safe(struct jinja_run *run, struct jinja_call *c, struct value *out)
 {
-    return jinja_str(run, c->self, out);
+    int rc = jinja_str(run, c->self, out);
+
+    if (rc == 0)
+        out->from |= JINJA_MARKUP;
+    return rc;
 }
 
 /* A method of strings on str(value). */
@@ -50,7 +54,10 @@ static int by_method(struct jinja_run *run, struct jinja_call *c, const char *na
 {
     int rc = self_str(run, c);
 
-    return rc < 0 ? rc : jinja_find_method(OF_STR, str_of(name))->run(run, c, out);
+    if (rc == 0)
+        rc = jinja_find_method(OF_STR, str_of(name))->run(run, c, out);
+    *out = rc < 0 ? *out : jinja_as(c->self, *out);
+    return rc;
 }
 
 static int f_trim(struct jinja_run *run, struct jinja_call *c, struct value *out)

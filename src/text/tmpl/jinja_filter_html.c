@@ -44,17 +44,31 @@ static void put_escaped(struct value_build *b, const struct value_text *s)
     value_put_cut(b, s, from, s->n);
 }
 
-static int f_escape(struct jinja_run *run, struct jinja_call *c, struct value *out)
+int jinja_escape(struct jinja_run *run, struct value s, struct value *out)
 {
     struct value_build b;
-    struct value s;
-    int rc = jinja_str(run, c->self, &s);
+    int rc;
 
-    if (rc < 0)
-        return rc;
     value_build(&b, &run->room);
     put_escaped(&b, s.s);
-    return value_built(&b, out);
+    rc = value_built(&b, out);
+    if (rc == 0)
+        out->from = JINJA_MARKUP;
+    return rc;
+}
+
+static int f_escape(struct jinja_run *run, struct jinja_call *c, struct value *out)
+{
+    int rc = jinja_str(run, c->self, out);
+
+    return rc < 0 || (out->from & JINJA_MARKUP) ? rc : jinja_escape(run, *out, out);
+}
+
+static int f_forceescape(struct jinja_run *run, struct jinja_call *c, struct value *out)
+{
+    int rc = jinja_str(run, c->self, out);
+
+    return rc < 0 ? rc : jinja_escape(run, *out, out);
 }
 
 /* Comments and tags go, and white space becomes single spaces; the usual entities are undone.
@@ -352,7 +366,7 @@ static int f_wordwrap(struct jinja_run *run, struct jinja_call *c, struct value 
 const struct jinja_fn jinja_filters_html[] = {
     {"escape", "", 0, 0, f_escape},
     {"e", "", 0, 0, f_escape},
-    {"forceescape", "", 0, 0, f_escape},
+    {"forceescape", "", 0, 0, f_forceescape},
     {"striptags", "", 0, 0, f_striptags},
     {"xmlattr", "autospace", 0, 0, f_xmlattr},
     {"urlencode", "", 0, 0, f_urlencode},

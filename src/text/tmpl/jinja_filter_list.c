@@ -1,4 +1,5 @@
-/* Filters of lists and dicts. What gives a generator in Python gives a list here. */
+/* Filters of lists and dicts. What gives a generator in Python is computed at once, and then
+ * behaves like one: it is true, has no length, and can be gone through once. */
 #include "text/tmpl/jinja.h"
 
 static int flag(struct value v, int usual)
@@ -58,6 +59,19 @@ static int copy_items(struct jinja_run *run, struct value v, struct value *out)
     return rc < 0 ? rc : value_pay(&run->room, items.l->n / 8);
 }
 
+/* What was made as a list, as a generator. */
+static int generator(struct jinja_run *run, int rc, struct value *out)
+{
+    return rc < 0 ? rc : jinja_new_gen(run, jinja_is_generator, *out, out);
+}
+
+/* What lazy filters go through: nothing where the value is false. */
+static int lazy_items(struct jinja_run *run, struct value v, struct value *out)
+{
+    return value_true(v) ? jinja_items(run, v, out)
+                         : value_list(&run->room, VALUE_LIST, 0, out);
+}
+
 /* The keys of all items of a list. */
 static int all_keys(struct jinja_run *run, struct value list, struct value path, int cased,
                     struct value *out)
@@ -108,6 +122,8 @@ static int f_first(struct jinja_run *run, struct jinja_call *c, struct value *ou
 
 static int f_last(struct jinja_run *run, struct jinja_call *c, struct value *out)
 {
+    if (jinja_is(c->self, jinja_is_generator))
+        return value_fail(&run->room, E_INVALID, "last: a generator cannot be reversed");
     return pick(run, c->self, 1, out);
 }
 
@@ -196,7 +212,9 @@ static int f_reverse(struct jinja_run *run, struct jinja_call *c, struct value *
     struct value v = c->self;
     int rc = v.kind == VALUE_STR ? 0 : copy_items(run, v, &v);
 
-    return rc < 0 ? rc : jinja_slice(run, v, whole, out);
+    if (rc == 0)
+        rc = jinja_slice(run, v, whole, out);
+    return value_is_list(c->self) || c->self.kind == VALUE_DICT ? generator(run, rc, out) : rc;
 }
 
 static int f_sort(struct jinja_run *run, struct jinja_call *c, struct value *out)
@@ -227,7 +245,7 @@ static int f_unique(struct jinja_run *run, struct jinja_call *c, struct value *o
         if (rc == 0)
             rc = value_append(&run->room, *out, items.l->v[i]);
     }
-    return rc;
+    return generator(run, rc, out);
 }
 
 /* Lists of n items, the last one filled up. */
@@ -258,7 +276,7 @@ static int f_batch(struct jinja_run *run, struct jinja_call *c, struct value *ou
         if (rc == 0)
             rc = value_pay(&run->room, 1);
     }
-    return rc;
+    return generator(run, rc, out);
 }
 
 /* n lists, the first ones one item longer; shorter ones filled up. */
@@ -290,7 +308,7 @@ static int f_slice(struct jinja_run *run, struct jinja_call *c, struct value *ou
         if (rc == 0)
             rc = value_pay(&run->room, 1);
     }
-    return rc;
+    return generator(run, rc, out);
 }
 
 /* The value of an attribute, or a default where there is none. */
@@ -374,7 +392,7 @@ static int choose(struct jinja_run *run, struct jinja_call *c, int attr, int kee
     struct jinja_call each = behind(c, at + 1);
     const struct jinja_fn *test = NULL;
     struct value items;
-    int rc = jinja_items(run, c->self, &items);
+    int rc = lazy_items(run, c->self, &items);
 
     if (rc == 0 && c->n_pos < at)
         return value_fail(&run->room, E_INVALID, "selectattr needs the name of an attribute");
@@ -401,7 +419,7 @@ static int choose(struct jinja_run *run, struct jinja_call *c, int attr, int kee
         if (rc == 0)
             rc = value_pay(&run->room, 1);
     }
-    return rc;
+    return generator(run, rc, out);
 }
 
 static int f_select(struct jinja_run *run, struct jinja_call *c, struct value *out)
@@ -429,7 +447,7 @@ static int f_map(struct jinja_run *run, struct jinja_call *c, struct value *out)
     struct jinja_call each = behind(c, 1);
     const struct jinja_fn *filter = NULL;
     struct value items, v, path = jinja_absent_value(), usual = jinja_absent_value();
-    int rc = jinja_items(run, c->self, &items);
+    int rc = lazy_items(run, c->self, &items);
 
     if (rc == 0 && c->n_pos) {
         rc = jinja_need_str(run, c->pos[0], "the name of a filter");
@@ -457,7 +475,7 @@ static int f_map(struct jinja_run *run, struct jinja_call *c, struct value *out)
         if (rc == 0)
             rc = value_pay(&run->room, 1);
     }
-    return rc;
+    return generator(run, rc, out);
 }
 
 /* -- dicts
@@ -467,11 +485,11 @@ static int f_map(struct jinja_run *run, struct jinja_call *c, struct value *out)
 static int f_items(struct jinja_run *run, struct jinja_call *c, struct value *out)
 {
     if (c->self.kind == VALUE_UNDEF)
-        return value_list(&run->room, VALUE_LIST, 0, out);
+        return generator(run, value_list(&run->room, VALUE_LIST, 0, out), out);
     if (c->self.kind != VALUE_DICT)
         return value_fail(&run->room, E_INVALID, "items: '%s' is no dict",
                           value_type_name(c->self));
-    return jinja_pairs(run, c->self, out);
+    return generator(run, jinja_pairs(run, c->self, out), out);
 }
 
 static int f_dictsort(struct jinja_run *run, struct jinja_call *c, struct value *out)

@@ -25,7 +25,8 @@ static int fn_range(struct jinja_run *run, struct jinja_call *c, struct value *o
     range = value_alloc(&run->room, sizeof(*range));
     if (!range)
         return run->room.e->code;
-    *range = (struct jinja_range){.obj = {jinja_is_range}, .start = start, .step = step};
+    *range =
+        (struct jinja_range){.obj = {.type = jinja_is_range}, .start = start, .step = step};
     if (step > 0 ? start < stop : start > stop) {
         uint64_t span = step > 0 ? (uint64_t)stop - (uint64_t)start
                                  : (uint64_t)start - (uint64_t)stop,
@@ -35,6 +36,7 @@ static int fn_range(struct jinja_run *run, struct jinja_call *c, struct value *o
     }
     if (range->n > (size_t)INT64_MAX / 2)
         return value_fail(&run->room, E_TOO_LONG, "range: too many numbers");
+    range->obj.is_false = range->n == 0;
     *out = value_of_obj(&range->obj);
     return 0;
 }
@@ -84,7 +86,7 @@ static int fn_cycler(struct jinja_run *run, struct jinja_call *c, struct value *
 
     if (!y)
         return run->room.e->code;
-    *y = (struct jinja_cycler){.obj = {jinja_is_cycler}};
+    *y = (struct jinja_cycler){.obj = {.type = jinja_is_cycler}};
     if (c->n_pos == 0)
         return value_fail(&run->room, E_INVALID, "cycler needs something to cycle through");
     rc = value_list(&run->room, VALUE_LIST, c->n_pos, &y->items);
@@ -100,7 +102,7 @@ static int fn_joiner(struct jinja_run *run, struct jinja_call *c, struct value *
 
     if (!j)
         return run->room.e->code;
-    *j = (struct jinja_joiner){.obj = {jinja_is_joiner}, .sep = c->a[0]};
+    *j = (struct jinja_joiner){.obj = {.type = jinja_is_joiner}, .sep = c->a[0]};
     *out = value_of_obj(&j->obj);
     return jinja_absent(c->a[0]) ? value_str(&run->room, str_of(", "), 0, &j->sep) : 0;
 }

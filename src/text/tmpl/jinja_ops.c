@@ -132,7 +132,9 @@ static int repeat(struct jinja_run *run, struct value v, int64_t times, struct v
             b.rc = value_pay(&run->room, 1);
             value_put_text(&b, v.s);
         }
-        return value_built(&b, out);
+        rc = value_built(&b, out);
+        *out = rc < 0 ? *out : jinja_as(v, *out);
+        return rc;
     }
     rc = value_list(&run->room, v.kind, 0, out);
     for (; times > 0 && rc == 0 && v.l->n; times--) {
@@ -140,6 +142,22 @@ static int repeat(struct jinja_run *run, struct value v, int64_t times, struct v
         for (size_t i = 0; i < v.l->n && rc == 0; i++)
             rc = value_append(&run->room, *out, v.l->v[i]);
     }
+    return rc;
+}
+
+/* Where one is marked up, the other is escaped. */
+static int add_strings(struct jinja_run *run, struct value a, struct value b, struct value *out)
+{
+    int markup = (a.from | b.from) & JINJA_MARKUP, rc = 0;
+
+    if (markup && !(a.from & JINJA_MARKUP))
+        rc = jinja_escape(run, a, &a);
+    if (rc == 0 && markup && !(b.from & JINJA_MARKUP))
+        rc = jinja_escape(run, b, &b);
+    if (rc == 0)
+        rc = value_concat(&run->room, a, b, out);
+    if (rc == 0)
+        out->from = (uint16_t)markup;
     return rc;
 }
 
@@ -173,7 +191,7 @@ int jinja_math(struct jinja_run *run, int op, struct value a, struct value b, st
     if (is_number(a) && is_number(b))
         return float_math(run, op, as_float(a), as_float(b), out);
     if (op == OP_ADD && a.kind == VALUE_STR && b.kind == VALUE_STR)
-        return value_concat(&run->room, a, b, out);
+        return add_strings(run, a, b, out);
     if (op == OP_ADD && value_is_list(a) && a.kind == b.kind)
         return add_lists(run, a, b, out);
     if (op == OP_MUL && (a.kind == VALUE_STR || value_is_list(a)) && is_int(b))

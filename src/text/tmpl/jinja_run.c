@@ -230,7 +230,7 @@ static int new_macro(struct jinja_run *run, const struct jinja_node *n, struct v
 
     if (!m)
         return run->room.e->code;
-    *m = (struct jinja_macro){{jinja_is_macro}, n, run->frame};
+    *m = (struct jinja_macro){{.type = jinja_is_macro}, n, run->frame};
     for (struct jinja_frame *f = run->frame; f; f = f->up)
         f->held = 1;
     *out = value_of_obj(&m->obj);
@@ -408,7 +408,7 @@ int jinja_for(struct jinja_run *run, const struct jinja_node *n, struct value v)
     loop = value_alloc(&run->room, sizeof(*loop));
     if (!loop)
         return run->room.e->code;
-    *loop = (struct jinja_loop){.obj = {jinja_is_loop},
+    *loop = (struct jinja_loop){.obj = {.type = jinja_is_loop},
                                 .node = n,
                                 .frame = outer,
                                 .items = items,

@@ -32,11 +32,12 @@ TEST(sequence, v.kind == VALUE_STR || v.kind == VALUE_DICT || v.kind == VALUE_UN
                    value_is_list(v) || jinja_is(v, jinja_is_range))
 TEST(iterable, v.kind == VALUE_STR || v.kind == VALUE_DICT || v.kind == VALUE_UNDEF ||
                    value_is_list(v) || jinja_is(v, jinja_is_range) ||
-                   jinja_is(v, jinja_is_loop))
+                   jinja_is(v, jinja_is_loop) || jinja_is(v, jinja_is_generator) ||
+                   jinja_is_view(v))
 TEST(callable, v.kind == VALUE_UNDEF || jinja_is(v, jinja_is_function) ||
                    jinja_is(v, jinja_is_macro) || jinja_is(v, jinja_is_joiner) ||
                    jinja_is(v, jinja_is_loop))
-TEST(escaped, 0)
+TEST(escaped, v.kind == VALUE_STR && (v.from & JINJA_MARKUP))
 
 static int is_filter(struct jinja_run *run, struct jinja_call *c, struct value *out)
 {

@@ -85,6 +85,14 @@ int jinja_items(struct jinja_run *run, struct value v, struct value *out)
             rc = value_append(&run->room, *out, e->key);
         return rc < 0 ? rc : value_pay(&run->room, v.d->n);
     }
+    if (jinja_is_view(v) || jinja_is(v, jinja_is_generator)) {
+        struct jinja_gen *g = (struct jinja_gen *)v.o;
+
+        if (!g->used)
+            *out = g->items;
+        g->used = v.o->type == jinja_is_generator;
+        return 0;
+    }
     if (jinja_is(v, jinja_is_range))
         return numbers_of(run, (const struct jinja_range *)v.o, *out);
     if (v.kind == VALUE_UNDEF)
@@ -103,6 +111,8 @@ int jinja_length(struct jinja_run *run, struct value v, size_t *out)
         *out = v.d->live;
     else if (jinja_is(v, jinja_is_range))
         *out = ((const struct jinja_range *)v.o)->n;
+    else if (jinja_is_view(v))
+        *out = ((const struct jinja_gen *)v.o)->items.l->n;
     else if (jinja_is(v, jinja_is_loop))
         *out = ((const struct jinja_loop *)v.o)->items.l->n;
     else if (v.kind != VALUE_UNDEF)
@@ -211,6 +221,13 @@ static void put_obj(struct jinja_run *run, struct value_build *b, struct value v
             value_put_c(b, ", ");
             value_put_int(b, range->step);
         }
+        value_put_c(b, ")");
+        return;
+    }
+    if (jinja_is_view(v)) {
+        value_put_c(b, v.o->type);
+        value_put_c(b, "(");
+        jinja_put_str(run, b, ((const struct jinja_gen *)v.o)->items);
         value_put_c(b, ")");
         return;
     }

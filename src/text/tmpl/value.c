@@ -101,8 +101,9 @@ int value_true(struct value v)
     case VALUE_DICT:
         return v.d->live != 0;
     case VALUE_NAMESPACE:
-    case VALUE_OBJ:
         return 1;
+    case VALUE_OBJ:
+        return !v.o->is_false;
     default:
         return 0;
     }

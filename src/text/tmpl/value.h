@@ -69,7 +69,8 @@ enum value_kind {
 
 struct value {
     uint16_t kind; /* enum value_kind */
-    uint16_t from; /* undefined: of which kind the owner was + 1; 0: a variable */
+    uint16_t from; /* undefined: of which kind the owner was + 1, 0: a variable; of other kinds
+                      an interpreter's own note, 0 in new values */
     union {
         int64_t i; /* also of a bool */
         double f;
@@ -110,6 +111,7 @@ struct value_dict {
 /* The head of an interpreter's object. */
 struct value_obj {
     const char *type; /* its name in messages; which object it is, is known by this pointer */
+    int is_false;     /* as a condition */
 };
 
 static inline struct value value_undef(void)
@@ -155,8 +157,8 @@ static inline int value_is_list(struct value v)
 /* "str", "int", "list", ...: as Python calls them. */
 const char *value_type_name(struct value v);
 
-/* Python's and Go's agree: undefined, none, false, 0, 0.0 and what is empty are false; Go's
- * and Jinja's objects are true. */
+/* Python's and Go's agree: undefined, none, false, 0, 0.0 and what is empty are false; objects
+ * are what they say. */
 int value_true(struct value v);
 
 /* 1 or 0; numbers of all kinds compare with each other, lists and dicts by what is in them.
