@@ -70,7 +70,7 @@ static json_t *generate(const json_t *schema, int n, uint64_t seed, json_t *out)
 
         if (rc < 0)
             (void)json_object_set_new(out, "stuck", json_stringn(b.p ? b.p : "", b.n));
-        (void)json_array_append_new(list, rc < 0 ? json_null() : json_stringn(b.p, b.n));
+        (void)json_array_append_new(list, rc ? json_null() : json_stringn(b.p, b.n));
     }
     buf_done(&b);
     gram_free(g);

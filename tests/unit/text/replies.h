@@ -20,7 +20,7 @@ struct replies {
     int n, broken, largest; /* bytes of the largest piece */
 };
 
-static void replies_clear(struct replies *r)
+static inline void replies_clear(struct replies *r)
 {
     buf_done(&r->reasoning);
     buf_done(&r->content);
@@ -33,7 +33,7 @@ static void replies_clear(struct replies *r)
         buf_init(&r->call[i].args, 1 << 26);
 }
 
-static int replies_sink(void *ctx, const struct reply_event *ev)
+static inline int replies_sink(void *ctx, const struct reply_event *ev)
 {
     struct replies *r = ctx;
 
@@ -70,7 +70,7 @@ static int replies_sink(void *ctx, const struct reply_event *ev)
 }
 
 /* As one line of JSON, for the caller to free: equal replies give equal lines. */
-static char *replies_json(const struct replies *r)
+static inline char *replies_json(const struct replies *r)
 {
     json_t *calls = json_array();
     char *text;
