@@ -461,6 +461,8 @@ static void after(const struct run *r, const struct hearth_stats *st)
     if (full)
         (void)fprintf(stderr, "note: the context of %d tokens is full; %s\n", r->n_ctx,
                       r->interactive ? "/clear starts anew" : "-c (--num-ctx) sets more");
+    if (st->finish == HEARTH_FINISH_LENGTH && r->chat.gram)
+        (void)fprintf(stderr, "note: the answer ends before its form is complete\n");
     if (r->opt.verbose)
         print_stats(r, st);
 }
