@@ -204,8 +204,7 @@ static int decimal_of(struct str s, struct decimal *d, struct err *e)
         d->text[k++] = '0';
     d->whole = (struct str){d->text, k};
     end = (int64_t)n;
-    for (int64_t i = point; i < end && k < sizeof(d->text);
-         i++)
+    for (int64_t i = point; i < end && k < sizeof(d->text); i++)
         d->text[k++] = i >= (int64_t)first && i >= 0 ? digits[i] : '0';
     d->part = (struct str){d->text + d->whole.n, k - d->whole.n};
     return 0;
