@@ -206,26 +206,19 @@ static void score_by_rank(struct hf *h, struct hf_vocab *v)
 
 /* -- tokens beside the model's ------------------------------------------------------------- */
 
-/* What a token says of spaces and words around it, and GGUF has no key for. */
-static void note_flags(struct hf *h, const json_t *added)
+/* What a token says of words around it, and no key tells. */
+static void note_words(struct hf *h, const json_t *added)
 {
-    static const char *const flags[] = {"lstrip", "rstrip", "single_word"};
+    for (size_t i = 0; i < json_array_size(added); i++) {
+        const json_t *t = json_array_get(added, i);
 
-    for (size_t k = 0; k < HF_COUNT(flags); k++) {
-        const char *first = NULL;
-        size_t n = 0;
-
-        for (size_t i = 0; i < json_array_size(added); i++) {
-            const json_t *t = json_array_get(added, i);
-
-            if (!json_is_true(json_object_get(t, flags[k])))
-                continue;
-            if (n++ == 0)
-                first = json_string_value(json_object_get(t, "content"));
-        }
-        if (n)
-            hf_add_note(h, "tokenizer.json: %s of %zu added tokens ('%.40s') is left out",
-                        flags[k], n, first ? first : "");
+        if (!json_is_true(json_object_get(t, "single_word")))
+            continue;
+        hf_add_note(
+            h,
+            "tokenizer.json: single_word of '%.40s' is left out: it also counts inside words",
+            json_string_value(json_object_get(t, "content")));
+        return;
     }
 }
 
@@ -242,11 +235,9 @@ static void read_added(struct hf *h, struct hf_vocab *v, const json_t *added)
                     "tokenizer.json: added_tokens: element %zu has no id or no content", i);
             return;
         }
-        v->text[at] = text;
-        v->type[at] =
-            json_is_true(json_object_get(t, "special")) ? HF_TOK_CONTROL : HF_TOK_USER;
+        hf_vocab_add(v, (size_t)at, text, t);
     }
-    note_flags(h, added);
+    note_words(h, added);
 }
 
 /* -- the kinds ----------------------------------------------------------------------------- */
