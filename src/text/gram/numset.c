@@ -166,7 +166,8 @@ int numset_build(struct arena *a, const struct numset_gen *g, struct numset *out
 
     if (rc == 0) {
         n = draft_classes(&d);
-        rc = n ? draft_keep(a, &d, n, out, e) : err_set(e, E_NOMEM, "no memory for sets of numbers");
+        rc = n ? draft_keep(a, &d, n, out, e)
+               : err_set(e, E_NOMEM, "no memory for sets of numbers");
     }
     draft_done(&d);
     return rc;

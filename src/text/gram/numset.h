@@ -36,7 +36,7 @@ enum {
 };
 
 struct numset {
-    uint32_t n;                             /* states; 0: where nothing leads on, 1: the first */
+    uint32_t n; /* states; 0: where nothing leads on, 1: the first */
     const uint32_t (*next)[NUMSET_SYMBOLS]; /* 0: none, or where nothing is accepted */
     const uint8_t *accept;
     uint8_t must, may; /* NUMSET_E_ */
@@ -81,7 +81,8 @@ struct numset_gen {
     int (*accepts)(const void *ctx, uint64_t state);
 };
 
-/* Walks it, and keeps the smallest automaton that does the same; must and may are left alone. */
+/* Walks it, and keeps the smallest automaton that does the same; must and may are left alone.
+ */
 MUST_CHECK int numset_build(struct arena *a, const struct numset_gen *g, struct numset *out,
                             struct err *e);
 

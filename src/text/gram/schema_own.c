@@ -89,6 +89,14 @@ static int own_const(struct schema *s, const json_t *v, enum schema_type t,
 
 /* -- numbers --------------------------------------------------------------------------- */
 
+/* Says where, too. */
+static int fail_number(struct schema *s, int rc, uint32_t node, int kw)
+{
+    struct err why = *s->e;
+
+    return schema_fail(s, rc, node, schema_kw_name(kw), "%s", why.msg);
+}
+
 static int own_number(struct schema *s, uint32_t node, struct numset *acc)
 {
     static const struct {
@@ -121,9 +129,10 @@ static int own_number(struct schema *s, uint32_t node, struct numset *acc)
             rc = acc->next == s->all.next ? (*acc = a, 0)
                                           : numset_and(&s->arena, acc, &a, acc, s->e);
         if (rc < 0)
-            return schema_fail(s, rc, node, schema_kw_name(bounds[i].kw), "%s",
-                               s->e ? s->e->msg : "too large");
+            return fail_number(s, rc, node, bounds[i].kw);
     }
+    if (rc == 0 && n->have & KW_BIT(KW_format))
+        rc = schema_format_number(s, node, acc);
     return rc;
 }
 
@@ -145,8 +154,7 @@ static int own_text(struct schema *s, uint32_t node, struct schema_text *acc)
             rc = schema_text_join(s, SET_AND, acc, &a, acc);
     }
     if (rc == 0 && n->have & KW_BIT(KW_format)) {
-        a = (struct schema_text){.max = GRAM_INF};
-        rc = schema_format(s, node, &a.rx);
+        rc = schema_format_text(s, node, &a);
         if (rc == 0)
             rc = schema_text_join(s, SET_AND, acc, &a, acc);
     }

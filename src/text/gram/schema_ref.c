@@ -171,9 +171,11 @@ static int add_resource(struct schema *s, uint32_t node, struct str id)
     int rc;
 
     if (u.fragment.n)
-        return schema_fail(s, E_INVALID, node, "$id", "must have no #fragment; use \"$anchor\"");
+        return schema_fail(s, E_INVALID, node, "$id",
+                           "must have no #fragment; use \"$anchor\"");
     if (id.n || s->n_base)
-        rc = resolve_keep(s, s->n_base ? s->base[s->node[node].resource].uri : (struct str){"", 0},
+        rc = resolve_keep(s,
+                          s->n_base ? s->base[s->node[node].resource].uri : (struct str){"", 0},
                           &u, (struct str){"", 0}, &uri);
     else
         rc = 0;
@@ -280,7 +282,8 @@ static const json_t *step(const json_t *v, struct str part)
         if (n == sizeof(key))
             return NULL;
         key[n] = part.p[i];
-        if (part.p[i] == '~' && i + 1 < part.n && (part.p[i + 1] == '0' || part.p[i + 1] == '1'))
+        if (part.p[i] == '~' && i + 1 < part.n &&
+            (part.p[i + 1] == '0' || part.p[i + 1] == '1'))
             key[n] = part.p[++i] == '0' ? '~' : '/';
         n++;
     }

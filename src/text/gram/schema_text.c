@@ -47,7 +47,9 @@ int schema_text_join(struct schema *s, enum schema_op op, const struct schema_te
         if (op == SET_OR)
             r.rx = x == s->any_text || y == s->any_text ? s->any_text : rx_alt(s->rx, x, y);
         else
-            r.rx = y == RX_NONE ? x : y == s->any_text ? RX_NONE : rx_and(s->rx, x, rx_not(s->rx, y));
+            r.rx = y == RX_NONE       ? x
+                   : y == s->any_text ? RX_NONE
+                                      : rx_and(s->rx, x, rx_not(s->rx, y));
     }
     *out = r;
     return schema_rx_check(s);

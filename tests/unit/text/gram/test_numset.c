@@ -19,7 +19,9 @@ static int accepts(const struct numset *s, const char *text)
     uint32_t at = 1;
 
     for (; *text && at; text++)
-        at = s->next[at][*text == '-' ? NUMSET_MINUS : *text == '.' ? NUMSET_POINT : *text - '0'];
+        at = s->next[at][*text == '-'   ? NUMSET_MINUS
+                         : *text == '.' ? NUMSET_POINT
+                                        : *text - '0'];
     return at && s->accept[at];
 }
 
@@ -45,7 +47,9 @@ static long draw(struct rng *r, char text[16])
     value = (long)before * UNIT + (long)after;
     if (n)
         (void)snprintf(text, 16, "%s%u.%0*u", neg ? "-" : "", before, (int)n,
-                       n == 1 ? after / 100 : n == 2 ? after / 10 : after);
+                       n == 1   ? after / 100
+                       : n == 2 ? after / 10
+                                : after);
     else
         (void)snprintf(text, 16, "%s%u", neg ? "-" : "", before);
     return neg ? -value : value;
@@ -81,8 +85,9 @@ static void test_compare(void **state)
 
 static void test_multiples(void **state)
 {
-    static const char *const factors[] = {"1",   "2",    "3",    "7",    "10",  "30",  "100", "250",
-                                          "0.1", "0.25", "0.01", "0.75", "1.5", "125", "0.003"};
+    static const char *const factors[] = {"1",    "2",    "3",   "7",   "10",
+                                          "30",   "100",  "250", "0.1", "0.25",
+                                          "0.01", "0.75", "1.5", "125", "0.003"};
     struct rng r;
 
     (void)state;
@@ -215,8 +220,9 @@ static void test_decimal(void **state)
     static const struct {
         const char *text, *whole;
         int n_int;
-    } cases[] = {{"0", "0", 1},        {"-0.00", "0", 1},   {"12.50", "125", 2}, {"1e3", "1000", 4},
-                 {"1.25e1", "125", 2}, {"5e-3", "0005", 1}, {"120e-1", "12", 2}, {"0.1", "01", 1}};
+    } cases[] = {{"0", "0", 1},       {"-0.00", "0", 1},    {"12.50", "125", 2},
+                 {"1e3", "1000", 4},  {"1.25e1", "125", 2}, {"5e-3", "0005", 1},
+                 {"120e-1", "12", 2}, {"0.1", "01", 1}};
     static const char *const wrong[] = {"", "-", "1.", ".5", "1e", "1e+", "0x1", "1 ", "--1"};
     struct decimal d;
 
@@ -259,8 +265,8 @@ static void test_limits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_compare), cmocka_unit_test(test_multiples),
-        cmocka_unit_test(test_list),    cmocka_unit_test(test_join),
+        cmocka_unit_test(test_compare),   cmocka_unit_test(test_multiples),
+        cmocka_unit_test(test_list),      cmocka_unit_test(test_join),
         cmocka_unit_test(test_exponents), cmocka_unit_test(test_decimal),
         cmocka_unit_test(test_limits),
     };
