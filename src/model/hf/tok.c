@@ -77,10 +77,10 @@ void hf_vocab_add(struct hf_vocab *v, size_t id, struct str text, const json_t *
                         (json_is_true(json_object_get(about, "rstrip")) ? HF_RSTRIP : 0));
 }
 
-int64_t hf_vocab_find(const struct hf_vocab *v, struct str s)
+int64_t hf_vocab_find(const struct hf_vocab *v, struct str text)
 {
-    for (size_t i = 0; s.n && i < v->n; i++) {
-        if (str_eq(v->text[i], s))
+    for (size_t i = 0; text.n && i < v->n; i++) {
+        if (str_eq(v->text[i], text))
             return (int64_t)i;
     }
     return -1;

@@ -136,17 +136,16 @@ static int merge_texts(const json_t *m, struct str *left, struct str *right)
 }
 
 /* a, gap, and b in one piece. */
-static struct str join(struct hf *h, struct str a, const char *gap, struct str b)
+static struct str join(struct hf *h, struct str a, struct str gap, struct str b)
 {
-    size_t n_gap = strlen(gap);
-    char *p = hf_alloc(h, a.n + n_gap + b.n + 1, 1);
+    char *p = hf_alloc(h, a.n + gap.n + b.n + 1, 1);
 
     if (!p)
         return (struct str){"", 0};
     memcpy(p, a.p, a.n);
-    memcpy(p + a.n, gap, n_gap);
-    memcpy(p + a.n + n_gap, b.p, b.n);
-    return (struct str){p, a.n + n_gap + b.n};
+    memcpy(p + a.n, gap.p, gap.n);
+    memcpy(p + a.n + gap.n, b.p, b.n);
+    return (struct str){p, a.n + gap.n + b.n};
 }
 
 static void read_merges(struct hf *h, struct hf_vocab *v, const json_t *merges)
@@ -170,7 +169,7 @@ static void read_merges(struct hf *h, struct hf_vocab *v, const json_t *merges)
                     "which GGUF cannot say",
                     i);
         else
-            v->merge[i] = json_is_array(m) ? join(h, l, " ", r) : str_json(m);
+            v->merge[i] = json_is_array(m) ? join(h, l, str_of(" "), r) : str_json(m);
     }
 }
 
@@ -264,7 +263,7 @@ static void respell_words(struct hf *h, struct hf_vocab *v, const json_t *model)
         if (n && s.n > n && memcmp(s.p, more, n) == 0)
             v->text[i] = (struct str){s.p + n, s.n - n};
         else if (!in_brackets)
-            v->text[i] = join(h, (struct str){"", 0}, "\u2581", s);
+            v->text[i] = join(h, str_of(""), str_of("\u2581"), s);
     }
 }
 
