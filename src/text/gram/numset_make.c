@@ -2,6 +2,8 @@
 #include "base/mem.h"
 #include "text/gram/numset.h"
 
+#include <assert.h>
+
 /* What a text looks like so far. Packed into the low bits of a state; a generator adds its own
  * in front. The first state is 1. */
 enum phase { P_START = 1, P_NEG, P_ZERO, P_INT, P_POINT, P_FRAC, P_N = 8 };
@@ -342,6 +344,7 @@ int numset_multiples(struct numset_room *m, const struct decimal *x, struct nums
         f.m = f.m * 10 + (uint64_t)(x->d[i] - '0');
     if (f.m > NUMSET_STATES)
         return err_set(e, E_TOO_LONG, "multiples of a number with so many digits");
+    assert(f.m > 0);
     for (uint32_t i = 0; i < f.places; i++)
         unit = unit * 10 % f.m;
     out->may = NUMSET_E_ALL;

@@ -134,7 +134,8 @@ static gram_ref automaton(struct schema *s, const struct numset *n)
 static int exponents(struct schema *s, unsigned must, gram_ref *out)
 {
     struct rx *r = s->rx;
-    rx_id zero, whole, any, minus, rx = RX_NONE, other, rest;
+    rx_id zero = RX_NONE, whole = RX_NONE, any = RX_NONE, minus = RX_NONE, rx = RX_NONE, other,
+          rest;
     int rc = parse(s, "-?" E_ZERO, &zero);
 
     if (rc == 0)

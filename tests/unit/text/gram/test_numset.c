@@ -162,13 +162,14 @@ static void test_join(void **state)
         char t1[16], t2[16], text[16];
         struct decimal x, y;
         struct numset a, b, both, any, less;
-        struct arena a0;
+        struct arena mem;
 
         (void)draw(&r, t1);
         (void)draw(&r, t2);
         x = dec(t1);
         y = dec(t2);
-        arena_init(&room, MEMORY);
+        arena_init(&mem, MEMORY);
+        room = (struct numset_room){.arena = &mem};
         assert_int_equal(numset_compare(&room, &x, NUMSET_LESS | NUMSET_EQUAL, &a, NULL), 0);
         assert_int_equal(numset_compare(&room, &y, NUMSET_MORE, &b, NULL), 0);
         assert_int_equal(numset_and(&room, &a, &b, &both, NULL), 0);
@@ -188,7 +189,7 @@ static void test_join(void **state)
         assert_int_equal(numset_minus(&room, &a, &a, &less, NULL), 0);
         assert_true(numset_is_empty(&less));
         assert_int_equal(less.n, 2);
-        arena_done(&a0);
+        arena_done(&mem);
     }
 }
 
