@@ -574,10 +574,10 @@ int cmd_debug(int argc, char **argv)
         int (*fn)(int argc, char **argv);
     } subs[] = {
         {"logits", debug_logits}, {"embd", debug_embd}, {"tokens", debug_tokens},
-        {"detok", debug_detok},   {"list", debug_list},
+        {"detok", debug_detok},   {"list", debug_list}, {"grammar", cmd_debug_grammar},
     };
     static const struct opt_spec spec = {
-        .usage = "hearth debug logits|embd|tokens|detok|list ...",
+        .usage = "hearth debug logits|embd|tokens|detok|grammar|list ...",
         .about = "Looks inside a model. 'hearth debug logits --help' and so on say more.",
     };
     struct err e = {0};
