@@ -289,9 +289,9 @@ uint32_t schema_node_at(const struct schema *s, const json_t *v)
 {
     uint32_t node = NODE_TRUE;
 
-    if (v && json_is_false(v))
+    if (json_is_false(v))
         return NODE_FALSE;
-    if (v && json_is_object(v))
+    if (json_is_object(v))
         (void)map64_get(&s->nodes, (uintptr_t)v, &node);
     return node;
 }

@@ -19,6 +19,7 @@ enum {
     SCHEMA_CELLS = 4096,    /* alternatives of one goal */
     SCHEMA_PATTERNS = 12,   /* patternProperties that meet in one object */
     SCHEMA_CONTAINS = 3,    /* contains that meet in one array */
+    SCHEMA_LENGTH = 10000,  /* that a string must have beside a pattern */
     SCHEMA_UNIQUE = 10      /* different items of an array with uniqueItems */
 };
 
@@ -276,6 +277,7 @@ struct schema {
     uint32_t nested; /* calls within each other */
 
     rx_id any_text;
+    struct numset_room numbers;
     struct numset all, integers, no_number;
     uint32_t n_int, n_frac; /* digits of the longest numbers in the schema */
     struct schema_parts part;
@@ -285,9 +287,18 @@ struct schema {
 
 /* Fills the error with where (#/properties/a/keyword) and why; returns code. kw NULL: the
  * schema itself. */
-int schema_fail(struct schema *s, int code, uint32_t node, const char *kw, const char *fmt, ...)
+void schema_say(struct schema *s, int code, uint32_t node, const char *kw, const char *fmt, ...)
     PRINTF_LIKE(5, 6);
-int schema_nomem(struct schema *s); /* the arena gave nothing */
+#define schema_fail(s, code, ...) (schema_say((s), (code), __VA_ARGS__), (code))
+
+/* The arena or the heap gave nothing. */
+static inline int schema_nomem(struct schema *s)
+{
+    if (s->arena.used > s->arena.max / 2)
+        return err_set(s->e, E_TOO_LONG, "the schema needs more than %zu MiB",
+                       s->arena.max >> 20);
+    return err_set(s->e, E_NOMEM, "no memory for a schema");
+}
 
 /* Room for one more in an array that the heap holds; the result may have moved. */
 MUST_CHECK int schema_grow(struct schema *s, void *array, uint32_t n, uint32_t *cap,

@@ -311,7 +311,7 @@ static int find_pointer(struct schema *s, uint32_t node, const char *kw, uint32_
         size_t end = until(pointer, i + 1, "/");
 
         v = step(v, (struct str){pointer.p + i + 1, end - i - 1});
-        if (v && json_is_object(v))
+        if (json_is_object(v))
             (void)map64_get(&s->nodes, (uintptr_t)v, &near);
         i = end;
     }

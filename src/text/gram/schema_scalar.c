@@ -42,11 +42,11 @@ int schema_set_join(struct schema *s, enum schema_type t, enum schema_op op,
     else if (op == SET_AND && b->number.next == s->all.next)
         out->number = a->number;
     else if (op == SET_AND)
-        return numset_and(&s->arena, &a->number, &b->number, &out->number, s->e);
+        return numset_and(&s->numbers, &a->number, &b->number, &out->number, s->e);
     else if (op == SET_OR)
-        return numset_or(&s->arena, &a->number, &b->number, &out->number, s->e);
+        return numset_or(&s->numbers, &a->number, &b->number, &out->number, s->e);
     else
-        return numset_minus(&s->arena, &a->number, &b->number, &out->number, s->e);
+        return numset_minus(&s->numbers, &a->number, &b->number, &out->number, s->e);
     return 0;
 }
 
