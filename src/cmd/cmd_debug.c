@@ -573,10 +573,9 @@ int cmd_debug(int argc, char **argv)
         const char *name;
         int (*fn)(int argc, char **argv);
     } subs[] = {
-        {"logits", debug_logits}, {"embd", debug_embd}, {"tokens", debug_tokens},
-        {"detok", debug_detok},   {"list", debug_list}, {"render", cmd_debug_render},
-        {"probe", cmd_debug_probe}, {"reply", cmd_debug_reply},
-        {"grammar", cmd_debug_grammar},
+        {"logits", debug_logits},   {"embd", debug_embd},       {"tokens", debug_tokens},
+        {"detok", debug_detok},     {"list", debug_list},       {"render", cmd_debug_render},
+        {"probe", cmd_debug_probe}, {"reply", cmd_debug_reply}, {"grammar", cmd_debug_grammar},
     };
     static const struct opt_spec spec = {
         .usage = "hearth debug logits|embd|tokens|detok|list|render|probe|reply|grammar ...",
