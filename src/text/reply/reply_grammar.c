@@ -164,7 +164,7 @@ static int calls(struct gram *g, const struct reply_style *style,
             return rc;
         part[0] = reply_grammar_text(g, w->begin);
         part[1] = gram_list(g, call, reply_grammar_text(g, w->sep), 1,
-                            t->parallel && !f->writing->single ? REPLY_CALLS_MAX : 1);
+                            t->parallel && !f->writing->single ? GRAM_INF : 1);
         part[2] = reply_grammar_text(g, w->end);
         way[n++] = gram_seq(g, part, 3);
     }
