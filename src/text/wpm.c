@@ -11,6 +11,7 @@
 #include "text/spaces.h"
 #include "text/tok_ids.h"
 #include "text/trie.h"
+#include "text/uclass.h"
 
 #include <stdlib.h>
 #include <utf8proc.h>
@@ -140,13 +141,11 @@ static int is_cjk(int32_t cp)
            (cp >= 0x2f800 && cp <= 0x2fa1f) || (cp >= 0x2a700 && cp <= 0x2ceaf);
 }
 
-/* What Unicode calls white space. */
+/* What Unicode calls white space past ASCII. */
 static int is_white(int32_t cp)
 {
     utf8proc_category_t k;
 
-    if (cp < 0x80)
-        return cp == ' ' || (cp >= '\t' && cp <= '\r');
     if (cp == 0x85)
         return 1;
     k = utf8proc_category(cp);
@@ -246,23 +245,47 @@ static int put_wide(struct work *w, struct marks *m, int32_t cp)
     return rc;
 }
 
+/* An ASCII character that is no white space. */
+static int put_ascii(struct work *w, char c)
+{
+    const struct wpm *s = w->t->self;
+    unsigned cls = uclass_ascii[(unsigned char)c];
+    int rc = 0;
+
+    if (!cls)
+        return 0;
+    if (cls & (UC_PUNCT | UC_SYM)) {
+        rc = put_word(w);
+        if (rc == 0)
+            rc = buf_byte(&w->text, c);
+        return rc < 0 ? rc : put_word(w);
+    }
+    if (s->lowercase && (cls & UC_UPPER))
+        c = (char)(c | 0x20);
+    if (w->text.n + 1 >= w->text.cap)
+        return buf_byte(&w->text, c);
+    w->text.p[w->text.n++] = c;
+    return 0;
+}
+
 static int put_run(struct work *w, struct marks *m, struct str run)
 {
     size_t len;
     int rc = 0;
 
     for (size_t i = 0; rc == 0 && i < run.n; i += len) {
-        int32_t cp;
+        int32_t cp = (unsigned char)run.p[i];
 
-        len = (size_t)utf8_next(run.p + i, run.n - i, &cp);
-        if (cp >= 0x80)
+        len = cp < 0x80 ? 1 : (size_t)utf8_next(run.p + i, run.n - i, &cp);
+        if (cp >= 0x80) {
             rc = put_wide(w, m, cp);
-        else if (m->n)
-            rc = put_marks(w, m);
-        if (rc < 0 || cp >= 0x80)
             continue;
+        }
+        if (m->n)
+            rc = put_marks(w, m);
         /* A byte that is no character becomes one that no token has. */
-        rc = cp >= 0 ? put_char(w, cp) : buf_put(&w->text, "\xff", 1);
+        if (rc == 0)
+            rc = cp >= 0 ? put_ascii(w, (char)cp) : buf_put(&w->text, "\xff", 1);
     }
     if (rc == 0 && m->n)
         rc = put_marks(w, m);
@@ -277,10 +300,13 @@ static size_t run_length(const char *p, size_t n, int white)
     while (at < n) {
         int32_t cp = (unsigned char)p[at];
         size_t len = 1;
+        int is = cp < 0x80 && (uclass_ascii[cp] & UC_SPACE) != 0;
 
-        if (cp >= 0x80)
+        if (cp >= 0x80) {
             len = (size_t)utf8_next(p + at, n - at, &cp);
-        if ((cp >= 0 && is_white(cp)) != white)
+            is = cp >= 0 && is_white(cp);
+        }
+        if (is != white)
             break;
         at += len;
     }

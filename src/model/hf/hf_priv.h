@@ -249,6 +249,7 @@ struct hf_vocab {
     struct str *text;
     int32_t *type; /* enum tok_type of text/tok.h, by its numbers in files */
     float *score;
+    unsigned char *side; /* HF_LSTRIP, HF_RSTRIP */
     size_t n;
     const char *model; /* tokenizer.ggml.model; NULL: of no known kind, which a note says */
     const char *pre;   /* NULL: none */
@@ -271,6 +272,11 @@ enum {
     HF_TOK_BYTE
 };
 
+enum { HF_LSTRIP = 1, HF_RSTRIP };
+
+/* What tokenizer.json and tokenizer_config.json say alike of an added token: its type, and
+ * whether it takes the spaces in front or behind along. */
+void hf_vocab_add(struct hf_vocab *v, size_t id, struct str text, const json_t *about);
 /* Makes room for n unused tokens. Fails, and h->rc says so: more than a vocabulary has. */
 int hf_vocab_room(struct hf *h, struct hf_vocab *v, const char *what, int64_t n);
 int64_t hf_vocab_find(const struct hf_vocab *v, struct str text); /* -1: no such token */

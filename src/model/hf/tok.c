@@ -61,15 +61,26 @@ int hf_vocab_room(struct hf *h, struct hf_vocab *v, const char *what, int64_t n)
     v->text = hf_alloc(h, v->n, sizeof(*v->text));
     v->type = hf_alloc(h, v->n, sizeof(*v->type));
     v->score = hf_alloc(h, v->n, sizeof(*v->score));
+    v->side = hf_alloc(h, v->n, sizeof(*v->side));
     for (size_t i = 0; h->rc == 0 && i < v->n; i++)
         v->type[i] = HF_TOK_UNUSED;
     return h->rc == 0;
 }
 
-int64_t hf_vocab_find(const struct hf_vocab *v, struct str s)
+void hf_vocab_add(struct hf_vocab *v, size_t id, struct str text, const json_t *about)
 {
-    for (size_t i = 0; s.n && i < v->n; i++) {
-        if (str_eq(v->text[i], s))
+    v->text[id] = text;
+    v->type[id] =
+        json_is_true(json_object_get(about, "special")) ? HF_TOK_CONTROL : HF_TOK_USER;
+    v->side[id] =
+        (unsigned char)((json_is_true(json_object_get(about, "lstrip")) ? HF_LSTRIP : 0) |
+                        (json_is_true(json_object_get(about, "rstrip")) ? HF_RSTRIP : 0));
+}
+
+int64_t hf_vocab_find(const struct hf_vocab *v, struct str text)
+{
+    for (size_t i = 0; text.n && i < v->n; i++) {
+        if (str_eq(v->text[i], text))
             return (int64_t)i;
     }
     return -1;
@@ -97,6 +108,7 @@ static void fit_rows(struct hf *h, struct hf_vocab *v)
             v->text[i] = all.text[i];
             v->type[i] = all.type[i];
             v->score[i] = all.score[i];
+            v->side[i] = all.side[i];
             continue;
         }
         (void)snprintf(name, sizeof(name), "[PAD%zu]", i);
@@ -128,6 +140,20 @@ static void put_flag(struct hf *h, const char *name, int v)
         h->rc = gguf_put_u64(h->keys, key, GGUF_BOOL, v != 0, h->e);
 }
 
+/* GGUF has no key for it, so it is one of ours. */
+static void put_strip(struct hf *h, const struct hf_vocab *v, const char *key, int flag)
+{
+    int32_t *id = hf_alloc(h, v->n, sizeof(*id));
+    size_t n = 0;
+
+    for (size_t i = 0; h->rc == 0 && i < v->n; i++) {
+        if (v->side[i] & flag)
+            id[n++] = (int32_t)i;
+    }
+    if (h->rc == 0 && n)
+        h->rc = gguf_put_arr(h->keys, key, GGUF_I32, id, n, h->e);
+}
+
 static int is_kind(const struct hf_vocab *v, const char *model)
 {
     return strcmp(v->model, model) == 0;
@@ -151,6 +177,8 @@ static void put_vocab(struct hf *h, const struct hf_vocab *v)
     if (h->rc == 0 && v->charsmap.n)
         h->rc = gguf_put_arr(h->keys, "tokenizer.ggml.precompiled_charsmap", GGUF_U8,
                              v->charsmap.p, v->charsmap.n, h->e);
+    put_strip(h, v, "hearth.tokenizer.lstrip", HF_LSTRIP);
+    put_strip(h, v, "hearth.tokenizer.rstrip", HF_RSTRIP);
     put_flag(h, "add_space_prefix", v->add_space);
     put_flag(h, "remove_extra_whitespaces", v->one_space);
     put_flag(h, "normalizer.lowercase", v->lower);
@@ -314,6 +342,7 @@ static void add_decoder(struct hf *h, struct hf_vocab *v)
     memcpy(more.text, v->text, v->n * sizeof(*v->text));
     memcpy(more.type, v->type, v->n * sizeof(*v->type));
     memcpy(more.score, v->score, v->n * sizeof(*v->score));
+    memcpy(more.side, v->side, v->n);
     json_object_foreach(all, id, t)
     {
         unsigned long i = strtoul(id, NULL, 10);
@@ -321,9 +350,8 @@ static void add_decoder(struct hf *h, struct hf_vocab *v)
 
         if (i >= n || !json_is_string(text) || more.type[i] == HF_TOK_UNKNOWN)
             continue;
-        more.text[i] = (struct str){json_string_value(text), json_string_length(text)};
-        more.type[i] =
-            json_is_true(json_object_get(t, "special")) ? HF_TOK_CONTROL : HF_TOK_USER;
+        hf_vocab_add(&more, i, (struct str){json_string_value(text), json_string_length(text)},
+                     t);
     }
     *v = more;
 }

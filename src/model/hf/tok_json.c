@@ -136,17 +136,16 @@ static int merge_texts(const json_t *m, struct str *left, struct str *right)
 }
 
 /* a, gap, and b in one piece. */
-static struct str join(struct hf *h, struct str a, const char *gap, struct str b)
+static struct str join(struct hf *h, struct str a, struct str gap, struct str b)
 {
-    size_t n_gap = strlen(gap);
-    char *p = hf_alloc(h, a.n + n_gap + b.n + 1, 1);
+    char *p = hf_alloc(h, a.n + gap.n + b.n + 1, 1);
 
     if (!p)
         return (struct str){"", 0};
     memcpy(p, a.p, a.n);
-    memcpy(p + a.n, gap, n_gap);
-    memcpy(p + a.n + n_gap, b.p, b.n);
-    return (struct str){p, a.n + n_gap + b.n};
+    memcpy(p + a.n, gap.p, gap.n);
+    memcpy(p + a.n + gap.n, b.p, b.n);
+    return (struct str){p, a.n + gap.n + b.n};
 }
 
 static void read_merges(struct hf *h, struct hf_vocab *v, const json_t *merges)
@@ -170,7 +169,7 @@ static void read_merges(struct hf *h, struct hf_vocab *v, const json_t *merges)
                     "which GGUF cannot say",
                     i);
         else
-            v->merge[i] = json_is_array(m) ? join(h, l, " ", r) : str_json(m);
+            v->merge[i] = json_is_array(m) ? join(h, l, str_of(" "), r) : str_json(m);
     }
 }
 
@@ -206,26 +205,19 @@ static void score_by_rank(struct hf *h, struct hf_vocab *v)
 
 /* -- tokens beside the model's ------------------------------------------------------------- */
 
-/* What a token says of spaces and words around it, and GGUF has no key for. */
-static void note_flags(struct hf *h, const json_t *added)
+/* What a token says of words around it, and no key tells. */
+static void note_words(struct hf *h, const json_t *added)
 {
-    static const char *const flags[] = {"lstrip", "rstrip", "single_word"};
+    for (size_t i = 0; i < json_array_size(added); i++) {
+        const json_t *t = json_array_get(added, i);
 
-    for (size_t k = 0; k < HF_COUNT(flags); k++) {
-        const char *first = NULL;
-        size_t n = 0;
-
-        for (size_t i = 0; i < json_array_size(added); i++) {
-            const json_t *t = json_array_get(added, i);
-
-            if (!json_is_true(json_object_get(t, flags[k])))
-                continue;
-            if (n++ == 0)
-                first = json_string_value(json_object_get(t, "content"));
-        }
-        if (n)
-            hf_add_note(h, "tokenizer.json: %s of %zu added tokens ('%.40s') is left out",
-                        flags[k], n, first ? first : "");
+        if (!json_is_true(json_object_get(t, "single_word")))
+            continue;
+        hf_add_note(
+            h,
+            "tokenizer.json: single_word of '%.40s' is left out: it also counts inside words",
+            json_string_value(json_object_get(t, "content")));
+        return;
     }
 }
 
@@ -242,11 +234,9 @@ static void read_added(struct hf *h, struct hf_vocab *v, const json_t *added)
                     "tokenizer.json: added_tokens: element %zu has no id or no content", i);
             return;
         }
-        v->text[at] = text;
-        v->type[at] =
-            json_is_true(json_object_get(t, "special")) ? HF_TOK_CONTROL : HF_TOK_USER;
+        hf_vocab_add(v, (size_t)at, text, t);
     }
-    note_flags(h, added);
+    note_words(h, added);
 }
 
 /* -- the kinds ----------------------------------------------------------------------------- */
@@ -273,7 +263,7 @@ static void respell_words(struct hf *h, struct hf_vocab *v, const json_t *model)
         if (n && s.n > n && memcmp(s.p, more, n) == 0)
             v->text[i] = (struct str){s.p + n, s.n - n};
         else if (!in_brackets)
-            v->text[i] = join(h, (struct str){"", 0}, "\u2581", s);
+            v->text[i] = join(h, str_of(""), str_of("\u2581"), s);
     }
 }
 

@@ -15,13 +15,21 @@ static const struct reply_step harmony_steps[] = {
     {2, "<|call|>", REPLY_PASS, NULL, 0},
     {2, "<|end|>", REPLY_PASS, NULL, 0},
 };
+static const struct reply_writing harmony_after_role = {
+    .before_name = "<|start|>assistant" CHANNEL "commentary to=functions.",
+    .after_name = " <|constrain|>json" MESSAGE,
+    .after_args = "<|call|>",
+    .args = REPLY_ARGS,
+};
 static const struct reply_writing harmony_writing = {
     .before_name = CHANNEL "commentary to=functions.",
     .after_name = " <|constrain|>json" MESSAGE,
     .after_args = "<|call|>",
     .args = REPLY_ARGS,
     .single = 1,
-    .marker = NULL,
+    /* A recipient in a header, or in what a prompt left open. */
+    .forbid = "^\\s*to=|(<\\|channel\\|>|<\\|start\\|>assistant)([^<]|<\\|c)*to=",
+    .other = &harmony_after_role,
 };
 const struct reply_format reply_harmony = {
     .name = "harmony",

@@ -22,7 +22,7 @@ static const struct reply_writing hermes_writing = {
     .after_args = "}\n</tool_call>",
     .sep = "\n",
     .args = REPLY_ARGS,
-    .marker = "<tool_call>",
+
 };
 const struct reply_format reply_hermes = {
     .name = "hermes",
@@ -44,7 +44,7 @@ static const struct reply_writing nemotron2_writing = {
     .after_name = "\", \"arguments\": ",
     .after_args = "}",
     .args = REPLY_ARGS,
-    .marker = "<TOOLCALL>",
+
 };
 const struct reply_format reply_nemotron2 = {
     .name = "nemotron2",
@@ -66,7 +66,7 @@ static const struct reply_writing apriel_writing = {
     .after_name = "\", \"arguments\": ",
     .after_args = "}",
     .args = REPLY_ARGS,
-    .marker = "<tool_calls>",
+
 };
 const struct reply_format reply_apriel = {
     .name = "apriel",
@@ -90,7 +90,7 @@ static const struct reply_writing granite_writing = {
     .after_name = "\", \"arguments\": ",
     .after_args = "}",
     .args = REPLY_ARGS,
-    .marker = "<|tool_call|>",
+
 };
 const struct reply_format reply_granite = {
     .name = "granite",
@@ -114,7 +114,7 @@ static const struct reply_writing phi4_writing = {
     .after_name = "\", \"arguments\": ",
     .after_args = "}",
     .args = REPLY_ARGS,
-    .marker = "<|tool_call|>",
+
 };
 const struct reply_format reply_phi4 = {
     .name = "phi4",
@@ -131,14 +131,14 @@ static const struct reply_step firefunction_steps[] = {
     {3, "]", REPLY_PASS, NULL, 0},
 };
 static const struct reply_writing firefunction_writing = {
-    .begin = " functools[",
+    .begin = "functools[",
     .end = "]",
     .sep = ", ",
     .before_name = "{\"name\": \"",
     .after_name = "\", \"arguments\": ",
     .after_args = "}",
     .args = REPLY_ARGS,
-    .marker = "functools[",
+
 };
 const struct reply_format reply_firefunction = {
     .name = "firefunction",
@@ -159,7 +159,7 @@ static const struct reply_writing gigachat_writing = {
     .after_args = "}",
     .args = REPLY_ARGS,
     .single = 1,
-    .marker = "<|function_call|>",
+
 };
 const struct reply_format reply_gigachat = {
     .name = "gigachat3.1",
@@ -177,12 +177,12 @@ static const struct reply_step gigachat3_steps[] = {
     {2, "<|message_sep|>", REPLY_PASS, NULL, 0},
 };
 static const struct reply_writing gigachat3_writing = {
-    .before_name = "<|message_sep|>\n\nfunction call<|role_sep|>\n{\"name\": \"",
+    .before_name = "function call<|role_sep|>\n{\"name\": \"",
     .after_name = "\", \"arguments\": ",
     .after_args = "}",
     .args = REPLY_ARGS,
     .single = 1,
-    .marker = "function call<|role_sep|>",
+
 };
 const struct reply_format reply_gigachat3 = {
     .name = "gigachat3",
@@ -204,11 +204,11 @@ static const struct reply_writing cohere_writing = {
     .begin = "<|START_ACTION|>[\n",
     .end = "\n]<|END_ACTION|>",
     .sep = ",\n",
-    .before_name = "    {\"tool_call_id\": \"0\", \"tool_name\": \"",
+    .before_name = "    {\"tool_call_id\": \"\1\", \"tool_name\": \"",
     .after_name = "\", \"parameters\": ",
     .after_args = "}",
     .args = REPLY_ARGS,
-    .marker = "<|START_ACTION|>",
+
 };
 const struct reply_format reply_cohere = {
     .name = "cohere",
@@ -231,7 +231,7 @@ static const struct reply_writing commandr_writing = {
     .after_name = "\",\n        \"parameters\": ",
     .after_args = "\n    }",
     .args = REPLY_ARGS,
-    .marker = "Action:",
+
 };
 const struct reply_format reply_commandr = {
     .name = "command-r",
@@ -264,7 +264,7 @@ static const struct reply_writing llama3_writing = {
     .after_args = "}",
     .args = REPLY_ARGS,
     .single = 1,
-    .marker = "",
+
 };
 const struct reply_format reply_llama3 = {
     .name = "llama3",
@@ -310,7 +310,7 @@ static const struct reply_writing gemma_writing = {
     .after_args = "}\n```",
     .args = REPLY_ARGS,
     .single = 1,
-    .marker = "```tool_call",
+
 };
 const struct reply_format reply_gemma = {
     .name = "gemma",

@@ -22,7 +22,7 @@ static const struct reply_writing m2_writing = {
     .before_key = "<parameter name=\"",
     .after_key = "\">",
     .after_value = "</parameter>\n",
-    .marker = "<minimax:tool_call>",
+
 };
 const struct reply_format reply_minimax2 = {
     .name = "minimax-m2",

@@ -23,7 +23,7 @@ static const struct reply_writing mistral3_writing = {
     .after_name = "\", \"arguments\": ",
     .after_args = "}",
     .args = REPLY_ARGS,
-    .marker = "[TOOL_CALLS]",
+
 };
 const struct reply_format reply_mistral3 = {
     .name = "mistral-v3",
@@ -38,7 +38,7 @@ static const struct reply_writing mistral13_writing = {
     .after_args = "",
     .sep = "",
     .args = REPLY_ARGS,
-    .marker = "[TOOL_CALLS]",
+
 };
 const struct reply_format reply_mistral13 = {
     .name = "mistral-v13",
@@ -73,7 +73,7 @@ static const struct reply_writing deepseek3_writing = {
     .after_name = DS_SEP,
     .after_args = DS_DONE,
     .args = REPLY_ARGS,
-    .marker = DS_BEGIN,
+
 };
 const struct reply_format reply_deepseek3 = {
     .name = "deepseek-v3.1",
@@ -90,7 +90,7 @@ static const struct reply_writing deepseek1_writing = {
     .after_name = "\n```json\n",
     .after_args = "\n```" DS_DONE,
     .args = REPLY_ARGS,
-    .marker = DS_BEGIN,
+
 };
 const struct reply_format reply_deepseek1 = {
     .name = "deepseek-r1",
@@ -118,10 +118,10 @@ static const struct reply_writing kimi_writing = {
     .end = "<|tool_calls_section_end|>",
     .sep = "",
     .before_name = KIMI_CALL "functions.",
-    .after_name = ":0" KIMI_ARGS,
+    .after_name = ":\1" KIMI_ARGS,
     .after_args = "<|tool_call_end|>",
     .args = REPLY_ARGS,
-    .marker = "<|tool_calls_section_begin|>",
+
 };
 const struct reply_format reply_kimi = {
     .name = "kimi-k2",
@@ -148,11 +148,11 @@ static const struct reply_writing solar_writing = {
     .begin = "<|tool_calls|>",
     .end = "<|calls|>",
     .sep = "",
-    .before_name = SOLAR_CALL "call00000<|tool_call:name|>",
+    .before_name = SOLAR_CALL "\1<|tool_call:name|>",
     .after_name = "<|tool_call:args|>",
     .after_args = "<|tool_call:end|>",
     .args = REPLY_ARGS,
-    .marker = "<|tool_calls|>",
+
 };
 const struct reply_format reply_solar = {
     .name = "solar-open",
@@ -174,7 +174,7 @@ static const struct reply_writing functionary31_writing = {
     .after_args = "</function>",
     .sep = "",
     .args = REPLY_ARGS,
-    .marker = "<function=",
+
 };
 const struct reply_format reply_functionary31 = {
     .name = "functionary-v3.1",
@@ -192,12 +192,12 @@ static const struct reply_step functionary32_steps[] = {
     {2, ">>>", REPLY_NAME, "\n", 1},
 };
 static const struct reply_writing functionary32_writing = {
-    .before_name = ">>>",
+    .before_name = "",
     .after_name = "\n",
     .after_args = "",
-    .sep = "",
+    .sep = ">>>",
     .args = REPLY_ARGS,
-    .marker = ">>>",
+    .lead = "all\n",
 };
 const struct reply_format reply_functionary32 = {
     .name = "functionary-v3.2",
@@ -229,7 +229,7 @@ static const struct reply_writing apertus_writing = {
     .after_name = "\": ",
     .after_args = "}",
     .args = REPLY_ARGS,
-    .marker = "<|tools_prefix|>",
+
 };
 const struct reply_format reply_apertus = {
     .name = "apertus",

@@ -22,7 +22,7 @@ static const struct reply_writing lfm2_writing = {
     .after_name = "(",
     .after_args = ")",
     .args = REPLY_CALLED,
-    .marker = "<|tool_call_start|>",
+
 };
 const struct reply_format reply_lfm2 = {
     .name = "lfm2",
@@ -48,7 +48,7 @@ static const struct reply_writing olmo3_writing = {
     .after_name = "(",
     .after_args = ")",
     .args = REPLY_CALLED,
-    .marker = "<function_calls>",
+
 };
 const struct reply_format reply_olmo3 = {
     .name = "olmo3",
@@ -70,7 +70,7 @@ static const struct reply_writing gemma4_writing = {
     .after_args = "<tool_call|>",
     .sep = "",
     .args = REPLY_BRACES,
-    .marker = "<|tool_call>",
+
 };
 const struct reply_format reply_gemma4 = {
     .name = "gemma4",
@@ -94,7 +94,7 @@ static const struct reply_writing functiongemma_writing = {
     .after_args = "<end_function_call>",
     .sep = "",
     .args = REPLY_BRACES,
-    .marker = "<start_function_call>",
+
 };
 const struct reply_format reply_functiongemma = {
     .name = "functiongemma",

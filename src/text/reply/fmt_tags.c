@@ -17,7 +17,7 @@ static const struct reply_writing qwen3_writing = {
     .before_key = "<parameter=",
     .after_key = ">\n",
     .after_value = "\n</parameter>\n",
-    .marker = "<tool_call>",
+
 };
 const struct reply_format reply_qwen3 = {
     .name = "qwen3-xml",
@@ -43,7 +43,7 @@ static const struct reply_writing seed_writing = {
     .before_key = "<parameter=",
     .after_key = ">",
     .after_value = "</parameter>\n",
-    .marker = "<seed:tool_call>",
+
 };
 const struct reply_format reply_seed = {
     .name = "seed-oss",
@@ -69,7 +69,7 @@ static const struct reply_writing glm_writing = {
     .before_key = "<arg_key>",
     .after_key = "</arg_key>\n<arg_value>",
     .after_value = "</arg_value>\n",
-    .marker = "<tool_call>",
+
 };
 const struct reply_format reply_glm = {
     .name = "glm",
@@ -108,7 +108,7 @@ static const struct reply_writing hunyuan_writing = {
     .before_key = "<arg_key" HY,
     .after_key = "</arg_key" HY "\n<arg_value" HY,
     .after_value = "</arg_value" HY "\n",
-    .marker = "<tool_calls" HY,
+
 };
 const struct reply_format reply_hunyuan = {
     .name = "hunyuan",
@@ -143,7 +143,6 @@ static const struct reply_step dsml_steps[] = {
         .after_args = "</" DSML "invoke>", .args = REPLY_STRING,                               \
         .before_key = "<" DSML "parameter name=\"", .after_key = "\" string=\"false\">",       \
         .after_string = "\" string=\"true\">", .after_value = "</" DSML "parameter>\n",        \
-        .marker = "<" DSML block ">",                                                          \
     }
 static const struct reply_writing dsml32_writing = DSML_WRITING("function_calls");
 static const struct reply_writing dsml4_writing = DSML_WRITING("tool_calls");
@@ -177,8 +176,10 @@ static const struct reply_writing minicpm_writing = {
     .args = REPLY_VALUE,
     .before_key = "<param name=\"",
     .after_key = "\">",
+    .after_string = "\"><![CDATA[",
+    .string_end = "]]>",
     .after_value = "</param>",
-    .marker = "<function name=\"",
+
 };
 const struct reply_format reply_minicpm = {
     .name = "minicpm5",

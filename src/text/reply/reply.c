@@ -157,7 +157,8 @@ static int match(const struct reply *r, const struct reply_mark **out)
         const struct reply_mark *m = &r->marks[i];
         size_t n = m->text.n < r->hold.n ? m->text.n : r->hold.n;
 
-        if (!(m->where & AT(r->where)) || memcmp(m->text.p, r->hold.p, n) != 0)
+        if (!(m->where & AT(r->where)) || memcmp(m->text.p, r->hold.p, n) != 0 ||
+            (r->ended && m->kind == REPLY_M_STEP && m->where == AT(REPLY_AT_START)))
             continue;
         if (m->text.n > r->hold.n)
             return 0;

@@ -56,15 +56,21 @@ struct reply_step {
     int to;
 };
 
-/* How calls are written, for grammars: begin, then calls with sep between them, then end. */
+/* How calls are written, for grammars: begin, then calls with sep between them, then end. In
+ * these texts \1 stands for a number. */
 struct reply_writing {
     const char *begin, *end, *sep;
     const char *before_name, *after_name, *after_args;
-    int args;  /* enum reply_act: ARGS, VALUE, LINE, CALLED, BRACES, STRING, NESTED */
-    int plain; /* the template's own strings can have no quotes escaped */
-    const char *before_key, *after_key, *after_value, *after_string;
-    int single;         /* one call only */
-    const char *marker; /* what must not be in free text; NULL: `begin`, or `before_name` */
+    int args; /* enum reply_act: REPLY_ARGS, REPLY_LINE, REPLY_VALUE, REPLY_STRING, ... */
+    /* Of arguments one by one. after_string: behind the key of a string; NULL: as the others.
+     */
+    const char *before_key, *after_key, *after_string, *string_end, *after_value;
+    int single; /* one call only */
+    /* What begins text that is no call; calls behind it begin with sep. */
+    const char *lead;
+    /* A pattern of what must not be in such text; NULL: the markers of place 0 and `start`. */
+    const char *forbid;
+    const struct reply_writing *other; /* another way, of the first call */
 };
 
 struct reply_format {

@@ -18,7 +18,7 @@ import unicodedata
 import sentencepiece
 import tiktoken
 from sentencepiece import sentencepiece_model_pb2 as protobuf
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SIZE = 380  # tokens
@@ -33,15 +33,15 @@ MANY = [
 def scrambled(r):
     """Characters of three kinds, as no text has them."""
     kinds = [(32, 127), (0x20, 0x250), (0x370, 0x530), (0x4e00, 0x4f00), (0x3040, 0x3100), (0xac00, 0xad00), (0x900, 0x980),
-             (32, 33), (9, 14), (0x1f300, 0x1f600), (0x300, 0x340), (48, 58), (0x2000, 0x2010)]
+             (32, 33), (9, 11), (0x1f300, 0x1f600), (0x300, 0x340), (48, 58), (0x2000, 0x2010)]
     some = r.sample(kinds, 3)
     text = ''.join(chr(r.randrange(*r.choice(some))) for _ in range(r.randrange(4, 24)))
-    return ''.join(c for c in text if unicodedata.category(c) != 'Cn')  # what has no meaning yet may get one
+    return ''.join(c for c in text if unicodedata.category(c) not in ('Cn', 'Co') and c not in '\x0b\x0c\x85')
 
 
 def texts(novel):
     r = random.Random(5)
-    return ['', ' ', '  ', '\n', 'a', ' Hello  world ', '  two in front'] + MANY + [novel[i:i + 60] for i in (900, 2100, 3300)] + [
+    return ['', '\n', 'a', ' Hello  world ', '  two in front', 'a \n<m> b <|r|>  c<m>d'] + MANY + [novel[i:i + 60] for i in (900, 2100, 3300)] + [
         scrambled(r) for _ in range(20)]
 
 
@@ -140,6 +140,7 @@ class Maker:
             if name == 'qwen2':  # as for embeddings
                 t.post_processor = processors.TemplateProcessing(single='$A <|e|>', special_tokens=[('<|e|>', 1)])
             if name == 'roberta':
+                t.add_special_tokens([AddedToken('<m>', lstrip=True), AddedToken('<|r|>', rstrip=True)])
                 t.post_processor = processors.RobertaProcessing(('</s>', 1), ('<s>', 0), add_prefix_space=False)
             self.fast('bytes-' + name, t, {'tokenizer_config.json': {'eos_token': '<|b|>'}} if name == 'qwen2' else {})
 
@@ -160,6 +161,7 @@ class Maker:
         plain = {'model_type': 'bpe', 'byte_fallback': True, 'normalization_rule_name': 'identity',
                  'remove_extra_whitespaces': False, 'vocab_size': 640}
         sp, m = self.piece('piece-bpe', 'tokenizer.model', ((1,), ()), user_defined_symbols=['<|u|>'], split_digits=True, **plain)
+        self.piece('piece-unigram', 'tokenizer.model', ((1,), ()), **dict(plain, model_type='unigram'))
         self.piece('piece-bpe-bare', 'tokenizer.model', files={'tokenizer_config.json': {'add_bos_token': False}},
                    add_dummy_prefix=False, **plain)
         self.llama_json(m)
