@@ -70,17 +70,17 @@ ok "a format that is no file" $?
 # -- tools -------------------------------------------------------------------------------------
 bad=0
 for seed in 1 2 3 4; do
-    one --temp 1 --seed $seed -n 200 --tools $data/tools.json --tool-choice add --one-call "Add" || bad=1
+    one --temp 1 --seed $seed -c 1024 -n 200 --tools $data/tools.json --tool-choice add --one-call "Add" || bad=1
     grep -qxE '\{"name":"add","arguments":\{"a":[0-9]+,"b":[0-9]+\}\}' "$work/out" || bad=1
     [ "$(wc -l <"$work/out")" = 1 ] || bad=1
 done
 ok "the tool that must be called is called" $bad
-one --temp 1 --seed 1 -n 200 --tools $data/tools.json --tool-choice required --one-call --json "Hi" &&
+one --temp 1 --seed 1 -c 1024 -n 200 --tools $data/tools.json --tool-choice required --one-call --json "Hi" &&
     is_json "$work/out" && grep -qE '"tool_calls":\[\{"type":"function","function":\{"name":"(add|weather)"' "$work/out"
 ok "calls in JSON" $?
-one --tools $data/tools.json "Hi" && [ -s "$work/out" ]
+one -c 1024 --tools $data/tools.json "Hi" && [ -s "$work/out" ]
 ok "tools that may be called, or not" $?
-one --tools $data/tools.json --tool-choice nothing "Hi"
+one -c 1024 --tools $data/tools.json --tool-choice nothing "Hi"
 [ $? = 64 ] && grep -q "nothing" "$work/err"
 ok "a tool that is not there" $?
 
@@ -145,7 +145,7 @@ wait >>>
 type /bye\n
 end 0
 END
-session "a call and its result" --seed 1 -n 200 --tools $data/tools.json --tool-choice add --one-call <<'END'
+session "a call and its result" --seed 1 -c 1024 -n 200 --tools $data/tools.json --tool-choice add --one-call <<'END'
 wait >>>
 type /result 4\n
 wait no call waits
