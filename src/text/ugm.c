@@ -29,7 +29,9 @@ struct ugm {
     struct charsmap map;
     struct spaces_joins joins;
     double unk_score;
-    size_t ring; /* sums kept: a power of two over the length of the longest token */
+    int32_t byte_id[256]; /* of the byte tokens; -1: none */
+    int has_bytes;        /* 1: all of them: unknown characters become their bytes */
+    size_t ring;          /* sums kept: a power of two over the length of the longest token */
     int remove_extra;
 };
 
@@ -75,6 +77,10 @@ static int ugm_open(struct tok *t, const struct gguf *g, struct err *e)
     if (rc < 0)
         return rc;
     t->drop_space = s->remove_extra;
+    spaces_byte_ids(&t->vocab, s->byte_id);
+    s->has_bytes = 1;
+    for (int i = 0; i < 256; i++)
+        s->has_bytes &= s->byte_id[i] >= 0;
     return charsmap_init(&s->map, g, e);
 }
 
@@ -222,8 +228,33 @@ static size_t length_of(const struct vocab *v, int32_t last)
     return last < 0 ? (size_t)(-1 - last) : v->text[last].n;
 }
 
+/* How many ids what ends a way becomes. */
+static size_t n_id(const struct ugm *s, int32_t last)
+{
+    return last < 0 && s->has_bytes ? (size_t)(-1 - last) : 1;
+}
+
+/* Writes the ids of the best way, which end at `to`. */
+static void write_back(const struct work *w, struct str x, int32_t *to)
+{
+    const struct ugm *s = w->t->self;
+    const struct vocab *v = &w->t->vocab;
+    size_t len;
+
+    for (size_t at = x.n; at > 0; at -= len) {
+        int32_t last = w->best.last[at];
+
+        len = length_of(v, last);
+        for (size_t k = 0; last < 0 && s->has_bytes && k < len; k++)
+            *--to = s->byte_id[(unsigned char)x.p[at - 1 - k]];
+        if (last >= 0 || !s->has_bytes)
+            *--to = last < 0 ? v->unk : last;
+    }
+}
+
 static int encode_row(struct work *w, struct str x)
 {
+    const struct ugm *s = w->t->self;
     const struct vocab *v = &w->t->vocab;
     size_t n = 0, at;
     int32_t *to;
@@ -232,12 +263,11 @@ static int encode_row(struct work *w, struct str x)
         return E_NOMEM;
     find_best(w, x);
     for (at = x.n; at > 0; at -= length_of(v, w->best.last[at]))
-        n++;
+        n += n_id(s, w->best.last[at]);
     if (tok_ids_room(w->out, n) < 0)
         return E_NOMEM;
-    to = w->out->id + w->out->n + n;
-    for (at = x.n; at > 0; at -= length_of(v, w->best.last[at]))
-        *--to = w->best.last[at] < 0 ? v->unk : w->best.last[at];
+    to = w->out->id + w->out->n;
+    write_back(w, x, to + n);
     /* Of unknown ones in a row one stays. */
     for (size_t i = 0; i < n; i++) {
         if (to[i] != v->unk || (v->unk >= 0 && (i == 0 || to[i - 1] != v->unk)))

@@ -215,7 +215,28 @@ static int name_has(const struct gguf *g, const char *key, const char *part)
     return 0;
 }
 
-/* No key says which tokens take the spaces beside them along; the models are known. */
+/* Of folders of Hugging Face we know which tokens take the spaces beside them along. Returns
+ * how many, or an error. */
+static int read_strip(struct vocab *v, const struct gguf *g, const char *key, int flag,
+                      struct err *e)
+{
+    const struct gguf_kv *kv;
+    int rc = vocab_array(g, key, 0, 0, &kv, e);
+
+    if (rc < 0 || !kv)
+        return rc;
+    if (kv->elem_type == GGUF_F32 || kv->elem_type == GGUF_F64)
+        return err_set(e, E_FORMAT, "%s is not an array of integers", key);
+    for (uint64_t i = 0; i < kv->n; i++) {
+        int64_t id = gguf_arr_int(kv, i);
+
+        if (id >= 0 && id < v->n)
+            v->flags[id] |= (unsigned char)flag;
+    }
+    return kv->n > 0;
+}
+
+/* Other files have no key for that; the models are known. */
 static void mark_strip(struct vocab *v, const struct gguf *g)
 {
     static const char *const whole[] = {"<unk>", "<s>", "<|endoftext|>"};
@@ -271,7 +292,7 @@ static int read_suppressed(struct vocab *v, const struct gguf *g, struct err *e)
 int vocab_ids(struct vocab *v, const struct gguf *g, const struct vocab_defaults *d,
               struct err *e)
 {
-    int rc = 0;
+    int rc = 0, left, right = 0;
 
     set_defaults(v, d);
     for (size_t i = 0; rc == 0 && i < sizeof(roles) / sizeof(*roles); i++)
@@ -281,6 +302,12 @@ int vocab_ids(struct vocab *v, const struct gguf *g, const struct vocab_defaults
     if (rc < 0)
         return rc;
     mark_endings(v);
-    mark_strip(v, g);
+    left = read_strip(v, g, "hearth.tokenizer.lstrip", VOCAB_LSTRIP, e);
+    if (left >= 0)
+        right = read_strip(v, g, "hearth.tokenizer.rstrip", VOCAB_RSTRIP, e);
+    if (left < 0 || right < 0)
+        return left < 0 ? left : right;
+    if (!left && !right)
+        mark_strip(v, g);
     return 0;
 }

@@ -62,6 +62,7 @@ gram_ref gram_list(struct gram *g, gram_ref a, gram_ref sep, uint64_t min, uint6
 /* A rule may be used before it is set, also by itself. Set once. */
 gram_ref gram_rule(struct gram *g);
 void gram_rule_set(struct gram *g, gram_ref rule, gram_ref body);
+void gram_rule_name(struct gram *g, gram_ref rule, struct str name); /* for messages */
 
 struct gram_prop {
     struct str name; /* decoded; copied */

@@ -8,7 +8,7 @@
  * expression from a stranger costs a bounded amount or gives an error.
  *
  * An edge leads only to live states: such from which some word is accepted. So whoever walks
- * along edges can always finish.
+ * along edges can always finish. Surrogates are no characters: nothing matches them.
  *
  * Threads  a store belongs to one thread at a time
  * Uses     base/; utf8proc for \p{...} and \w
@@ -30,7 +30,7 @@ typedef uint32_t rx_id;
 struct rx;
 
 struct rx_limits {
-    uint32_t nodes; /* expressions, 0: 200,000 */
+    uint32_t nodes; /* expressions, 0: 1,000,000 */
     size_t bytes;   /* of everything, 0: 64 MiB */
 };
 
@@ -62,6 +62,10 @@ rx_id rx_alt(struct rx *r, rx_id a, rx_id b);
 rx_id rx_and(struct rx *r, rx_id a, rx_id b);
 rx_id rx_not(struct rx *r, rx_id a); /* all texts that a does not match */
 rx_id rx_repeat(struct rx *r, rx_id a, uint32_t min, uint32_t max);
+/* Of many parts at once, which is cheaper than one after the other. No parts: RX_EMPTY,
+ * RX_NONE. */
+rx_id rx_seqs(struct rx *r, const rx_id *part, size_t n);
+rx_id rx_alts(struct rx *r, const rx_id *part, size_t n);
 
 /* 0, or the first thing that went wrong, with words. */
 int rx_error(const struct rx *r, struct err *e);
@@ -71,9 +75,33 @@ enum rx_flags {
                      it. Without: the whole text must match, and ^ and $ at the ends are idle */
 };
 
-/* Parses a pattern. Fails: E_INVALID what is wrong, at which byte of the pattern; what cannot
- * be an automaton (lookaround, backreferences) by its name; E_TOO_LONG a limit; E_NOMEM. */
+/* Parses a pattern. Beyond ECMA-262, a backslash may stand before any ASCII punctuation. Fails:
+ * E_INVALID what is wrong, at which byte of the pattern; E_UNSUPPORTED the name of what cannot
+ * be an automaton (lookaround, backreferences, \b) or needs tables that we have not (scripts);
+ * E_TOO_LONG a limit; E_NOMEM. What is wrong with the pattern does not stick to the store. */
 MUST_CHECK int rx_parse(struct rx *r, struct str pattern, int flags, rx_id *out, struct err *e);
+
+/* -- ready-made ------------------------------------------------------------------------ */
+
+/* Texts of a format that JSON Schema names: date-time, date, time, duration, email, hostname,
+ * ipv4, ipv6, uuid, uri, uri-reference, iri, iri-reference, uri-template, json-pointer,
+ * relative-json-pointer. Each text is valid; of leap seconds only 23:59:60 in UTC is taken, and
+ * no hostname with -- where xn-- has it. Fails: E_UNSUPPORTED an unknown name. */
+MUST_CHECK int rx_format(struct rx *r, struct str name, rx_id *out, struct err *e);
+
+/* Integers as JSON writes them, plainly: no fraction, no exponent, no -0. */
+rx_id rx_integer(struct rx *r, int has_min, int64_t min, int has_max, int64_t max);
+rx_id rx_multiple_of(struct rx *r, uint32_t n); /* integers; n > 0 */
+
+struct rx_bound {
+    struct str number; /* as JSON writes it; n = 0: no bound */
+    int exclusive;
+};
+
+/* Numbers as JSON writes them between exact bounds, without exponent and without -0. Fails:
+ * E_INVALID a bound is no number; E_TOO_LONG one of more than 400 digits; E_NOMEM. */
+MUST_CHECK int rx_number(struct rx *r, struct rx_bound min, struct rx_bound max, rx_id *out,
+                         struct err *e);
 
 /* -- walking ------------------------------------------------------------------------- */
 
