@@ -195,6 +195,8 @@ int mask_vocab_new(struct mask_vocab **out, const struct tok *t, struct err *e)
             plant(v, all);
         if (rc == 0)
             rc = sum_up(v);
+        if (rc == 0)
+            rc = mask_marks_find(v);
     }
     mem_free(all);
     if (rc < 0) {
@@ -216,5 +218,6 @@ void mask_vocab_free(struct mask_vocab *v)
     mem_free(v->first);
     mem_free(v->has);
     mem_free(v->eog);
+    mem_free(v->mark);
     mem_free(v);
 }

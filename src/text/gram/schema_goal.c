@@ -87,7 +87,8 @@ int schema_goal_of(struct schema *s, schema_lit *lit, uint32_t n, schema_goal *o
     if ((rc = schema_grow(s, &s->goal, s->n_goal, &s->cap_goal, sizeof(*s->goal))) < 0)
         return rc;
     s->goal[s->n_goal] = (struct schema_goal_def){.lit = own, .n_lit = n};
-    if (map_put(&s->goals, (struct str){(const char *)own, n * sizeof(*own)}, s->n_goal, NULL) < 0)
+    if (map_put(&s->goals, (struct str){(const char *)own, n * sizeof(*own)}, s->n_goal, NULL) <
+        0)
         return schema_nomem(s);
     *out = s->n_goal++;
     return 0;
@@ -104,7 +105,8 @@ struct cells {
 static int count_cell(struct schema *s, struct cells *c)
 {
     if (++c->n > SCHEMA_CELLS)
-        return err_set(s->e, E_TOO_LONG, "more than %d alternatives for one value", SCHEMA_CELLS);
+        return err_set(s->e, E_TOO_LONG, "more than %d alternatives for one value",
+                       SCHEMA_CELLS);
     return 0;
 }
 
@@ -235,7 +237,8 @@ static int reach(struct schema *s, schema_goal g)
 
     if (g <= GOAL_ANY || s->goal[g].reached)
         return 0;
-    if ((rc = schema_grow(s, &s->reached, s->n_reached, &s->cap_reached, sizeof(*s->reached))) < 0)
+    if ((rc = schema_grow(s, &s->reached, s->n_reached, &s->cap_reached, sizeof(*s->reached))) <
+        0)
         return rc;
     s->goal[g].reached = 1;
     s->reached[s->n_reached++] = g;

@@ -6,7 +6,7 @@
 #include "base/rng.h"
 #include "text/gram/gram.h"
 
-enum { WANDER_MAX = 1 << 16 };
+enum { WANDER_MAX = 1 << 13 };
 
 /* Where one byte leads; 0: nowhere. Failures count as nowhere, too. */
 static inline gram_state wander_step(struct gram *g, gram_state s, int byte)
@@ -50,7 +50,8 @@ static inline int wander_byte(struct gram *g, gram_state s, struct rng *r, int h
     return (*to = wander_step(g, s, '{')) != 0 ? '{' : -1;
 }
 
-/* Writes a text that the grammar accepts; 0, or -1 when it got stuck or found no end. */
+/* Writes a text that the grammar accepts: 0. 1: it became too long, which chance may do; -1: it
+ * got stuck, which must not be. */
 static inline int wander(struct gram *g, struct rng *r, struct buf *out)
 {
     gram_state s = gram_start(g), to = 0;
@@ -62,8 +63,9 @@ static inline int wander(struct gram *g, struct rng *r, struct buf *out)
 
         if (gram_may_end(g, s) && (gram_must_end(g, s) || out->n > soon || rng_u64(r) % 3 == 0))
             return 0;
-        if (out->n == WANDER_MAX || (c = wander_byte(g, s, r, out->n > soon, &to)) < 0 ||
-            buf_byte(out, c) < 0)
+        if (out->n == WANDER_MAX)
+            return 1;
+        if ((c = wander_byte(g, s, r, out->n > soon, &to)) < 0 || buf_byte(out, c) < 0)
             return -1;
         s = to;
     }
