@@ -3,8 +3,7 @@
 
 #include "base/mem.h"
 
-/* -- caches
- * ---------------------------------------------------------------------------------------- */
+/* -- caches --------------------------------------------------------------------------- */
 
 static void drop_masks(struct mask *m)
 {
@@ -101,8 +100,7 @@ gram_state mask_state(const struct mask *m)
     return m->at.s;
 }
 
-/* -- tokens that leave a terminal
- * ----------------------------------------------------------------- */
+/* -- tokens that leave a terminal ----------------------------------------------------- */
 
 int mask_live(struct mask *m, gram_state s, uint64_t live[4], struct err *e)
 {
@@ -206,8 +204,7 @@ static int follow(struct mask *m, uint32_t exit, gram_state s, int guess, uint32
     return rc;
 }
 
-/* -- the mask of a state
- * ------------------------------------------------------------------------------ */
+/* -- the mask of a state -------------------------------------------------------------- */
 
 static int add_place(struct mask *m, struct gram_place p, uint32_t *bits, struct err *e)
 {

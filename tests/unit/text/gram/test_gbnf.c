@@ -151,8 +151,7 @@ static void test_wrong(void **state)
     expect_wrong("root ::= <[1000]>", E_INVALID, "1:10: <[1000]> names a token");
 }
 
-/* -- harm -------------------------------------------------------------------------------------
- */
+/* -- harm ----------------------------------------------------------------------------- */
 
 static char *repeated(const char *unit, size_t n, const char *front, const char *back)
 {

@@ -62,8 +62,7 @@ static void expect_fail(struct gram *g, gram_ref root, int code, const char *wor
     gram_free(g);
 }
 
-/* -- builders
- * ---------------------------------------------------------------------------------- */
+/* -- builders ------------------------------------------------------------------------- */
 
 static void test_same(void **state)
 {
@@ -204,8 +203,7 @@ static void test_arrays(void **state)
     gram_free(g);
 }
 
-/* -- JSON strings
- * ------------------------------------------------------------------------------------ */
+/* -- JSON strings --------------------------------------------------------------------- */
 
 /* Random bytes that are often nearly a string: jansson says which are. */
 static void test_strings(void **state)
@@ -288,8 +286,7 @@ static void test_ways_to_write(void **state)
     }
 }
 
-/* -- limits and harm
- * ------------------------------------------------------------------------------------- */
+/* -- limits and harm ------------------------------------------------------------------ */
 
 static void test_depth(void **state)
 {

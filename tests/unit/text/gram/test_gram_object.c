@@ -204,8 +204,7 @@ static void test_random(void **state)
     assert_int_equal(n_done + n_empty + n_knots, OBJECTS);
 }
 
-/* -- by hand ---------------------------------------------------------------------------------
- */
+/* -- by hand -------------------------------------------------------------------------- */
 
 static void test_refused(void **state)
 {

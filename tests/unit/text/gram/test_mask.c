@@ -36,8 +36,7 @@ static int load(const char *name, struct tok **t)
     return 1;
 }
 
-/* -- grammars --------------------------------------------------------------------------------
- */
+/* -- grammars ------------------------------------------------------------------------- */
 
 static gram_ref json(struct gram *g)
 {
@@ -104,8 +103,7 @@ static struct gram *make(int which, size_t bytes)
     return g;
 }
 
-/* -- the obvious way
- * ------------------------------------------------------------------------------- */
+/* -- the obvious way ------------------------------------------------------------------ */
 
 static int may_come(struct gram *g, gram_state s, const struct tok *t, int id)
 {
@@ -244,8 +242,7 @@ static void test_vocabularies(void **state)
     }
 }
 
-/* -- small vocabularies
- * ------------------------------------------------------------------------- */
+/* -- small vocabularies --------------------------------------------------------------- */
 
 struct with {
     struct small s;
@@ -369,8 +366,7 @@ static void test_cannot_write(void **state)
     with_done(&w);
 }
 
-/* -- long texts in little memory
- * ------------------------------------------------------------------- */
+/* -- long texts in little memory ------------------------------------------------------ */
 
 /* Counters make every state new; keys of any kind; nested values. */
 static gram_ref counted(struct gram *g)
@@ -426,8 +422,7 @@ static void test_long(void **state)
     with_done(&w);
 }
 
-/* -- what is certain
- * ----------------------------------------------------------------------------------- */
+/* -- what is certain ------------------------------------------------------------------ */
 
 static gram_ref greeting(struct gram *g)
 {
