@@ -18,6 +18,9 @@ int cmd_bench(int argc, char **argv);
 int cmd_show(int argc, char **argv);
 int cmd_convert(int argc, char **argv);
 int cmd_debug(int argc, char **argv);
+int cmd_debug_render(int argc, char **argv);
+int cmd_debug_probe(int argc, char **argv);
+int cmd_debug_reply(int argc, char **argv);
 int cmd_debug_grammar(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 

@@ -199,6 +199,8 @@ int mask_vocab_new(struct mask_vocab **out, const struct tok *t, struct err *e)
             plant(v, all);
         if (rc == 0)
             rc = sum_up(v);
+        if (rc == 0)
+            rc = mask_marks_find(v);
     }
     mem_free(all);
     if (rc < 0) {
@@ -220,5 +222,6 @@ void mask_vocab_free(struct mask_vocab *v)
     mem_free(v->first);
     mem_free(v->has);
     mem_free(v->eog);
+    mem_free(v->mark);
     mem_free(v);
 }

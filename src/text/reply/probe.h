@@ -18,10 +18,13 @@ struct probe {
     struct reply_style style;
     int think;                  /* enum probe_think */
     const char *think_variable; /* "enable_thinking", "thinking", "reasoning_effort"; or NULL */
+    const char *think_on;       /* the variable's values, as JSON: "true", "\"high\"" */
+    const char *think_off;      /* NULL: there are only degrees */
     int think_default;          /* 1: it reasons when nothing is said */
     int system;                 /* 1: a system message is taken, or merged */
     int tools;                  /* 1: tools are shown to the model by the template */
     int parallel;               /* 1: several calls in one message can be rendered */
+    int args_text; /* 1: arguments of calls must be text in messages, not objects */
 };
 
 /* vars: bos_token, eos_token and what else the template needs; NULL: none. name: the model's

@@ -22,16 +22,18 @@
 #include <jansson.h>
 
 enum reply_kind {
-    REPLY_REASONING, /* text */
-    REPLY_CONTENT,   /* text */
-    REPLY_CALL,      /* a call begins: name, and id when the format carries one */
-    REPLY_ARGUMENTS, /* text: more of the arguments' JSON */
-    REPLY_CALL_END
+    REPLY_REASONING,  /* text */
+    REPLY_CONTENT,    /* text */
+    REPLY_CALL,       /* a call begins: name, and id when the format carries one */
+    REPLY_ARGUMENTS,  /* text: more of the arguments' JSON */
+    REPLY_CALL_END,   /* the arguments are complete; an id when the format has it behind them */
+    REPLY_CALL_BROKEN /* it was no call after all: its number is free again, and its text
+                       * follows, as content (within reasoning: as reasoning) */
 };
 
 struct reply_event {
     int kind;        /* enum reply_kind */
-    int call;        /* number of the call, from 0; of the last three kinds */
+    int call;        /* number of the call, from 0; not of text */
     struct str text; /* borrowed, for the time of the call */
     struct str name, id;
 };
@@ -68,7 +70,8 @@ void reply_free(struct reply *r); /* NULL is fine */
 MUST_CHECK int reply_put(struct reply *r, const char *p, size_t n, struct err *e);
 
 /* The text ends; cut: because of a limit, so that an open call may be incomplete (its
- * arguments then are what came, not JSON). What was held back and is no marker is passed on. */
+ * arguments then are what came, not JSON, and no REPLY_CALL_END follows). What was held back
+ * and is no marker is passed on. */
 MUST_CHECK int reply_end(struct reply *r, int cut, struct err *e);
 
 int reply_calls(const struct reply *r);        /* calls so far */

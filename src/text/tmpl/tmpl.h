@@ -26,6 +26,8 @@ struct tmpl_limits {
     uint64_t steps; /* 0: 10,000,000 */
     size_t bytes;   /* that a render may take, output included; 0: 256 MiB */
     int depth;      /* of calls and nesting; 0: 200 */
+    int strict; /* Jinja: methods that change a list or a dict are refused, as Hugging Face's
+                   sandbox does; other runtimes allow them, and some templates want them */
 };
 
 /* Fails: E_INVALID line and column, and what is wrong; E_TOO_LONG; E_NOMEM. */

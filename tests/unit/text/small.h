@@ -14,7 +14,7 @@
 enum { SMALL_MAX = 512 };
 
 struct small {
-    const char *kind, *pre, *arch; /* NULL: the key is left out */
+    const char *kind, *pre, *arch, *name; /* NULL: the key is left out */
     struct str token[SMALL_MAX];
     int32_t type[SMALL_MAX];
     float score[SMALL_MAX];
@@ -183,6 +183,8 @@ static inline struct gguf *small_open(const struct small *s)
     small_must(ok, "no writer");
     if (s->arch)
         ok &= gguf_put_str(w, "general.architecture", str_of(s->arch), NULL) == 0;
+    if (s->name)
+        ok &= gguf_put_str(w, "general.name", str_of(s->name), NULL) == 0;
     if (s->kind)
         ok &= gguf_put_str(w, "tokenizer.ggml.model", str_of(s->kind), NULL) == 0;
     if (s->pre)
