@@ -63,8 +63,10 @@ int reply_call_named(struct reply *r, struct str name)
 
     if (i < 0)
         return 0;
-    if (r->n_calls == REPLY_CALLS_MAX)
+    if (r->n_calls == REPLY_CALLS_MAX) {
         reply_keep(r, E_TOO_LONG);
+        return 0;
+    }
     r->tool = i;
     r->open = 1;
     r->n_calls++;
