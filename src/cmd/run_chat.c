@@ -277,8 +277,12 @@ static int content_grammar(const struct run *r, gram_ref *out, struct err *e)
 {
     struct schema_options o = {.writing = 1};
 
-    return r->chat.schema ? schema_add(r->chat.gram, r->chat.schema, &o, out, e)
-                          : schema_any(r->chat.gram, 1, &o, out, e);
+    int rc = r->chat.schema ? schema_add(r->chat.gram, r->chat.schema, &o, out, e)
+                            : schema_any(r->chat.gram, 1, &o, out, e);
+
+    if (rc == 0 && r->chat.chat)
+        *out = reply_content(r->chat.gram, run_chat_style(r), *out);
+    return rc;
 }
 
 /* Calls, or content, or either. */
