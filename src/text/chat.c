@@ -26,12 +26,15 @@ static int put_token(json_t *vars, const char *name, const struct tok *t, int id
 }
 
 /* What every template may ask for. NULL: no memory. */
-static json_t *vars_new(const struct tok *t)
+static json_t *vars_new(const struct tok *t, const struct tm *now)
 {
     json_t *vars = json_object();
+    char when[64] = "";
 
+    (void)strftime(when, sizeof(when), "%b %d %Y %H:%M:%S", now);
     if (!vars || put_token(vars, "bos_token", t, tok_bos(t)) != 0 ||
-        put_token(vars, "eos_token", t, tok_eos(t)) != 0) {
+        put_token(vars, "eos_token", t, tok_eos(t)) != 0 ||
+        json_object_set_new(vars, "datetime", json_string(when)) != 0) {
         json_decref(vars);
         return NULL;
     }
@@ -48,8 +51,9 @@ static int form_make(struct form *f, const struct chat_source *s, struct str tex
 
 int chat_new(struct chat **out, const struct chat_source *s, struct err *e)
 {
+    static const struct tm some_day = {.tm_year = 126, .tm_mday = 1};
     struct chat *c = mem_calloc(1, sizeof(*c));
-    json_t *vars = c ? vars_new(s->tok) : NULL;
+    json_t *vars = c ? vars_new(s->tok, &some_day) : NULL;
     int rc;
 
     if (!vars) {
@@ -284,7 +288,7 @@ static int render(const struct chat *c, const struct chat_request *q, int args_a
 
     if (rc < 0)
         return rc;
-    vars = vars_new(c->tok);
+    vars = vars_new(c->tok, &q->now);
     if (!vars || json_object_set_new(vars, "messages", messages) != 0 ||
         json_object_set_new(vars, "add_generation_prompt", json_boolean(!q->no_prompt)) != 0 ||
         (with_tools && json_object_set(vars, "tools", (json_t *)(uintptr_t)q->tools) != 0) ||
