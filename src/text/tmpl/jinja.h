@@ -288,7 +288,7 @@ struct jinja_loop {
 
 struct jinja_range {
     struct value_obj obj;
-    int64_t start, step;
+    int64_t start, stop, step;
     size_t n;
 };
 

@@ -213,7 +213,7 @@ static int f_truncate(struct jinja_run *run, struct jinja_call *c, struct value 
     if (rc < 0)
         return rc;
     *out = c->self;
-    keep = length - (int64_t)value_chars(end.s);
+    keep = (length < 0 ? 0 : length) - (int64_t)value_chars(end.s);
     if (keep < 0)
         return value_fail(&run->room, E_INVALID, "truncate: the length must hold the end");
     if (leeway < 0)
@@ -356,7 +356,7 @@ static double round_to(double f, int64_t precision)
     if (!isfinite(f) || precision > 17 + 308)
         return f;
     if (precision < 0) {
-        double unit = pow(10, (double)-precision);
+        double unit = pow(10, -(double)precision);
 
         return isfinite(unit) ? nearbyint(f / unit) * unit : 0;
     }

@@ -238,7 +238,7 @@ static int read_number(struct percent *p, int64_t *out)
         for (; p->i < p->s->n && p->s->p[p->i] >= '0' && p->s->p[p->i] <= '9'; p->i++)
             *out = *out > MAX_WIDTH ? *out : (*out < 0 ? 0 : *out) * 10 + (p->s->p[p->i] - '0');
     }
-    if (*out > MAX_WIDTH)
+    if (*out > MAX_WIDTH || *out < -MAX_WIDTH)
         return value_fail(&p->run->room, E_TOO_LONG, "format: too wide");
     return 0;
 }

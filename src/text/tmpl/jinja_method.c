@@ -185,6 +185,7 @@ static int split(struct jinja_run *run, struct jinja_call *c, int last, struct v
 
     if (rc == 0 && !jinja_absent(c->a[1]))
         rc = jinja_need_int(run, c->a[1], "split: maxsplit", &max);
+    max = max < 0 ? -1 : max;
     if (rc == 0)
         rc = value_list(&run->room, VALUE_LIST, 0, out);
     if (rc == 0)
@@ -385,9 +386,9 @@ static int pad(struct jinja_run *run, struct jinja_call *c, int left, struct val
         return rc;
     if (value_chars(fill.s) != 1)
         return value_fail(&run->room, E_INVALID, "the fill character must be one character");
-    room = width - (int64_t)value_chars(c->self.s);
+    room = width > 0 ? width - (int64_t)value_chars(c->self.s) : 0;
     *out = c->self;
-    if (width <= 0 || room <= 0)
+    if (room <= 0)
         return 0;
     before = left == 1 ? room / 2 + (room & width & 1) : left ? room : 0;
     value_build(&b, &run->room);
@@ -468,6 +469,7 @@ int jinja_replace(struct jinja_run *run, const struct value_text *s, struct valu
     size_t from = 0, at = 0;
     int rc = jinja_need_str(run, old, "replace");
 
+    count = count < 0 ? -1 : count;
     if (rc == 0)
         rc = jinja_need_str(run, new_text, "replace");
     if (rc == 0)

@@ -216,7 +216,7 @@ static void put_obj(struct jinja_run *run, struct value_build *b, struct value v
         value_put_c(b, "range(");
         value_put_int(b, range->start);
         value_put_c(b, ", ");
-        value_put_int(b, range->start + (int64_t)range->n * range->step);
+        value_put_int(b, range->stop);
         if (range->step != 1) {
             value_put_c(b, ", ");
             value_put_int(b, range->step);
