@@ -57,7 +57,7 @@ static int f_int(struct jinja_run *run, struct jinja_call *c, struct value *out)
     int rc = 0, known = 0;
     int64_t base = jinja_int_or(run, c->a[1], 10, "int: base", &rc), i = 0;
     struct value v = c->self;
-    double f = NAN;
+    double f = (double)NAN;
 
     if (rc < 0)
         return rc;
@@ -73,7 +73,7 @@ static int f_int(struct jinja_run *run, struct jinja_call *c, struct value *out)
     } else if (v.kind == VALUE_STR) {
         known = parse_int(v.s, (int)base, &i);
         if (!known && !parse_float(v.s, &f))
-            f = NAN;
+            f = (double)NAN;
     }
     if (!known && f >= -0x1p63 && f < 0x1p63) {
         i = (int64_t)f;
