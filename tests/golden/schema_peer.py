@@ -97,7 +97,7 @@ def run_data(h, count, rounds=1000):
                        ) if isinstance(c["schema"], dict) else False
             answer = h.ask(c["schema"], [json.dumps(v) for v, _ in values],
                            0 if huge else rounds, i + 1)
-            judge = "\\\\p" not in json.dumps(c["schema"]) and "format" not in c["schema"]
+            judge = not any(w in json.dumps(c["schema"]) for w in ("\\\\p", "\"format\""))
             for (v, want), accepted in zip(values, answer["accepts"]):
                 count.verdict(c["schema"], json.dumps(v), accepted, want)
             count.generated(c["schema"], answer, judge)
