@@ -55,7 +55,7 @@ static json_t *assistant(const struct probe_ask *ask)
 
     for (size_t i = 0; ask->reasoning && i < sizeof(keys) / sizeof(keys[0]); i++)
         (void)json_object_set_new(m, keys[i], json_string(ask->reasoning));
-    for (int i = 0; i < ask->calls; i++)
+    for (int i = 0; i < ask->calls && i < 2; i++)
         (void)json_array_append_new(calls, call(i, ask->args_text));
     if (calls)
         (void)json_object_set_new(m, "tool_calls", calls);
