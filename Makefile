@@ -74,11 +74,12 @@ FUZZ_SRC := $(filter-out tests/fuzz/replay_main.c,$(wildcard tests/fuzz/*.c))
 FUZZERS  := $(FUZZ_SRC:%.c=$(B)/%)
 # What the kernels' tests share.
 KERN_AID := $(if $(filter x86_64,$(CPU)),tests/kern/mul_evex.c)
-BENCH_SRC := $(filter-out bench/roof_%.c,$(wildcard bench/*.c)) $(TIERS:%=bench/roof_%.c)
+BENCH_SRC := $(filter-out bench/roof_%.c bench/text%.c,$(wildcard bench/*.c)) $(TIERS:%=bench/roof_%.c)
+TEXT_BENCH_SRC := $(wildcard bench/text*.c)
 AID_SRC  := $(filter-out $(UNIT_SRC),$(wildcard tests/cli/*.c tests/golden/*.c))
 AIDS     := $(AID_SRC:%.c=$(B)/%)
 SCRIPTS  := $(filter-out $(wildcard tests/*/lib*.sh),$(wildcard tests/*/*.sh))
-C_FILES  := $(SRC) $(UNIT_SRC) $(FUZZ_SRC) $(AID_SRC) $(KERN_AID) $(BENCH_SRC) tests/fuzz/replay_main.c
+C_FILES  := $(SRC) $(UNIT_SRC) $(FUZZ_SRC) $(AID_SRC) $(KERN_AID) $(BENCH_SRC) $(TEXT_BENCH_SRC) tests/fuzz/replay_main.c
 
 # Recipes that call make again use all cores, unless the caller said how many.
 JOBS = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
@@ -180,6 +181,16 @@ $(B)/bench/kernels: $(BENCH_SRC:%.c=$(B)/%.o) $(LIB)
 	@echo "  ld $@"
 	$(Q)$(CC) -o $@ $(filter %.o %.a,$^) $(ALL_LDFLAGS) $(LIBS)
 
+.PHONY: bench-text
+bench-text:  ## measure tokenizers: make bench-text [PEER=program] [ARGS="tok llama-bpe"]
+	@tools/setup build >&2
+	@$(SUB) $(B)/bench/text >&2
+	@PEER="$(PEER)" $(B)/bench/text $(ARGS)
+
+$(B)/bench/text: $(TEXT_BENCH_SRC:%.c=$(B)/%.o) $(LIB)
+	@echo "  ld $@"
+	$(Q)$(CC) -o $@ $(filter %.o %.a,$^) $(ALL_LDFLAGS) $(LIBS)
+
 # -- tests -------------------------------------------------------------------------------
 
 T       ?=
@@ -187,7 +198,7 @@ TESTS   := $(UNIT) $(FUZZERS) $(SCRIPTS)
 CHOSEN   = $(if $(T),$(foreach t,$(TESTS),$(if $(findstring $(T),$t),$t)),$(TESTS))
 
 .PHONY: unit
-unit: $(UNIT) $(FUZZERS) $(AIDS) $(B)/bench/kernels  ## build the test programs, run none
+unit: $(UNIT) $(FUZZERS) $(AIDS) $(B)/bench/kernels $(B)/bench/text  ## build the test programs, run none
 
 .PHONY: test
 test:  ## run all tests [T=part of a name]; SAN=asan or SAN=tsan with a sanitizer

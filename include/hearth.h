@@ -280,8 +280,23 @@ struct hearth_piece {
     int n_top;
 };
 
+/* Holds a text to a form: says before each token which ones may come. The functions are called
+ * by hearth_generate, in turns: mask, then accept of the token that was taken; they return a
+ * HEARTH_E_* on failure, which ends the generation. */
+struct hearth_guide {
+    void *ctx;
+    /* Sets bit i % 32 of bits[i / 32] (zeroed) of each token that may come next, also of those
+     * that end the generation. Returns 1; 0: any token may come; 2: none, the text is whole. */
+    int (*mask)(void *ctx, uint32_t *bits, struct hearth_error *e);
+    /* Token id, which does not end the generation, was taken. */
+    int (*accept)(void *ctx, int32_t id, struct hearth_error *e);
+    /* Writes up to max tokens that are certain to come next, and returns how many: they are
+     * taken without sampling, all in one step, and each is accepted. May be NULL. */
+    int (*forced)(void *ctx, int32_t *ids, int max, struct hearth_error *e);
+};
+
 enum hearth_finish {
-    HEARTH_FINISH_EOG,    /* the model said that it is done */
+    HEARTH_FINISH_EOG,    /* the model, or its guide, said that it is done */
     HEARTH_FINISH_STOP,   /* a stop string */
     HEARTH_FINISH_LENGTH, /* n_predict tokens, or the context is full */
     HEARTH_FINISH_CALLER  /* the callback returned nonzero, or hearth_engine_cancel */
@@ -295,6 +310,7 @@ struct hearth_generate_options {
     int n_logprobs;   /* 0: none; n: the chosen token's and the n best ones' (max 20) */
     int show_control; /* control tokens appear in the text */
     int ignore_eog;   /* go on past end-of-generation tokens, for benchmarks */
+    const struct hearth_guide *guide; /* NULL: none. Not with ignore_eog */
 };
 
 struct hearth_stats {
@@ -302,6 +318,7 @@ struct hearth_stats {
     uint64_t prompt_ns, output_ns;
     int finish;                /* enum hearth_finish */
     int n_drafted, n_accepted; /* tokens guessed ahead, and those that came true */
+    int n_forced;              /* of n_output: tokens that the guide left no choice of */
 };
 
 /* Feeds the prompt, samples until the text is done, and calls piece for each token (nonzero

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "model/hf/hf.h"
+#include "model/model.h"
 #include "quant/quant.h"
 
 #include <inttypes.h>
@@ -27,7 +28,7 @@ static const struct opt_row rows[] = {
      .help = "of matrices: keep (as in the folder), f32, f16, bf16, q8_0, q6_k, q5_k, q4_k, q4_0 "
              "and others of 'hearth debug list quants'"},
     {.name = "force", .letter = 'f', .type = OPT_FLAG, .at = AT(force),
-     .help = "replace OUT.gguf when it is there"},
+     .help = "replace OUT.gguf when it is there; write what would not open"},
     {.name = "quiet", .letter = 'q', .type = OPT_FLAG, .at = AT(quiet),
      .help = "say only what went wrong"},
     {.name = "threads", .letter = 't', .type = OPT_INT, .at = AT(n_thread), .def = "0",
@@ -126,6 +127,26 @@ static int check_paths(const char *dir, const char *out, int force, struct err *
     return 0;
 }
 
+/* What would not open is not written unasked: weights that are missing or do not fit
+ * config.json. A family that does not run here may run elsewhere. */
+static int check_model(const char *dir, int force, struct err *e)
+{
+    struct gguf *g = NULL;
+    struct err why = {0};
+    int rc = hf_open_model(&g, dir, 0, e);
+
+    if (rc < 0)
+        return rc;
+    rc = model_check(g, &why);
+    gguf_free(g);
+    if (rc == 0)
+        return 0;
+    if (rc == E_FORMAT && !force)
+        return err_set(e, rc, "%s; --force writes it, but it will not open", why.msg);
+    log_line(LOG_WARN, "what is written will not open here: %s", why.msg);
+    return rc == E_NOMEM ? err_set(e, rc, "%s", why.msg) : 0;
+}
+
 /* -- the command --------------------------------------------------------------------------- */
 
 static void report(const struct hf *h, const char *path, uint64_t ns)
@@ -152,6 +173,8 @@ static int convert(const char *dir, const char *path, const struct convert_optio
 
     if (rc == 0)
         rc = check_paths(dir, path, o->force, e);
+    if (rc == 0)
+        rc = check_model(dir, o->force, e);
     if (rc == 0)
         rc = hf_open(&h, dir, e);
     if (rc < 0)

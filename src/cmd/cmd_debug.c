@@ -573,12 +573,14 @@ int cmd_debug(int argc, char **argv)
         const char *name;
         int (*fn)(int argc, char **argv);
     } subs[] = {
-        {"logits", debug_logits},   {"embd", debug_embd},       {"tokens", debug_tokens},
-        {"detok", debug_detok},     {"list", debug_list},       {"render", cmd_debug_render},
-        {"probe", cmd_debug_probe}, {"reply", cmd_debug_reply}, {"grammar", cmd_debug_grammar},
+        {"logits", debug_logits},       {"embd", debug_embd},
+        {"tokens", debug_tokens},       {"detok", debug_detok},
+        {"list", debug_list},           {"render", cmd_debug_render},
+        {"grammar", cmd_debug_grammar}, {"probe", cmd_debug_probe},
+        {"reply", cmd_debug_reply},
     };
     static const struct opt_spec spec = {
-        .usage = "hearth debug logits|embd|tokens|detok|list|render|probe|reply|grammar ...",
+        .usage = "hearth debug logits|embd|tokens|detok|list|render|grammar|probe|reply ...",
         .about = "Looks inside a model. 'hearth debug logits --help' and so on say more.",
     };
     struct err e = {0};

@@ -54,8 +54,7 @@ struct grammar {
     uint64_t compile_ns, vocab_ns;
 };
 
-/* -- what is asked for
- * ------------------------------------------------------------------------- */
+/* -- what is asked for ---------------------------------------------------------------- */
 
 static int read_file(const char *path, struct buf *b, struct err *e)
 {
@@ -144,8 +143,7 @@ static int open_vocab(struct grammar *c, struct err *e)
     return c->bits && c->us ? 0 : err_set(e, E_NOMEM, "no memory for masks");
 }
 
-/* -- a line as tokens
- * ------------------------------------------------------------------------------- */
+/* -- a line as tokens ----------------------------------------------------------------- */
 
 /* The ids of a line that stands behind another, so that no space is put in front. *from: the
  * first one of the line. 0: the tokens do not give the line back. */
@@ -225,9 +223,7 @@ static int check_tokens(struct grammar *c, struct str line, size_t ok, int whole
     return rc < 0 ? rc : 0;
 }
 
-/* -- lines
- * ---------------------------------------------------------------------------------------------
- */
+/* -- lines ---------------------------------------------------------------------------- */
 
 static int check_line(struct grammar *c, struct str line, unsigned long number, struct err *e)
 {

@@ -54,7 +54,25 @@ static const struct opt_row rows[] = {
     {.name = "stop", .type = OPT_LIST, .at = AT(stop), .param = "stop", .arg = "TEXT",
      .help = "end the answer before TEXT; may be given again"},
     {.name = "system", .type = OPT_STR, .at = AT(system), .arg = "TEXT",
-     .help = "text put before the prompt, with an empty line between"},
+     .help = "what the model is to be; without a chat template put before the prompt"},
+    {.name = "format", .type = OPT_STR, .at = AT(format), .def = "text", .arg = "text|json|FILE",
+     .help = "json: the answer is a JSON object; FILE: what its JSON Schema says"},
+    {.name = "think", .type = OPT_MAYBE, .at = AT(think), .arg = "LEVEL",
+     .help = "let the model reason first; LEVEL: low, medium, high, max, true or false"},
+    {.name = "no-think", .type = OPT_FLAG, .at = AT(no_think),
+     .help = "answer without reasoning"},
+    {.name = "hide-thinking", .type = OPT_FLAG, .at = AT(hide_think),
+     .help = "do not show the reasoning"},
+    {.name = "tools", .type = OPT_STR, .at = AT(tools), .arg = "FILE",
+     .help = "declarations of tools (JSON, as OpenAI's API has them) that may be called"},
+    {.name = "tool-choice", .type = OPT_STR, .at = AT(choice), .arg = "CHOICE",
+     .help = "auto, none, required, or the name of the tool that must be called"},
+    {.name = "one-call", .type = OPT_FLAG, .at = AT(one_call),
+     .help = "at most one call in an answer"},
+    {.name = "template", .type = OPT_STR, .at = AT(template), .arg = "FILE",
+     .help = "a chat template to use instead of the model's: Jinja, or Go (.tmpl)"},
+    {.name = "raw", .type = OPT_FLAG, .at = AT(raw),
+     .help = "complete the prompt as it stands, without a chat template"},
     {.name = "threads", .letter = 't', .type = OPT_INT, .at = AT(threads), .def = "0",
      .min = 0, .max = 256, .arg = "N",
      .help = "compute threads; 0: what the machine allows"},
@@ -66,8 +84,8 @@ static const struct opt_row rows[] = {
     CMD_KV_ROWS(AT(kv)),
     CMD_LORA_ROWS(AT(lora)),
     CMD_CACHE_ROWS(AT(cache)),
-    {.name = "format", .type = OPT_CHOICE, .at = AT(format), .def = "text", .arg = "text|json",
-     .help = "json: one object for each answer"},
+    {.name = "json", .type = OPT_FLAG, .at = AT(json),
+     .help = "print one JSON object for each answer, with timings"},
     {.name = "special", .type = OPT_FLAG, .at = AT(special),
      .help = "show control tokens in the answer"},
     {.name = "verbose", .letter = 'v', .type = OPT_FLAG, .at = AT(verbose),
@@ -77,15 +95,18 @@ static const struct opt_row rows[] = {
 
 const struct opt_spec run_spec = {
     .usage = "hearth run FILE [PROMPT...]",
-    .about = "Completes PROMPT with the model in FILE. What is piped to stdin goes before it.\n"
-             "Without a prompt, on a terminal, it asks for one again and again. An empty\n"
-             "prompt (\"\") only loads the model. Words after -- are never options.",
+    .about =
+        "Answers PROMPT with the model in FILE; a model without a chat template completes\n"
+        "it. What is piped to stdin goes before it. Without a prompt, on a terminal, it\n"
+        "asks for one again and again. An empty prompt (\"\") only loads the model. Words\n"
+        "after -- are never options.",
     .rows = rows,
     .n = (int)(sizeof(rows) / sizeof(rows[0])),
 };
 
 static void run_close(struct run *r)
 {
+    run_chat_close(r);
     hearth_seq_close(r->seq);
     hearth_engine_free(r->engine);
     hearth_model_close(r->model);
@@ -118,6 +139,9 @@ static int run_open(struct run *r, struct err *e)
     if (rc < 0)
         return rc;
     hearth_model_info(r->model, &r->info);
+    rc = run_chat_open(r, e);
+    if (rc < 0)
+        return rc;
     cmd_kv_set(&r->opt.kv, &eo);
     if (hearth_engine_new(&r->engine, r->model, &eo, &he) < 0 ||
         hearth_seq_open(&r->seq, r->engine, &he) < 0)

@@ -8,6 +8,7 @@
 #include "base/utf8.h"
 #include "fmt/gguf.h"
 #include "model/hf/hf.h"
+#include "model/model.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -33,7 +34,8 @@ struct facts {
     uint64_t n_param, n_ctx, n_embd, n_tok;
     int has_ctx, has_embd;
     const char *quant; /* NULL: no tensors */
-    int completion, embedding;
+    const char *can;   /* NULL: not known */
+    int adapter;       /* 1: matrices beside those of a model, not a model */
 };
 
 /* -- facts --------------------------------------------------------------------------- */
@@ -63,22 +65,22 @@ static int arch_u64(const struct gguf *g, struct str arch, const char *name, uin
     return arch_key(arch, name, key, sizeof(key)) && gguf_u64(g, key, out, NULL) > 0;
 }
 
-/* A file proves that it embeds by saying how to pool, and that it completes by having token
- * embeddings, looking backwards only, and not pooling. */
-static void capabilities(const struct gguf *g, struct facts *f)
+/* A file proves that it embeds or scores by saying how to pool, and that it completes by having
+ * token embeddings, looking backwards only, and not pooling. */
+static const char *capability(const struct gguf *g, const struct facts *f)
 {
     char key[128];
-    uint64_t pooling;
+    uint64_t pooling = POOL_NONE;
     int causal = 1;
 
-    if (gguf_n_tensor(g) == 0)
-        return;
-    f->embedding = arch_u64(g, f->arch, "pooling_type", &pooling) && pooling > 0;
+    if (gguf_n_tensor(g) == 0 || f->adapter)
+        return NULL;
+    if (arch_u64(g, f->arch, "pooling_type", &pooling) && pooling != POOL_NONE)
+        return pooling == POOL_RANK ? "reranking" : "embedding";
     if (arch_key(f->arch, "attention.causal", key, sizeof(key)) &&
         gguf_bool(g, key, &causal, NULL) < 0)
         causal = 0;
-    f->completion =
-        !f->embedding && causal && f->n_tok && gguf_tensor(g, "token_embd.weight") != NULL;
+    return causal && f->n_tok && gguf_tensor(g, "token_embd.weight") ? "completion" : NULL;
 }
 
 static void facts_read(const struct gguf *g, struct facts *f)
@@ -98,7 +100,8 @@ static void facts_read(const struct gguf *g, struct facts *f)
     for (size_t i = 0; i < gguf_n_tensor(g); i++)
         f->n_param += gguf_tensor_at(g, i)->n_elem;
     f->quant = gguf_file_type(g);
-    capabilities(g, f);
+    f->adapter = str_is(text_of(g, "general.type"), "adapter");
+    f->can = capability(g, f);
 }
 
 /* -- text ---------------------------------------------------------------------------- */
@@ -199,10 +202,25 @@ static uint64_t n_file(const struct gguf *g)
     return n;
 }
 
+/* What is added to a model, and how much of it. */
+static void print_adapter(const struct gguf *g)
+{
+    struct str type = text_of(g, "adapter.type");
+    double alpha = 0;
+
+    print_field("type", type.n ? type : str_of("not told"));
+    if (gguf_f64(g, "adapter.lora.alpha", &alpha, NULL) > 0)
+        (void)printf("    %-20s%g\n", "alpha", alpha);
+    print_count("tensors", gguf_n_tensor(g));
+}
+
 static void print_facts(const struct gguf *g, const struct facts *f)
 {
-    (void)printf("  Model\n");
-    print_field("architecture", f->arch.n ? f->arch : str_of("not told"));
+    (void)printf(f->adapter ? "  Adapter\n" : "  Model\n");
+    if (f->adapter)
+        print_adapter(g);
+    print_field(f->adapter ? "of architecture" : "architecture",
+                f->arch.n ? f->arch : str_of("not told"));
     if (strcmp(gguf_format(g), "GGUF") != 0)
         print_field("format", str_of(gguf_format(g)));
     if (gguf_n_tensor(g))
@@ -215,8 +233,8 @@ static void print_facts(const struct gguf *g, const struct facts *f)
         print_field("quantization", str_of(f->quant));
     if (n_file(g) > 1)
         print_count("files", n_file(g));
-    if (f->completion || f->embedding)
-        (void)printf("\n  Capabilities\n    %s\n", f->completion ? "completion" : "embedding");
+    if (f->can)
+        (void)printf("\n  Capabilities\n    %s\n", f->can);
     if (f->tok.n || f->n_tok) {
         (void)printf("\n  Tokenizer\n");
         print_field("kind", f->tok.n ? f->tok : str_of("not told"));
@@ -473,6 +491,8 @@ static int print_json(const struct gguf *g, const struct facts *f, int verbose, 
     set(o, "format", json_text(str_of(gguf_format(g))), &ok);
     set(o, "parts", json_integer((json_int_t)n_file(g)), &ok);
     set(o, "file_bytes", json_u64(gguf_file_bytes(g)), &ok);
+    set(o, "type", json_string(f->adapter ? "adapter" : "model"), &ok);
+    set(o, "capability", f->can ? json_string(f->can) : json_null(), &ok);
     set(o, "architecture", f->arch.n ? json_text(f->arch) : json_null(), &ok);
     set(o, "parameters", json_u64(f->n_param), &ok);
     set(o, "context_length", f->has_ctx ? json_u64(f->n_ctx) : json_null(), &ok);
@@ -515,7 +535,7 @@ int cmd_show(int argc, char **argv)
     };
     struct show_options o = {0};
     struct gguf *g = NULL;
-    struct err e = {0};
+    struct err e = {0}, why = {0};
     struct facts f;
     int status, rc;
 
@@ -531,6 +551,8 @@ int cmd_show(int argc, char **argv)
         log_line(LOG_WARN, "%s: %" PRIu64 " bytes after the last tensor", argv[0],
                  gguf_trailing_bytes(g));
     facts_read(g, &f);
+    if (hf_is_folder(argv[0]) && model_check(g, &why) < 0)
+        log_line(LOG_WARN, "it will not open: %s", why.msg);
     if (o.json) {
         rc = print_json(g, &f, o.verbose, &e);
     } else {

@@ -1,16 +1,18 @@
-/* run.h - the parts of `hearth run`: options, one answer, the interactive loop.
+/* run.h - the parts of `hearth run`: options, a conversation, one answer, the interactive loop.
  *
  * Threads  one; the interrupt flag is set by a signal handler
  */
 #ifndef HEARTH_CMD_RUN_H
 #define HEARTH_CMD_RUN_H
 
+#include "base/buf.h"
 #include "cmd/cmd.h"
+#include "text/chat.h"
+#include "text/guide.h"
 
+#include <jansson.h>
 #include <signal.h>
 #include <stdatomic.h>
-
-enum run_format { RUN_TEXT, RUN_JSON };
 
 struct run_options {
     struct hearth_sampling sampling; /* its seed is set for each answer from `seed` */
@@ -18,13 +20,32 @@ struct run_options {
     int num_predict, num_ctx, threads, pin, draft;
     struct cmd_kv kv;
     struct cmd_lora lora;
-    int verbose, format, special;
+    int verbose, json, special;
     const char *cpu, *system;
     struct cmd_cache cache;
     struct opt_list stop;
+    /* Of conversations. */
+    int raw, no_think, hide_think, one_call;
+    const char *think;  /* NULL: not given; "": on; a level, "true" or "false" */
+    const char *format; /* "text", "json", or a file with a JSON Schema */
+    const char *template, *tools, *choice;
 };
 
 extern const struct opt_spec run_spec;
+
+/* A conversation with a model that has a chat template, and what holds its answers. */
+struct run_chat {
+    struct chat *chat; /* NULL: texts are completed as they stand */
+    json_t *messages;  /* so far */
+    json_t *tools;     /* NULL: none */
+    json_t *schema;    /* of answers; NULL: any text */
+    int any_json;      /* 1: any JSON object */
+    int think;         /* enum chat_think */
+    const char *effort;
+    struct gram *gram; /* of answers; NULL: free */
+    struct mask_vocab *vocab;
+    int open; /* the answer to come begins inside reasoning */
+};
 
 struct run {
     struct run_options opt;
@@ -33,6 +54,9 @@ struct run {
     struct hearth_model_info info;
     struct hearth_engine *engine;
     struct hearth_seq *seq;
+    struct run_chat chat;
+    int32_t *ids; /* of the sequence's tokens, n_id of them */
+    size_t n_id, cap_id;
     int n_ctx;
     int interactive;
     int stdout_tty;
@@ -41,11 +65,52 @@ struct run {
     int reader_gone;   /* stdout's reader closed it: nothing is left to do */
 };
 
-/* Completes the text so far with n bytes more and prints the answer. The system text is put
- * in front at the start of a text; later questions begin on a new line.
- * Fails: E_TOO_LONG it does not fit the context, and the text so far is as it was; E_IO; as
- * hearth_generate. An interrupted answer is no failure. */
+/* -- conversations (run_chat.c) ---------------------------------------------------------- */
+
+/* After the model was opened: its template, the tools, what holds the answers. Fails: as
+ * chat_new, schema_add, reply_grammar; E_INVALID options that do not go together. */
+MUST_CHECK int run_chat_open(struct run *r, struct err *e);
+void run_chat_close(struct run *r);
+void run_chat_clear(struct run *r); /* begins anew */
+
+/* How its answers are written; never NULL. */
+const struct reply_style *run_chat_style(const struct run *r);
+
+/* Adds a message to the conversation; run_chat_drop takes the last one back. */
+MUST_CHECK int run_chat_add(struct run *r, json_t *message, struct err *e);
+void run_chat_drop(struct run *r);
+
+/* Changes what --format (NULL: any text) and --think (NULL: the template's own way) set. After
+ * a failure all is as it was. */
+MUST_CHECK int run_chat_format(struct run *r, const char *format, struct err *e);
+MUST_CHECK int run_chat_think(struct run *r, const char *think, struct err *e);
+
+/* Adds the result of the first call that waits for one; *left: how many still do. Fails:
+ * E_INVALID none does. */
+MUST_CHECK int run_chat_result(struct run *r, const char *text, size_t *left, struct err *e);
+
+/* Brings the sequence to where the conversation's prompt and it are the same, and gives the
+ * ids that must follow; the caller frees them with mem_free. Fails: as chat_encode; E_TOO_LONG
+ * it does not fit the context. */
+MUST_CHECK int run_chat_prompt(struct run *r, int32_t **ids, size_t *n, struct err *e);
+
+/* Remembers ids as the sequence's next tokens. Fails: E_NOMEM. */
+MUST_CHECK int run_ids_add(struct run *r, const int32_t *ids, size_t n, struct err *e);
+
+/* Makes the grammar that --format and --tools ask for: in r->chat.gram. Fails: as schema_add,
+ * reply_grammar. */
+MUST_CHECK int run_chat_grammar(struct run *r, struct err *e);
+
+/* -- answers (run_answer.c) -------------------------------------------------------------- */
+
+/* Answers, or completes the text so far with, n bytes more and prints what comes. Without a
+ * chat template the system text is put in front at the start of a text; later questions begin
+ * on a new line. Fails: E_TOO_LONG it does not fit the context, and the text so far is as it
+ * was; E_IO; as hearth_generate. An interrupted answer is no failure. */
 MUST_CHECK int run_answer(struct run *r, const char *text, size_t n, struct err *e);
+
+/* The same after a message of another kind was added (the result of a call). */
+MUST_CHECK int run_go_on(struct run *r, struct err *e);
 
 /* Reads and answers until the user leaves. Returns the exit status. */
 int run_repl(struct run *r);
@@ -56,7 +121,7 @@ extern volatile sig_atomic_t run_interrupted;
  * late signal cannot end the next answer. */
 extern struct hearth_engine *_Atomic run_engine;
 
-/* Says once, on stderr, what the model's chat template (or its absence) means here. */
+/* Says once, on stderr, that a model without a chat template completes text. */
 void run_notice(const struct run *r);
 
 #endif

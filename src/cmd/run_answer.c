@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "cmd/term.h"
+#include "infer/engine.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -19,10 +20,18 @@ struct hearth_engine *_Atomic run_engine;
 
 struct answer {
     struct run *r;
-    struct buf text; /* JSON: all of it; on a terminal: one piece made safe */
-    json_t *ids;     /* JSON only */
-    char last;       /* the last byte that was written */
-    int rc;          /* what went wrong while writing */
+    struct buf clean;   /* on a terminal: one piece made safe */
+    struct buf content; /* all of it, as the conversation keeps it */
+    struct buf reasoning;
+    struct buf arguments; /* of the call that comes */
+    json_t *call;         /* the one that comes; NULL: none */
+    json_t *calls;
+    json_t *ids;
+    struct reply *reply; /* NULL: text is completed */
+    struct guide *guide; /* NULL: any text */
+    int in_reasoning;    /* its heading was shown, and not its end */
+    char last;           /* the last byte that was written */
+    int rc;              /* what went wrong in a callback */
     struct err *e;
 };
 
@@ -39,26 +48,145 @@ static int put(struct answer *a, const char *p, size_t n)
     return why;
 }
 
+static int no_room(struct answer *a)
+{
+    a->rc = err_set(a->e, E_NOMEM, "no memory for the answer");
+    return a->rc;
+}
+
+/* Text of the answer, as it goes to people or to a file. */
+static int show(struct answer *a, struct str text)
+{
+    const struct run *r = a->r;
+
+    if (r->opt.json)
+        return 0;
+    if (!r->stdout_tty) {
+        (void)put(a, text.p, text.n);
+        return a->rc;
+    }
+    buf_clear(&a->clean);
+    if (term_clean(&a->clean, text.p, text.n) < 0)
+        return no_room(a);
+    (void)put(a, a->clean.p ? a->clean.p : "", a->clean.n);
+    return a->rc;
+}
+
+static int new_line(struct answer *a)
+{
+    return a->last == '\n' ? 0 : show(a, str_of("\n"));
+}
+
+static void leave_reasoning(struct answer *a)
+{
+    if (!a->in_reasoning)
+        return;
+    a->in_reasoning = 0;
+    if (new_line(a) == 0)
+        (void)show(a, str_of("...done thinking.\n\n"));
+}
+
+static int on_reasoning(struct answer *a, struct str text)
+{
+    if (buf_put(&a->reasoning, text.p, text.n) < 0)
+        return no_room(a);
+    if (a->r->opt.hide_think)
+        return 0;
+    if (!a->in_reasoning && show(a, str_of("Thinking...\n")) < 0)
+        return a->rc;
+    a->in_reasoning = 1;
+    return show(a, text);
+}
+
+static int on_content(struct answer *a, struct str text)
+{
+    leave_reasoning(a);
+    if (a->rc < 0)
+        return a->rc;
+    return buf_put(&a->content, text.p, text.n) < 0 ? no_room(a) : show(a, text);
+}
+
+static int on_call(struct answer *a, const struct reply_event *ev)
+{
+    leave_reasoning(a);
+    buf_clear(&a->arguments);
+    json_decref(a->call);
+    a->call = json_pack("{s:s, s:{s:s#}}", "type", "function", "function", "name", ev->name.p,
+                        (int)ev->name.n);
+    if (!a->call ||
+        (ev->id.n && json_object_set_new(a->call, "id", json_stringn(ev->id.p, ev->id.n)) != 0))
+        return no_room(a);
+    return 0;
+}
+
+/* Arguments that are no JSON (the answer was cut) are kept as the text that came. */
+static int on_call_end(struct answer *a, const struct reply_event *ev)
+{
+    json_t *function = json_object_get(a->call, "function"), *args;
+    char *line;
+    int rc = 0;
+
+    args =
+        json_loadb(a->arguments.p ? a->arguments.p : "", a->arguments.n, JSON_ALLOW_NUL, NULL);
+    if (!args)
+        args = json_stringn(a->arguments.p ? a->arguments.p : "", a->arguments.n);
+    if (ev->id.n && json_object_set_new(a->call, "id", json_stringn(ev->id.p, ev->id.n)) != 0) {
+        json_decref(args);
+        return no_room(a);
+    }
+    if (!args || json_object_set_new(function, "arguments", args) != 0 ||
+        json_array_append(a->calls, a->call) != 0)
+        return no_room(a);
+    json_decref(a->call);
+    a->call = NULL;
+    line = json_dumps(function, JSON_COMPACT | JSON_PRESERVE_ORDER);
+    if (!line)
+        return no_room(a);
+    if (new_line(a) == 0 && show(a, str_of(line)) == 0)
+        rc = show(a, str_of("\n"));
+    free(line);
+    return rc;
+}
+
+static int on_event(void *ctx, const struct reply_event *ev)
+{
+    struct answer *a = ctx;
+
+    switch (ev->kind) {
+    case REPLY_REASONING:
+        return on_reasoning(a, ev->text);
+    case REPLY_CONTENT:
+        return on_content(a, ev->text);
+    case REPLY_CALL:
+        return on_call(a, ev);
+    case REPLY_CALL_BROKEN: /* its text follows */
+        json_decref(a->call);
+        a->call = NULL;
+        return 0;
+    case REPLY_ARGUMENTS:
+        return buf_put(&a->arguments, ev->text.p, ev->text.n) < 0 ? no_room(a) : 0;
+    default:
+        return on_call_end(a, ev);
+    }
+}
+
 static int on_piece(void *ctx, const struct hearth_piece *p)
 {
     struct answer *a = ctx;
     struct run *r = a->r;
+    struct err why = {0};
+    int rc = 0;
 
     atomic_store(&run_engine, NULL); /* the prompt is done; from here on the flag is enough */
-    if (r->opt.format == RUN_JSON) {
-        if (p->id >= 0 && json_array_append_new(a->ids, json_integer(p->id)) != 0)
-            a->rc = err_set(a->e, E_NOMEM, "no memory for the answer");
-        else if (term_utf8(&a->text, p->text, p->n_text) < 0)
-            a->rc = err_set(a->e, E_NOMEM, "no memory for the answer");
-    } else if (r->stdout_tty) {
-        buf_clear(&a->text);
-        if (term_clean(&a->text, p->text, p->n_text) < 0)
-            a->rc = err_set(a->e, E_NOMEM, "no memory for the answer");
-        else
-            (void)put(a, a->text.p ? a->text.p : "", a->text.n);
-    } else {
-        (void)put(a, p->text, p->n_text);
-    }
+    if (p->id >= 0 && json_array_append_new(a->ids, json_integer(p->id)) != 0)
+        rc = no_room(a);
+    if (rc == 0 && p->id >= 0)
+        rc = run_ids_add(r, &p->id, 1, &why);
+    if (rc == 0 && p->n_text)
+        rc = a->reply ? reply_put(a->reply, p->text, p->n_text, &why)
+                      : on_content(a, (struct str){p->text, p->n_text});
+    if (rc < 0 && a->rc == 0)
+        a->rc = err_set(a->e, rc, "%s", why.msg);
     return a->rc < 0 || r->reader_gone || run_interrupted;
 }
 
@@ -114,52 +242,75 @@ static const char *done_reason(int finish)
     }
 }
 
-static int print_json(struct answer *a, const struct hearth_stats *st, int loaded_only)
+/* A buffer as a JSON string of well-formed UTF-8. */
+static json_t *text_json(const struct buf *b)
+{
+    struct buf clean;
+    json_t *s = NULL;
+
+    buf_init(&clean, 3 * ANSWER_MAX);
+    if (term_utf8(&clean, b->p ? b->p : "", b->n) == 0)
+        s = json_stringn(clean.p ? clean.p : "", clean.n);
+    buf_done(&clean);
+    return s;
+}
+
+static json_t *answer_json(struct answer *a, const struct hearth_stats *st, int loaded_only)
 {
     struct run *r = a->r;
     struct buf path;
     char when[32] = "";
     time_t now = time(NULL);
     struct tm tm;
-    json_t *o = NULL;
-    char *line = NULL;
+    json_t *o;
 
-    buf_init(&path, ANSWER_MAX);
     if (gmtime_r(&now, &tm))
         (void)strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &tm);
-    if (term_utf8(&path, r->path, strlen(r->path)) == 0)
-        o = json_pack("{s:s#, s:s, s:s#, s:b, s:s, s:O, s:I, s:I, s:i, s:I, s:i, s:I}", "model",
-                      path.p ? path.p : "", (int)path.n, "created_at", when, "response",
-                      a->text.p ? a->text.p : "", (int)a->text.n, "done", 1, "done_reason",
-                      loaded_only ? "load" : done_reason(st->finish), "tokens", a->ids,
-                      "total_duration", (json_int_t)(clock_ns() - r->start_ns), "load_duration",
-                      (json_int_t)r->load_ns, "prompt_eval_count", st->n_prompt,
-                      "prompt_eval_duration", (json_int_t)st->prompt_ns, "eval_count",
-                      st->n_output, "eval_duration", (json_int_t)st->output_ns);
-    if (o)
-        line = json_dumps(o, JSON_COMPACT);
+    buf_init(&path, ANSWER_MAX);
+    if (buf_str(&path, r->path) < 0) {
+        buf_done(&path);
+        return NULL;
+    }
+    o = json_pack("{s:o, s:s, s:o, s:b, s:s, s:O, s:I, s:I, s:i, s:I, s:i, s:I}", "model",
+                  text_json(&path), "created_at", when, "response", text_json(&a->content),
+                  "done", 1, "done_reason", loaded_only ? "load" : done_reason(st->finish),
+                  "tokens", a->ids, "total_duration", (json_int_t)(clock_ns() - r->start_ns),
+                  "load_duration", (json_int_t)r->load_ns, "prompt_eval_count", st->n_prompt,
+                  "prompt_eval_duration", (json_int_t)st->prompt_ns, "eval_count", st->n_output,
+                  "eval_duration", (json_int_t)st->output_ns);
+    buf_done(&path);
+    if (o && a->reasoning.n && !r->opt.hide_think &&
+        json_object_set_new(o, "thinking", text_json(&a->reasoning)) != 0)
+        goto fail;
+    if (o && json_array_size(a->calls) && json_object_set(o, "tool_calls", a->calls) != 0)
+        goto fail;
+    return o;
+fail:
+    json_decref(o);
+    return NULL;
+}
+
+static int print_json(struct answer *a, const struct hearth_stats *st, int loaded_only)
+{
+    json_t *o = answer_json(a, st, loaded_only);
+    char *line = o ? json_dumps(o, JSON_COMPACT) : NULL;
+
     if (line) {
         if (put(a, line, strlen(line)) == 0)
             (void)put(a, "\n", 1);
     } else {
-        a->rc = err_set(a->e, E_NOMEM, "no memory for the answer");
+        (void)no_room(a);
     }
     free(line);
     json_decref(o);
-    buf_done(&path);
     return a->rc;
 }
 
 void run_notice(const struct run *r)
 {
-    if (!r->interactive && !isatty(STDERR_FILENO))
-        return;
-    if (r->info.chat_template)
-        (void)fprintf(stderr, "note: this model's chat template is not applied yet: text is "
-                              "completed as it stands\n");
-    else
-        (void)fprintf(stderr, "note: this model has no chat template: text is completed as it "
-                              "stands\n");
+    if ((r->interactive || isatty(STDERR_FILENO)) && !r->chat.chat)
+        (void)fprintf(stderr, "note: %s: text is completed as it stands\n",
+                      r->opt.raw ? "--raw" : "this model has no chat template");
 }
 
 /* -- one answer ---------------------------------------------------------------------- */
@@ -199,16 +350,84 @@ static int question(struct run *r, const char *text, size_t n, int32_t **ids, si
         r->n_ctx);
 }
 
+/* -- under a grammar ------------------------------------------------------------------- */
+
+static int guided_mask(void *ctx, uint32_t *bits, struct hearth_error *e)
+{
+    return guide_mask(ctx, bits, (struct err *)(void *)e);
+}
+
+static int guided_accept(void *ctx, int32_t id, struct hearth_error *e)
+{
+    return guide_accept(ctx, id, (struct err *)(void *)e);
+}
+
+static int guided_forced(void *ctx, int32_t *ids, int max, struct hearth_error *e)
+{
+    return guide_forced(ctx, ids, max, (struct err *)(void *)e);
+}
+
+/* What takes the answer apart, and what holds it to a form. */
+static int answer_open(struct answer *a)
+{
+    struct run *r = a->r;
+    const struct run_chat *c = &r->chat;
+    const struct reply_style *style = run_chat_style(r);
+    struct guide_options go = {.gram = c->gram,
+                               .vocab = c->vocab,
+                               .tok = infer_tok(r->model),
+                               .style = style,
+                               .open = c->open,
+                               .may_think = c->chat && c->think != CHAT_THINK_OFF};
+    int rc = 0;
+
+    if (c->chat)
+        rc = reply_new(&a->reply, style, c->tools, c->open, on_event, a, a->e);
+    if (rc == 0 && c->gram)
+        rc = guide_new(&a->guide, &go, a->e);
+    return rc;
+}
+
+static int answer_start(struct answer *a, struct run *r, struct err *e)
+{
+    *a = (struct answer){.r = r, .last = '\n', .e = e};
+    buf_init(&a->clean, ANSWER_MAX);
+    buf_init(&a->content, ANSWER_MAX);
+    buf_init(&a->reasoning, ANSWER_MAX);
+    buf_init(&a->arguments, ANSWER_MAX);
+    a->ids = json_array();
+    a->calls = json_array();
+    return a->ids && a->calls ? 0 : err_set(e, E_NOMEM, "no memory for an answer");
+}
+
+static void answer_done(struct answer *a)
+{
+    reply_free(a->reply);
+    guide_free(a->guide);
+    json_decref(a->call);
+    json_decref(a->calls);
+    json_decref(a->ids);
+    buf_done(&a->clean);
+    buf_done(&a->content);
+    buf_done(&a->reasoning);
+    buf_done(&a->arguments);
+}
+
+/* -- generating ------------------------------------------------------------------------ */
+
 static int generate(struct answer *a, const int32_t *ids, size_t n, struct hearth_stats *st)
 {
     struct run *r = a->r;
     struct hearth_sampling sampling, fresh;
+    struct hearth_guide guide = {
+        .ctx = a->guide, .mask = guided_mask, .accept = guided_accept, .forced = guided_forced};
     struct hearth_generate_options opt = {
         .n_predict = r->opt.num_predict,
         .sampling = &sampling,
         .stop = r->opt.stop.v,
         .n_stop = r->opt.stop.n,
-        .show_control = r->opt.special,
+        .show_control = r->opt.special || a->reply,
+        .guide = a->guide ? &guide : NULL,
     };
     struct hearth_error he = {0};
     int rc, len = hearth_seq_len(r->seq);
@@ -242,41 +461,119 @@ static void after(const struct run *r, const struct hearth_stats *st)
     if (full)
         (void)fprintf(stderr, "note: the context of %d tokens is full; %s\n", r->n_ctx,
                       r->interactive ? "/clear starts anew" : "-c (--num-ctx) sets more");
+    if (st->finish == HEARTH_FINISH_LENGTH && r->chat.gram)
+        (void)fprintf(stderr, "note: the answer ends before its form is complete\n");
     if (r->opt.verbose)
         print_stats(r, st);
 }
 
-int run_answer(struct run *r, const char *text, size_t n, struct err *e)
+/* What the model said becomes part of the conversation. */
+static int keep_answer(struct answer *a)
 {
-    struct answer a = {.r = r, .last = '\n', .e = e};
+    json_t *content = text_json(&a->content);
+    json_t *m = json_pack("{s:s, s:o}", "role", "assistant", "content", content);
+
+    if (m && a->reasoning.n &&
+        json_object_set_new(m, "reasoning_content", text_json(&a->reasoning)) != 0) {
+        json_decref(m);
+        m = NULL;
+    }
+    if (m && json_array_size(a->calls) && json_object_set(m, "tool_calls", a->calls) != 0) {
+        json_decref(m);
+        m = NULL;
+    }
+    return run_chat_add(a->r, m, a->e);
+}
+
+/* Generates from ids on and says what there is to say. */
+static int answer_run(struct answer *a, const int32_t *ids, size_t n, struct hearth_stats *st)
+{
+    struct run *r = a->r;
+    int rc = run_ids_add(r, ids, n, a->e);
+
+    if (rc == 0)
+        rc = answer_open(a);
+    if (rc == 0)
+        rc = generate(a, ids, n, st);
+    if (rc == 0 && a->reply &&
+        reply_end(a->reply, st->finish == HEARTH_FINISH_LENGTH, a->e) < 0)
+        rc = a->e->code;
+    leave_reasoning(a);
+    if (!r->reader_gone && a->last != '\n')
+        (void)put(a, "\n", 1);
+    return rc < 0 ? rc : a->rc;
+}
+
+static int answer_report(struct answer *a, const struct hearth_stats *st, int loaded_only)
+{
+    int rc = 0;
+
+    if (a->r->opt.json)
+        rc = print_json(a, st, loaded_only);
+    if (rc == 0 && !a->r->reader_gone)
+        after(a->r, st);
+    a->r->load_ns = 0;
+    return rc < 0 ? rc : a->rc;
+}
+
+int run_go_on(struct run *r, struct err *e)
+{
+    struct answer a;
     struct hearth_stats st = {0};
     int32_t *ids = NULL;
     size_t n_id = 0;
-    int rc = 0;
+    int rc = answer_start(&a, r, e);
 
-    buf_init(&a.text, ANSWER_MAX);
-    a.ids = json_array();
-    if (!a.ids)
-        return err_set(e, E_NOMEM, "no memory for an answer");
-    if (n > 0)
-        rc = question(r, text, n, &ids, &n_id, e);
-    if (rc < 0)
-        goto out;
-    if (n > 0)
-        rc = generate(&a, ids, n_id, &st);
-    if (!r->reader_gone && a.last != '\n')
-        (void)put(&a, "\n", 1);
-    if (rc < 0)
-        goto out;
-    if (r->opt.format == RUN_JSON)
-        rc = print_json(&a, &st, n == 0);
-    if (rc == 0 && !r->reader_gone)
-        after(r, &st);
-    rc = rc < 0 ? rc : a.rc;
-    r->load_ns = 0;
-out:
-    json_decref(a.ids);
+    if (rc == 0)
+        rc = run_chat_prompt(r, &ids, &n_id, e);
+    if (rc == 0)
+        rc = answer_run(&a, ids, n_id, &st);
+    if (rc == 0 && st.n_output)
+        rc = keep_answer(&a);
+    else
+        run_chat_drop(r);
+    if (rc == 0)
+        rc = answer_report(&a, &st, 0);
     mem_free(ids);
-    buf_done(&a.text);
+    answer_done(&a);
     return rc;
+}
+
+static int complete(struct run *r, const char *text, size_t n, struct err *e)
+{
+    struct answer a;
+    struct hearth_stats st = {0};
+    int32_t *ids = NULL;
+    size_t n_id = 0;
+    int rc = answer_start(&a, r, e);
+
+    if (rc == 0 && n > 0)
+        rc = question(r, text, n, &ids, &n_id, e);
+    if (rc == 0 && n > 0)
+        rc = answer_run(&a, ids, n_id, &st);
+    if (rc == 0)
+        rc = answer_report(&a, &st, n == 0);
+    mem_free(ids);
+    answer_done(&a);
+    return rc;
+}
+
+int run_answer(struct run *r, const char *text, size_t n, struct err *e)
+{
+    struct buf clean;
+    int rc;
+
+    if (!r->chat.chat || n == 0)
+        return complete(r, text, n, e);
+    buf_init(&clean, 3 * ANSWER_MAX);
+    rc = term_utf8(&clean, text, n);
+    if (rc < 0)
+        rc = err_set(e, rc, "the prompt has %zu bytes", n);
+    else
+        rc = run_chat_add(r,
+                          json_pack("{s:s, s:o}", "role", "user", "content",
+                                    json_stringn(clean.p ? clean.p : "", clean.n)),
+                          e);
+    buf_done(&clean);
+    return rc < 0 ? rc : run_go_on(r, e);
 }

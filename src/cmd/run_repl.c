@@ -75,7 +75,9 @@ static int slash_clear(struct repl *l, char *args)
         (void)cmd_err(&e, &he);
         complain(&e);
     } else {
-        (void)printf("The text begins anew.\n");
+        run_chat_clear(l->r);
+        l->r->n_id = 0;
+        (void)printf("The %s begins anew.\n", l->r->chat.chat ? "conversation" : "text");
     }
     return GO_ON;
 }
@@ -230,6 +232,32 @@ static void set_switch(int *to, int value, const char *name)
     (void)printf("Set '%s' mode.\n", name);
 }
 
+/* think [LEVEL] and nothink. */
+static void set_think(struct repl *l, int on, const char *level)
+{
+    const char *kept = on ? keep(l, level) : "false";
+    struct err e = {0};
+
+    if (!kept)
+        (void)err_set(&e, E_NOMEM, "no room left");
+    else if (run_chat_think(l->r, kept, &e) == 0)
+        (void)printf("Set '%s' mode.\n", on ? "think" : "nothink");
+    if (e.code)
+        complain(&e);
+}
+
+static void set_format(struct repl *l, const char *format)
+{
+    struct err e = {0};
+
+    if (run_chat_format(l->r, format, &e) < 0)
+        complain(&e);
+    else if (format)
+        (void)printf("Set format to '%s'.\n", format);
+    else
+        (void)printf("Answers have no format now.\n");
+}
+
 static int slash_set(struct repl *l, char *args)
 {
     const char *what = word(&args);
@@ -242,10 +270,43 @@ static int slash_set(struct repl *l, char *args)
         set_switch(&l->r->opt.verbose, what[0] == 'v', what);
     else if (strcmp(what, "history") == 0 || strcmp(what, "nohistory") == 0)
         set_switch(&l->keep_history, what[0] == 'h', what);
+    else if (strcmp(what, "think") == 0 || strcmp(what, "nothink") == 0)
+        set_think(l, what[0] == 't', args);
+    else if (strcmp(what, "format") == 0 && *args)
+        set_format(l, args);
+    else if (strcmp(what, "noformat") == 0)
+        set_format(l, NULL);
     else
         (void)printf("Usage: /set parameter NAME VALUE | system TEXT | verbose | quiet | "
-                     "history | nohistory\n");
+                     "history | nohistory |\n            think [LEVEL] | nothink | "
+                     "format json|FILE | noformat\n");
     return GO_ON;
+}
+
+/* -- /result --------------------------------------------------------------------------- */
+
+static int slash_result(struct repl *l, char *args)
+{
+    struct err e = {0};
+    size_t left = 0;
+
+    if (!*args) {
+        (void)printf("Usage: /result TEXT: what the tool that was called gave back\n");
+        return GO_ON;
+    }
+    if (run_chat_result(l->r, args, &left, &e) < 0) {
+        complain(&e);
+        return GO_ON;
+    }
+    if (left) {
+        (void)printf("%zu more call%s a result.\n", left, left == 1 ? " needs" : "s need");
+        return GO_ON;
+    }
+    (void)fflush(stdout);
+    l->r->start_ns = clock_ns();
+    if (run_go_on(l->r, &e) < 0)
+        complain(&e);
+    return l->r->reader_gone ? LEAVE : GO_ON;
 }
 
 /* -- the table ------------------------------------------------------------------------- */
@@ -257,6 +318,7 @@ static const struct slash slashes[] = {
     {"/set",   slash_set,   " ...", "change a parameter, the system text, and more"},
     {"/show",  slash_show,  " ...", "show info, parameters, or the system text"},
     {"/clear", slash_clear, "",     "forget the text so far"},
+    {"/result", slash_result, " TEXT", "give the result of a call"},
     {"/bye",   slash_bye,   "",     "leave"},
     {"/exit",  slash_bye,   "",     "leave"},
     {"/help",  slash_help,  "",     "show this"},
@@ -273,7 +335,8 @@ static int slash_help(struct repl *l, char *args)
     for (int i = 0; i < N_SLASH; i++)
         (void)printf("  %s%-*s %s\n", slashes[i].name, 12 - (int)strlen(slashes[i].name),
                      slashes[i].args, slashes[i].help);
-    (void)printf("\nAnything else is a prompt: it continues the text so far on a new line.\n"
+    (void)printf("\nAnything else is a prompt; without a chat template it continues the text "
+                 "so far on a\nnew line. "
                  "Begin and end with \"\"\" for a prompt of many lines. Ctrl-C stops an "
                  "answer, Ctrl-D leaves.\n");
     return GO_ON;

@@ -5,7 +5,7 @@
 int jfile_parse(json_t **out, const char *what, const char *p, size_t n, struct err *e)
 {
     json_error_t why;
-    json_t *j = json_loadb(p, n, JSON_REJECT_DUPLICATES, &why);
+    json_t *j = json_loadb(p, n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &why);
 
     if (!j) {
         /* Not every refusal of memory is told as one; syntax errors have words. */

@@ -10,7 +10,8 @@
 #include <jansson.h>
 #include <stddef.h>
 
-/* Parses n bytes, which must be one object in which no key is twice. The caller owns *out:
+/* Parses n bytes, which must be one object in which no key is twice. Texts, but no keys, may
+ * have a NUL inside: json_string_length() tells. The caller owns *out:
  * json_decref(). Fails: E_FORMAT with the line, what in front of it; E_NOMEM. */
 MUST_CHECK int jfile_parse(json_t **out, const char *what, const char *p, size_t n,
                            struct err *e);

@@ -124,6 +124,11 @@ MUST_CHECK int seq_cover(struct hearth_seq *s, int n_pos, struct err *e);
  * Fails: E_INVALID there is no such tier; E_UNSUPPORTED this machine has not got it. */
 MUST_CHECK int infer_tier(const char *asked, struct err *e);
 
+/* The model's tokenizer, or NULL: the file has none that is known. Borrowed. */
+const struct tok *infer_tok(const struct hearth_model *m);
+/* The text of a string key of the model's file: 1, or 0 when it has none. Borrowed. */
+int infer_text(const struct hearth_model *m, const char *key, struct str *out);
+
 /* The struct err inside of a public error, which has the same fields. NULL gives NULL. */
 static inline struct err *engine_err(struct hearth_error *e)
 {

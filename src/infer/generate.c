@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { GEN_TOP_MAX = 20, GEN_PIECE_MAX = 1 << 20 };
+enum { GEN_TOP_MAX = 20, GEN_PIECE_MAX = 1 << 20, GEN_FORCED_MAX = 32 };
 
 void hearth_sampling_defaults(struct hearth_sampling *s)
 {
@@ -35,6 +35,7 @@ struct gen {
     struct sampler *sampler;
     struct stop *stop;
     struct tok_stream stream;
+    uint32_t *allowed;     /* the guide's mask; NULL: no guide */
     struct buf raw, ready; /* detokenised; past the stop strings */
     int finish;            /* enum hearth_finish, -1: goes on */
     /* Guesses that the last step computed behind a certain token: next of them is what the next
@@ -84,6 +85,13 @@ static int gen_open(struct gen *g, struct err *e)
     if (g->opt->n_logprobs < 0 || g->opt->n_logprobs > GEN_TOP_MAX)
         return err_set(e, E_INVALID, "n_logprobs: %d, expected 0 to %d", g->opt->n_logprobs,
                        GEN_TOP_MAX);
+    if (g->opt->guide && g->opt->ignore_eog)
+        return err_set(e, E_INVALID, "ignore_eog with a guide: it says where the text ends");
+    if (g->opt->guide) {
+        g->allowed = mem_calloc(((size_t)h->m->p.n_vocab + 31) / 32, sizeof(*g->allowed));
+        if (!g->allowed)
+            return err_set(e, E_NOMEM, "no memory for a mask of %d tokens", h->m->p.n_vocab);
+    }
     rc = gen_sampler(g, e);
     if (rc == 0)
         rc = stop_new(&g->stop, g->opt->stop, g->opt->n_stop, e);
@@ -96,6 +104,7 @@ static void gen_close(struct gen *g)
 {
     sampler_free(g->sampler);
     stop_free(g->stop);
+    mem_free(g->allowed);
     buf_done(&g->raw);
     buf_done(&g->ready);
 }
@@ -226,19 +235,12 @@ static void gen_show(struct gen *g, int id)
         g->finish = HEARTH_FINISH_CALLER;
 }
 
-/* One token: sample, show, feed. Sets finish when it was the last. */
-static int gen_token(struct gen *g, struct err *e)
+/* Token id is taken: show it, feed it. Sets finish when it was the last. */
+static int gen_take(struct gen *g, int id, struct err *e)
 {
-    int id = sampler_pick(g->sampler, g->s->logits, e), rc;
+    int rc = gen_text(g, id, e);
 
-    if (id < 0)
-        return id;
-    if (hearth_is_eog(g->s->en->model, id) && !g->opt->ignore_eog) {
-        g->finish = HEARTH_FINISH_EOG;
-        return 0;
-    }
     g->stats->n_output++;
-    rc = gen_text(g, id, e);
     if (rc < 0)
         return rc;
     gen_show(g, id);
@@ -256,11 +258,77 @@ static int gen_token(struct gen *g, struct err *e)
     return rc;
 }
 
+/* What the guide leaves no choice of goes in front of the next step, all at once. */
+static int gen_forced(struct gen *g, struct err *e)
+{
+    const struct hearth_guide *guide = g->opt->guide;
+    int32_t ids[GEN_FORCED_MAX];
+    int n, rc = 0;
+
+    /* Logprobs are asked of each token, and these get no logits. */
+    if (!guide || !guide->forced || g->opt->n_logprobs || g->finish >= 0)
+        return 0;
+    n = guide->forced(guide->ctx, ids, GEN_FORCED_MAX, (struct hearth_error *)(void *)e);
+    if (n < 0)
+        return n;
+    for (int i = 0; i < n && rc == 0 && g->finish < 0; i++) {
+        rc = guide->accept(guide->ctx, ids[i], (struct hearth_error *)(void *)e);
+        if (rc == 0) {
+            g->stats->n_forced++;
+            rc = gen_take(g, ids[i], e);
+        }
+    }
+    return rc;
+}
+
+/* Samples the next token under the guide: its id, -1 and finish when the text is whole. */
+static int gen_pick(struct gen *g, int *id, struct err *e)
+{
+    const struct hearth_guide *guide = g->opt->guide;
+    int rc = 0, any = 1;
+
+    if (guide) {
+        memset(g->allowed, 0,
+               ((size_t)g->s->en->model->m->p.n_vocab + 31) / 32 * sizeof(*g->allowed));
+        rc = guide->mask(guide->ctx, g->allowed, (struct hearth_error *)(void *)e);
+        if (rc < 0)
+            return rc;
+        any = rc == 0;
+    }
+    if (rc == 2) {
+        *id = -1;
+        return 0;
+    }
+    *id = rc = sampler_pick(g->sampler, g->s->logits, any ? NULL : g->allowed, e);
+    return rc < 0 ? rc : 0;
+}
+
+/* One token: sample, show, feed. Sets finish when it was the last. */
+static int gen_token(struct gen *g, struct err *e)
+{
+    const struct hearth_guide *guide = g->opt->guide;
+    int id, rc = gen_pick(g, &id, e);
+
+    if (rc < 0)
+        return rc;
+    if (id < 0 || (hearth_is_eog(g->s->en->model, id) && !g->opt->ignore_eog)) {
+        g->finish = HEARTH_FINISH_EOG;
+        return 0;
+    }
+    if (guide)
+        rc = guide->accept(guide->ctx, id, (struct hearth_error *)(void *)e);
+    if (rc == 0)
+        rc = gen_take(g, id, e);
+    return rc < 0 ? rc : gen_forced(g, e);
+}
+
 static int gen_loop(struct gen *g, struct err *e)
 {
     uint64_t t0 = clock_ns();
-    int rc = gen_catch_up(g, e);
+    int rc = gen_forced(g, e);
 
+    if (rc == 0 && g->finish < 0)
+        rc = gen_catch_up(g, e);
     g->stats->prompt_ns = clock_ns() - t0;
     t0 = clock_ns();
     while (rc == 0 && g->finish < 0) {

@@ -169,6 +169,16 @@ int hearth_model_adapt(struct hearth_model *h, const char *path, float scale,
     return model_adapt(h->m, path, scale, engine_err(error));
 }
 
+const struct tok *infer_tok(const struct hearth_model *h)
+{
+    return h->tok;
+}
+
+int infer_text(const struct hearth_model *h, const char *key, struct str *out)
+{
+    return gguf_str(h->m->file, key, out, NULL) == 1 && out->n > 0;
+}
+
 /* -- tokens ---------------------------------------------------------------------------- */
 
 static int need_tok(const struct hearth_model *h, struct err *e)

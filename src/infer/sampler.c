@@ -439,18 +439,25 @@ void sampler_reset(struct sampler *s, uint64_t seed)
     s->ring_n = s->ring_at = 0;
 }
 
-static int bad_logit(const struct sampler *s, const float *logits, struct err *e)
+static int is_allowed(const uint32_t *allowed, int id)
+{
+    return !allowed || (allowed[id / 32] >> (id % 32) & 1);
+}
+
+static int bad_logit(const struct sampler *s, const float *logits, const uint32_t *allowed,
+                     struct err *e)
 {
     for (int i = 0; i < s->n_vocab; i++) {
         if (isnan(logits[i]) || logits[i] > FLT_MAX)
             return err_set(e, E_NUMERIC, "the logit of token %d is %s", i,
                            isnan(logits[i]) ? "NaN" : "infinite");
     }
-    return err_set(e, E_NUMERIC, "no token has a finite logit");
+    return err_set(e, E_NUMERIC, "no %stoken has a finite logit", allowed ? "allowed " : "");
 }
 
 /* Greedy: the best after penalties, in one pass. */
-static int pick_best(const struct sampler *s, const float *logits, struct err *e)
+static int pick_best(const struct sampler *s, const float *logits, const uint32_t *allowed,
+                     struct err *e)
 {
     int best = -1;
     float max = -INFINITY;
@@ -459,33 +466,33 @@ static int pick_best(const struct sampler *s, const float *logits, struct err *e
         float x = logits[i];
 
         if (!(x <= FLT_MAX))
-            return bad_logit(s, logits, e);
+            return bad_logit(s, logits, allowed, e);
         if (s->count && s->count[i])
             x = penalise(s, x, s->count[i]);
-        if (x > max) {
+        if (x > max && is_allowed(allowed, i)) {
             max = x;
             best = i;
         }
     }
-    return best >= 0 ? best : bad_logit(s, logits, e);
+    return best >= 0 ? best : bad_logit(s, logits, allowed, e);
 }
 
-int sampler_pick(struct sampler *s, const float *logits, struct err *e)
+int sampler_pick(struct sampler *s, const float *logits, const uint32_t *allowed, struct err *e)
 {
     size_t n = 0;
 
     if (s->opt.temperature <= 0)
-        return pick_best(s, logits, e);
+        return pick_best(s, logits, allowed, e);
     for (int i = 0; i < s->n_vocab; i++) {
         float x = logits[i];
 
         if (!(x <= FLT_MAX))
-            return bad_logit(s, logits, e);
+            return bad_logit(s, logits, allowed, e);
         s->c[n] = (struct cand){x, x, i};
-        n += x >= -FLT_MAX;
+        n += x >= -FLT_MAX && is_allowed(allowed, i);
     }
     if (n == 0)
-        return bad_logit(s, logits, e);
+        return bad_logit(s, logits, allowed, e);
     s->n = n;
     s->n_order = 0;
     for (size_t i = 0; i < N_STEP; i++)

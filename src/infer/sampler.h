@@ -44,10 +44,12 @@ void sampler_free(struct sampler *s); /* NULL is fine */
 void sampler_accept(struct sampler *s, int id);
 void sampler_reset(struct sampler *s, uint64_t seed); /* forgets the text, reseeds */
 
-/* Picks from logits[n_vocab], which are left as they are. Returns the id (>= 0), or
- * E_NUMERIC when no logit is finite, or one is NaN or positive infinity; minus infinity rules a
+/* Picks from logits[n_vocab], which are left as they are, among the tokens whose bit (i % 32 of
+ * word i / 32) is set in allowed; NULL: among all. Returns the id (>= 0), or E_NUMERIC when no
+ * logit of these is finite, or one of all is NaN or positive infinity; minus infinity rules a
  * token out. Does not accept. Allocates nothing. */
-MUST_CHECK int sampler_pick(struct sampler *s, const float *logits, struct err *e);
+MUST_CHECK int sampler_pick(struct sampler *s, const float *logits, const uint32_t *allowed,
+                            struct err *e);
 
 struct sampler_logprob {
     int id;

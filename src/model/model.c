@@ -93,6 +93,12 @@ static int check_shape(const struct model *m, const struct layer *l,
 
 /* -- finding --------------------------------------------------------------------------- */
 
+/* Data behind others; a file that is only looked at has none. */
+static const unsigned char *behind(const unsigned char *p, uint64_t n)
+{
+    return p ? p + n : NULL;
+}
+
 static int take_vec(struct model *m, const struct gguf_tensor *t, struct err *e)
 {
     const struct quant *q = quant_find(t->type);
@@ -101,7 +107,8 @@ static int take_vec(struct model *m, const struct gguf_tensor *t, struct err *e)
     if (!v)
         return err_set(e, E_NOMEM, "tensor %.*s: no memory for %llu numbers", (int)t->name.n,
                        t->name.p, (unsigned long long)t->n_elem);
-    q->to_f32(t->data, v, (size_t)t->n_elem);
+    if (t->data)
+        q->to_f32(t->data, v, (size_t)t->n_elem);
     m->weight[m->n_weight++] = (struct weight){.src = t, .vec = v};
     return 0;
 }
@@ -153,7 +160,7 @@ static int take_stack(struct model *m, const struct gguf_tensor *t, uint64_t apa
         part[i].n_dim = 2;
         part[i].n_elem /= n;
         part[i].n_byte /= n;
-        part[i].data += i * apart;
+        part[i].data = behind(t->data, i * apart);
         part[i].offset += i * apart;
         (void)add_weight(m, &part[i]);
     }
@@ -301,7 +308,7 @@ static const struct gguf_tensor *part_of(struct model *m, const struct layer *l,
     *apart = t->n_byte / t->ne[2];
     row_bytes = *apart / all;
     part->ne[at] = rows;
-    part->data += before * row_bytes;
+    part->data = behind(t->data, before * row_bytes);
     part->offset += before * row_bytes;
     part->n_elem = t->n_elem / all * rows;
     part->n_byte = t->n_byte / all * rows;
@@ -650,6 +657,18 @@ static int read_all_params(struct model *m, struct err *e)
     return rc;
 }
 
+/* Finds all that the file, m->file, must have. */
+static int read_file(struct model *m, struct err *e)
+{
+    int rc = find_arch(m, e);
+
+    if (rc == 0)
+        rc = read_all_params(m, e);
+    if (rc == 0)
+        rc = read_layers(m, e);
+    return rc == 0 ? take_tensors(m, e) : rc;
+}
+
 int model_open(struct model **out, const char *path, int tier, struct err *e)
 {
     struct model *m = mem_calloc(1, sizeof(*m));
@@ -662,13 +681,7 @@ int model_open(struct model **out, const char *path, int tier, struct err *e)
     rc = hf_open_model(&m->file, path, 1, e);
     if (rc < 0)
         goto out;
-    rc = find_arch(m, e);
-    if (rc == 0)
-        rc = read_all_params(m, e);
-    if (rc == 0)
-        rc = read_layers(m, e);
-    if (rc == 0)
-        rc = take_tensors(m, e);
+    rc = read_file(m, e);
     if (rc == 0)
         m->guesses =
             m->arch->nextn && m->p.n_nextn && m->layer[m->p.n_layer].t[T_NEXTN_EH_PROJ] != NULL;
@@ -683,6 +696,22 @@ int model_open(struct model **out, const char *path, int tier, struct err *e)
 out:
     model_free(m);
     return rc;
+}
+
+int model_check(struct gguf *g, struct err *e)
+{
+    struct model *m = mem_calloc(1, sizeof(*m));
+    int rc;
+
+    if (!m)
+        return err_set(e, E_NOMEM, "%s: no memory", gguf_path(g));
+    arena_init(&m->arena, MODEL_ARENA_MAX);
+    kern_init(&m->kern, KERN_REF);
+    m->file = g;
+    rc = read_file(m, e);
+    m->file = NULL; /* the caller's */
+    model_free(m);
+    return rc < 0 ? err_wrap(e, rc, "%s", gguf_path(g)) : 0;
 }
 
 void model_free(struct model *m)

@@ -329,6 +329,10 @@ struct model {
 MUST_CHECK int model_open(struct model **out, const char *path, int tier, struct err *e);
 void model_free(struct model *m); /* NULL is fine */
 
+/* Whether a file, whose tensors need have no data, has the keys, tensors and shapes that
+ * model_open asks for. Fails: as model_open. */
+MUST_CHECK int model_check(struct gguf *g, struct err *e);
+
 /* -- the cache that attention reads ---------------------------------------------------- */
 
 /* What a layer keeps of the past: keys and values, which grow with the text and lie in pages;

@@ -6,25 +6,20 @@
  * gets an id past the vocabulary: it can be joined further like any other, and what is left
  * of it at the end is written as the tokens of its bytes.
  */
-#include "base/arena.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "text/kind.h"
+#include "text/merges.h"
 #include "text/tok_ids.h"
 
 #include <stdio.h>
 
-/* Merges that the file may have: each makes at most three new ids. */
-#define MERGES_MAX ((uint64_t)UINT32_MAX / 8)
-
-enum { READ_AT_ONCE = 32 };
-
 struct bpe {
-    struct map64 pairs;       /* left id << 32 | right id, to the number of the merge */
-    uint32_t *made;           /* id that each merge makes */
+    struct merges merges;
     uint32_t byte_id[256];    /* may lie past the vocabulary */
     char alphabet[256][2];    /* the character of each byte */
     unsigned char width[256]; /* its length */
+    size_t max_text;          /* no token is longer */
 };
 
 /* -- the alphabet -------------------------------------------------------------------- */
@@ -62,150 +57,6 @@ static int alphabet_byte(int32_t cp)
 }
 
 /* -- building ------------------------------------------------------------------------ */
-
-/* Texts that are no tokens, while the merges are read. */
-struct extra {
-    const struct vocab *v;
-    struct map ids;
-    uint32_t next;
-    struct arena texts;
-    struct buf joined;
-};
-
-/* A merge that is being read: left, right, and what they make. */
-struct reading {
-    struct str text[3];
-    uint32_t begun[3], id[3];
-    size_t joined; /* where text[2] begins in extra.joined */
-};
-
-/* The id of a text; `keep` says that the text goes away. Returns 0 or E_NOMEM. */
-static int id_of(struct extra *x, struct str text, uint32_t begun, int keep, uint32_t *id)
-{
-    char *copy;
-
-    if (map_get_begun(&x->v->by_text, text, begun, id) || map_get(&x->ids, text, id))
-        return 0;
-    if (keep) {
-        copy = arena_strdup(&x->texts, text);
-        if (!copy)
-            return E_NOMEM;
-        text.p = copy;
-    }
-    *id = x->next++;
-    return map_put(&x->ids, text, *id, NULL) < 0 ? E_NOMEM : 0;
-}
-
-/* "left right" to its texts. */
-static int split_merge(struct extra *x, struct str m, struct reading *r, struct err *e)
-{
-    const char *gap = m.n > 1 ? memchr(m.p + 1, ' ', m.n - 1) : NULL;
-
-    if (!gap || gap + 1 == m.p + m.n)
-        return err_set(e, E_FORMAT, "not two texts with a space between them");
-    r->text[0] = (struct str){m.p, (size_t)(gap - m.p)};
-    r->text[1] = (struct str){gap + 1, m.n - r->text[0].n - 1};
-    r->joined = x->joined.n;
-    if (buf_put(&x->joined, r->text[0].p, r->text[0].n) < 0 ||
-        buf_put(&x->joined, r->text[1].p, r->text[1].n) < 0)
-        return err_set(e, E_NOMEM, "no memory for its text");
-    return 0;
-}
-
-/* n merges from number `first` on. They are looked up together: each would wait for memory. */
-static int read_some(struct bpe *b, struct extra *x, const struct str *text, size_t first,
-                     size_t n, struct err *e)
-{
-    struct reading some[READ_AT_ONCE];
-    const struct map *known = &x->v->by_text;
-    int rc = 0;
-
-    buf_clear(&x->joined);
-    for (size_t i = 0; i < n; i++) {
-        rc = split_merge(x, text[first + i], &some[i], e);
-        if (rc < 0)
-            return err_wrap(e, rc, "tokenizer.ggml.merges: element %zu", first + i);
-    }
-    for (size_t i = 0; i < n; i++) {
-        struct reading *r = &some[i];
-
-        r->text[2] = (struct str){x->joined.p + r->joined, r->text[0].n + r->text[1].n};
-        for (int k = 0; k < 3; k++)
-            r->begun[k] = map_begin(known, r->text[k]);
-    }
-    for (size_t i = 0; i < n; i++) {
-        for (int k = 0; k < 3; k++)
-            map_reach(known, some[i].begun[k]);
-    }
-    for (size_t i = 0; i < n; i++) {
-        struct reading *r = &some[i];
-
-        for (int k = 0; k < 3; k++) {
-            if (id_of(x, r->text[k], r->begun[k], k == 2, &r->id[k]) < 0)
-                return err_set(e, E_NOMEM, "no memory for merge %zu", first + i);
-        }
-        map64_begin(&b->pairs, (uint64_t)r->id[0] << 32 | r->id[1]);
-    }
-    for (size_t i = 0; i < n; i++) {
-        const struct reading *r = &some[i];
-
-        if (map64_put(&b->pairs, (uint64_t)r->id[0] << 32 | r->id[1], (uint32_t)(first + i)) <
-            0)
-            return err_set(e, E_NOMEM, "no memory for merge %zu", first + i);
-        b->made[first + i] = r->id[2];
-    }
-    return 0;
-}
-
-static int read_merges(struct bpe *b, struct extra *x, const struct str *text, size_t n,
-                       struct err *e)
-{
-    int rc = 0;
-
-    for (size_t i = 0; i < n && rc == 0; i += READ_AT_ONCE)
-        rc = read_some(b, x, text, i, n - i < READ_AT_ONCE ? n - i : READ_AT_ONCE, e);
-    return rc;
-}
-
-static int open_merges(struct bpe *b, const struct vocab *v, const struct gguf *g,
-                       struct err *e)
-{
-    struct extra x = {.v = v, .next = (uint32_t)v->n};
-    const struct gguf_kv *kv;
-    struct str *text = NULL;
-    int rc = vocab_array(g, "tokenizer.ggml.merges", 1, 1, &kv, e);
-
-    if (rc < 0)
-        return rc;
-    if (kv->n > MERGES_MAX)
-        return err_set(e, E_FORMAT, "tokenizer.ggml.merges has %llu elements",
-                       (unsigned long long)kv->n);
-    arena_init(&x.texts, SIZE_MAX);
-    buf_init(&x.joined, SIZE_MAX);
-    text = mem_alloc((size_t)kv->n * sizeof(*text) + 1);
-    b->made = mem_alloc((size_t)kv->n * sizeof(*b->made) + 1);
-    if (!text || !b->made || map64_init(&b->pairs, (size_t)kv->n) < 0 ||
-        map_init(&x.ids, 256) < 0) {
-        rc = err_set(e, E_NOMEM, "no memory for %llu merges", (unsigned long long)kv->n);
-        goto out;
-    }
-    for (int i = 0; i < 256; i++) {
-        struct str c = {b->alphabet[i], b->width[i]};
-
-        if (id_of(&x, c, map_begin(&v->by_text, c), 0, &b->byte_id[i]) < 0) {
-            rc = err_set(e, E_NOMEM, "no memory for the bytes");
-            goto out;
-        }
-    }
-    gguf_arr_strs(kv, text);
-    rc = read_merges(b, &x, text, (size_t)kv->n, e);
-out:
-    mem_free(text);
-    map_done(&x.ids);
-    buf_done(&x.joined);
-    arena_done(&x.texts);
-    return rc;
-}
 
 /* Files from before the key existed, or from tools that leave it out, are known by their
  * architecture; Llama 3 also by its end-of-turn token. NULL: not known. */
@@ -263,19 +114,27 @@ static int bpe_open(struct tok *t, const struct gguf *g, struct err *e)
     t->self = b = mem_calloc(1, sizeof(*b));
     if (!b)
         return err_set(e, E_NOMEM, "no memory for a tokenizer");
-    t->add_bos = t->pre->add_bos;
+    t->add_bos = (t->pre->flags & PRE_BOS) != 0;
+    t->add_sep = (t->pre->flags & PRE_SEP) != 0;
+    t->tidy = (t->pre->flags & PRE_TIDY) != 0;
     fill_alphabet(b);
-    return open_merges(b, &t->vocab, g, e);
+    for (int i = 0; i < t->vocab.n; i++)
+        b->max_text = t->vocab.text[i].n > b->max_text ? t->vocab.text[i].n : b->max_text;
+    rc = merges_init(&b->merges, &t->vocab, g, !(t->pre->flags & PRE_BY_ID), e);
+    for (int i = 0; rc == 0 && i < 256; i++) {
+        if (merges_name(&b->merges, (struct str){b->alphabet[i], b->width[i]}, &b->byte_id[i]) <
+            0)
+            rc = err_set(e, E_NOMEM, "no memory for the bytes");
+    }
+    return rc;
 }
 
 static void bpe_close(struct tok *t)
 {
     struct bpe *b = t->self;
 
-    if (b) {
-        map64_done(&b->pairs);
-        mem_free(b->made);
-    }
+    if (b)
+        merges_done(&b->merges);
     mem_free(b);
     t->self = NULL;
 }
@@ -286,19 +145,16 @@ static uint32_t pair(const void *ctx, const struct merge_sym *left,
                      const struct merge_sym *right, size_t n_byte)
 {
     const struct bpe *b = ctx;
-    uint32_t rank;
 
     (void)n_byte;
-    return map64_get(&b->pairs, (uint64_t)left->id << 32 | right->id, &rank) ? rank
-                                                                             : MERGE_NONE;
+    return merges_pair(&b->merges, left->id, right->id);
 }
 
-/* The token whose text the whole word is: 1 and its id appended, 0, or E_NOMEM. */
-static int encode_whole(struct work *w, struct str word)
+/* Writes the word to w->text in the alphabet of tokens. */
+static int spell(struct work *w, struct str word)
 {
     const struct bpe *b = w->t->self;
     char *at;
-    int id;
 
     buf_clear(&w->text);
     at = buf_reserve(&w->text, 2 * word.n);
@@ -310,7 +166,21 @@ static int encode_whole(struct work *w, struct str word)
         memcpy(at, b->alphabet[c], b->width[c]);
         at += b->width[c];
     }
-    id = vocab_find(&w->t->vocab, (struct str){w->text.p, (size_t)(at - w->text.p)});
+    w->text.n = (size_t)(at - w->text.p);
+    return 0;
+}
+
+/* The token whose text the whole word is: 1 and its id appended, 0, or E_NOMEM. */
+static int encode_whole(struct work *w, struct str word)
+{
+    const struct bpe *b = w->t->self;
+    int id;
+
+    if (word.n > b->max_text)
+        return 0;
+    if (spell(w, word) < 0)
+        return E_NOMEM;
+    id = vocab_find(&w->t->vocab, (struct str){w->text.p, w->text.n});
     if (id < 0)
         return 0;
     return tok_ids_put(w->out, id) < 0 ? E_NOMEM : 1;
@@ -337,7 +207,7 @@ static int emit(struct work *w, uint32_t id, struct str bytes)
 static int encode_merged(struct work *w, struct str word)
 {
     const struct bpe *b = w->t->self;
-    struct merge_rules rules = {pair, b, NULL, b->made};
+    struct merge_rules rules = {pair, b, NULL, b->merges.made};
     struct merge *m = &w->merge;
     int rc = merge_start(m, word.n);
 
@@ -354,18 +224,65 @@ static int encode_merged(struct work *w, struct str word)
     return rc;
 }
 
+/* Without merges: neighbours are joined to the token of the lowest id. */
+struct by_id {
+    const struct vocab *v;
+    const char *p;
+    size_t max_text;
+};
+
+static uint32_t pair_by_id(const void *ctx, const struct merge_sym *left,
+                           const struct merge_sym *right, size_t n_byte)
+{
+    const struct by_id *c = ctx;
+    uint32_t id;
+
+    (void)right;
+    if (n_byte > c->max_text ||
+        !map_get(&c->v->by_text, (struct str){c->p + left->at, n_byte}, &id) ||
+        c->v->type[id] != TOK_NORMAL)
+        return MERGE_NONE;
+    return id;
+}
+
+static int encode_by_id(struct work *w, struct str word)
+{
+    const struct bpe *b = w->t->self;
+    struct by_id ctx = {&w->t->vocab, NULL, b->max_text};
+    struct merge_rules rules = {pair_by_id, &ctx, NULL, NULL};
+    struct merge *m = &w->merge;
+    uint32_t at = 0;
+
+    if (spell(w, word) < 0 || merge_start(m, word.n) < 0)
+        return E_NOMEM;
+    ctx.p = w->text.p;
+    for (size_t i = 0; i < word.n; i++) {
+        merge_add(m, b->byte_id[(unsigned char)word.p[i]], at);
+        at += b->width[(unsigned char)word.p[i]];
+    }
+    if (merge_run(m, &rules, at) < 0)
+        return E_NOMEM;
+    for (uint32_t i = 0; i < m->n; i = m->sym[i].next) {
+        if (m->sym[i].id < (uint32_t)w->t->vocab.n &&
+            tok_ids_put(w->out, (int32_t)m->sym[i].id) < 0)
+            return E_NOMEM;
+    }
+    return 0;
+}
+
 static int encode_word(struct work *w, struct str word)
 {
+    const struct bpe *b = w->t->self;
     struct words_slot *slot;
     size_t at = w->out->n;
     int rc = words_get(&w->words, word, w->out, &slot);
 
     if (rc != 0)
         return rc;
-    if (w->t->pre->ignore_merges)
+    if ((w->t->pre->flags & PRE_WHOLE) || !b->merges.given)
         rc = encode_whole(w, word);
     if (rc == 0)
-        rc = encode_merged(w, word);
+        rc = b->merges.given ? encode_merged(w, word) : encode_by_id(w, word);
     if (rc >= 0)
         words_put(slot, word, w->out, at);
     return rc;
@@ -404,7 +321,7 @@ static int bpe_piece(const struct tok *t, int id, struct buf *out)
 
 const struct kind bpe_kind = {
     .name = "gpt2",
-    .ids = {.bos = 11, .eos = 11, .unk = -1},
+    .ids = {.bos = 11, .eos = 11, .unk = -1, .sep = -1, .pad = -1, .mask = -1},
     .open = bpe_open,
     .close = bpe_close,
     .encode = bpe_encode,

@@ -3,7 +3,7 @@
  * A pre-tokenizer is known by the name in tokenizer.ggml.pre. Each stands for one or more
  * regular expressions, applied in order to every piece that those before left; here they are
  * scanners that look at each character once or twice, so that no text takes more than linear
- * time. Adding one is a row in pre.c, and a scanner when its expression is new.
+ * time. Adding one is a row in pre.c, and a scanner (pre_scan.h) when its expression is new.
  *
  * Threads  any
  * Uses     base/
@@ -22,12 +22,18 @@
  * or all up to where it matches next. At least 1. */
 typedef size_t pre_stage_fn(const char *p, size_t n);
 
+enum pre_flags {
+    PRE_WHOLE = 1, /* a word that is a token is that token, merges or not */
+    PRE_BOS = 2,   /* BOS in front when the file does not say */
+    PRE_SEP = 4,   /* SEP between texts when the file does not say */
+    PRE_TIDY = 8,  /* whole texts are tidied: tok_tidy */
+    PRE_BY_ID = 16 /* without merges neighbours become the token of the lowest id */
+};
+
 struct pre {
     const char *name;
     pre_stage_fn *stage[PRE_STAGES]; /* applied in order, NULL past the last */
-    int ignore_merges;               /* a word that is a token is that token, merges or not */
-    int add_bos;                     /* when the file does not say */
-    int tidy;                        /* whole texts are tidied: tok_tidy */
+    unsigned flags;                  /* enum pre_flags */
 };
 
 /* NULL when no pre-tokenizer is called so. */

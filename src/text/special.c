@@ -47,7 +47,9 @@ static int collect(struct special *s, const struct vocab *v)
     all = mem_alloc(n * sizeof(*all));
     s->text = mem_alloc(n * sizeof(*s->text));
     s->id = mem_alloc(n * sizeof(*s->id));
-    if (!all || !s->text || !s->id) {
+    s->user = mem_alloc(n);
+    s->strip = mem_alloc(n);
+    if (!all || !s->text || !s->id || !s->user || !s->strip) {
         mem_free(all);
         return E_NOMEM;
     }
@@ -59,6 +61,8 @@ static int collect(struct special *s, const struct vocab *v)
     for (i = 0; i < n; i++) {
         s->text[i] = all[i].text;
         s->id[i] = all[i].id;
+        s->user[i] = v->type[all[i].id] == TOK_USER;
+        s->strip[i] = v->flags[all[i].id] & (VOCAB_LSTRIP | VOCAB_RSTRIP);
     }
     s->n = n;
     mem_free(all);
@@ -140,6 +144,8 @@ void special_done(struct special *s)
 {
     mem_free(s->text);
     mem_free(s->id);
+    mem_free(s->user);
+    mem_free(s->strip);
     mem_free(s->node);
     *s = (struct special){0};
 }
@@ -157,8 +163,11 @@ struct part {
 struct split {
     const struct special *s;
     const struct special_sink *sink;
+    const struct marked *marks;
     const char *p;
-    size_t text_at; /* ordinary text that the sink has not got yet begins here */
+    size_t n;
+    size_t text_at;      /* ordinary text that the sink has not got yet begins here */
+    size_t gap, gap_end; /* the run of spaces that was looked at last */
 
     /* The group of overlapping places being collected. */
     size_t at, end;
@@ -170,13 +179,61 @@ struct split {
     size_t n_stack, cap_stack;
 };
 
-static int emit(struct split *x, size_t at, uint32_t k)
+/* 1 when these bytes are all the template's. */
+static int is_template(const struct marked *m, size_t at, size_t end)
+{
+    size_t lo = 0, hi = m->n;
+
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+
+        if (m->mark[mid].end > at)
+            hi = mid;
+        else
+            lo = mid + 1;
+    }
+    return lo < m->n && !m->mark[lo].user && m->mark[lo].end >= end;
+}
+
+static int may_stand(const struct split *x, size_t at, uint32_t k)
+{
+    return !x->marks || x->s->user[k] || is_template(x->marks, at, at + x->s->text[k].n);
+}
+
+static int is_space(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+/* Widens a place of token k by the spaces that it takes along, inside from and to. */
+static void take_spaces(struct split *x, uint32_t k, size_t from, size_t to, size_t *at,
+                        size_t *end)
+{
+    if ((x->s->strip[k] & VOCAB_RSTRIP) && *end < to && is_space(x->p[*end])) {
+        if (*end < x->gap || *end >= x->gap_end) {
+            x->gap = *end;
+            for (x->gap_end = *end; x->gap_end < x->n && is_space(x->p[x->gap_end]);)
+                x->gap_end++;
+        }
+        *end = x->gap_end < to ? x->gap_end : to;
+    }
+    if ((x->s->strip[k] & VOCAB_LSTRIP) && *at > from && is_space(x->p[*at - 1])) {
+        if (*at <= x->gap || *at > x->gap_end) {
+            x->gap_end = *at;
+            for (x->gap = *at; x->gap > x->text_at && is_space(x->p[x->gap - 1]);)
+                x->gap--;
+        }
+        *at = x->gap > from ? x->gap : from;
+    }
+}
+
+static int emit(struct split *x, size_t at, size_t end, uint32_t k)
 {
     int rc = 0;
 
     if (at > x->text_at)
         rc = x->sink->text(x->sink->ctx, (struct str){x->p + x->text_at, at - x->text_at});
-    x->text_at = at + x->s->text[k].n;
+    x->text_at = end;
     return rc < 0 ? rc : x->sink->token(x->sink->ctx, x->s->id[k]);
 }
 
@@ -197,6 +254,17 @@ static int push(struct split *x, struct part part)
     return 0;
 }
 
+/* Where token k stands next, from *at on. */
+static int find_place(const struct split *x, uint32_t k, size_t end, size_t *at)
+{
+    struct str t = x->s->text[k];
+    const char *hit = memmem(x->p + *at, end - *at, t.p, t.n);
+
+    if (hit)
+        *at = (size_t)(hit - x->p);
+    return hit != NULL;
+}
+
 /* The best token that has a place in the part: 1, and which and where; or 0. */
 static int best_in(const struct split *x, const struct part *part, uint32_t *k, size_t *at)
 {
@@ -205,13 +273,10 @@ static int best_in(const struct split *x, const struct part *part, uint32_t *k, 
     for (uint32_t w = part->first / 64; w <= x->hi; w++, mask = ~(uint64_t)0) {
         for (uint64_t bits = x->seen[w] & mask; bits; bits &= bits - 1) {
             uint32_t i = w * 64 + (uint32_t)__builtin_ctzll(bits);
-            struct str t = x->s->text[i];
-            const char *hit = memmem(x->p + part->at, part->end - part->at, t.p, t.n);
-
-            if (hit) {
-                *k = i;
-                *at = (size_t)(hit - x->p);
-                return 1;
+            *k = i;
+            for (*at = part->at; find_place(x, i, part->end, at); ++*at) {
+                if (may_stand(x, *at, i))
+                    return 1;
             }
         }
     }
@@ -230,12 +295,13 @@ static int settle_group(struct split *x)
         size_t at, end;
 
         if (part.taken) {
-            rc = emit(x, part.at, part.first);
+            rc = emit(x, part.at, part.end, part.first);
             continue;
         }
         if (!best_in(x, &part, &k, &at))
             continue;
         end = at + x->s->text[k].n;
+        take_spaces(x, k, part.at, part.end, &at, &end);
         rc = push(x, (struct part){end, part.end, k, 0});
         if (rc >= 0)
             rc = push(x, (struct part){at, end, k, 1});
@@ -250,7 +316,7 @@ static int settle(struct split *x)
     int rc = 0;
 
     if (x->n_place == 1)
-        rc = emit(x, x->at, x->place);
+        rc = emit(x, x->at, x->end, x->place);
     else if (x->n_place > 1)
         rc = settle_group(x);
     if (x->n_place)
@@ -266,6 +332,7 @@ static int add_place(struct split *x, size_t at, uint32_t k)
     uint32_t w = k / 64;
     int rc;
 
+    take_spaces(x, k, x->text_at, x->n, &at, &end);
     if (x->n_place && at >= x->end) {
         rc = settle(x);
         if (rc < 0)
@@ -281,33 +348,37 @@ static int add_place(struct split *x, size_t at, uint32_t k)
     x->seen[w] |= (uint64_t)1 << k % 64;
     x->lo = w < x->lo ? w : x->lo;
     x->hi = w > x->hi ? w : x->hi;
+    x->at = at < x->at ? at : x->at;
     x->end = end > x->end ? end : x->end;
     return 0;
 }
 
 /* All tokens that have a place at `at`. */
-static int add_places(struct split *x, uint32_t node, size_t at, size_t n, int control)
+static int add_places(struct split *x, uint32_t node, size_t at, int control)
 {
     const struct special *s = x->s;
     int rc = 0;
 
     for (size_t i = at + 1; node; i++) {
-        uint32_t k = control ? s->node[node].any : s->node[node].user;
+        uint32_t k = s->node[node].user, any = control ? s->node[node].any : 0;
+
+        if (any && may_stand(x, at, any - 1))
+            k = any;
 
         if (k) {
             rc = add_place(x, at, k - 1);
             if (rc < 0)
                 return rc;
         }
-        node = i < n ? find_child(s, node, (unsigned char)x->p[i]) : 0;
+        node = i < x->n ? find_child(s, node, (unsigned char)x->p[i]) : 0;
     }
     return rc;
 }
 
 int special_split(const struct special *s, struct str text, int control,
-                  const struct special_sink *sink)
+                  const struct marked *marks, const struct special_sink *sink)
 {
-    struct split x = {.s = s, .sink = sink, .p = text.p};
+    struct split x = {.s = s, .sink = sink, .marks = marks, .p = text.p, .n = text.n};
     int rc = 0;
 
     if (!text.n)
@@ -321,7 +392,7 @@ int special_split(const struct special *s, struct str text, int control,
         uint32_t node = s->root[(unsigned char)text.p[at]];
 
         if (node)
-            rc = add_places(&x, node, at, text.n, control);
+            rc = add_places(&x, node, at, control);
     }
     if (rc >= 0)
         rc = settle(&x);

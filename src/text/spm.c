@@ -8,21 +8,17 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "text/kind.h"
+#include "text/spaces.h"
 #include "text/tok_ids.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
-static const char space[] = "\xe2\x96\x81"; /* U+2581 */
-
-enum { SPACE_LEN = 3 };
-
 struct spm {
-    uint32_t *rank;           /* of each token by score; equal scores, equal ranks */
-    int32_t byte_id[256];     /* of the byte tokens; -1: none */
-    int32_t ascii[128];       /* tokens of one ASCII character; -1: none */
-    unsigned char joins[256]; /* 1: a token has this byte in front of a space inside */
-    size_t max_text;          /* no token is longer */
+    uint32_t *rank;       /* of each token by score; equal scores, equal ranks */
+    int32_t byte_id[256]; /* of the byte tokens; -1: none */
+    int32_t ascii[128];   /* tokens of one ASCII character; -1: none */
+    struct spaces_joins joins;
+    size_t max_text; /* no token is longer */
 };
 
 /* -- building ------------------------------------------------------------------------ */
@@ -61,19 +57,13 @@ static int rank_tokens(struct spm *s, const struct vocab *v)
     return 0;
 }
 
-static void find_joins(struct spm *s, const struct vocab *v)
+static void see_tokens(struct spm *s, const struct vocab *v)
 {
     for (int i = 0; i < v->n; i++) {
-        struct str t = v->text[i];
-
-        s->max_text = t.n > s->max_text ? t.n : s->max_text;
-        for (size_t at = 1; at + SPACE_LEN <= t.n; at++) {
-            if (memcmp(t.p + at, space, SPACE_LEN) == 0)
-                s->joins[(unsigned char)t.p[at - 1]] = 1;
-        }
+        s->max_text = v->text[i].n > s->max_text ? v->text[i].n : s->max_text;
+        spaces_see(&s->joins, v->text[i]);
     }
-    /* In the text that is cut the space is still a space. */
-    s->joins[' '] = s->joins[' '] || s->joins[(unsigned char)space[SPACE_LEN - 1]];
+    spaces_seen(&s->joins);
 }
 
 static int spm_open(struct tok *t, const struct gguf *g, struct err *e)
@@ -86,18 +76,13 @@ static int spm_open(struct tok *t, const struct gguf *g, struct err *e)
     t->self = s = mem_calloc(1, sizeof(*s));
     if (!s || rank_tokens(s, &t->vocab) < 0)
         return err_set(e, E_NOMEM, "no memory to rank %d tokens", t->vocab.n);
-    for (int i = 0; i < 256; i++) {
-        char name[8];
-
-        (void)snprintf(name, sizeof(name), "<0x%02X>", (unsigned)i);
-        s->byte_id[i] = vocab_find(&t->vocab, str_of(name));
-    }
+    spaces_byte_ids(&t->vocab, s->byte_id);
     for (int i = 0; i < 128; i++) {
         char c = (char)i;
 
         s->ascii[i] = vocab_find(&t->vocab, (struct str){&c, 1});
     }
-    find_joins(s, &t->vocab);
+    see_tokens(s, &t->vocab);
     return 0;
 }
 
@@ -177,38 +162,6 @@ static int encode_row(struct work *w, const char *p, size_t n)
     return rc;
 }
 
-/* Writes the word to w->text with its spaces as U+2581. */
-static int escape(struct work *w, struct str word, int add_space)
-{
-    size_t n_space = (size_t)add_space, run;
-    char *at;
-
-    for (size_t i = 0; i < word.n; i++)
-        n_space += word.p[i] == ' ';
-    buf_clear(&w->text);
-    /* Positions in the row are 32 bits. */
-    if (word.n + n_space * SPACE_LEN >= UINT32_MAX)
-        return E_TOO_LONG;
-    at = buf_reserve(&w->text, word.n + n_space * SPACE_LEN);
-    if (!at)
-        return E_NOMEM;
-    if (add_space) {
-        memcpy(at, space, SPACE_LEN);
-        at += SPACE_LEN;
-    }
-    for (size_t i = 0; i < word.n; i += run) {
-        for (run = 0; i + run < word.n && word.p[i + run] != ' '; run++)
-            *at++ = word.p[i + run];
-        if (i + run < word.n) {
-            memcpy(at, space, SPACE_LEN);
-            at += SPACE_LEN;
-            run++;
-        }
-    }
-    w->text.n = (size_t)(at - w->text.p);
-    return 0;
-}
-
 static int encode_word(struct work *w, struct str word, int add_space)
 {
     struct words_slot *slot = NULL;
@@ -217,7 +170,7 @@ static int encode_word(struct work *w, struct str word, int add_space)
 
     if (rc != 0)
         return rc;
-    rc = escape(w, word, add_space);
+    rc = spaces_escape(&w->text, word, add_space);
     if (rc >= 0)
         rc = encode_row(w, w->text.p, w->text.n);
     if (rc >= 0)
@@ -229,14 +182,11 @@ static int spm_encode(struct work *w, struct str text)
 {
     const struct spm *s = w->t->self;
     int add_space = w->t->add_space, rc = 0;
-    size_t at = 0, end;
+    size_t n;
 
-    for (; rc >= 0 && at < text.n; at = end) {
-        for (end = at + 1; end < text.n; end++) {
-            if (text.p[end] == ' ' && !s->joins[(unsigned char)text.p[end - 1]])
-                break;
-        }
-        rc = encode_word(w, (struct str){text.p + at, end - at}, add_space);
+    for (; rc >= 0 && text.n; text = (struct str){text.p + n, text.n - n}) {
+        n = spaces_piece(&s->joins, text.p, text.n);
+        rc = encode_word(w, (struct str){text.p, n}, add_space);
         add_space = 0;
     }
     return rc < 0 ? rc : 0;
@@ -244,41 +194,14 @@ static int spm_encode(struct work *w, struct str text)
 
 /* -- decoding ------------------------------------------------------------------------ */
 
-static int hex(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-/* The byte that "<0xHH>" means, or -1. */
-static int byte_of(struct str t)
-{
-    if (t.n != 6 || memcmp(t.p, "<0x", 3) != 0 || t.p[5] != '>' || hex(t.p[3]) < 0 ||
-        hex(t.p[4]) < 0)
-        return -1;
-    return hex(t.p[3]) * 16 + hex(t.p[4]);
-}
-
 static int spm_piece(const struct tok *t, int id, struct buf *out)
 {
-    struct str x = t->vocab.text[id];
-    int byte = t->vocab.type[id] == TOK_BYTE ? byte_of(x) : -1, rc = 0;
-
-    if (byte >= 0)
-        return buf_byte(out, byte);
-    for (size_t i = 0; rc >= 0 && i < x.n; i++) {
-        if (x.n - i >= SPACE_LEN && memcmp(x.p + i, space, SPACE_LEN) == 0) {
-            rc = buf_byte(out, ' ');
-            i += SPACE_LEN - 1;
-        } else {
-            rc = buf_byte(out, (unsigned char)x.p[i]);
-        }
-    }
-    return rc;
+    return spaces_text(&t->vocab, id, out);
 }
 
 const struct kind spm_kind = {
     .name = "llama",
-    .ids = {.bos = 1, .eos = 2, .unk = 0},
+    .ids = {.bos = 1, .eos = 2, .unk = 0, .sep = -1, .pad = -1, .mask = -1},
     .add_bos = 1,
     .add_space = 1,
     .open = spm_open,

@@ -1,8 +1,8 @@
 /* tok.h - tokenizers: text to token ids and back, as the model file defines them.
  *
- * One struct for every kind; the kinds (SPM, byte-level BPE) are rows of a table in tok.c,
- * the pre-tokenizers of BPE rows of a table in pre.c. All of it is built once from the
- * file's keys and never changes, so any thread may use it.
+ * One struct for every kind; the kinds (SPM, byte-level BPE, WordPiece, Unigram, Gemma 4's) are
+ * rows of a table in tok.c, the pre-tokenizers of BPE rows of a table in pre.c. All of it is
+ * built once from the file's keys and never changes, so any thread may use it.
  *
  * Bytes in, bytes out: input that is not UTF-8 is encoded byte by byte and comes back as it
  * was. Encoding takes time linear in the text (times the logarithm of a word's length) and
@@ -40,14 +40,38 @@ MUST_CHECK int tok_new(struct tok **out, const struct gguf *g, struct err *e);
 void tok_free(struct tok *t); /* NULL is fine */
 
 int tok_count(const struct tok *t);        /* ids are 0 .. count-1 */
-const char *tok_kind(const struct tok *t); /* "llama" (SPM), "gpt2" (BPE) */
+const char *tok_kind(const struct tok *t); /* "llama" (SPM), "gpt2" (BPE), ... */
 const char *tok_pre(const struct tok *t);  /* the pre-tokenizer's name, "" when none */
 
-/* -1 when the model has none. */
+/* Tokens with a meaning, by the file's key or, where it has none, by their text; -1 when the
+ * model has none. */
 int tok_bos(const struct tok *t);
 int tok_eos(const struct tok *t);
+int tok_eot(const struct tok *t); /* ends a turn */
+int tok_eom(const struct tok *t); /* ends a message, the turn goes on elsewhere */
+int tok_unk(const struct tok *t);
+int tok_sep(const struct tok *t);
+int tok_pad(const struct tok *t);
+int tok_mask(const struct tok *t);
+
+/* The marks of filling in the middle. */
+enum tok_fim_part {
+    TOK_FIM_PRE,
+    TOK_FIM_SUF,
+    TOK_FIM_MID,
+    TOK_FIM_PAD,
+    TOK_FIM_REP, /* of a repository's name */
+    TOK_FIM_SEP, /* of files */
+    TOK_FIM_N
+};
+int tok_fim(const struct tok *t, enum tok_fim_part part);
+
+/* Ids whose logits are to be -inf, *n of them; NULL: none. Borrowed from t. */
+const int32_t *tok_suppressed(const struct tok *t, size_t *n);
+
 int tok_add_bos(const struct tok *t); /* 1: the model wants BOS in front */
 int tok_add_eos(const struct tok *t);
+int tok_add_sep(const struct tok *t);         /* 1: SEP parts a pair of texts */
 int tok_is_eog(const struct tok *t, int id);  /* 1: generation ends here */
 int tok_type_of(const struct tok *t, int id); /* enum tok_type */
 
@@ -75,13 +99,18 @@ void tok_ids_done(struct tok_ids *ids);
 /* As tok_encode of a rendered chat template: control tokens are found only in what the template
  * wrote, never in what a user wrote, nor across the border; apart from that the borders between
  * them do not show in the ids. A BOS that the model wants is not added when the text begins
- * with it. Fails as tok_encode. */
+ * with it. TOK_PARSE_SPECIAL is understood. Fails as tok_encode. */
 struct marked;
 MUST_CHECK int tok_encode_marked(const struct tok *t, const struct marked *text, int flags,
                                  struct tok_ids *out, struct err *e);
 
 /* The bytes that a token stands for: SPM's U+2581 as a space, byte tokens as their byte,
- * BPE's alphabet undone; control tokens give nothing unless show_control. Borrowed from t. */
+ * BPE's alphabet undone; control tokens give nothing unless show_control, but for the headings
+ * of harmony's messages. Borrowed from t.
+ *
+ * What takes an answer apart (text/reply) needs show_control: the marks of reasoning and calls
+ * are control tokens in many files ([TOOL_CALLS], <|tool_call|>, <|channel>), and their texts
+ * are what it looks for. Tokens that end a generation are not put into it: tok_is_eog first. */
 struct str tok_piece(const struct tok *t, int id, int show_control);
 
 /* Detokeniser of a stream: bytes come out only as whole characters (a character split over

@@ -6,7 +6,7 @@
 void tok_stream_init(struct tok_stream *s, const struct tok *t, int at_start, int show_control)
 {
     *s = (struct tok_stream){
-        .t = t, .show_control = show_control, .at_start = at_start && t->add_space};
+        .t = t, .show_control = show_control, .at_start = at_start && t->drop_space};
 }
 
 int tok_stream_put(struct tok_stream *s, int id, struct buf *out)

@@ -1,5 +1,4 @@
 #include "text/kind.h"
-#include "text/pre.h"
 
 #include <string.h>
 
@@ -29,7 +28,7 @@ static size_t replace(char *text, size_t n, const char *find, const char *put)
 
 size_t tok_tidy(const struct tok *t, char *text, size_t n)
 {
-    for (size_t i = 0; t->pre && t->pre->tidy && i < sizeof(rules) / sizeof(*rules); i++)
+    for (size_t i = 0; t->tidy && i < sizeof(rules) / sizeof(*rules); i++)
         n = replace(text, n, rules[i].find, rules[i].put);
     return n;
 }

@@ -49,3 +49,29 @@ size_t uclass_wide(const char *p, size_t n, unsigned *cls)
         *cls = of_category[utf8proc_category(cp)];
     return (size_t)len;
 }
+
+/* \p{Han}, from Unicode's Scripts.txt */
+static const struct {
+    int32_t first, last;
+} han[] = {
+    {0x2e80, 0x2e99},   {0x2e9b, 0x2ef3},   {0x2f00, 0x2fd5},   {0x3005, 0x3005},
+    {0x3007, 0x3007},   {0x3021, 0x3029},   {0x3038, 0x303b},   {0x3400, 0x4dbf},
+    {0x4e00, 0x9fff},   {0xf900, 0xfa6d},   {0xfa70, 0xfad9},   {0x16fe2, 0x16fe3},
+    {0x16ff0, 0x16ff1}, {0x20000, 0x2a6df}, {0x2a700, 0x2b739}, {0x2b740, 0x2b81d},
+    {0x2b820, 0x2cea1}, {0x2ceb0, 0x2ebe0}, {0x2ebf0, 0x2ee5d}, {0x2f800, 0x2fa1d},
+    {0x30000, 0x3134a}, {0x31350, 0x323af},
+};
+
+size_t uclass_next_han(const char *p, size_t n, unsigned *cls)
+{
+    size_t len = uclass_next(p, n, cls);
+    int32_t cp;
+
+    /* The lead bytes of Han: U+2000 and above. */
+    if ((unsigned char)*p < 0xe2)
+        return len;
+    (void)utf8_next(p, n, &cp);
+    for (size_t i = 0; i < sizeof(han) / sizeof(*han) && cp >= han[i].first; i++)
+        *cls |= cp <= han[i].last ? UC_HAN : 0;
+    return len;
+}

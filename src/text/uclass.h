@@ -23,7 +23,8 @@ enum uclass {
     UC_PUNCT = 64, /* P */
     UC_SYM = 128,  /* S */
     UC_SPACE = 256,
-    UC_EOL = 512, /* CR and LF, which are spaces too */
+    UC_EOL = 512,  /* CR and LF, which are spaces too */
+    UC_HAN = 1024, /* script Han; only uclass_next_han tells */
 
     UC_LETTER = UC_UPPER | UC_LOWER | UC_TITLE | UC_ALPHA,
     UC_CASED = UC_UPPER | UC_LOWER | UC_TITLE
@@ -44,5 +45,8 @@ static inline size_t uclass_next(const char *p, size_t n, unsigned *cls)
     *cls = uclass_ascii[c];
     return 1;
 }
+
+/* As uclass_next, with UC_HAN. */
+size_t uclass_next_han(const char *p, size_t n, unsigned *cls);
 
 #endif

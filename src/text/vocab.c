@@ -105,7 +105,9 @@ static int read_texts(struct vocab *v, const struct gguf *g, struct err *e)
     v->text = mem_calloc((size_t)kv->n, sizeof(*v->text));
     v->type = mem_calloc((size_t)kv->n, 1);
     v->eog = mem_calloc((size_t)kv->n, 1);
-    if (!v->text || !v->type || !v->eog || map_init(&v->by_text, (size_t)kv->n) < 0)
+    v->flags = mem_calloc((size_t)kv->n, 1);
+    if (!v->text || !v->type || !v->eog || !v->flags ||
+        map_init(&v->by_text, (size_t)kv->n) < 0)
         return err_set(e, E_NOMEM, "no memory for %llu tokens", (unsigned long long)kv->n);
     v->n = n_used(g, kv->n);
     v->n_file = kv->n;
@@ -161,109 +163,7 @@ static int read_scores(struct vocab *v, const struct gguf *g, struct err *e)
     return 0;
 }
 
-/* -- ids with a meaning -------------------------------------------------------------- */
-
-/* The id of that key. Writers without such a token leave the key out or put -1. */
-static int read_id(const struct vocab *v, const struct gguf *g, const char *key, int absent,
-                   int *out, struct err *e)
-{
-    int64_t id = absent < v->n ? absent : -1;
-    int rc = gguf_i64(g, key, &id, e);
-
-    if (rc < 0)
-        return rc;
-    if (id == UINT32_MAX)
-        id = -1;
-    if (id < -1 || id >= v->n)
-        return err_set(e, E_FORMAT, "%s is %lld, the vocabulary has %d tokens", key,
-                       (long long)id, v->n);
-    *out = (int)id;
-    return 0;
-}
-
-static int read_ids(struct vocab *v, const struct gguf *g, const struct vocab_defaults *d,
-                    struct err *e)
-{
-    static const char *const ending[] = {
-        "tokenizer.ggml.eos_token_id",     "tokenizer.ggml.eot_token_id",
-        "tokenizer.ggml.eom_token_id",     "tokenizer.ggml.fim_pad_token_id",
-        "tokenizer.ggml.fim_rep_token_id", "tokenizer.ggml.fim_sep_token_id",
-    };
-    int rc = read_id(v, g, "tokenizer.ggml.bos_token_id", d->bos, &v->bos, e);
-
-    if (rc >= 0)
-        rc = read_id(v, g, "tokenizer.ggml.eos_token_id", d->eos, &v->eos, e);
-    if (rc >= 0)
-        rc = read_id(v, g, "tokenizer.ggml.unknown_token_id", d->unk, &v->unk, e);
-    for (size_t i = 0; rc >= 0 && i < sizeof(ending) / sizeof(*ending); i++) {
-        int id = -1;
-
-        rc = read_id(v, g, ending[i], i == 0 ? d->eos : -1, &id, e);
-        if (rc >= 0 && id >= 0)
-            v->eog[id] = 1;
-    }
-    return rc;
-}
-
-/* Texts that end a generation in one model or another. */
-static const char *const eog_text[] = {
-    "<|eot_id|>",
-    "<|im_end|>",
-    "<|end|>",
-    "<|return|>",
-    "<|call|>",
-    "<|flush|>",
-    "<|calls|>",
-    "<end_of_turn>",
-    "<|endoftext|>",
-    "</s>",
-    "<|eom_id|>",
-    "<EOT>",
-    "_<EOT>",
-    "[EOT]",
-    "[EOS]",
-    "<|end_of_text|>",
-    "<end_of_utterance>",
-    "<eos>",
-    "<turn|>",
-    "<|tool_response>",
-    "<\uff5cend\u2581of\u2581sentence\uff5c>",
-    "[e~[",
-};
-
-/* Headings of a message in the harmony format: they structure what the user gets to see. */
-static const char *const visible_text[] = {"<|channel|>", "<|message|>", "<|start|>",
-                                           "<|constrain|>"};
-
-static int find(const struct vocab *v, const char *text)
-{
-    return vocab_find(v, str_of(text));
-}
-
-static void mark_endings(struct vocab *v)
-{
-    int end = find(v, "<|end|>"), eos_text = find(v, "</s>"), id;
-
-    for (size_t i = 0; i < sizeof(eog_text) / sizeof(*eog_text); i++) {
-        id = find(v, eog_text[i]);
-        if (id < 0)
-            continue;
-        v->eog[id] = 1;
-        /* Some files call them normal; in a prompt of a user they must stay text. */
-        if (v->type[id] == TOK_NORMAL || v->type[id] == TOK_USER)
-            v->type[id] = TOK_CONTROL;
-    }
-    /* In harmony <|end|> ends a message, not the turn. */
-    if (end >= 0 && find(v, "<|return|>") >= 0 && find(v, "<|call|>") >= 0)
-        v->eog[end] = 0;
-    if (eos_text >= 0 && find(v, "<|tool_response>") >= 0)
-        v->eog[eos_text] = 0;
-    for (size_t i = 0; i < sizeof(visible_text) / sizeof(*visible_text); i++) {
-        id = find(v, visible_text[i]);
-        if (id >= 0)
-            v->type[id] = TOK_USER;
-    }
-}
+/* -- the whole ----------------------------------------------------------------------- */
 
 int vocab_find(const struct vocab *v, struct str text)
 {
@@ -278,7 +178,9 @@ void vocab_done(struct vocab *v)
     mem_free(v->text);
     mem_free(v->type);
     mem_free(v->eog);
+    mem_free(v->flags);
     mem_free(v->score);
+    mem_free(v->suppressed);
     mem_free(v->bytes);
     *v = (struct vocab){0};
 }
@@ -295,10 +197,8 @@ int vocab_init(struct vocab *v, const struct gguf *g, const struct vocab_default
     if (rc >= 0)
         rc = read_scores(v, g, e);
     if (rc >= 0)
-        rc = read_ids(v, g, d, e);
-    if (rc >= 0)
-        mark_endings(v);
-    else
+        rc = vocab_ids(v, g, d, e);
+    if (rc < 0)
         vocab_done(v);
     return rc < 0 ? rc : 0;
 }

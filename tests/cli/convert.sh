@@ -6,19 +6,23 @@ if ! command -v python3 >/dev/null; then
     skip "convert" "python3 is missing"
     finish
 fi
-# A Llama of a layer whose rows blocks of 32 fill, and a head that blocks of 256 do not.
-folder() # DIR
+# A Llama of a layer whose rows blocks of 32 fill, and a head that blocks of 256 do not; or weights
+# of more layers than its config tells.
+folder() # DIR [LAYERS]
 {
-    python3 - "$1" <<'PY'
+    python3 - "$1" "${2-1}" <<'PY'
 import array, sys
 sys.path.insert(0, 'tests/golden')
 from hf_lib import T, write_folder
 d, v = 64, 40
 config = {'architectures': ['LlamaForCausalLM'], 'num_hidden_layers': 1, 'hidden_size': d, 'intermediate_size': 256,
           'num_attention_heads': 4, 'max_position_embeddings': 64, 'rms_norm_eps': 1e-5, 'sliding_window': 32}
-shapes = {'embed_tokens': [v, d], 'norm': [d], 'layers.0.input_layernorm': [d], 'layers.0.post_attention_layernorm': [d],
-          'layers.0.mlp.gate_proj': [256, d], 'layers.0.mlp.up_proj': [256, d], 'layers.0.mlp.down_proj': [d, 256]}
-shapes.update({'layers.0.self_attn.%s_proj' % c: [d, d] for c in 'qkvo'})
+shapes = {'embed_tokens': [v, d], 'norm': [d]}
+for i in range(int(sys.argv[2])):
+    l = 'layers.%d.' % i
+    shapes.update({l + 'input_layernorm': [d], l + 'post_attention_layernorm': [d], l + 'mlp.gate_proj': [256, d],
+                   l + 'mlp.up_proj': [256, d], l + 'mlp.down_proj': [d, 256]})
+    shapes.update({l + 'self_attn.%s_proj' % c: [d, d] for c in 'qkvo'})
 t = {}
 for name, s in shapes.items():
     n = s[0] * (s[1] if len(s) > 1 else 1)
@@ -80,6 +84,22 @@ fails "a place that cannot be written" 5 "none/x.gguf" convert "$work/tiny" "$wo
 fails "a word too few" 64 "usage: hearth convert" convert "$work/tiny"
 fails "a result that is a part of the folder" 64 "is a part of what is read" \
     convert "$work/tiny" "$work/tiny/config.json" --force
+folder "$work/deep" 3
+for command in show convert; do
+    fails "$command: more layers than config.json says" 2 \
+        "config.json: num_hidden_layers is 1, and there are weights of 3 layers" \
+        $command "$work/deep" $([ $command = show ] || echo "$work/x.gguf")
+done
+sed -i 's/"intermediate_size": 256/"intermediate_size": 128/' "$work/tiny/config.json"
+fails "shapes that config.json contradicts" 2 "blk.0.ffn_down.weight: shape [256, 64, 1, 1], the model's keys say [128, 64, 1]" \
+    convert "$work/tiny" "$work/x.gguf"
+hearth convert "$work/tiny" "$work/no.gguf" --force && grep -q '^warning: what is written will not open here: ' "$work/err" &&
+    [ -s "$work/no.gguf" ]
+ok "--force writes it" $?
+hearth show "$work/tiny" && grep -q '^warning: it will not open: .*blk.0.ffn_down.weight: shape \[256, 64' "$work/err"
+ok "show warns of them" $?
+sed -i 's/"intermediate_size": 128/"intermediate_size": 256/; s/"num_hidden_layers": 1/"num_hidden_layers": 2/' "$work/tiny/config.json"
+fails "fewer layers than config.json says" 2 "tensor blk.1.attn_norm.weight: missing" convert "$work/tiny" "$work/x.gguf"
 sed -i 's/LlamaForCausalLM/NobodysForCausalLM/' "$work/tiny/config.json"
 fails "an unknown class names itself and where the known are" 3 "is not supported; \`hearth debug list classes\` names" \
     convert "$work/tiny" "$work/x.gguf"

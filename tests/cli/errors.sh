@@ -69,7 +69,7 @@ if [ -r $models/stories260k.gguf ]; then
     ok "and it names both numbers" $?
     fails "no prompt" 64 'no prompt: standard input is empty; give it as words, or "" to only load' \
         run $models/stories260k.gguf
-    fails "no prompt, JSON" 64 "no prompt" run $models/stories260k.gguf --format json
+    fails "no prompt, JSON" 64 "no prompt" run $models/stories260k.gguf --json
     case $HEARTH in
     *san/*) skip "a context that memory does not hold" "sanitizers want all addresses" ;;
     *)

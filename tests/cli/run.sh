@@ -76,7 +76,7 @@ hearth run $model --temp 0 -c 24 "Once upon a time"
 ok "an answer that ends because the context is full says so" $?
 hearth run $model --temp 0 -c 24 -n 4 "Once upon a time" && [ ! -s "$work/err" ]
 ok "and one that ends before does not" $?
-hearth run $model --temp 0 -c 24 --format json "Once upon a time" && is_json "$work/out" && grep -q '^note: the context of 24' "$work/err"
+hearth run $model --temp 0 -c 24 --json "Once upon a time" && is_json "$work/out" && grep -q '^note: the context of 24' "$work/err"
 ok "in JSON too, on stderr" $?
 
 hearth run $model ""
@@ -95,7 +95,7 @@ for line in 'total duration: *[0-9]' 'load duration: *[0-9]' 'prompt eval count:
     ok "verbose: ${line%%:*}" $?
 done
 
-hearth run $model --temp 0 --num-predict 8 --format json "Once upon a time"
+hearth run $model --temp 0 --num-predict 8 --json "Once upon a time"
 [ "$(wc -l <"$work/out")" = 1 ] && is_json "$work/out"
 ok "one JSON object" $?
 for field in '"response":", there was' '"done":true' '"done_reason":"length"' '"eval_count":8' \
@@ -104,6 +104,6 @@ for field in '"response":", there was' '"done":true' '"done_reason":"length"' '"
     grep -q "$field" "$work/out"
     ok "JSON has $field" $?
 done
-hearth run $model --format json "" && is_json "$work/out" && grep -q '"done_reason":"load"' "$work/out"
+hearth run $model --json "" && is_json "$work/out" && grep -q '"done_reason":"load"' "$work/out"
 ok "JSON of an empty prompt" $?
 finish

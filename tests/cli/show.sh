@@ -60,6 +60,35 @@ ok "control characters are shown, not sent" $?
 hearth show --json "$work/evil.gguf" && is_json "$work/out" && ! grep -q $'\e' "$work/out"
 ok "nor in JSON" $?
 
+# What it is for: a vector, a score, or an addition to a model.
+ranker() # POOLING
+{
+    printf GGUF; u32 3; u64 1; u64 2
+    text general.architecture bert
+    num bert.pooling_type "$1"
+    str token_embd.weight; u32 2; u64 32; u64 40; u32 8; u64 0
+}
+for i in "1 embedding" "4 reranking"; do
+    ranker "${i% *}" >"$work/r.gguf"
+    whole "$work/r.gguf"
+    hearth show "$work/r.gguf" && grep -q "^    ${i#* }$" "$work/out" && hearth show --json "$work/r.gguf" &&
+        grep -qF "\"capability\": \"${i#* }\"" "$work/out"
+    ok "a file for ${i#* }" $?
+done
+{
+    printf GGUF; u32 3; u64 1; u64 4
+    text general.architecture llama
+    text general.type adapter
+    text adapter.type lora
+    str adapter.lora.alpha; u32 6; printf '\0\0\200A' # 16
+    str blk.0.attn_q.weight.lora_a; u32 2; u64 32; u64 40; u32 8; u64 0
+} >"$work/a.gguf"
+whole "$work/a.gguf"
+hearth show "$work/a.gguf" && grep -q '^  Adapter$' "$work/out" && grep -q '^    type  *lora$' "$work/out" &&
+    grep -q '^    alpha  *16$' "$work/out" && grep -q '^    of architecture  *llama$' "$work/out" &&
+    ! grep -q 'Model\|Capabilities' "$work/out" && hearth show --json "$work/a.gguf" && grep -qF '"type": "adapter"' "$work/out"
+ok "an adapter is no model" $?
+
 printf '%20s' x >>"$work/m.gguf" # 16 fill up the last tensor
 hearth show "$work/m.gguf" && grep -q '^warning: .*m.gguf: 4 bytes after' "$work/err"
 ok "bytes after the last tensor are told" $?

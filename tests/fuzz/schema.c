@@ -1,5 +1,5 @@
-/* Whatever a schema is: it becomes a grammar or is refused with words. What may be written under
- * it is accepted when checked, and no text is accepted so far that cannot go on or end.
+/* Whatever a schema is: it becomes a grammar or is refused with words. What may be written
+ * under it is accepted when checked, and no text is accepted so far that cannot go on or end.
  *
  * The input is a schema, a NUL, and a text. */
 #include "text/gram/schema.h"
@@ -82,7 +82,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const uint8_t *nul = size ? memchr(data, 0, size) : NULL;
     size_t n = nul ? (size_t)(nul - data) : size, n_text = nul ? size - n - 1 : 0;
     const char *text = nul ? (const char *)nul + 1 : "";
-    json_t *schema = json_loadb((const char *)data, n, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
+    json_t *schema =
+        json_loadb((const char *)data, n, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
     struct gram *check, *write;
     long checked = 0, written = 0;
     gram_state a, b;

@@ -1,9 +1,11 @@
-"""Tokenizers of Hugging Face folders, against the vocabularies of ../shared/vocab.
+"""Tokenizers of Hugging Face folders, against other programs and the vocabularies of ../shared/vocab.
 
+tests/data/hf_tok has small folders of every kind, with the ids that the makers' programs give.
 A vocabulary that is known with the ids of the original tokenizer for many texts is written as its
 makers publish it: tokenizer.json with either notation of merges, or SentencePiece's
 tokenizer.model. The folder must give the keys, and the ids."""
 import json
+import math
 import os
 import shutil
 import struct
@@ -46,12 +48,22 @@ def ok(name, good, why=''):
     sys.stdout.flush()
 
 
+def skip(name, why):
+    global n_test
+    n_test += 1
+    print('ok %d - %s # SKIP %s' % (n_test, name, why))
+
+
 def folder(path, n_vocab, extra, raw=None):
     config = {'architectures': ['LlamaForCausalLM'], 'num_hidden_layers': 1, 'hidden_size': 8,
               'intermediate_size': 8, 'num_attention_heads': 1, 'max_position_embeddings': 64,
               'rms_norm_eps': 1e-5}
-    embd = ('F16', [n_vocab, 8], bytes(n_vocab * 16))
-    write_folder(path, config, {'model.embed_tokens.weight': embd}, extra=extra)
+    shapes = {'embed_tokens': [n_vocab, 8], 'norm': [8], 'layers.0.input_layernorm': [8],
+              'layers.0.post_attention_layernorm': [8]}
+    shapes.update({'layers.0.self_attn.%s_proj' % c: [8, 8] for c in 'qkvo'})
+    shapes.update({'layers.0.mlp.%s_proj' % c: [8, 8] for c in ('gate', 'up', 'down')})
+    write_folder(path, config, {'model.%s.weight' % name: ('F16', s, bytes(math.prod(s) * 2))
+                                for name, s in shapes.items()}, extra=extra)
     for name, b in (raw or {}).items():
         with open(os.path.join(path, name), 'wb') as f:
             f.write(b)
@@ -69,8 +81,8 @@ def specials(g):
     return out
 
 
-def tokens_of(path, text):
-    r = subprocess.run([HEARTH, 'debug', 'tokens', path], input=text.encode(), capture_output=True)
+def tokens_of(path, text, *options):
+    r = subprocess.run([HEARTH, 'debug', 'tokens', path, *options], input=text.encode(), capture_output=True)
     return json.loads(r.stdout) if r.returncode == 0 else r.stderr.decode()
 
 
@@ -201,16 +213,45 @@ def check_spm_model(work):
     ok('llama-spm: tokenizer.model, ids', not bad, '\n'.join(bad))
 
 
+DATA = 'tests/data/hf_tok'
+
+
+def check_small(name, work):
+    """A folder of tests/data, with weights of zeros."""
+    path = os.path.join(DATA, name)
+    want = json.load(open(path + '/ids.json'))
+    about = json.load(open(path + '/config.json'))
+    sizes = {'num_hidden_layers': 1, 'hidden_size': 8, 'intermediate_size': 8, 'num_attention_heads': 1,
+             'max_position_embeddings': 64, 'rms_norm_eps': 1e-5, 'type_vocab_size': 2}
+    embd = 'embeddings.word_embeddings.weight' if 'Bert' in about['architectures'][0] else 'model.embed_tokens.weight'
+    write_folder(work + '/small', dict(sizes, **about), {embd: ('F16', [want['tokens'], 8], bytes(want['tokens'] * 16))})
+    for file in os.listdir(path):
+        if file not in ('config.json', 'ids.json'):
+            shutil.copy(os.path.join(path, file), work + '/small')
+    bad = []
+    for text, ids in zip(json.load(open(DATA + '/texts.json')), want['ids']):
+        got = tokens_of(work + '/small', text, '--special')
+        if got != ids:
+            bad.append('%r: %r, want %r' % (text[:60], got, ids))
+            if isinstance(got, str):
+                break
+    ok(name + ': ids', not bad, '\n'.join(bad))
+    shutil.rmtree(work + '/small')
+
+
 def main():
-    if not os.path.isdir(VOCAB):
-        print('1..0 # SKIP %s is missing' % VOCAB)
-        return 0
     work = tempfile.mkdtemp()
     try:
-        check_spm_json(work)
-        check_spm_model(work)
-        for name in BPE:
-            check_bpe(name, work)
+        for name in sorted(os.listdir(DATA)):
+            if os.path.isdir(os.path.join(DATA, name)):
+                check_small(name, work)
+        if os.path.isdir(VOCAB):
+            check_spm_json(work)
+            check_spm_model(work)
+            for name in BPE:
+                check_bpe(name, work)
+        else:
+            skip('known vocabularies', VOCAB + ' is missing')
     finally:
         shutil.rmtree(work)
     print('1..%d' % n_test)

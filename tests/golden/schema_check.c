@@ -1,8 +1,8 @@
 /* Schemas against texts, for scripts: a line of JSON in, a line out.
  *
- * In: {"schema": ..., "texts": [...], "generate": n, "seed": n}. Out: {"ms": x}, and "error" and
- * "message" when the schema was refused; else "accepts": a list of true and false, "generated":
- * texts that were written by chance, null for one that found no end. */
+ * In: {"schema": ..., "texts": [...], "generate": n, "seed": n}. Out: {"ms": x}, and "error"
+ * and "message" when the schema was refused; else "accepts": a list of true and false,
+ * "generated": texts that were written by chance, null for one that found no end. */
 #include "text/gram/schema.h"
 
 #include "../unit/text/gram/wander.h"
@@ -40,8 +40,8 @@ static json_t *accepts(struct gram *g, const json_t *texts)
         const json_t *t = json_array_get(texts, i);
         gram_state s = 0;
         struct err e;
-        int rc = gram_put(g, gram_start(g), json_string_value(t), json_string_length(t), &s, NULL,
-                          &e);
+        int rc = gram_put(g, gram_start(g), json_string_value(t), json_string_length(t), &s,
+                          NULL, &e);
 
         if (rc < 0)
             (void)json_array_append_new(out, json_string(e.msg));

@@ -95,7 +95,8 @@ static const struct hf_key nomic_keys[] = {
 };
 /* clang-format on */
 
-/* How a sentence becomes one vector is told in a file of the sentence-transformers. */
+/* How a sentence becomes one vector is told in a file of the sentence-transformers; classes
+ * with a classifier score texts instead (4). */
 static uint64_t pooling(struct hf *h)
 {
     static const struct {
@@ -108,6 +109,8 @@ static uint64_t pooling(struct hf *h)
     json_t *j = NULL;
     uint64_t type = 1;
 
+    if (strstr(hf_text_at(h, "architectures", 0), "ForSequenceClassification"))
+        return 4;
     if (snprintf(path, sizeof(path), "%s/1_Pooling/config.json", h->dir) < PATH_MAX &&
         access(path, F_OK) == 0 && h->rc == 0)
         h->rc = jfile_load(&j, path, 1 << 20, h->e);

@@ -178,6 +178,8 @@ static int load_config(struct hf *h, const char *dir, struct err *e)
         rc = load(dir, "generation_config.json", 0, &h->generation, e);
     if (rc == 0)
         rc = load(dir, "tokenizer_config.json", 0, &h->tok_config, e);
+    if (rc == 0)
+        rc = load(dir, "special_tokens_map.json", 0, &h->tok_map, e);
     return rc;
 }
 
@@ -279,6 +281,7 @@ void hf_free(struct hf *h)
     json_decref(h->config);
     json_decref(h->generation);
     json_decref(h->tok_config);
+    json_decref(h->tok_map);
     arena_done(&h->mem);
     mem_free(h->piece);
     mem_free(h->dir);

@@ -113,8 +113,9 @@ enum { HF_SUBS = 2 };
 struct hf {
     char *dir;
     struct arena mem;
-    json_t *config;                  /* text_config over the rest */
-    json_t *generation, *tok_config; /* NULL: not there */
+    json_t *config; /* text_config over the rest */
+    /* NULL: not there; tok_map: special_tokens_map.json */
+    json_t *generation, *tok_config, *tok_map;
     struct st *st;
     struct st *sub[HF_SUBS]; /* of folders in the folder; NULL: not there */
     struct gguf_writer *keys;
@@ -240,21 +241,28 @@ int hf_is_float(int dtype);
 
 /* -- tok.c, tok_*.c ------------------------------------------------------------------------ */
 
-/* Puts the tokenizer's keys; without any tokenizer nothing. */
+/* Puts the keys of the tokenizer and of its chat templates. */
 void hf_tokenizer(struct hf *h);
 
-/* What a vocabulary is made of, filled by one of the readers. */
+/* What a tokenizer is made of, filled by one of the readers; hf_vocab_new is the empty one. */
 struct hf_vocab {
     struct str *text;
     int32_t *type; /* enum tok_type of text/tok.h, by its numbers in files */
     float *score;
+    unsigned char *side; /* HF_LSTRIP, HF_RSTRIP */
     size_t n;
-    const char *model;    /* tokenizer.ggml.model */
-    const char *pre;      /* NULL: none */
-    const json_t *merges; /* borrowed; NULL: none */
-    int add_space;        /* -1: not told */
-    int unk;              /* -1: none */
+    const char *model; /* tokenizer.ggml.model; NULL: of no known kind, which a note says */
+    const char *pre;   /* NULL: none */
+    struct str *merge; /* "left right"; NULL: none */
+    size_t n_merge;
+    struct str charsmap; /* of SentencePiece's normaliser */
+    /* -1: not told, or none */
+    int add_space, one_space;               /* a space in front; runs of spaces become one */
+    int lower, strip;                       /* BERT's: small letters; without accents */
+    int add_bos, add_eos;                   /* the post-processor puts them around a text */
+    int bos, eos, unk, pad, cls, sep, mask; /* ids */
 };
+extern const struct hf_vocab hf_vocab_new;
 enum {
     HF_TOK_NORMAL = 1,
     HF_TOK_UNKNOWN,
@@ -264,19 +272,45 @@ enum {
     HF_TOK_BYTE
 };
 
-/* Reads tokenizer.json; texts are borrowed from it. v->model is NULL when it is of no known
- * kind, which a note says. Errors go to h->rc. */
+enum { HF_LSTRIP = 1, HF_RSTRIP };
+
+/* What tokenizer.json and tokenizer_config.json say alike of an added token: its type, and
+ * whether it takes the spaces in front or behind along. */
+void hf_vocab_add(struct hf_vocab *v, size_t id, struct str text, const json_t *about);
+/* Makes room for n unused tokens. Fails, and h->rc says so: more than a vocabulary has. */
+int hf_vocab_room(struct hf *h, struct hf_vocab *v, const char *what, int64_t n);
+int64_t hf_vocab_find(const struct hf_vocab *v, struct str text); /* -1: no such token */
+/* "<0x0A>": a token that stands for a byte. */
+int hf_is_byte(struct str s);
+
+/* All readers borrow texts from what they read; errors go to h->rc, and begin with the name of
+ * the file. */
+
+/* tokenizer.json */
 void hf_tok_json(struct hf *h, struct hf_vocab *v, const json_t *j);
+/* tok_norm.c: its normaliser, and what its post-processor puts around a text. */
+void hf_tok_norm(struct hf *h, struct hf_vocab *v, const json_t *j);
+void hf_tok_around(struct hf *h, struct hf_vocab *v, const json_t *j);
 /* tokenizer.ggml.pre of a byte-level BPE; "unknown", with a note, when no row is like it. */
 const char *hf_pre_of(struct hf *h, const json_t *tokenizer);
+/* The same of tiktoken's expression; whole words that are tokens stay whole. */
+const char *hf_pre_of_regex(struct hf *h, const char *what, const char *regex);
 /* The step of that type in tokenizer.json's "normalizer", "pre_tokenizer", ...; NULL: none. */
 const json_t *hf_step(const json_t *tokenizer, const char *where, const char *type);
-int hf_put_merges(struct hf *h, const json_t *merges);
 
-/* Reads SentencePiece's model; texts are borrowed from the bytes.
- * Fails: E_FORMAT with the byte; E_UNSUPPORTED; E_NOMEM. */
-MUST_CHECK int hf_spm_read(struct hf_vocab *v, struct arena *mem, const unsigned char *p,
-                           size_t n, struct err *e);
+/* SentencePiece's model */
+void hf_tok_spm(struct hf *h, struct hf_vocab *v, const char *what, struct str bytes);
+
+/* tok_rank.c: tokens by rank, as text (tiktoken's) or as JSON (Mistral's tekken.json). */
+int hf_is_tiktoken(struct str bytes); /* 1: it looks like that, by its first line */
+void hf_tok_tiktoken(struct hf *h, struct hf_vocab *v, const char *what, struct str bytes);
+void hf_tok_tekken(struct hf *h, struct hf_vocab *v, const json_t *j);
+
+/* tok_chat.c: the keys of chat templates. */
+void hf_templates(struct hf *h);
+/* A file in the folder, by its name; *map is empty when it is not there. Returns 1 when it is.
+ */
+int hf_map_in(struct hf *h, const char *name, struct mapping *map);
 
 /* -- families ------------------------------------------------------------------------------ */
 

@@ -453,6 +453,19 @@ static int is_aid(const struct hf *h, const struct st_tensor *t)
     return 0;
 }
 
+/* Has the family a row for that name? */
+static int is_known(const struct hf *h, struct str name)
+{
+    for (size_t i = 0; i < h->family->n_row; i++) {
+        struct hf_match m;
+        const char *kind;
+
+        if (matches(h->family->rows[i].hf, name, &m, &kind))
+            return 1;
+    }
+    return 0;
+}
+
 /* The tensor's rows. Returns how many there were, or an error. */
 static int take(struct hf *h, const struct st_tensor *t, struct str name)
 {
@@ -547,11 +560,38 @@ static void note_dropped(struct hf *h, const char *what, size_t *n)
     *n = 0;
 }
 
+/* Layers behind the last of the config predict further tokens, if there are no more than the
+ * config tells, or if they have what such layers have. Otherwise it counts wrong. */
+static void check_deep(struct hf *h, int deepest)
+{
+    static const char *const names[] = {"num_hidden_layers", "n_layer", "n_layers",
+                                        "num_layers"};
+    int64_t told =
+        hf_int(h, "num_nextn_predict_layers|mtp_num_hidden_layers|num_mtp_layers", 0);
+    size_t key = 0;
+    int n = 0;
+
+    while (key < HF_COUNT(names) - 1 && !hf_has(h, names[key]))
+        key++;
+    for (size_t i = 0; i < st_n_tensor(h->st); i++) {
+        struct str name = strip(st_tensor_at(h->st, i)->name);
+        const char *end = ".eh_proj.weight";
+
+        n += layer_of(name) >= h->n_layer && name.n > strlen(end) &&
+             memcmp(name.p + name.n - strlen(end), end, strlen(end)) == 0;
+    }
+    n = told > n ? (int)told : n;
+    if (deepest >= h->n_layer + n)
+        hf_fail(h, E_FORMAT, "config.json: %s is %d, and there are weights of %d layers",
+                names[key], h->n_layer, deepest + 1);
+}
+
 int hf_plan(struct hf *h)
 {
     int tied = hf_flag(h, "tie_word_embeddings", 0);
     size_t n_other = 0, n_deep = 0;
     const char *other = NULL;
+    int deepest = -1;
 
     for (size_t i = 0; i < st_n_tensor(h->st) && h->rc == 0; i++) {
         const struct st_tensor *t = st_tensor_at(h->st, i);
@@ -568,6 +608,8 @@ int hf_plan(struct hf *h)
             continue;
         }
         if (layer_of(name) >= h->n_layer + h->n_ahead) {
+            if (layer_of(name) > deepest && is_known(h, name))
+                deepest = layer_of(name);
             n_deep++;
             continue;
         }
@@ -580,6 +622,8 @@ int hf_plan(struct hf *h)
                     (int)t->name.n, t->name.p, h->family->arch);
     }
     note_dropped(h, other, &n_other);
+    if (n_deep)
+        check_deep(h, deepest);
     note_dropped(h, "layers that predict further tokens", &n_deep);
     return h->rc < 0 ? h->rc : group(h);
 }

@@ -117,7 +117,8 @@ int decimal_of(struct decimal *out, const json_t *number, struct err *e)
         json_t *back;
         int same;
 
-        n = json_dumpb(number, text, sizeof(text), JSON_ENCODE_ANY | JSON_REAL_PRECISION(digits));
+        n = json_dumpb(number, text, sizeof(text),
+                       JSON_ENCODE_ANY | JSON_REAL_PRECISION(digits));
         if (n == 0 || n > sizeof(text))
             return err_set(e, E_INVALID, "no finite number");
         back = json_loadb(text, n, JSON_DECODE_ANY, NULL);

@@ -16,7 +16,8 @@ enum { DECIMAL_DIGITS = 720 }; /* any double has fewer, written out */
 struct decimal {
     int neg;                /* 0 for zero */
     uint16_t n_int, n_frac; /* digits before the point, 1 at least, and after it */
-    char d[DECIMAL_DIGITS]; /* those before without zeros in front, those after without at the end */
+    char d[DECIMAL_DIGITS]; /* those before without zeros in front, those after without at the
+                               end */
 };
 
 /* Reads "-12.5e3" and its like. Fails: E_INVALID it is no number; E_TOO_LONG too many digits,

@@ -3,44 +3,13 @@
  * Items of all open groups stand in one array; a group knows where its alternatives begin and
  * where its current sequence does. At | and ) the sequence becomes one item.
  */
-#include "text/gram/gbnf.h"
+#include "text/gram/gbnf_priv.h"
 
-#include "base/map.h"
 #include "base/mem.h"
-#include "base/utf8.h"
 
-enum { GBNF_DEPTH = 1000, GBNF_RANGES = 100 * 1000 };
+/* -- errors --------------------------------------------------------------------------- */
 
-struct rule {
-    gram_ref ref;
-    const char *used; /* where it was named first */
-    int set;
-};
-
-struct group {
-    size_t alts, seq; /* in the items: its alternatives, then its current sequence */
-};
-
-struct reader {
-    struct gram *g;
-    const char *begin, *p, *end;
-    struct map names; /* of a rule: its place in rule */
-    struct rule *rule;
-    size_t n_rule, cap_rule;
-    gram_ref *item;
-    size_t n_item, cap_item;
-    struct group group[GBNF_DEPTH];
-    size_t n_group;
-    struct err *e;
-};
-
-/* -- errors
- * -------------------------------------------------------------------------------------- */
-
-static int wrong(struct reader *r, const char *at, int code, const char *fmt, ...)
-    PRINTF_LIKE(4, 5);
-
-static int wrong(struct reader *r, const char *at, int code, const char *fmt, ...)
+int gbnf_wrong(struct gbnf_reader *r, const char *at, int code, const char *fmt, ...)
 {
     unsigned long line = 1, column = 1;
     va_list ap;
@@ -59,18 +28,12 @@ static int wrong(struct reader *r, const char *at, int code, const char *fmt, ..
     return err_wrap(r->e, code, "%lu:%lu", line, column);
 }
 
-static int no_memory(struct reader *r)
+int gbnf_no_memory(struct gbnf_reader *r)
 {
     return err_set(r->e, E_NOMEM, "no memory for the grammar");
 }
 
-/* -- small things
- * --------------------------------------------------------------------------------- */
-
-static int peek(const struct reader *r)
-{
-    return r->p < r->end ? (unsigned char)*r->p : -1;
-}
+/* -- small things --------------------------------------------------------------------- */
 
 static int is_word(int c)
 {
@@ -78,13 +41,8 @@ static int is_word(int c)
            c == '-' || c == '_';
 }
 
-static int is_digit(int c)
-{
-    return c >= '0' && c <= '9';
-}
-
 /* Blanks and comments; line ends, too, when they are allowed. */
-static void skip(struct reader *r, int lines)
+static void skip(struct gbnf_reader *r, int lines)
 {
     for (; r->p < r->end; r->p++) {
         if (*r->p == '#') {
@@ -98,23 +56,23 @@ static void skip(struct reader *r, int lines)
     }
 }
 
-static struct str word(struct reader *r)
+static struct str word(struct gbnf_reader *r)
 {
     const char *from = r->p;
 
-    while (is_word(peek(r)))
+    while (is_word(gbnf_peek(r)))
         r->p++;
     return (struct str){from, (size_t)(r->p - from)};
 }
 
-static int put_item(struct reader *r, gram_ref ref)
+int gbnf_put(struct gbnf_reader *r, gram_ref ref)
 {
     if (r->n_item == r->cap_item) {
-        size_t cap = r->cap_item ? r->cap_item * 2 : 64;
+        size_t cap = r->cap_item * 2;
         gram_ref *p = mem_realloc(r->item, cap * sizeof(*p));
 
         if (!p)
-            return no_memory(r);
+            return gbnf_no_memory(r);
         r->item = p;
         r->cap_item = cap;
     }
@@ -122,7 +80,7 @@ static int put_item(struct reader *r, gram_ref ref)
     return 0;
 }
 
-static int find_rule(struct reader *r, struct str name, struct rule **out)
+static int find_rule(struct gbnf_reader *r, struct str name, struct gbnf_rule **out)
 {
     uint32_t at;
 
@@ -132,182 +90,40 @@ static int find_rule(struct reader *r, struct str name, struct rule **out)
     }
     if (r->n_rule == r->cap_rule) {
         size_t cap = r->cap_rule ? r->cap_rule * 2 : 64;
-        struct rule *p = mem_realloc(r->rule, cap * sizeof(*p));
+        struct gbnf_rule *p = mem_realloc(r->rule, cap * sizeof(*p));
 
         if (!p)
-            return no_memory(r);
+            return gbnf_no_memory(r);
         r->rule = p;
         r->cap_rule = cap;
     }
     if (map_put(&r->names, name, (uint32_t)r->n_rule, NULL) < 0)
-        return no_memory(r);
+        return gbnf_no_memory(r);
     *out = &r->rule[r->n_rule++];
-    **out = (struct rule){.ref = gram_rule(r->g), .used = name.p};
+    **out = (struct gbnf_rule){.ref = gram_rule(r->g), .used = name.p};
     gram_rule_name(r->g, (*out)->ref, name);
     return 0;
 }
 
-/* -- characters
- * --------------------------------------------------------------------------------------- */
+/* -- repetitions ---------------------------------------------------------------------- */
 
-static int hex(struct reader *r, int n, const char *at, uint32_t *cp)
-{
-    *cp = 0;
-    for (int i = 0; i < n; i++, r->p++) {
-        int c = peek(r), d = is_digit(c)                          ? c - '0'
-                             : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10
-                                                                  : -1;
-
-        if (c < 0 || d < 0)
-            return wrong(r, at, E_INVALID, "\\%c wants %d hexadecimal digits", at[1], n);
-        *cp = *cp << 4 | (uint32_t)d;
-    }
-    if (*cp > RX_CP_MAX || (*cp >= 0xD800 && *cp < 0xE000))
-        return wrong(r, at, E_INVALID, "U+%04X is no character", (unsigned)*cp);
-    return 0;
-}
-
-static int escape(struct reader *r, uint32_t *cp)
-{
-    static const char from[] = "nrt\\\"[]", to[] = "\n\r\t\\\"[]";
-    const char *at = r->p++, *s;
-    int c = peek(r);
-
-    if (c < 0)
-        return wrong(r, at, E_INVALID, "the grammar ends in an escape");
-    r->p++;
-    if (c == 'x' || c == 'u' || c == 'U')
-        return hex(r, c == 'x' ? 2 : c == 'u' ? 4 : 8, at, cp);
-    s = c ? strchr(from, c) : NULL;
-    if (!s)
-        return wrong(r, at, E_INVALID,
-                     "unknown escape \\%c; known: \\n \\r \\t \\\\ \\\" \\[ \\] \\xHH \\uHHHH "
-                     "\\UHHHHHHHH",
-                     c >= 0x20 && c < 0x7F ? c : '?');
-    *cp = (uint32_t)(unsigned char)to[s - from];
-    return 0;
-}
-
-/* One character, escaped or not; the text has one. */
-static int character(struct reader *r, uint32_t *cp)
-{
-    int32_t got;
-    int n;
-
-    if (*r->p == '\\')
-        return escape(r, cp);
-    n = utf8_next(r->p, (size_t)(r->end - r->p), &got);
-    if (got < 0)
-        return wrong(r, r->p, E_INVALID, "byte 0x%02X is no UTF-8",
-                     (unsigned)(unsigned char)*r->p);
-    *cp = (uint32_t)got;
-    r->p += n;
-    return 0;
-}
-
-static int literal(struct reader *r)
-{
-    const char *at = r->p++;
-    struct buf text;
-    int rc = 0;
-
-    buf_init(&text, (size_t)(r->end - at) * 2 + 8);
-    while (rc == 0 && peek(r) != '"') {
-        char out[4];
-        uint32_t cp;
-
-        if (peek(r) < 0 || peek(r) == '\n') {
-            rc = wrong(r, at, E_INVALID, "the literal has no end on its line");
-            break;
-        }
-        rc = character(r, &cp);
-        if (rc == 0 && buf_put(&text, out, (size_t)utf8_put((int32_t)cp, out)) < 0)
-            rc = no_memory(r);
-    }
-    r->p++;
-    if (rc == 0)
-        rc = put_item(r, gram_bytes(r->g, (struct str){text.p, text.n}));
-    buf_done(&text);
-    return rc;
-}
-
-static int put_range(struct reader *r, struct rx_range **all, size_t *n, size_t *cap,
-                     const char *at)
-{
-    struct rx_range got;
-    const char *second;
-    int rc = character(r, &got.lo);
-
-    got.hi = got.lo;
-    if (rc == 0 && peek(r) == '-' && r->p + 1 < r->end && r->p[1] != ']') {
-        second = ++r->p;
-        rc = character(r, &got.hi);
-        if (rc == 0 && got.hi < got.lo)
-            rc = wrong(r, second, E_INVALID, "the range ends before it begins");
-    }
-    if (rc < 0)
-        return rc;
-    if (*n == GBNF_RANGES)
-        return wrong(r, at, E_TOO_LONG, "more than %d characters in a class", GBNF_RANGES);
-    if (*n == *cap) {
-        size_t more = *cap ? *cap * 2 : 16;
-        struct rx_range *p = mem_realloc(*all, more * sizeof(*p));
-
-        if (!p)
-            return no_memory(r);
-        *all = p;
-        *cap = more;
-    }
-    (*all)[(*n)++] = got;
-    return 0;
-}
-
-static int char_class(struct reader *r)
-{
-    const char *at = r->p++;
-    struct rx *rx = gram_rx(r->g);
-    struct rx_range *all = NULL;
-    size_t n = 0, cap = 0;
-    int not = peek(r) == '^', rc = 0;
-    rx_id set;
-
-    r->p += not ;
-    while (rc == 0 && peek(r) != ']') {
-        if (peek(r) < 0 || peek(r) == '\n')
-            rc = wrong(r, at, E_INVALID, "the class has no ] on its line");
-        else
-            rc = put_range(r, &all, &n, &cap, at);
-    }
-    r->p++;
-    if (rc == 0 && n == 0 && !not )
-        rc = wrong(r, at, E_INVALID, "a class without characters matches nothing");
-    if (rc == 0) {
-        set = rx_set(rx, all, n);
-        rc = put_item(r, gram_text(r->g, not ? rx_and(rx, rx_any(rx), rx_not(rx, set)) : set));
-    }
-    mem_free(all);
-    return rc;
-}
-
-/* -- repetitions
- * ------------------------------------------------------------------------------------------ */
-
-static int number(struct reader *r, uint64_t *out)
+static int number(struct gbnf_reader *r, uint64_t *out)
 {
     const char *at = r->p;
 
-    if (!is_digit(peek(r)))
-        return wrong(r, at, E_INVALID, "a number is missing in {}");
-    for (*out = 0; is_digit(peek(r)); r->p++) {
+    if (!gbnf_is_digit(gbnf_peek(r)))
+        return gbnf_wrong(r, at, E_INVALID, "a number is missing in {}");
+    for (*out = 0; gbnf_is_digit(gbnf_peek(r)); r->p++) {
         *out = *out * 10 + (uint64_t)(*r->p - '0');
         if (*out > UINT32_MAX)
-            return wrong(r, at, E_INVALID, "more than %u repetitions", (unsigned)UINT32_MAX);
+            return gbnf_wrong(r, at, E_INVALID, "more than %u repetitions",
+                              (unsigned)UINT32_MAX);
     }
     skip(r, 1);
     return 0;
 }
 
-static int bounds(struct reader *r, uint64_t *min, uint64_t *max)
+static int bounds(struct gbnf_reader *r, uint64_t *min, uint64_t *max)
 {
     const char *at = r->p++;
     int rc;
@@ -315,29 +131,30 @@ static int bounds(struct reader *r, uint64_t *min, uint64_t *max)
     skip(r, 1);
     rc = number(r, min);
     *max = *min;
-    if (rc == 0 && peek(r) == ',') {
+    if (rc == 0 && gbnf_peek(r) == ',') {
         r->p++;
         skip(r, 1);
         *max = GRAM_INF;
-        if (peek(r) != '}')
+        if (gbnf_peek(r) != '}')
             rc = number(r, max);
     }
     if (rc < 0)
         return rc;
-    if (peek(r) != '}')
-        return wrong(r, r->p, E_INVALID, "} is missing");
+    if (gbnf_peek(r) != '}')
+        return gbnf_wrong(r, r->p, E_INVALID, "} is missing");
     r->p++;
-    return *min <= *max ? 0
-                        : wrong(r, at, E_INVALID, "the bounds in {} are the wrong way round");
+    return *min <= *max
+               ? 0
+               : gbnf_wrong(r, at, E_INVALID, "the bounds in {} are the wrong way round");
 }
 
-static int repetition(struct reader *r)
+static int repetition(struct gbnf_reader *r)
 {
     uint64_t min = *r->p == '+', max = *r->p == '?' ? 1 : GRAM_INF;
     int rc = 0;
 
     if (r->n_item == r->group[r->n_group - 1].seq)
-        return wrong(r, r->p, E_INVALID, "%c has nothing before it to repeat", *r->p);
+        return gbnf_wrong(r, r->p, E_INVALID, "%c has nothing before it to repeat", *r->p);
     if (*r->p == '{')
         rc = bounds(r, &min, &max);
     else
@@ -347,34 +164,32 @@ static int repetition(struct reader *r)
     return rc;
 }
 
-/* -- groups
- * -------------------------------------------------------------------------------------------------
- */
+/* -- groups --------------------------------------------------------------------------- */
 
-static int open_group(struct reader *r)
+static int open_group(struct gbnf_reader *r)
 {
     if (r->n_group == GBNF_DEPTH)
-        return wrong(r, r->p, E_TOO_LONG, "groups nested deeper than %d", GBNF_DEPTH);
-    r->group[r->n_group++] = (struct group){r->n_item, r->n_item};
+        return gbnf_wrong(r, r->p, E_TOO_LONG, "groups nested deeper than %d", GBNF_DEPTH);
+    r->group[r->n_group++] = (struct gbnf_group){r->n_item, r->n_item};
     return 0;
 }
 
 /* The current sequence becomes an alternative. */
-static int end_sequence(struct reader *r)
+static int end_sequence(struct gbnf_reader *r)
 {
-    struct group *top = &r->group[r->n_group - 1];
+    struct gbnf_group *top = &r->group[r->n_group - 1];
     gram_ref seq = gram_seq(r->g, r->item + top->seq, r->n_item - top->seq);
     int rc;
 
     r->n_item = top->seq;
-    rc = put_item(r, seq);
+    rc = gbnf_put(r, seq);
     top->seq = r->n_item;
     return rc;
 }
 
-static int close_group(struct reader *r, gram_ref *out)
+static int close_group(struct gbnf_reader *r, gram_ref *out)
 {
-    struct group *top = &r->group[r->n_group - 1];
+    struct gbnf_group *top = &r->group[r->n_group - 1];
     int rc = end_sequence(r);
 
     if (rc == 0)
@@ -384,52 +199,51 @@ static int close_group(struct reader *r, gram_ref *out)
     return rc;
 }
 
-static int close_inner(struct reader *r)
+static int close_inner(struct gbnf_reader *r)
 {
     gram_ref group;
     int rc;
 
     if (r->n_group == 1)
-        return wrong(r, r->p, E_INVALID, ") without a (");
+        return gbnf_wrong(r, r->p, E_INVALID, ") without a (");
     r->p++;
     rc = close_group(r, &group);
-    return rc == 0 ? put_item(r, group) : rc;
+    return rc == 0 ? gbnf_put(r, group) : rc;
 }
 
-/* -- rules
- * ---------------------------------------------------------------------------------------------------
- */
+/* -- rules ---------------------------------------------------------------------------- */
 
 /* <name>, !<name>, <[id]>: tokens of a vocabulary, which a grammar of bytes does not know. */
-static int token(struct reader *r)
+static int token(struct gbnf_reader *r)
 {
     const char *from = r->p, *to = from;
 
     while (to < r->end && *to != '>' && *to != '\n' && to - from < 60)
         to++;
-    return wrong(r, from, E_INVALID,
-                 "%.*s> names a token; a grammar of text cannot, write the text as a literal",
-                 (int)(to - from), from);
+    return gbnf_wrong(
+        r, from, E_INVALID,
+        "%.*s> names a token; a grammar of text cannot, write the text as a literal",
+        (int)(to - from), from);
 }
 
-static int reference(struct reader *r)
+static int reference(struct gbnf_reader *r)
 {
-    struct rule *rule;
+    struct gbnf_rule *rule;
     int rc = find_rule(r, word(r), &rule);
 
-    return rc == 0 ? put_item(r, rule->ref) : rc;
+    return rc == 0 ? gbnf_put(r, rule->ref) : rc;
 }
 
-static int element(struct reader *r)
+static int element(struct gbnf_reader *r)
 {
-    int c = peek(r);
+    int c = gbnf_peek(r);
     struct rx *rx = gram_rx(r->g);
 
     switch (c) {
     case '"':
-        return literal(r);
+        return gbnf_literal(r);
     case '[':
-        return char_class(r);
+        return gbnf_class(r);
     case '(':
         r->p++;
         return open_group(r);
@@ -437,7 +251,7 @@ static int element(struct reader *r)
         return close_inner(r);
     case '.':
         r->p++;
-        return put_item(r, gram_text(r->g, rx_any(rx)));
+        return gbnf_put(r, gram_text(r->g, rx_any(rx)));
     case '*':
     case '+':
     case '?':
@@ -453,30 +267,30 @@ static int element(struct reader *r)
         if (is_word(c))
             return reference(r);
         if (c > 0x20 && c < 0x7F)
-            return wrong(r, r->p, E_INVALID, "unexpected '%c'", c);
-        return wrong(r, r->p, E_INVALID, "unexpected byte 0x%02X", (unsigned)c);
+            return gbnf_wrong(r, r->p, E_INVALID, "unexpected '%c'", c);
+        return gbnf_wrong(r, r->p, E_INVALID, "unexpected byte 0x%02X", (unsigned)c);
     }
 }
 
 /* At a line's end outside of groups: 1 when the rule goes on with | on a later line. */
-static int goes_on(struct reader *r)
+static int goes_on(struct gbnf_reader *r)
 {
     const char *here = r->p;
 
     skip(r, 1);
-    if (peek(r) == '|')
+    if (gbnf_peek(r) == '|')
         return 1;
     r->p = here;
     return 0;
 }
 
-static int body(struct reader *r, gram_ref *out)
+static int body(struct gbnf_reader *r, gram_ref *out)
 {
     int rc = open_group(r);
 
     skip(r, 1);
     while (rc == 0) {
-        int c = peek(r), bar = c == '|';
+        int c = gbnf_peek(r), bar = c == '|';
 
         if (c < 0 || (r->n_group == 1 && (c == '\n' || c == '\r') && !goes_on(r)))
             break;
@@ -485,27 +299,27 @@ static int body(struct reader *r, gram_ref *out)
         skip(r, r->n_group > 1 || bar);
     }
     if (rc == 0 && r->n_group > 1)
-        rc = wrong(r, r->p, E_INVALID, "%zu ( without a )", r->n_group - 1);
+        rc = gbnf_wrong(r, r->p, E_INVALID, "%zu ( without a )", r->n_group - 1);
     return rc == 0 ? close_group(r, out) : rc;
 }
 
-static int one_rule(struct reader *r)
+static int one_rule(struct gbnf_reader *r)
 {
     struct str name = word(r);
-    struct rule *rule;
+    struct gbnf_rule *rule;
     gram_ref ref, own;
     int rc;
 
     if (!name.n)
-        return wrong(r, r->p, E_INVALID, "a rule's name is expected here");
+        return gbnf_wrong(r, r->p, E_INVALID, "a rule's name is expected here");
     skip(r, 0);
     if (r->end - r->p < 3 || memcmp(r->p, "::=", 3) != 0)
-        return wrong(r, r->p, E_INVALID, "::= is expected behind the name %.*s",
-                     (int)(name.n < 100 ? name.n : 100), name.p);
+        return gbnf_wrong(r, r->p, E_INVALID, "::= is expected behind the name %.*s",
+                          (int)(name.n < 100 ? name.n : 100), name.p);
     rc = find_rule(r, name, &rule);
     if (rc == 0 && rule->set)
-        rc = wrong(r, name.p, E_INVALID, "the rule %.*s is defined twice",
-                   (int)(name.n < 100 ? name.n : 100), name.p);
+        rc = gbnf_wrong(r, name.p, E_INVALID, "the rule %.*s is defined twice",
+                        (int)(name.n < 100 ? name.n : 100), name.p);
     if (rc < 0)
         return rc;
     rule->set = 1;
@@ -517,7 +331,7 @@ static int one_rule(struct reader *r)
     return rc;
 }
 
-static int find_root(struct reader *r, gram_ref *root)
+static int find_root(struct gbnf_reader *r, gram_ref *root)
 {
     uint32_t at;
 
@@ -528,8 +342,8 @@ static int find_root(struct reader *r, gram_ref *root)
         while (name + n < r->end && is_word((unsigned char)name[n]))
             n++;
         if (!r->rule[i].set)
-            return wrong(r, name, E_INVALID, "the rule %.*s is nowhere defined",
-                         (int)(n < 100 ? n : 100), name);
+            return gbnf_wrong(r, name, E_INVALID, "the rule %.*s is nowhere defined",
+                              (int)(n < 100 ? n : 100), name);
     }
     if (!map_get(&r->names, str_of("root"), &at))
         return err_set(r->e, E_INVALID, "the grammar has no rule named root");
@@ -539,7 +353,7 @@ static int find_root(struct reader *r, gram_ref *root)
 
 int gbnf_parse(struct gram *g, struct str text, gram_ref *root, struct err *e)
 {
-    struct reader *r = mem_calloc(1, sizeof(*r));
+    struct gbnf_reader *r = mem_calloc(1, sizeof(*r));
     struct err own = {0};
     int rc;
 
@@ -549,7 +363,9 @@ int gbnf_parse(struct gram *g, struct str text, gram_ref *root, struct err *e)
     r->begin = r->p = text.p ? text.p : "";
     r->end = r->begin + text.n;
     r->e = &own;
-    rc = map_init(&r->names, 16) < 0 ? no_memory(r) : 0;
+    r->cap_item = 64;
+    r->item = mem_alloc(r->cap_item * sizeof(*r->item));
+    rc = map_init(&r->names, 16) < 0 || !r->item ? gbnf_no_memory(r) : 0;
     skip(r, 1);
     while (rc == 0 && r->p < r->end) {
         rc = one_rule(r);

@@ -34,7 +34,7 @@ struct gram_limits {
     size_t bytes;   /* of everything, 0: 64 MiB */
 };
 
-/* -- building -------------------------------------------------------------------------- */
+/* -- building ------------------------------------------------------------------------- */
 
 typedef uint32_t gram_ref;
 
@@ -108,7 +108,7 @@ gram_ref gram_array(struct gram *g, const struct gram_array *a);
  * between; E_TOO_LONG a limit; E_NOMEM; what went wrong before. */
 MUST_CHECK int gram_finish(struct gram *g, gram_ref root, struct err *e);
 
-/* -- walking --------------------------------------------------------------------------- */
+/* -- walking -------------------------------------------------------------------------- */
 
 /* States are numbers that the grammar owns: equal states have the same one. They stay valid as
  * long as the grammar. 0: none, the text is rejected. */

@@ -27,8 +27,7 @@ uint32_t gram_class(unsigned char c)
     return c == '(' || c == ')' ? 1u << 6 : 1u << 7;
 }
 
-/* -- states
- * ------------------------------------------------------------------------------------ */
+/* -- states --------------------------------------------------------------------------- */
 
 static uint32_t lit_accepts(const struct gram *g, const struct gram_bs_key *k)
 {
@@ -80,8 +79,7 @@ uint32_t gram_bs_start(struct gram *g, gram_ref terminal, struct err *e)
     return n->start;
 }
 
-/* -- rows
- * ------------------------------------------------------------------------------------------ */
+/* -- rows ----------------------------------------------------------------------------- */
 
 /* A row while it is made. */
 struct row {
@@ -253,8 +251,7 @@ static int row_lit(struct row *w)
     return rc;
 }
 
-/* -- JSON strings
- * ------------------------------------------------------------------------------ */
+/* -- JSON strings --------------------------------------------------------------------- */
 
 static const char short_from[] = "\"\\bfnrt/", short_to[] = "\"\\\b\f\n\r\t/";
 
@@ -432,8 +429,7 @@ static int row_end(struct row *w)
     return 0;
 }
 
-/* -- a row is kept
- * ------------------------------------------------------------------------------- */
+/* -- a row is kept -------------------------------------------------------------------- */
 
 /* Which classes of characters lead back to the state itself. */
 static uint32_t loops(const struct row *w)

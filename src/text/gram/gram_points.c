@@ -19,8 +19,7 @@ uint32_t gram_cs(struct gram *g, const struct gram_cs *c, struct err *e)
     return id;
 }
 
-/* -- sorted texts ---------------------------------------------------------------------------
- */
+/* -- sorted texts --------------------------------------------------------------------- */
 
 /* Reads text i of what a state walks along. */
 static struct str text_at(const struct gram *g, const struct gram_cs *c, uint32_t i)
@@ -79,8 +78,7 @@ static int put_range(struct gram *g, uint32_t lo, uint32_t hi, uint32_t to, stru
     return 0;
 }
 
-/* -- names that are left ----------------------------------------------------------------------
- */
+/* -- names that are left -------------------------------------------------------------- */
 
 /* How many names of i..j-1 are left, counted up to j - i. */
 static uint32_t names_left(const struct gram *g, uint32_t set, uint32_t i, uint32_t j)
@@ -127,8 +125,7 @@ static int names_edges(struct gram *g, const struct gram_cs *c, struct err *e)
     return rc;
 }
 
-/* -- regular expressions
- * ------------------------------------------------------------------------ */
+/* -- regular expressions -------------------------------------------------------------- */
 
 static uint32_t rx_state(struct gram *g, const struct gram_cs *like, rx_id rx, struct err *e)
 {
@@ -202,8 +199,7 @@ static int but_edges(struct gram *g, const struct gram_cs *c, struct err *e)
     return rc;
 }
 
-/* -- all of them
- * ------------------------------------------------------------------------------------ */
+/* -- all of them ---------------------------------------------------------------------- */
 
 int gram_cs_edges(struct gram *g, uint32_t cs, struct err *e)
 {
@@ -225,9 +221,7 @@ int gram_cs_accepts(const struct gram *g, uint32_t cs)
     return ends && names_left(g, c->b, c->lo, c->lo + 1) ? 1 + (int)(c->pay + c->lo) : 0;
 }
 
-/* -- sizes
- * ----------------------------------------------------------------------------------------------
- */
+/* -- sizes ---------------------------------------------------------------------------- */
 
 enum { SIZE_STEPS = 100 * 1000 };
 

@@ -27,7 +27,7 @@ enum {
     GRAM_BYTES = 64 * 1024 * 1024
 };
 
-/* -- arrays and tables ------------------------------------------------------------------ */
+/* -- arrays and tables ---------------------------------------------------------------- */
 
 struct gram_vec {
     void *p;
@@ -44,7 +44,7 @@ struct gram_table {
 
 #define GRAM_REC(type, table, id) (((const type *const *)(table).rec.p)[id])
 
-/* -- expressions ------------------------------------------------------------------------ */
+/* -- expressions ---------------------------------------------------------------------- */
 
 enum gram_kind {
     GRAM_K_NEVER,
@@ -99,7 +99,7 @@ struct gram_obj {
     gram_ref open, colon, comma, close;
 };
 
-/* -- automata ----------------------------------------------------------------------------- */
+/* -- automata ------------------------------------------------------------------------- */
 
 enum gram_cs_kind {
     GRAM_CS_RX,    /* a: rx_id */
@@ -156,7 +156,7 @@ struct gram_bs {
     const uint32_t *row;  /* NULL: no byte leads on */
 };
 
-/* -- places ------------------------------------------------------------------------------- */
+/* -- places --------------------------------------------------------------------------- */
 
 struct gram_frame {
     uint32_t node, parent;
@@ -269,7 +269,7 @@ struct gram {
     uint32_t flags;
 };
 
-/* -- gram_store.c -------------------------------------------------------------------------- */
+/* -- gram_store.c --------------------------------------------------------------------- */
 
 /* Keeps the first thing that went wrong; returns its code. */
 int gram_fail(struct gram *g, int code, const char *fmt, ...) PRINTF_LIKE(3, 4);
@@ -291,11 +291,20 @@ struct str gram_key_text(const struct gram *g, uint32_t key);
 uint32_t gram_intern(struct gram *g, struct gram_table *t, struct arena *a, const void *rec,
                      size_t n, int *fresh);
 
-/* -- gram_build.c -------------------------------------------------------------------------- */
+/* As memcmp; of two that begin alike the shorter one is less. */
+static inline int gram_text_order(struct str a, struct str b)
+{
+    size_t n = a.n < b.n ? a.n : b.n;
+    int c = n ? memcmp(a.p, b.p, n) : 0;
+
+    return c ? c : (a.n > b.n) - (a.n < b.n);
+}
+
+/* -- gram_build.c --------------------------------------------------------------------- */
 
 int gram_add(struct gram *g, const struct gram_node *n, gram_ref *out);
 
-/* -- gram_object.c ------------------------------------------------------------------------- */
+/* -- gram_object.c -------------------------------------------------------------------- */
 
 static inline struct gram_obj *gram_obj_at(const struct gram *g, uint32_t i)
 {
@@ -316,6 +325,9 @@ static inline void gram_bit_set(uint64_t *set, uint32_t i)
 int gram_obj_live(struct gram *g, struct gram_obj *o, struct err *e);
 /* What is usable and how high, when all heights are known. */
 int gram_obj_finish(struct gram *g, struct gram_obj *o, struct err *e);
+
+/* -- gram_os.c ------------------------------------------------------------------------ */
+
 uint32_t gram_os_start(struct gram *g, uint32_t obj, struct err *e); /* 0: failed */
 /* With one more property, or key of a rest (raw: as it was written). 0: failed. */
 uint32_t gram_os_prop(struct gram *g, uint32_t os, uint32_t prop, struct err *e);
@@ -329,7 +341,7 @@ MUST_CHECK int gram_os_name(struct gram *g, uint32_t os, uint32_t names, uint32_
                             struct err *e);
 uint32_t gram_raw(struct gram *g, uint32_t raw, unsigned byte, struct err *e); /* 0: failed */
 
-/* -- gram_keys.c --------------------------------------------------------------------------- */
+/* -- gram_keys.c ---------------------------------------------------------------------- */
 
 /* Of a rest's word: how many keys were used, and which set they are, as far as they are known;
  * 0: none. */
@@ -349,8 +361,7 @@ static inline uint32_t gram_keys_in(const struct gram *g, uint32_t set)
 MUST_CHECK int gram_os_facts(struct gram *g, uint32_t os, uint32_t height,
                              struct gram_os_facts *out, struct err *e);
 
-/* -- gram_points.c: states over code points ---------------------------------------------------
- */
+/* -- gram_points.c: states over code points ------------------------------------------- */
 
 uint32_t gram_cs(struct gram *g, const struct gram_cs *c, struct err *e); /* 0: failed */
 int gram_cs_accepts(const struct gram *g, uint32_t cs);                   /* 0, or 1 + pay */
@@ -359,8 +370,7 @@ MUST_CHECK int gram_cs_edges(struct gram *g, uint32_t cs, struct err *e);
 /* How many texts match, GRAM_INF also for very many. */
 MUST_CHECK int gram_rx_size(struct gram *g, rx_id rx, uint64_t *out, struct err *e);
 
-/* -- gram_bytes.c: states over bytes --------------------------------------------------------
- */
+/* -- gram_bytes.c: states over bytes -------------------------------------------------- */
 
 uint32_t gram_bs(struct gram *g, const struct gram_bs_key *key, struct err *e); /* 0: failed */
 /* The first state of a terminal. */
@@ -385,8 +395,28 @@ static inline struct gram_node *gram_at(const struct gram *g, gram_ref r)
     return &GRAM_AT(struct gram_node, g->node)[r];
 }
 
-/* -- gram_walk.c
- * ------------------------------------------------------------------------------- */
+/* -- gram_walk.c ---------------------------------------------------------------------- */
+
+enum { GRAM_ENTER, GRAM_POP, GRAM_POP_EMPTY };
+
+static inline const struct gram_frame *gram_frame_at(const struct gram *g, uint32_t f)
+{
+    return GRAM_REC(struct gram_frame, g->frames, f);
+}
+
+void gram_walk_begin(struct gram *g);
+/* To be done: enter expression `what` on a frame, or pop the frame, on which something ended
+ * of which `what` is known. */
+MUST_CHECK int gram_walk_item(struct gram *g, int kind, uint32_t what, uint32_t frame,
+                              struct err *e);
+MUST_CHECK int gram_walk_enter(struct gram *g, gram_ref r, uint32_t frame, struct err *e);
+MUST_CHECK int gram_walk_place(struct gram *g, uint32_t bs, uint32_t frame, struct err *e);
+MUST_CHECK int gram_push(struct gram *g, const struct gram_frame *f, uint32_t *out,
+                         struct err *e);
+/* Does what is to be done until only places are left, and takes their state. */
+MUST_CHECK int gram_walk_run(struct gram *g, gram_state *to, struct err *e);
+
+/* -- gram_step.c ---------------------------------------------------------------------- */
 
 MUST_CHECK int gram_begin(struct gram *g, gram_ref root, struct err *e);
 /* Where one byte leads; *to 0: nowhere. */
@@ -403,8 +433,7 @@ int gram_is_rest(const struct gram *g, uint32_t frame);
 /* 1: a key of the rest has begun where one before it is not known. */
 int gram_is_guess(const struct gram *g, gram_state s);
 
-/* -- gram_trim.c ------------------------------------------------------------------------------
- */
+/* -- gram_trim.c ---------------------------------------------------------------------- */
 
 void gram_pin(struct gram *g, struct gram_pin *p);
 void gram_unpin(struct gram *g, struct gram_pin *p);

@@ -151,3 +151,90 @@ struct str gram_key_text(const struct gram *g, uint32_t key)
 
     return (struct str){k->p, k->n};
 }
+
+/* -- a grammar ------------------------------------------------------------------------ */
+
+static void set_limits(struct gram *g, const struct gram_limits *limits)
+{
+    static const struct gram_limits usual = {GRAM_NODES, GRAM_DEPTH, GRAM_WIDTH, GRAM_BYTES};
+
+    g->limits = limits ? *limits : usual;
+    g->limits.nodes = g->limits.nodes ? g->limits.nodes : usual.nodes;
+    g->limits.depth = g->limits.depth ? g->limits.depth : usual.depth;
+    g->limits.width = g->limits.width ? g->limits.width : usual.width;
+    g->limits.bytes = g->limits.bytes ? g->limits.bytes : usual.bytes;
+    /* Numbers of expressions share a word with their kind. */
+    if (g->limits.nodes > 1u << 28)
+        g->limits.nodes = 1u << 28;
+    buf_init(&g->text, g->limits.bytes);
+    arena_init(&g->kept, g->limits.bytes);
+    arena_init(&g->walk, g->limits.bytes);
+}
+
+/* Number 0 is none everywhere; of expressions the first two are always the same. */
+static int make_empty(struct gram *g)
+{
+    struct gram_node first[] = {{.kind = GRAM_K_NEVER}, {.kind = GRAM_K_EMPTY}};
+    struct gram_table *tables[] = {&g->same,    &g->cs,   &g->ranges,  &g->names,
+                                   &g->bs_keys, &g->keys, &g->key_sets};
+    gram_ref r;
+    int rc = gram_walk_init(g);
+
+    for (size_t i = 0; rc == 0 && i < sizeof(tables) / sizeof(tables[0]); i++)
+        rc = gram_table_init(g, tables[i]);
+    if (rc == 0 && (map64_init(&g->sizes, 0) < 0 || map64_init(&g->lone, 0) < 0 ||
+                    gram_room(g, &g->bs, 1, sizeof(struct gram_bs)) < 0 ||
+                    gram_room(g, &g->by_node, 1, sizeof(uint32_t)) < 0))
+        rc = E_NOMEM;
+    for (size_t i = 0; rc == 0 && i < 2; i++)
+        rc = gram_add(g, &first[i], &r);
+    if (rc < 0)
+        return rc;
+    g->bs.n = g->by_node.n = 1;
+    GRAM_AT(struct gram_bs, g->bs)[0] = (struct gram_bs){.made = 1};
+    GRAM_AT(uint32_t, g->by_node)[0] = 0;
+    return 0;
+}
+
+int gram_new(struct gram **out, const struct gram_limits *limits, struct err *e)
+{
+    struct gram *g = mem_calloc(1, sizeof(*g));
+    int rc;
+
+    if (!g)
+        return err_set(e, E_NOMEM, "no memory for a grammar");
+    set_limits(g, limits);
+    rc = make_empty(g) < 0 ? gram_full(g, e) : 0;
+    if (rc == 0)
+        rc = rx_new(&g->rx, &(struct rx_limits){.bytes = g->limits.bytes}, e);
+    if (rc < 0) {
+        gram_free(g);
+        return rc;
+    }
+    *out = g;
+    return 0;
+}
+
+void gram_free(struct gram *g)
+{
+    if (!g)
+        return;
+    struct gram_table *tables[] = {&g->same,   &g->cs, &g->ranges, &g->names,    &g->bs_keys,
+                                   &g->frames, &g->os, &g->keys,   &g->key_sets, &g->states};
+    struct gram_vec *vecs[] = {&g->node,  &g->by_node, &g->lits, &g->obj,    &g->bs,
+                               &g->range, &g->range2,  &g->size, &g->raws,   &g->os_facts,
+                               &g->items, &g->places,  &g->seen, &g->seen_at};
+    struct map64 *maps[] = {&g->sizes, &g->lone, &g->raw, &g->steps};
+
+    for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
+        gram_table_done(tables[i]);
+    for (size_t i = 0; i < sizeof(vecs) / sizeof(vecs[0]); i++)
+        gram_vec_done(vecs[i]);
+    for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]); i++)
+        map64_done(maps[i]);
+    arena_done(&g->kept);
+    arena_done(&g->walk);
+    buf_done(&g->text);
+    rx_free(g->rx);
+    mem_free(g);
+}

@@ -14,10 +14,7 @@
 
 #include <stdlib.h>
 
-enum { ENTER, POP, POP_EMPTY };
-
-/* -- scratch
- * ------------------------------------------------------------------------------------- */
+/* -- scratch -------------------------------------------------------------------------- */
 
 /* 1: this was not done yet in this step. */
 static int first_time(struct gram *g, uint64_t what, int *rc, struct err *e)
@@ -63,7 +60,7 @@ static int first_time(struct gram *g, uint64_t what, int *rc, struct err *e)
     return 1;
 }
 
-static void begin_step(struct gram *g)
+void gram_walk_begin(struct gram *g)
 {
     g->items.n = g->places.n = 0;
     g->n_seen = 0;
@@ -74,7 +71,7 @@ static void begin_step(struct gram *g)
     }
 }
 
-static int add_item(struct gram *g, int kind, uint32_t what, uint32_t frame, struct err *e)
+int gram_walk_item(struct gram *g, int kind, uint32_t what, uint32_t frame, struct err *e)
 {
     /* 30 bits are enough for what, which is a node or what is known of a key. */
     int rc = 0;
@@ -89,17 +86,12 @@ static int add_item(struct gram *g, int kind, uint32_t what, uint32_t frame, str
     return 0;
 }
 
-static const struct gram_frame *frame_at(const struct gram *g, uint32_t f)
-{
-    return GRAM_REC(struct gram_frame, g->frames, f);
-}
-
 static uint32_t depth_at(const struct gram *g, uint32_t f)
 {
-    return f ? frame_at(g, f)->depth : 0;
+    return f ? gram_frame_at(g, f)->depth : 0;
 }
 
-static int push(struct gram *g, const struct gram_frame *f, uint32_t *out, struct err *e)
+int gram_push(struct gram *g, const struct gram_frame *f, uint32_t *out, struct err *e)
 {
     struct gram_frame own = *f;
 
@@ -108,10 +100,9 @@ static int push(struct gram *g, const struct gram_frame *f, uint32_t *out, struc
     return *out ? 0 : gram_full(g, e);
 }
 
-/* -- ways on
- * ------------------------------------------------------------------------------------------ */
+/* -- ways on -------------------------------------------------------------------------- */
 
-static int add_place(struct gram *g, uint32_t bs, uint32_t frame, struct err *e)
+int gram_walk_place(struct gram *g, uint32_t bs, uint32_t frame, struct err *e)
 {
     int rc = gram_bs_make(g, bs, e);
 
@@ -127,7 +118,7 @@ static int add_place(struct gram *g, uint32_t bs, uint32_t frame, struct err *e)
     return 0;
 }
 
-static int enter(struct gram *g, gram_ref r, uint32_t frame, struct err *e)
+int gram_walk_enter(struct gram *g, gram_ref r, uint32_t frame, struct err *e)
 {
     uint32_t height = gram_at(g, r)->height;
 
@@ -137,18 +128,18 @@ static int enter(struct gram *g, gram_ref r, uint32_t frame, struct err *e)
         g->flags |= GRAM_CUT;
         return 0;
     }
-    return add_item(g, ENTER, r, frame, e);
+    return gram_walk_item(g, GRAM_ENTER, r, frame, e);
 }
 
 /* Enters r on a frame of its own: when r may be empty, the frame is popped, too. */
 static int enter_on(struct gram *g, gram_ref r, const struct gram_frame *f, struct err *e)
 {
     uint32_t frame;
-    int rc = push(g, f, &frame, e);
+    int rc = gram_push(g, f, &frame, e);
 
     if (rc == 0 && gram_at(g, r)->nullable)
-        rc = add_item(g, POP_EMPTY, 0, frame, e);
-    return rc == 0 ? enter(g, r, frame, e) : rc;
+        rc = gram_walk_item(g, GRAM_POP_EMPTY, 0, frame, e);
+    return rc == 0 ? gram_walk_enter(g, r, frame, e) : rc;
 }
 
 /* Part i of a sequence, whose parent is the frame `under`. */
@@ -157,7 +148,7 @@ static int enter_part(struct gram *g, gram_ref r, uint32_t i, uint32_t under, st
     const struct gram_node *n = gram_at(g, r);
 
     if (i + 1 == n->n)
-        return enter(g, n->part[i], under, e);
+        return gram_walk_enter(g, n->part[i], under, e);
     return enter_on(g, n->part[i], &(struct gram_frame){r, under, i + 1, 0, 0}, e);
 }
 
@@ -172,9 +163,7 @@ static int enter_again(struct gram *g, gram_ref r, uint64_t done, uint32_t under
     return enter_on(g, n->part[0], &(struct gram_frame){r, under, done, 0, 0}, e);
 }
 
-/* -- objects
- * -------------------------------------------------------------------------------------------
- */
+/* -- objects -------------------------------------------------------------------------- */
 
 static int facts_at(struct gram *g, uint32_t os, uint32_t under, struct gram_os_facts *f,
                     struct err *e)
@@ -194,20 +183,20 @@ static int enter_keys(struct gram *g, gram_ref r, uint32_t os, uint32_t under, s
 
     if (rc == 0 && facts.names) {
         f.at = GRAM_POINT(GRAM_P_KEY, 0);
-        rc = push(g, &f, &frame, e);
+        rc = gram_push(g, &f, &frame, e);
         if (rc == 0)
             rc = gram_os_name(g, os, facts.names, &bs, e);
         if (rc == 0)
-            rc = add_place(g, bs, frame, e);
+            rc = gram_walk_place(g, bs, frame, e);
     }
     for (uint32_t i = 0; rc == 0 && facts.rest && i < o->n_rest; i++) {
         rc = gram_os_key(g, os, i, &bs, e);
         if (rc < 0 || !bs)
             continue;
         f.at = GRAM_POINT(GRAM_P_REST, 0);
-        rc = push(g, &f, &frame, e);
+        rc = gram_push(g, &f, &frame, e);
         if (rc == 0)
-            rc = add_place(g, bs, frame, e);
+            rc = gram_walk_place(g, bs, frame, e);
     }
     return rc;
 }
@@ -219,8 +208,8 @@ static int enter_close(struct gram *g, const struct gram_obj *o, uint32_t under,
     int rc = 0;
 
     if (!empty && gram_at(g, o->close)->nullable)
-        rc = add_item(g, POP, 0, under, e);
-    return rc == 0 ? enter(g, o->close, under, e) : rc;
+        rc = gram_walk_item(g, GRAM_POP, 0, under, e);
+    return rc == 0 ? gram_walk_enter(g, o->close, under, e) : rc;
 }
 
 static int pop_open(struct gram *g, const struct gram_frame *f, const struct gram_obj *o,
@@ -289,8 +278,7 @@ static int pop_object(struct gram *g, const struct gram_frame *f, uint32_t pay, 
     }
 }
 
-/* -- expressions
- * ------------------------------------------------------------------------------------------ */
+/* -- expressions ---------------------------------------------------------------------- */
 
 static int do_enter(struct gram *g, gram_ref r, uint32_t under, struct err *e)
 {
@@ -303,17 +291,17 @@ static int do_enter(struct gram *g, gram_ref r, uint32_t under, struct err *e)
     case GRAM_K_TEXT:
     case GRAM_K_JSON:
         id = gram_bs_start(g, r, e);
-        return id ? add_place(g, id, under, e) : e->code;
+        return id ? gram_walk_place(g, id, under, e) : e->code;
     case GRAM_K_SEQ:
         return enter_part(g, r, 0, under, e);
     case GRAM_K_ALT:
         for (uint32_t i = 0; rc == 0 && i < n->n; i++)
-            rc = enter(g, n->part[i], under, e);
+            rc = gram_walk_enter(g, n->part[i], under, e);
         return rc;
     case GRAM_K_REP:
         return enter_again(g, r, 0, under, e);
     case GRAM_K_RULE:
-        return enter(g, n->part[0], under, e);
+        return gram_walk_enter(g, n->part[0], under, e);
     case GRAM_K_OBJ:
         id = gram_os_start(g, n->a, e);
         if (!id)
@@ -327,7 +315,7 @@ static int do_enter(struct gram *g, gram_ref r, uint32_t under, struct err *e)
 
 static int do_pop(struct gram *g, uint32_t frame, uint32_t pay, int empty, struct err *e)
 {
-    const struct gram_frame *f = frame ? frame_at(g, frame) : NULL;
+    const struct gram_frame *f = frame ? gram_frame_at(g, frame) : NULL;
     const struct gram_node *n;
     int rc = 0;
 
@@ -340,218 +328,28 @@ static int do_pop(struct gram *g, uint32_t frame, uint32_t pay, int empty, struc
         return pop_object(g, f, pay, empty, e);
     if (n->kind == GRAM_K_SEQ) {
         if (!empty && f->at >= n->tail)
-            rc = add_item(g, POP, 0, f->parent, e);
+            rc = gram_walk_item(g, GRAM_POP, 0, f->parent, e);
         return rc == 0 ? enter_part(g, f->node, (uint32_t)f->at, f->parent, e) : rc;
     }
     /* A repetition; a round without a byte was passed over where it began. */
     if (empty)
         return 0;
     if (f->at >= n->min)
-        rc = add_item(g, POP, 0, f->parent, e);
+        rc = gram_walk_item(g, GRAM_POP, 0, f->parent, e);
     return rc == 0 ? enter_again(g, f->node, f->at, f->parent, e) : rc;
 }
 
-/* -- states
- * ---------------------------------------------------------------------------------------------------
- */
-
-static int by_place(const void *a, const void *b)
-{
-    const struct gram_place *x = a, *y = b;
-
-    if (x->bs != y->bs)
-        return x->bs < y->bs ? -1 : 1;
-    return (x->frame > y->frame) - (x->frame < y->frame);
-}
-
-/* The state of the places that were found; 0 when there are none and the text may not end. */
-int gram_take_state(struct gram *g, gram_state *to, struct err *e)
-{
-    struct gram_place *p = g->places.p;
-    struct gram_set head = {.flags = g->flags};
-    size_t n = g->places.n;
-
-    *to = 0;
-    if (n == 0 && !(g->flags & (GRAM_MAY_END | GRAM_CUT)))
-        return 0;
-    if (n > 1)
-        qsort(p, n, sizeof(*p), by_place);
-    for (size_t i = 0; i < n; i++) {
-        if (head.n == 0 || by_place(&p[head.n - 1], &p[i]) != 0)
-            p[head.n++] = p[i];
-    }
-    if (head.n > g->limits.width)
-        return err_set(e, E_TOO_LONG, "the grammar has too many ways to read the text");
-    buf_clear(&g->text);
-    if (buf_put(&g->text, &head, sizeof(head)) < 0 ||
-        buf_put(&g->text, p, head.n * sizeof(*p)) < 0)
-        return gram_full(g, e);
-    *to = gram_intern(g, &g->states, &g->walk, g->text.p, g->text.n, NULL);
-    return *to ? 0 : gram_full(g, e);
-}
-
-static int run_items(struct gram *g, gram_state *to, struct err *e)
+int gram_walk_run(struct gram *g, gram_state *to, struct err *e)
 {
     int rc = 0;
 
     while (rc == 0 && g->items.n) {
         struct gram_item it = GRAM_AT(struct gram_item, g->items)[--g->items.n];
 
-        if (it.kind == ENTER)
+        if (it.kind == GRAM_ENTER)
             rc = do_enter(g, it.what, it.frame, e);
         else
-            rc = do_pop(g, it.frame, it.what, it.kind == POP_EMPTY, e);
+            rc = do_pop(g, it.frame, it.what, it.kind == GRAM_POP_EMPTY, e);
     }
     return rc == 0 ? gram_take_state(g, to, e) : rc;
-}
-
-int gram_begin(struct gram *g, gram_ref root, struct err *e)
-{
-    int rc;
-
-    begin_step(g);
-    if (gram_at(g, root)->nullable)
-        g->flags |= GRAM_MAY_END;
-    rc = enter(g, root, 0, e);
-    return rc == 0 ? run_items(g, &g->start, e) : rc;
-}
-
-int gram_is_rest(const struct gram *g, uint32_t frame)
-{
-    const struct gram_frame *f = frame ? frame_at(g, frame) : NULL;
-
-    return f && gram_at(g, f->node)->kind == GRAM_K_OBJ && GRAM_PHASE(f->at) == GRAM_P_REST;
-}
-
-int gram_pop(struct gram *g, uint32_t frame, uint32_t pay, gram_state *to, struct err *e)
-{
-    struct gram_frame any;
-    int rc = 0;
-
-    begin_step(g);
-    if (gram_is_rest(g, frame)) {
-        any = *frame_at(g, frame);
-        any.at = GRAM_POINT(GRAM_P_REST, GRAM_RAW_UNKNOWN);
-        rc = push(g, &any, &frame, e);
-    }
-    if (rc == 0)
-        rc = add_item(g, POP, pay, frame, e);
-    return rc == 0 ? run_items(g, to, e) : rc;
-}
-
-int gram_is_guess(const struct gram *g, gram_state s)
-{
-    const struct gram_set *set = gram_set_at(g, s);
-
-    for (uint32_t i = 0; i < set->n; i++) {
-        const struct gram_os *os;
-        const struct gram_obj *o;
-
-        if (!gram_is_rest(g, set->place[i].frame))
-            continue;
-        os = GRAM_REC(struct gram_os, g->os, frame_at(g, set->place[i].frame)->os);
-        o = gram_obj_at(g, os->obj);
-        for (uint32_t k = 0; k < o->n_rest; k++) {
-            if (GRAM_USED_N(os->word[k]) > gram_keys_in(g, GRAM_USED_SET(os->word[k])))
-                return 1;
-        }
-    }
-    return 0;
-}
-
-/* A key of the rest remembers its bytes. */
-static int remember(struct gram *g, uint32_t *frame, unsigned char b, struct err *e)
-{
-    const struct gram_frame *f;
-    struct gram_frame longer;
-    uint32_t raw;
-
-    if (!gram_is_rest(g, *frame))
-        return 0;
-    f = frame_at(g, *frame);
-    if (GRAM_WITH(f->at) == GRAM_RAW_UNKNOWN)
-        return 0;
-    longer = *f;
-    raw = gram_raw(g, GRAM_WITH(f->at), b, e);
-    longer.at = GRAM_POINT(GRAM_P_REST, raw);
-    return raw ? push(g, &longer, frame, e) : e->code;
-}
-
-static int step_place(struct gram *g, struct gram_place p, unsigned char b, struct err *e)
-{
-    uint32_t next = gram_bs_next(gram_bs_at(g, p.bs), b), accept;
-    int rc;
-
-    if (!next)
-        return 0;
-    rc = remember(g, &p.frame, b, e);
-    if (rc == 0)
-        rc = add_place(g, next, p.frame, e);
-    accept = gram_bs_at(g, next)->accept;
-    return rc == 0 && accept ? add_item(g, POP, accept - 1, p.frame, e) : rc;
-}
-
-int gram_step(struct gram *g, gram_state s, unsigned char b, gram_state *to, struct err *e)
-{
-    uint64_t key = (uint64_t)s << 8 | b;
-    const struct gram_set *set = gram_set_at(g, s);
-    size_t slots = g->steps.cap;
-    int rc = 0;
-
-    if (map64_get(&g->steps, key, to))
-        return 0;
-    begin_step(g);
-    g->flags = set->flags & GRAM_CUT;
-    for (uint32_t i = 0; rc == 0 && i < set->n; i++)
-        rc = step_place(g, set->place[i], b, e);
-    if (rc == 0)
-        rc = run_items(g, to, e);
-    if (rc == 0 && map64_put(&g->steps, key, *to) < 0)
-        rc = gram_full(g, e);
-    g->heap += (g->steps.cap - slots) * sizeof(struct map64_slot);
-    return rc;
-}
-
-/* -- for everyone
- * ------------------------------------------------------------------------------------------------
- */
-
-gram_state gram_start(const struct gram *g)
-{
-    return g->start;
-}
-
-int gram_put(struct gram *g, gram_state s, const char *p, size_t n, gram_state *to, size_t *ok,
-             struct err *e)
-{
-    struct err own = {0};
-    size_t i = 0;
-    int rc = 0;
-
-    while (rc == 0 && s && i < n) {
-        rc = gram_step(g, s, (unsigned char)p[i], &s, &own);
-        if (rc == 0 && s == GRAM_TOO_DEEP)
-            rc = err_set(&own, E_TOO_LONG, "the text is nested deeper than %u",
-                         (unsigned)g->limits.depth);
-        i += rc == 0 && s;
-    }
-    if (ok)
-        *ok = i;
-    if (rc < 0) {
-        if (e)
-            *e = own;
-        return rc;
-    }
-    *to = s;
-    return 0;
-}
-
-int gram_may_end(const struct gram *g, gram_state s)
-{
-    return s && gram_set_at(g, s)->flags & GRAM_MAY_END;
-}
-
-int gram_must_end(const struct gram *g, gram_state s)
-{
-    return gram_may_end(g, s) && gram_set_at(g, s)->n == 0;
 }

@@ -3,8 +3,7 @@
 
 #include "base/mem.h"
 
-/* -- caches
- * ---------------------------------------------------------------------------------------- */
+/* -- caches --------------------------------------------------------------------------- */
 
 static void drop_masks(struct mask *m)
 {
@@ -101,8 +100,7 @@ gram_state mask_state(const struct mask *m)
     return m->at.s;
 }
 
-/* -- tokens that leave a terminal
- * ----------------------------------------------------------------- */
+/* -- tokens that leave a terminal ----------------------------------------------------- */
 
 int mask_live(struct mask *m, gram_state s, uint64_t live[4], struct err *e)
 {
@@ -206,8 +204,7 @@ static int follow(struct mask *m, uint32_t exit, gram_state s, int guess, uint32
     return rc;
 }
 
-/* -- the mask of a state
- * ------------------------------------------------------------------------------ */
+/* -- the mask of a state -------------------------------------------------------------- */
 
 static int add_place(struct mask *m, struct gram_place p, uint32_t *bits, struct err *e)
 {
@@ -242,6 +239,7 @@ static int make_mask(struct mask *m, uint32_t *bits, struct err *e)
     memset(bits, 0, m->v->n_word * sizeof(*bits));
     for (uint32_t i = 0; rc == 0 && i < set->n; i++)
         rc = add_place(m, set->place[i], bits, e);
+    mask_marks(m, bits);
     if (set->flags & GRAM_MAY_END) {
         for (uint32_t i = 0; i < m->v->n_eog; i++)
             allow(bits, m->v->eog[i]);
@@ -324,6 +322,8 @@ int mask_accept(struct mask *m, int32_t id, struct err *e)
             return 0;
         return err_set(e, E_INVALID, "the text cannot end here under its grammar");
     }
+    if (!s.n && m->at.s && id >= 0 && (uint32_t)id < m->v->n_tok && mask_is_mark(m, id))
+        s = tok_piece(m->v->t, id, 1);
     rc = m->at.s && s.n ? gram_put(m->g, m->at.s, s.p, s.n, &to, NULL, e) : 0;
     if (rc == 0 && !to)
         rc = err_set(e, E_INVALID, "token %d is not allowed here by the grammar", (int)id);

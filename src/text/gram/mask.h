@@ -4,9 +4,10 @@
  * together. Which tokens stay inside a place of the grammar is worked out once and kept, for
  * all states that have that place on top; only tokens that leave it are followed each time.
  *
- * Tokens without bytes (control tokens) are never allowed, but those that end a generation,
- * where the text may end. When nothing else is allowed and the text may not end, that is an
- * error: generation never goes on unguided.
+ * Control tokens stand for no text and are never allowed inside of one, but those that end a
+ * generation, where the text may end, and those whose text is, or begins, what is left of a
+ * literal of the grammar (<tool_call>). When nothing else is allowed and the text may not end,
+ * that is an error: generation never goes on unguided.
  *
  * Threads  a vocabulary: any number may read; masks: as the grammar
  * Uses     base/, text/tok.h, text/gram/gram.h

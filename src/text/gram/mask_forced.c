@@ -73,16 +73,16 @@ static int cut(struct mask *m, const struct buf *text, size_t skip, size_t keep,
 {
     struct tok_ids all = {0};
     size_t at = 0;
-    int n = 0, rc = tok_encode(m->v->t, text->p, text->n, 0, &all, e);
+    int n = 0, rc = tok_encode(m->v->t, text->p, text->n, TOK_PARSE_SPECIAL, &all, e);
 
     for (size_t i = 0; rc >= 0 && i < all.n; i++) {
-        struct str s = tok_piece(m->v->t, all.id[i], 0);
+        struct str s = tok_piece(m->v->t, all.id[i], 1); /* marks, too: mask_mark.c */
         size_t extra = i == 0 && s.n && s.p[0] == ' ' && text->p[0] != ' '; /* a put one */
 
         s.p += extra;
         s.n -= extra;
-        if (s.n > text->n - at || memcmp(s.p, text->p + at, s.n) != 0 ||
-            (at < skip && at + s.n > skip))
+        if (tok_is_eog(m->v->t, all.id[i]) || s.n > text->n - at ||
+            memcmp(s.p, text->p + at, s.n) != 0 || (at < skip && at + s.n > skip))
             break;
         if (at >= skip && (at + s.n > keep || n == max))
             break;

@@ -22,6 +22,12 @@ enum {
     MASK_FORCED = 4096             /* bytes that are looked ahead */
 };
 
+/* A control token that a grammar may name. */
+struct mask_mark {
+    struct str text;
+    int32_t id;
+};
+
 struct mask_vocab {
     const struct tok *t;
     uint32_t n_tok;  /* of the vocabulary */
@@ -36,6 +42,8 @@ struct mask_vocab {
     uint32_t *has;   /* classes of characters below */
     int32_t *eog;    /* tokens that end a generation */
     uint32_t n_eog;
+    struct mask_mark *mark; /* other control tokens */
+    uint32_t n_mark;
 };
 
 /* What is left of tokens behind an end. */
@@ -90,6 +98,11 @@ MUST_CHECK int mask_exits(struct mask *m, uint32_t exit, const uint64_t want[4],
 /* Which bytes can follow a state. */
 MUST_CHECK int mask_live(struct mask *m, gram_state s, uint64_t live[4], struct err *e);
 int mask_full(struct err *e);
+
+/* mask_mark.c: control tokens where a literal has their text. */
+MUST_CHECK int mask_marks_find(struct mask_vocab *v);
+void mask_marks(const struct mask *m, uint32_t *bits); /* adds those that may come */
+int mask_is_mark(const struct mask *m, int32_t id);    /* 1: this one may */
 
 static inline struct mask_exit *mask_exit_at(const struct mask *m, uint32_t i)
 {

@@ -11,8 +11,7 @@ int mask_full(struct err *e)
     return err_set(e, E_NOMEM, "no memory for the mask of tokens");
 }
 
-/* -- stretches of tokens, as bits in the trie's order
- * ------------------------------------------ */
+/* -- stretches of tokens, as bits in the trie's order --------------------------------- */
 
 static void set_stretch(uint32_t *bits, uint32_t lo, uint32_t hi)
 {
@@ -42,8 +41,7 @@ static int is_set(const uint32_t *bits, uint32_t lo, uint32_t hi)
     return 1;
 }
 
-/* -- walking
- * ------------------------------------------------------------------------------------- */
+/* -- walking -------------------------------------------------------------------------- */
 
 static int note_end(struct mask *m, uint32_t pay, uint32_t node, struct err *e)
 {
@@ -99,8 +97,7 @@ static int walk(struct mask *m, uint32_t bs, struct err *e)
     return rc;
 }
 
-/* -- what is left behind the ends
- * ------------------------------------------------------------------- */
+/* -- what is left behind the ends ----------------------------------------------------- */
 
 static int by_pay(const void *a, const void *b)
 {
@@ -221,8 +218,7 @@ int mask_top(struct mask *m, uint32_t bs, struct mask_top **out, struct err *e)
     return 0;
 }
 
-/* -- exits, a byte further
- * ------------------------------------------------------------------------------ */
+/* -- exits, a byte further ------------------------------------------------------------ */
 
 /* Calls for each child of the exit's nodes with a byte that is wanted: counts it, or puts it
  * where the count says. */

@@ -5,8 +5,7 @@
 
 #include <stdlib.h>
 
-/* -- tokens
- * ------------------------------------------------------------------------------------ */
+/* -- tokens --------------------------------------------------------------------------- */
 
 struct text {
     struct str s;
@@ -60,8 +59,7 @@ static size_t common(struct str a, struct str b)
     return n;
 }
 
-/* -- the trie
- * ------------------------------------------------------------------------------------ */
+/* -- the trie ------------------------------------------------------------------------- */
 
 static int make_room(struct mask_vocab *v, const struct text *all)
 {
@@ -109,8 +107,7 @@ static void plant(struct mask_vocab *v, const struct text *all)
     v->n_node = n;
 }
 
-/* -- what is below
- * ---------------------------------------------------------------------------------- */
+/* -- what is below -------------------------------------------------------------------- */
 
 enum { WHOLE, WRONG = 255 };
 
@@ -177,8 +174,7 @@ static int sum_up(struct mask_vocab *v)
     return 0;
 }
 
-/* -- all of it
- * --------------------------------------------------------------------------------------- */
+/* -- all of it ------------------------------------------------------------------------ */
 
 int mask_vocab_new(struct mask_vocab **out, const struct tok *t, struct err *e)
 {
@@ -199,6 +195,8 @@ int mask_vocab_new(struct mask_vocab **out, const struct tok *t, struct err *e)
             plant(v, all);
         if (rc == 0)
             rc = sum_up(v);
+        if (rc == 0)
+            rc = mask_marks_find(v);
     }
     mem_free(all);
     if (rc < 0) {
@@ -220,5 +218,6 @@ void mask_vocab_free(struct mask_vocab *v)
     mem_free(v->first);
     mem_free(v->has);
     mem_free(v->eog);
+    mem_free(v->mark);
     mem_free(v);
 }

@@ -6,6 +6,8 @@
 
 #include <assert.h>
 
+enum { ROUNDS = 40 };
+
 /* An automaton while it is made. */
 struct draft {
     uint64_t *id; /* what the generator calls a state */
@@ -115,9 +117,32 @@ static uint32_t draft_split(struct draft *d)
     return rc < 0 ? 0 : n;
 }
 
+/* Class 0 for states from which nothing is accepted, one each for the others. */
+static uint32_t draft_live(struct draft *d)
+{
+    int more = 1;
+    uint32_t n = 1;
+
+    for (uint32_t i = 0; i < d->n; i++)
+        d->class[i] = d->accept[i];
+    while (more) {
+        more = 0;
+        for (uint32_t i = d->n; i-- > 1;) {
+            for (int s = 0; s < NUMSET_SYMBOLS && !d->class[i]; s++) {
+                if (d->class[d->next[i][s]])
+                    d->class[i] = 1, more = 1;
+            }
+        }
+    }
+    for (uint32_t i = 1; i < d->n; i++)
+        d->class[i] = d->class[i] ? n++ : 0;
+    return n;
+}
+
 /* Puts states together that cannot be told apart. Class 0 is that of state 0, so that whatever
- * leads nowhere is 0. */
-static uint32_t draft_classes(struct draft *d)
+ * leads nowhere is 0. Long bounds need many rounds; then they stay apart. Returns how many
+ * classes there are; 0: no memory. */
+static uint32_t draft_classes(struct draft *d, struct numset_room *m)
 {
     uint32_t n = 1, was = 0;
 
@@ -127,24 +152,26 @@ static uint32_t draft_classes(struct draft *d)
         return 0;
     for (uint32_t i = 0; i < d->n; i++)
         d->class[i] = d->accept[i];
-    while (n && n != was) {
+    for (int round = 0; n && n != was && round < ROUNDS; round++) {
         was = n;
         n = draft_split(d);
+        m->work += d->n;
     }
-    return n;
+    return n == was || !n ? n : draft_live(d);
 }
 
-static int draft_keep(struct arena *a, const struct draft *d, uint32_t n, struct numset *out,
-                      struct err *e)
+static int draft_keep(struct numset_room *m, const struct draft *d, uint32_t n,
+                      struct numset *out, struct err *e)
 {
     /* State 1 may have become one with 0: then nothing is accepted, and it stays apart. */
     uint32_t total = d->class[1] == 0 ? n + 1 : n, first = d->class[1] ? d->class[1] : n;
-    uint32_t(*next)[NUMSET_SYMBOLS] = arena_calloc(a, total, sizeof(*next));
-    uint8_t *accept = arena_calloc(a, total, 1);
+    uint32_t(*next)[NUMSET_SYMBOLS] = arena_calloc(m->arena, total, sizeof(*next));
+    uint8_t *accept = arena_calloc(m->arena, total, 1);
 
     if (!next || !accept)
-        return err_set(e, a->max - a->used < total * sizeof(*next) ? E_TOO_LONG : E_NOMEM,
-                       "no memory left for sets of numbers");
+        return err_set(
+            e, m->arena->max - m->arena->used < total * sizeof(*next) ? E_TOO_LONG : E_NOMEM,
+            "no memory left for sets of numbers");
     for (uint32_t i = 0; i < d->n; i++) {
         /* Classes are numbered as states are found, so the first is 1 or 0. */
         accept[d->class[i]] = d->accept[i];
@@ -158,15 +185,21 @@ static int draft_keep(struct arena *a, const struct draft *d, uint32_t n, struct
     return 0;
 }
 
-int numset_build(struct arena *a, const struct numset_gen *g, struct numset *out, struct err *e)
+int numset_build(struct numset_room *m, const struct numset_gen *g, struct numset *out,
+                 struct err *e)
 {
     struct draft d = {0};
     uint32_t n;
-    int rc = draft_walk(&d, g, e);
+    int rc;
 
+    if (m->work > NUMSET_WORK)
+        return err_set(e, E_TOO_LONG, "sets of numbers take more than %d steps",
+                       (int)NUMSET_WORK);
+    rc = draft_walk(&d, g, e);
     if (rc == 0) {
-        n = draft_classes(&d);
-        rc = n ? draft_keep(a, &d, n, out, e) : err_set(e, E_NOMEM, "no memory for sets of numbers");
+        n = draft_classes(&d, m);
+        rc = n ? draft_keep(m, &d, n, out, e)
+               : err_set(e, E_NOMEM, "no memory for sets of numbers");
     }
     draft_done(&d);
     return rc;
@@ -210,13 +243,13 @@ static int pair_accepts(const void *ctx, uint64_t state)
     return p->op == OP_AND ? x && y : p->op == OP_OR ? x || y : x && !y;
 }
 
-static int join(struct arena *a, const struct numset *x, const struct numset *y, enum op op,
-                struct numset *out, struct err *e)
+static int join(struct numset_room *m, const struct numset *x, const struct numset *y,
+                enum op op, struct numset *out, struct err *e)
 {
     struct pair p = {x, y, op};
     struct numset_gen g = {&p, pair_step, pair_accepts};
     struct numset r = {0};
-    int rc = numset_build(a, &g, &r, e);
+    int rc = numset_build(m, &g, &r, e);
 
     if (rc < 0)
         return rc;
@@ -234,22 +267,22 @@ static int join(struct arena *a, const struct numset *x, const struct numset *y,
     return 0;
 }
 
-int numset_and(struct arena *a, const struct numset *x, const struct numset *y,
+int numset_and(struct numset_room *m, const struct numset *x, const struct numset *y,
                struct numset *out, struct err *e)
 {
-    return join(a, x, y, OP_AND, out, e);
+    return join(m, x, y, OP_AND, out, e);
 }
 
-int numset_or(struct arena *a, const struct numset *x, const struct numset *y,
+int numset_or(struct numset_room *m, const struct numset *x, const struct numset *y,
               struct numset *out, struct err *e)
 {
-    return join(a, x, y, OP_OR, out, e);
+    return join(m, x, y, OP_OR, out, e);
 }
 
-int numset_minus(struct arena *a, const struct numset *x, const struct numset *y,
+int numset_minus(struct numset_room *m, const struct numset *x, const struct numset *y,
                  struct numset *out, struct err *e)
 {
-    return join(a, x, y, OP_MINUS, out, e);
+    return join(m, x, y, OP_MINUS, out, e);
 }
 
 int numset_is_empty(const struct numset *s)

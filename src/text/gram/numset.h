@@ -22,7 +22,8 @@ enum {
     NUMSET_MINUS = 10, /* symbols: 0 to 9 are digits */
     NUMSET_POINT,
     NUMSET_SYMBOLS,
-    NUMSET_STATES = 20000 /* of one set, at most */
+    NUMSET_STATES = 20000,         /* of one set, at most */
+    NUMSET_WORK = 16 * 1000 * 1000 /* in one room */
 };
 
 /* Texts with an exponent. Whole: no fraction but zeros, and no minus in the exponent. */
@@ -36,38 +37,44 @@ enum {
 };
 
 struct numset {
-    uint32_t n;                             /* states; 0: where nothing leads on, 1: the first */
+    uint32_t n; /* states; 0: where nothing leads on, 1: the first */
     const uint32_t (*next)[NUMSET_SYMBOLS]; /* 0: none, or where nothing is accepted */
     const uint8_t *accept;
     uint8_t must, may; /* NUMSET_E_ */
 };
 
+/* Where sets live, and how much has been done for them. */
+struct numset_room {
+    struct arena *arena;
+    uint64_t work; /* states that were looked at; begins with 0 */
+};
+
 enum { NUMSET_LESS = 1, NUMSET_EQUAL = 2, NUMSET_MORE = 4 };
 
-/* Sets live as long as the arena. All fail: E_TOO_LONG more states than NUMSET_STATES; E_NOMEM.
- */
-MUST_CHECK int numset_all(struct arena *a, struct numset *out, struct err *e);
-MUST_CHECK int numset_integers(struct arena *a, struct numset *out, struct err *e);
+/* Sets live as long as the arena. All fail: E_TOO_LONG more states than NUMSET_STATES, or work
+ * than NUMSET_WORK; E_NOMEM. */
+MUST_CHECK int numset_all(struct numset_room *m, struct numset *out, struct err *e);
+MUST_CHECK int numset_integers(struct numset_room *m, struct numset *out, struct err *e);
 /* Numbers that are less than, equal to, more than x (any of them together). */
-MUST_CHECK int numset_compare(struct arena *a, const struct decimal *x, int which,
+MUST_CHECK int numset_compare(struct numset_room *m, const struct decimal *x, int which,
                               struct numset *out, struct err *e);
 /* x times a whole number; x > 0. */
-MUST_CHECK int numset_multiples(struct arena *a, const struct decimal *x, struct numset *out,
-                                struct err *e);
-MUST_CHECK int numset_list(struct arena *a, const struct decimal *x, size_t n,
+MUST_CHECK int numset_multiples(struct numset_room *m, const struct decimal *x,
+                                struct numset *out, struct err *e);
+MUST_CHECK int numset_list(struct numset_room *m, const struct decimal *x, size_t n,
                            struct numset *out, struct err *e);
 /* Texts of so many digits at most, without a point and with one (0: never with one). The one
  * set that does not hold all texts of a number, for cutting others at the end. */
-MUST_CHECK int numset_short(struct arena *a, uint32_t whole, uint32_t broken,
+MUST_CHECK int numset_short(struct numset_room *m, uint32_t whole, uint32_t broken,
                             struct numset *out, struct err *e);
 
-MUST_CHECK int numset_and(struct arena *a, const struct numset *x, const struct numset *y,
+MUST_CHECK int numset_and(struct numset_room *m, const struct numset *x, const struct numset *y,
                           struct numset *out, struct err *e);
-MUST_CHECK int numset_or(struct arena *a, const struct numset *x, const struct numset *y,
+MUST_CHECK int numset_or(struct numset_room *m, const struct numset *x, const struct numset *y,
                          struct numset *out, struct err *e);
 /* x without y. */
-MUST_CHECK int numset_minus(struct arena *a, const struct numset *x, const struct numset *y,
-                            struct numset *out, struct err *e);
+MUST_CHECK int numset_minus(struct numset_room *m, const struct numset *x,
+                            const struct numset *y, struct numset *out, struct err *e);
 
 /* 1: no text is accepted. */
 int numset_is_empty(const struct numset *s);
@@ -81,8 +88,9 @@ struct numset_gen {
     int (*accepts)(const void *ctx, uint64_t state);
 };
 
-/* Walks it, and keeps the smallest automaton that does the same; must and may are left alone. */
-MUST_CHECK int numset_build(struct arena *a, const struct numset_gen *g, struct numset *out,
-                            struct err *e);
+/* Walks it, and keeps the smallest automaton that does the same; must and may are left alone.
+ */
+MUST_CHECK int numset_build(struct numset_room *m, const struct numset_gen *g,
+                            struct numset *out, struct err *e);
 
 #endif

@@ -2,6 +2,8 @@
 #include "base/mem.h"
 #include "text/gram/numset.h"
 
+#include <assert.h>
+
 /* What a text looks like so far. Packed into the low bits of a state; a generator adds its own
  * in front. The first state is 1. */
 enum phase { P_START = 1, P_NEG, P_ZERO, P_INT, P_POINT, P_FRAC, P_N = 8 };
@@ -42,12 +44,12 @@ static int all_accepts(const void *ctx, uint64_t state)
     return phase_accepts((int)state);
 }
 
-int numset_all(struct arena *a, struct numset *out, struct err *e)
+int numset_all(struct numset_room *m, struct numset *out, struct err *e)
 {
     struct numset_gen g = {NULL, all_step, all_accepts};
 
     out->must = out->may = NUMSET_E_ALL;
-    return numset_build(a, &g, out, e);
+    return numset_build(m, &g, out, e);
 }
 
 static uint64_t int_step(const void *ctx, uint64_t state, int symbol)
@@ -57,13 +59,13 @@ static uint64_t int_step(const void *ctx, uint64_t state, int symbol)
     return to == P_FRAC && symbol != 0 ? 0 : to;
 }
 
-int numset_integers(struct arena *a, struct numset *out, struct err *e)
+int numset_integers(struct numset_room *m, struct numset *out, struct err *e)
 {
     struct numset_gen g = {NULL, int_step, all_accepts};
 
     out->must = NUMSET_E_ZERO | NUMSET_E_WHOLE | NUMSET_E_NEG_WHOLE;
     out->may = NUMSET_E_ALL;
-    return numset_build(a, &g, out, e);
+    return numset_build(m, &g, out, e);
 }
 
 /* -- as long as this ------------------------------------------------------------------- */
@@ -75,14 +77,14 @@ struct shortness {
 /* phase | digits so far << 3 */
 static uint64_t short_step(const void *ctx, uint64_t state, int symbol)
 {
-    const struct shortness *m = ctx;
+    const struct shortness *most = ctx;
     uint64_t digits = state / P_N + (symbol < 10);
     int now = phase_step((int)(state % P_N), symbol);
 
     if (now == P_NEG)
         digits = 0;
-    if (!now || (now == P_POINT && digits >= m->broken) ||
-        digits > (now == P_FRAC || now == P_POINT ? m->broken : m->whole))
+    if (!now || (now == P_POINT && digits >= most->broken) ||
+        digits > (now == P_FRAC || now == P_POINT ? most->broken : most->whole))
         return 0;
     return (uint64_t)now | digits * P_N;
 }
@@ -93,14 +95,14 @@ static int short_accepts(const void *ctx, uint64_t state)
     return phase_accepts((int)(state % P_N));
 }
 
-int numset_short(struct arena *a, uint32_t whole, uint32_t broken, struct numset *out,
+int numset_short(struct numset_room *m, uint32_t whole, uint32_t broken, struct numset *out,
                  struct err *e)
 {
-    struct shortness m = {whole, broken};
-    struct numset_gen g = {&m, short_step, short_accepts};
+    struct shortness most = {whole, broken};
+    struct numset_gen g = {&most, short_step, short_accepts};
 
     out->must = out->may = 0;
-    return numset_build(a, &g, out, e);
+    return numset_build(m, &g, out, e);
 }
 
 /* -- comparing ------------------------------------------------------------------------- */
@@ -228,14 +230,14 @@ static void compare_exponents(const struct decimal *x, int which, struct numset 
     }
 }
 
-int numset_compare(struct arena *a, const struct decimal *x, int which, struct numset *out,
-                   struct err *e)
+int numset_compare(struct numset_room *m, const struct decimal *x, int which,
+                   struct numset *out, struct err *e)
 {
     struct against c = {x, which};
     struct numset_gen g = {&c, compare_step, compare_accepts};
 
     compare_exponents(x, which, out);
-    return numset_build(a, &g, out, e);
+    return numset_build(m, &g, out, e);
 }
 
 /* -- multiples ------------------------------------------------------------------------- */
@@ -326,7 +328,7 @@ static uint64_t multiple_step(const void *ctx, uint64_t state, int symbol)
     return remain_pack(&r);
 }
 
-int numset_multiples(struct arena *a, const struct decimal *x, struct numset *out,
+int numset_multiples(struct numset_room *m, const struct decimal *x, struct numset *out,
                      struct err *e)
 {
     struct factor f = {.places = x->n_frac};
@@ -342,13 +344,14 @@ int numset_multiples(struct arena *a, const struct decimal *x, struct numset *ou
         f.m = f.m * 10 + (uint64_t)(x->d[i] - '0');
     if (f.m > NUMSET_STATES)
         return err_set(e, E_TOO_LONG, "multiples of a number with so many digits");
+    assert(f.m > 0);
     for (uint32_t i = 0; i < f.places; i++)
         unit = unit * 10 % f.m;
     out->may = NUMSET_E_ALL;
     out->must = NUMSET_E_ZERO;
     if (!f.zeros && unit % f.m == 0)
         out->must |= NUMSET_E_WHOLE | NUMSET_E_NEG_WHOLE;
-    return numset_build(a, &g, out, e);
+    return numset_build(m, &g, out, e);
 }
 
 /* -- lists ----------------------------------------------------------------------------- */
@@ -405,7 +408,7 @@ static void tree_add(struct tree *t, const struct decimal *x, int neg)
     t->accept[at] = 2;
 }
 
-static int list_build(struct arena *a, struct tree *t, const struct decimal *x, size_t n,
+static int list_build(struct numset_room *m, struct tree *t, const struct decimal *x, size_t n,
                       struct numset *out, struct err *e)
 {
     struct numset_gen g = {t, tree_step, tree_accepts};
@@ -430,10 +433,10 @@ static int list_build(struct arena *a, struct tree *t, const struct decimal *x, 
         else
             t->next[i][0] = LOOP;
     }
-    return numset_build(a, &g, out, e);
+    return numset_build(m, &g, out, e);
 }
 
-int numset_list(struct arena *a, const struct decimal *x, size_t n, struct numset *out,
+int numset_list(struct numset_room *m, const struct decimal *x, size_t n, struct numset *out,
                 struct err *e)
 {
     struct tree t = {0};
@@ -444,7 +447,7 @@ int numset_list(struct arena *a, const struct decimal *x, size_t n, struct numse
         nodes += 2 * ((size_t)x[i].n_int + x[i].n_frac + 3);
     t.next = mem_calloc(nodes, sizeof(*t.next));
     t.accept = mem_calloc(nodes, 1);
-    rc = t.next && t.accept ? list_build(a, &t, x, n, out, e)
+    rc = t.next && t.accept ? list_build(m, &t, x, n, out, e)
                             : err_set(e, E_NOMEM, "no memory for %zu numbers", n);
     mem_free(t.next);
     mem_free(t.accept);

@@ -81,6 +81,28 @@ enum rx_flags {
  * E_TOO_LONG a limit; E_NOMEM. What is wrong with the pattern does not stick to the store. */
 MUST_CHECK int rx_parse(struct rx *r, struct str pattern, int flags, rx_id *out, struct err *e);
 
+/* -- ready-made ------------------------------------------------------------------------ */
+
+/* Texts of a format that JSON Schema names: date-time, date, time, duration, email, hostname,
+ * ipv4, ipv6, uuid, uri, uri-reference, iri, iri-reference, uri-template, json-pointer,
+ * relative-json-pointer. Each text is valid; of leap seconds only 23:59:60 in UTC is taken, and
+ * no hostname with -- where xn-- has it. Fails: E_UNSUPPORTED an unknown name. */
+MUST_CHECK int rx_format(struct rx *r, struct str name, rx_id *out, struct err *e);
+
+/* Integers as JSON writes them, plainly: no fraction, no exponent, no -0. */
+rx_id rx_integer(struct rx *r, int has_min, int64_t min, int has_max, int64_t max);
+rx_id rx_multiple_of(struct rx *r, uint32_t n); /* integers; n > 0 */
+
+struct rx_bound {
+    struct str number; /* as JSON writes it; n = 0: no bound */
+    int exclusive;
+};
+
+/* Numbers as JSON writes them between exact bounds, without exponent and without -0. Fails:
+ * E_INVALID a bound is no number; E_TOO_LONG one of more than 400 digits; E_NOMEM. */
+MUST_CHECK int rx_number(struct rx *r, struct rx_bound min, struct rx_bound max, rx_id *out,
+                         struct err *e);
+
 /* -- walking ------------------------------------------------------------------------- */
 
 /* The edges of a state, sorted and disjoint; code points without one lead nowhere. Borrowed,

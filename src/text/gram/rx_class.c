@@ -221,7 +221,7 @@ static int atom(struct rx_scan *p, struct rx_escape *out)
 /* A character, a range, or a class within the class. */
 static int member(struct rx_scan *p, struct rx_vec *all)
 {
-    struct rx_escape a, b;
+    struct rx_escape a = {0}, b = {0};
     struct rx_range c;
     size_t from = p->at;
     int rc = atom(p, &a);

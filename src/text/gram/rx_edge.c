@@ -221,7 +221,7 @@ static int (*const edges_by_kind[])(struct rx *r, rx_id id) = {
     [RX_K_NONE] = edges_nothing,  [RX_K_EMPTY] = edges_nothing, [RX_K_SET] = edges_set,
     [RX_K_TEXT] = edges_text,     [RX_K_TRIE] = rx_trie_edges,  [RX_K_SEQ] = edges_seq,
     [RX_K_ALT] = edges_group,     [RX_K_AND] = edges_group,     [RX_K_NOT] = edges_not,
-    [RX_K_REPEAT] = edges_repeat,
+    [RX_K_REPEAT] = edges_repeat, [RX_K_MOD] = rx_mod_edges,
 };
 
 /* -- in order -------------------------------------------------------------------------- */

@@ -326,7 +326,6 @@ static void take_empty(struct rx *r)
         return;
     for (size_t i = n - 1; i > 0; i--) {
         if (nullable(r, id[i])) {
-            plus_at = 0;
             memmove(id, id + 1, --r->list.n * sizeof(*id));
             return;
         }

@@ -25,6 +25,7 @@ enum rx_kind {
     RX_K_ALT,    /* a: first kid in words, b: how many; sorted, none of them RX_K_ALT */
     RX_K_AND,    /* likewise */
     RX_K_NOT,    /* a */
+    RX_K_MOD,    /* digits that make b, a number before them, a multiple of a */
     RX_K_REPEAT, /* a, b to c times; not {0,1}: that is an alternation with RX_EMPTY */
 };
 
@@ -178,6 +179,9 @@ MUST_CHECK int rx_out_take(struct rx *r, rx_id id);
 /* rx_trie.c */
 rx_id rx_trie_of(struct rx *r, rx_id alt); /* of the texts in it; RX_NONE: too few */
 MUST_CHECK int rx_trie_edges(struct rx *r, rx_id id);
+
+/* rx_number.c */
+MUST_CHECK int rx_mod_edges(struct rx *r, rx_id id);
 
 /* rx_edge.c */
 MUST_CHECK int rx_ensure(struct rx *r, rx_id id); /* edges, dead ones too */

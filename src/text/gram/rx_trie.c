@@ -25,7 +25,8 @@ static rx_id trie(struct rx *r, uint32_t at, uint32_t count, uint32_t done)
 int rx_trie_edges(struct rx *r, rx_id id)
 {
     struct rx_node n = *rx_at(r, id);
-    uint32_t i = n.flags & RX_NULLABLE ? 1 : 0, k, len, other;
+    size_t i = n.flags & RX_NULLABLE ? 1 : 0, k;
+    uint32_t len, other;
     int rc = rx_count(r, n.b);
 
     r->out.n = 0;
@@ -37,7 +38,8 @@ int rx_trie_edges(struct rx *r, rx_id id)
             if (rx_text_char(r, e[2 * k] + n.c, e[2 * k + 1] - n.c, &other) != cp)
                 break;
         }
-        rc = rx_out_only(r, cp, cp, trie(r, n.a + 2 * i, k - i, n.c + len));
+        rc = rx_out_only(r, cp, cp,
+                         trie(r, n.a + (uint32_t)(2 * i), (uint32_t)(k - i), n.c + len));
         if (r->failed.code)
             rc = r->failed.code;
     }

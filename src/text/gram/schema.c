@@ -85,7 +85,7 @@ static void put_path(const struct schema *s, struct path *p, uint32_t node)
     }
 }
 
-int schema_fail(struct schema *s, int code, uint32_t node, const char *kw, const char *fmt, ...)
+void schema_say(struct schema *s, int code, uint32_t node, const char *kw, const char *fmt, ...)
 {
     struct path path = {.n = 0};
     char words[ERR_MAX];
@@ -97,14 +97,7 @@ int schema_fail(struct schema *s, int code, uint32_t node, const char *kw, const
     put_path(s, &path, node);
     if (kw)
         put_token(&path, kw);
-    return err_set(s->e, code, "%s: %s", path.text, words);
-}
-
-int schema_nomem(struct schema *s)
-{
-    if (s->arena.used > s->arena.max / 2)
-        return err_set(s->e, E_TOO_LONG, "the schema needs more than %d MiB", MEMORY >> 20);
-    return err_set(s->e, E_NOMEM, "no memory for a schema");
+    (void)err_set(s->e, code, "%s: %s", path.text, words);
 }
 
 int schema_grow(struct schema *s, void *array, uint32_t n, uint32_t *cap, size_t size)
@@ -152,6 +145,7 @@ static int init(struct schema *s, struct gram *g, const struct schema_options *o
     if (o)
         s->o = *o;
     arena_init(&s->arena, MEMORY);
+    s->numbers.arena = &s->arena;
     if ((rc = schema_grow(s, &s->node, 0, &s->cap_node, sizeof(*s->node))) < 0 ||
         (rc = schema_grow(s, &s->goal, 0, &s->cap_goal, sizeof(*s->goal))) < 0)
         return rc;
@@ -176,7 +170,7 @@ static int init(struct schema *s, struct gram *g, const struct schema_options *o
 static int add(struct schema *s, const json_t *doc, gram_ref *out)
 {
     schema_lit lit = LIT_NODE(NODE_FIRST);
-    schema_goal root;
+    schema_goal root = GOAL_NEVER;
     int rc = schema_read(s, doc);
 
     if (json_is_boolean(doc))

@@ -130,7 +130,8 @@ static int tells(struct schema *s, const json_t *list, const char *name)
         return schema_nomem(s);
     rc = 1;
     for (size_t i = 0; i < json_array_size(list) && rc == 1; i++) {
-        const json_t *v = teller(s, follow(s, schema_node_at(s, json_array_get(list, i))), name);
+        const json_t *v =
+            teller(s, follow(s, schema_node_at(s, json_array_get(list, i))), name);
 
         if (!v)
             rc = 0;
@@ -150,8 +151,7 @@ int schema_told_apart(struct schema *s, const json_t *list, enum schema_type t)
     int rc = 0;
 
     for (size_t i = 0; i < json_array_size(required) && i < TELLERS && rc == 0; i++)
-        rc = t == TYPE_OBJECT
-                 ? tells(s, list, json_string_value(json_array_get(required, i)))
-                 : 0;
+        rc = t == TYPE_OBJECT ? tells(s, list, json_string_value(json_array_get(required, i)))
+                              : 0;
     return rc;
 }

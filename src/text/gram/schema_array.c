@@ -267,10 +267,11 @@ static int list_values(struct work *w, const json_t **v, uint32_t *n)
 
 static int refuse_unique(struct work *w)
 {
-    return schema_fail(w->s, E_UNSUPPORTED, w->unique_node, "uniqueItems",
-                       "is possible for at most one item, or for items of an \"enum\" of at most "
-                       "%d values",
-                       SCHEMA_UNIQUE);
+    return schema_fail(
+        w->s, E_UNSUPPORTED, w->unique_node, "uniqueItems",
+        "is possible for at most one item, or for items of an \"enum\" of at most "
+        "%d values",
+        SCHEMA_UNIQUE);
 }
 
 /* Items are of one list of few values: each value is a goal for each place. */

@@ -1,6 +1,6 @@
 /* schema_deny.c - takes apart what an array or object must not satisfy: one of the keywords
  * does not hold, and each that can be broken is an alternative. */
-#include "text/gram/schema_part.h"
+#include "text/gram/schema_expand.h"
 
 static int no_way(struct schema_job *j, uint32_t node, int kw)
 {
@@ -312,11 +312,12 @@ static int deny_items(struct schema_job *j, const struct schema_at *at, uint32_t
         return with_fact(j, at, (struct schema_fact){.kind = FACT_MIN, .n = n_prefix + 1});
     if (n_prefix)
         return no_way(j, node, KW_items);
-    return with_fact(j, at, (struct schema_fact){.kind = FACT_CONTAINS,
-                                                 .node = node,
-                                                 .lit = lit_at(j, items) | 1,
-                                                 .n = 1,
-                                                 .m = GRAM_INF});
+    return with_fact(j, at,
+                     (struct schema_fact){.kind = FACT_CONTAINS,
+                                          .node = node,
+                                          .lit = lit_at(j, items) | 1,
+                                          .n = 1,
+                                          .m = GRAM_INF});
 }
 
 static int deny_contains(struct schema_job *j, const struct schema_at *at, uint32_t node)
@@ -354,7 +355,8 @@ static int deny_about_array(struct schema_job *j, const struct schema_at *at, ui
         rc = with_fact(j, at, (struct schema_fact){.kind = FACT_MIN, .n = max + 1});
     if (rc == 0)
         rc = deny_contains(j, at, node);
-    if (rc == 0 && n->have & KW_BIT(KW_unique_items) && json_is_true(schema_kw(n, KW_unique_items)))
+    if (rc == 0 && n->have & KW_BIT(KW_unique_items) &&
+        json_is_true(schema_kw(n, KW_unique_items)))
         rc = no_way(j, node, KW_unique_items);
     if (rc == 0 && schema_says(j, n, KW_unevaluated_items))
         rc = no_way(j, node, KW_unevaluated_items);
@@ -374,6 +376,7 @@ int schema_deny(struct schema_job *j, struct schema_at *at, uint32_t node)
     if (rc == 0)
         rc = deny_in_place(j, at, n);
     if (rc == 0)
-        rc = j->t == TYPE_OBJECT ? deny_about_object(j, at, node) : deny_about_array(j, at, node);
+        rc = j->t == TYPE_OBJECT ? deny_about_object(j, at, node)
+                                 : deny_about_array(j, at, node);
     return rc < 0 ? rc : 1;
 }

@@ -21,10 +21,11 @@ static const struct kw_row rows[] = {
 /* Let be, without looking at what they hold: annotations, and what tools that write schemas
  * add for other readers. */
 static const char *const notes[] = {
-    "title", "description", "default", "examples", "$comment", "deprecated", "readOnly",
-    "writeOnly", "contentEncoding", "contentMediaType", "contentSchema", "$vocabulary",
-    "example", "discriminator", "externalDocs", "xml", "propertyOrdering", "enumNames",
-    "enumDescriptions", "markdownDescription", "errorMessage"};
+    "title",         "description",      "default",   "examples",         "$comment",
+    "deprecated",    "readOnly",         "writeOnly", "contentEncoding",  "contentMediaType",
+    "contentSchema", "$vocabulary",      "example",   "discriminator",    "externalDocs",
+    "xml",           "propertyOrdering", "enumNames", "enumDescriptions", "markdownDescription",
+    "errorMessage"};
 
 static const struct {
     const char *name, *hint;
@@ -288,9 +289,9 @@ uint32_t schema_node_at(const struct schema *s, const json_t *v)
 {
     uint32_t node = NODE_TRUE;
 
-    if (v && json_is_false(v))
+    if (json_is_false(v))
         return NODE_FALSE;
-    if (v && json_is_object(v))
+    if (json_is_object(v))
         (void)map64_get(&s->nodes, (uintptr_t)v, &node);
     return node;
 }
@@ -316,7 +317,8 @@ static int children(struct schema *s, uint32_t node, int kw, const json_t *v)
     {
         if (form == FORM_DEPS && json_is_array(sub)) {
             if (!are_strings(sub))
-                return schema_fail(s, E_INVALID, node, under, "\"%.64s\" must list strings", key);
+                return schema_fail(s, E_INVALID, node, under, "\"%.64s\" must list strings",
+                                   key);
             continue;
         }
         if ((rc = schema_node_of(s, sub, node, under, key, SIZE_MAX, &child)) < 0)
@@ -376,6 +378,8 @@ static int read_keywords(struct schema *s, uint32_t node)
     }
     s->node[node].have = have;
     s->node[node].val = val;
+    if ((rc = schema_format_check(s, node)) < 0)
+        return rc;
     return check_bounds(s, node);
 }
 

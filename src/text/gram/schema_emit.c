@@ -51,10 +51,8 @@ static int fill_props(struct schema *s, const struct schema_object *o, const uin
             continue;
         for (uint32_t k = 0; k < p->n_needs; k++)
             p->needs[k] = index[p->needs[k]];
-        prop[n] = (struct gram_prop){.name = p->name,
-                                     .required = p->required,
-                                     .needs = p->needs,
-                                     .n_needs = p->n_needs};
+        prop[n] = (struct gram_prop){
+            .name = p->name, .required = p->required, .needs = p->needs, .n_needs = p->n_needs};
         rc = schema_emit_goal(s, p->value, &prop[n++].value);
     }
     return rc;

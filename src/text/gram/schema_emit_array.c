@@ -77,8 +77,7 @@ static int item(struct counts *c, schema_goal g, int first, uint64_t next, gram_
 /* -- contains -------------------------------------------------------------------------- */
 
 /* The count after an item that satisfies contains as the digits of way say; 0: too many. */
-static int after(const struct counts *c, const struct count *k, uint32_t way,
-                 struct count *out)
+static int after(const struct counts *c, const struct count *k, uint32_t way, struct count *out)
 {
     *out = *k;
     for (uint32_t i = 0; i < c->a->n_contains; i++, way /= 3) {

@@ -8,7 +8,7 @@
  * that asks opens one, and what is applied in place below it stands in it. More annotations
  * only make such a keyword weaker, so it is enough to follow all sets of alternatives that may
  * be valid together. */
-#include "text/gram/schema_part.h"
+#include "text/gram/schema_expand.h"
 
 enum { BRANCHES = 400, TOGETHER = 6 };
 
@@ -63,7 +63,8 @@ static int choose_sets(struct schema_job *j, const struct schema_at *at, const j
 
     if (n > TOGETHER)
         return schema_fail(j->s, E_UNSUPPORTED, t->lit >> 2, "anyOf",
-                           "more than %d alternatives beside an unevaluated... keyword", TOGETHER);
+                           "more than %d alternatives beside an unevaluated... keyword",
+                           TOGETHER);
     for (unsigned set = 1; set < 1U << n && rc == 0; set++) {
         struct schema_at way = *at;
 
@@ -149,7 +150,8 @@ static int choose_value(struct schema_job *j, const struct schema_at *at,
 
         if (schema_value_type(v) != j->t)
             continue;
-        schema_fact_add(j, &way, (struct schema_fact){.kind = FACT_VALUE, .node = node, .value = v});
+        schema_fact_add(j, &way,
+                        (struct schema_fact){.kind = FACT_VALUE, .node = node, .value = v});
         rc = schema_branch(j, way);
     }
     return rc;
@@ -161,7 +163,8 @@ static int choose_depends(struct schema_job *j, const struct schema_at *at,
 {
     uint32_t node = t->lit >> 2;
     struct str name = str_of(t->name);
-    const json_t *v = json_object_get(schema_kw(&j->s->node[node], KW_dependent_schemas), t->name);
+    const json_t *v =
+        json_object_get(schema_kw(&j->s->node[node], KW_dependent_schemas), t->name);
     struct schema_at with = *at, without = *at;
     int rc;
 
@@ -169,10 +172,9 @@ static int choose_depends(struct schema_job *j, const struct schema_at *at,
         v = json_object_get(schema_kw(&j->s->node[node], KW_dependencies), t->name);
     schema_fact_add(j, &without,
                     (struct schema_fact){.kind = FACT_FORBID, .node = node, .name = name});
-    schema_fact_add(j, &with, (struct schema_fact){.kind = FACT_REQUIRE,
-                                                   .node = node,
-                                                   .name = name,
-                                                   .lit = LIT_TRUE});
+    schema_fact_add(j, &with,
+                    (struct schema_fact){
+                        .kind = FACT_REQUIRE, .node = node, .name = name, .lit = LIT_TRUE});
     push_node(j, &with, v, 0, t->scope);
     rc = schema_branch(j, with);
     return rc < 0 ? rc : schema_branch(j, without);
@@ -182,7 +184,7 @@ static int choose(struct schema_job *j, const struct schema_at *at, const struct
 {
     static int (*const how[])(struct schema_job *, const struct schema_at *,
                               const struct schema_todo *) = {
-        [TODO_ANY] = choose_any,   [TODO_ONE] = choose_one,   [TODO_IF] = choose_if,
+        [TODO_ANY] = choose_any,    [TODO_ONE] = choose_one,         [TODO_IF] = choose_if,
         [TODO_ENUM] = choose_value, [TODO_DEPENDS] = choose_depends,
     };
     int rc = how[t->kind](j, at, t);
@@ -218,7 +220,8 @@ static int apply_values(struct schema_job *j, struct schema_at *at, uint32_t nod
     if (one && schema_value_type(one) != j->t)
         return 1;
     if (one)
-        schema_fact_add(j, at, (struct schema_fact){.kind = FACT_VALUE, .node = node, .value = one});
+        schema_fact_add(j, at,
+                        (struct schema_fact){.kind = FACT_VALUE, .node = node, .value = one});
     for (size_t i = 0; i < json_array_size(list); i++)
         left += schema_value_type(json_array_get(list, i)) == j->t;
     if (list && !left)
@@ -332,12 +335,9 @@ int schema_branch(struct schema_job *j, struct schema_at at)
         struct schema_at keep;
 
         at.todo = t->next;
-        if (++s->steps > SCHEMA_STEPS) {
-            rc = err_set(s->e, E_TOO_LONG,
-                         "alternatives multiply: more than %d steps to take the schema apart",
-                         SCHEMA_STEPS);
+        s->steps++;
+        if ((rc = schema_check_steps(s)) < 0)
             break;
-        }
         if (t->kind == TODO_LIT && was_done(&at, t))
             continue;
         if (t->kind == TODO_LIT) {

@@ -87,7 +87,8 @@ int schema_goal_of(struct schema *s, schema_lit *lit, uint32_t n, schema_goal *o
     if ((rc = schema_grow(s, &s->goal, s->n_goal, &s->cap_goal, sizeof(*s->goal))) < 0)
         return rc;
     s->goal[s->n_goal] = (struct schema_goal_def){.lit = own, .n_lit = n};
-    if (map_put(&s->goals, (struct str){(const char *)own, n * sizeof(*own)}, s->n_goal, NULL) < 0)
+    if (map_put(&s->goals, (struct str){(const char *)own, n * sizeof(*own)}, s->n_goal, NULL) <
+        0)
         return schema_nomem(s);
     *out = s->n_goal++;
     return 0;
@@ -104,7 +105,8 @@ struct cells {
 static int count_cell(struct schema *s, struct cells *c)
 {
     if (++c->n > SCHEMA_CELLS)
-        return err_set(s->e, E_TOO_LONG, "more than %d alternatives for one value", SCHEMA_CELLS);
+        return err_set(s->e, E_TOO_LONG, "more than %d alternatives for one value",
+                       SCHEMA_CELLS);
     return 0;
 }
 
@@ -197,12 +199,37 @@ static int object_live(const struct schema *s, const struct schema_object *o)
     return 0;
 }
 
+/* Some item that there may be satisfies contains c; of each of prefix and items there are
+ * `ways` goals, by what they say of each contains. */
+static int contains_live(const struct schema *s, const struct schema_array *a, uint32_t c)
+{
+    uint32_t ways = a->n_mixed / (a->n_prefix + 1), unit = 1;
+
+    for (uint32_t i = 0; i < c; i++)
+        unit *= 3;
+    for (uint32_t i = 0; i < a->n_mixed; i++) {
+        if (i / ways < a->max && i % ways / unit % 3 == 1 && is_live(s, a->mixed[i]))
+            return 1;
+    }
+    return 0;
+}
+
 static int array_live(const struct schema *s, const struct schema_array *a)
 {
+    uint64_t values = 0;
+
     for (uint32_t i = 0; i < a->n_prefix && i < a->min; i++) {
         if (!is_live(s, a->prefix[i]))
             return 0;
     }
+    for (uint32_t c = 0; c < a->n_contains; c++) {
+        if (a->contains[c].min && !contains_live(s, a, c))
+            return 0;
+    }
+    for (uint32_t i = 0; i < a->n_unique; i++)
+        values += (uint64_t)is_live(s, a->mixed[i]);
+    if (a->n_unique)
+        return values >= a->min;
     return a->min <= a->n_prefix || is_live(s, a->items);
 }
 
@@ -235,7 +262,8 @@ static int reach(struct schema *s, schema_goal g)
 
     if (g <= GOAL_ANY || s->goal[g].reached)
         return 0;
-    if ((rc = schema_grow(s, &s->reached, s->n_reached, &s->cap_reached, sizeof(*s->reached))) < 0)
+    if ((rc = schema_grow(s, &s->reached, s->n_reached, &s->cap_reached, sizeof(*s->reached))) <
+        0)
         return rc;
     s->goal[g].reached = 1;
     s->reached[s->n_reached++] = g;

@@ -26,7 +26,7 @@ static int number_list(struct schema *s, const json_t *const *v, size_t n, struc
     for (size_t i = 0; i < n && rc == 0; i++)
         rc = schema_decimal(s, v[i], &x[i]);
     if (rc == 0)
-        rc = numset_list(&s->arena, x, n, out, s->e);
+        rc = numset_list(&s->numbers, x, n, out, s->e);
     mem_free(x);
     return rc;
 }
@@ -89,6 +89,14 @@ static int own_const(struct schema *s, const json_t *v, enum schema_type t,
 
 /* -- numbers --------------------------------------------------------------------------- */
 
+/* Says where, too. */
+static int fail_number(struct schema *s, int rc, uint32_t node, int kw)
+{
+    struct err why = *s->e;
+
+    return schema_fail(s, rc, node, schema_kw_name(kw), "%s", why.msg);
+}
+
 static int own_number(struct schema *s, uint32_t node, struct numset *acc)
 {
     static const struct {
@@ -112,18 +120,19 @@ static int own_number(struct schema *s, uint32_t node, struct numset *acc)
             continue;
         rc = schema_decimal(s, v, &x);
         if (rc == 0 && bounds[i].which)
-            rc = numset_compare(&s->arena, &x, bounds[i].which, &a, s->e);
+            rc = numset_compare(&s->numbers, &x, bounds[i].which, &a, s->e);
         else if (rc == 0 && (x.neg || decimal_is_zero(&x)))
             return schema_fail(s, E_INVALID, node, "multipleOf", "must be more than 0");
         else if (rc == 0)
-            rc = numset_multiples(&s->arena, &x, &a, s->e);
+            rc = numset_multiples(&s->numbers, &x, &a, s->e);
         if (rc == 0)
             rc = acc->next == s->all.next ? (*acc = a, 0)
-                                          : numset_and(&s->arena, acc, &a, acc, s->e);
+                                          : numset_and(&s->numbers, acc, &a, acc, s->e);
         if (rc < 0)
-            return schema_fail(s, rc, node, schema_kw_name(bounds[i].kw), "%s",
-                               s->e ? s->e->msg : "too large");
+            return fail_number(s, rc, node, bounds[i].kw);
     }
+    if (rc == 0 && n->have & KW_BIT(KW_format))
+        rc = schema_format_number(s, node, acc);
     return rc;
 }
 
@@ -145,8 +154,7 @@ static int own_text(struct schema *s, uint32_t node, struct schema_text *acc)
             rc = schema_text_join(s, SET_AND, acc, &a, acc);
     }
     if (rc == 0 && n->have & KW_BIT(KW_format)) {
-        a = (struct schema_text){.max = GRAM_INF};
-        rc = schema_format(s, node, &a.rx);
+        rc = schema_format_text(s, node, &a);
         if (rc == 0)
             rc = schema_text_join(s, SET_AND, acc, &a, acc);
     }

@@ -12,14 +12,15 @@
 #include "text/gram/schema.h"
 
 enum {
-    SCHEMA_DEPTH = 256,      /* of schemas within each other, and of values in const and enum */
-    SCHEMA_NODES = 200000,   /* schemas in a document */
-    SCHEMA_GOALS = 100000,   /* sets of schemas that one value must satisfy */
-    SCHEMA_STEPS = 2000000,  /* of taking schemas apart */
-    SCHEMA_CELLS = 4096,     /* alternatives of one goal */
-    SCHEMA_PATTERNS = 12,    /* patternProperties that meet in one object */
-    SCHEMA_CONTAINS = 3,     /* contains that meet in one array */
-    SCHEMA_UNIQUE = 10       /* different items of an array with uniqueItems */
+    SCHEMA_DEPTH = 256,     /* of schemas within each other, and of values in const and enum */
+    SCHEMA_NODES = 200000,  /* schemas in a document */
+    SCHEMA_GOALS = 100000,  /* sets of schemas that one value must satisfy */
+    SCHEMA_STEPS = 1000000, /* of taking schemas apart */
+    SCHEMA_CELLS = 1024,    /* alternatives of one goal */
+    SCHEMA_PATTERNS = 12,   /* patternProperties that meet in one object */
+    SCHEMA_CONTAINS = 3,    /* contains that meet in one array */
+    SCHEMA_LENGTH = 10000,  /* that a string must have beside a pattern */
+    SCHEMA_UNIQUE = 10      /* different items of an array with uniqueItems */
 };
 
 /* -- the document ---------------------------------------------------------------------- */
@@ -209,9 +210,9 @@ struct schema_array {
     uint32_t n_prefix;
     schema_goal items;
     uint64_t min, max;
-    /* With contains or uniqueItems items are told apart: 3^n_contains or n_unique goals for each
-     * of the prefix, and then for items. Digit i, of base 3, is 0: contains i may hold or not;
-     * 1: it does; 2: it does not. */
+    /* With contains or uniqueItems items are told apart: 3^n_contains or n_unique goals for
+     * each of the prefix, and then for items. Digit i, of base 3, is 0: contains i may hold or
+     * not; 1: it does; 2: it does not. */
     struct schema_contains contains[SCHEMA_CONTAINS];
     uint32_t n_contains, n_unique;
     schema_goal *mixed;
@@ -222,10 +223,10 @@ struct schema_array {
 struct schema_goal_def {
     const schema_lit *lit;
     uint32_t n_lit;
-    uint8_t made; /* 1: is being made, 2: is made */
+    uint8_t made;    /* 1: is being made, 2: is made */
     uint8_t reached; /* from the root */
-    uint8_t live; /* something satisfies it; known when all goals are made */
-    uint8_t simple; /* 1 << type */
+    uint8_t live;    /* something satisfies it; known when all goals are made */
+    uint8_t simple;  /* 1 << type */
     struct schema_text text;
     struct numset number;
     struct schema_array *arrays;
@@ -269,13 +270,14 @@ struct schema {
 
     struct schema_goal_def *goal;
     uint32_t n_goal, cap_goal;
-    struct map goals; /* by their literals */
+    struct map goals;     /* by their literals */
     schema_goal *reached; /* from the root */
     uint32_t n_reached, cap_reached;
     uint64_t steps;
     uint32_t nested; /* calls within each other */
 
     rx_id any_text;
+    struct numset_room numbers;
     struct numset all, integers, no_number;
     uint32_t n_int, n_frac; /* digits of the longest numbers in the schema */
     struct schema_parts part;
@@ -285,9 +287,27 @@ struct schema {
 
 /* Fills the error with where (#/properties/a/keyword) and why; returns code. kw NULL: the
  * schema itself. */
-int schema_fail(struct schema *s, int code, uint32_t node, const char *kw, const char *fmt, ...)
+void schema_say(struct schema *s, int code, uint32_t node, const char *kw, const char *fmt, ...)
     PRINTF_LIKE(5, 6);
-int schema_nomem(struct schema *s); /* the arena gave nothing */
+#define schema_fail(s, code, ...) (schema_say((s), (code), __VA_ARGS__), (code))
+
+/* The arena or the heap gave nothing. */
+static inline int schema_nomem(struct schema *s)
+{
+    if (s->arena.used > s->arena.max / 2)
+        return err_set(s->e, E_TOO_LONG, "the schema needs more than %zu MiB",
+                       s->arena.max >> 20);
+    return err_set(s->e, E_NOMEM, "no memory for a schema");
+}
+
+static inline int schema_check_steps(struct schema *s)
+{
+    if (s->steps <= SCHEMA_STEPS)
+        return 0;
+    return err_set(s->e, E_TOO_LONG,
+                   "alternatives multiply: more than %d steps to take the schema apart",
+                   SCHEMA_STEPS);
+}
 
 /* Room for one more in an array that the heap holds; the result may have moved. */
 MUST_CHECK int schema_grow(struct schema *s, void *array, uint32_t n, uint32_t *cap,
@@ -379,15 +399,20 @@ MUST_CHECK int schema_set_list(struct schema *s, enum schema_type t, const json_
 MUST_CHECK int schema_decimal(struct schema *s, const json_t *v, struct decimal *out);
 
 /* schema_text.c: sets of strings. */
-MUST_CHECK int schema_text_join(struct schema *s, enum schema_op op, const struct schema_text *a,
-                                const struct schema_text *b, struct schema_text *out);
+MUST_CHECK int schema_text_join(struct schema *s, enum schema_op op,
+                                const struct schema_text *a, const struct schema_text *b,
+                                struct schema_text *out);
 rx_id schema_text_rx(struct schema *s, const struct schema_text *t); /* with its lengths */
 MUST_CHECK int schema_text_live(struct schema *s, const struct schema_text *t); /* 1, 0 */
 MUST_CHECK int schema_text_has(struct schema *s, rx_id rx, struct str text);    /* 1, 0 */
 MUST_CHECK int schema_pattern(struct schema *s, uint32_t node, int kw, struct str pattern,
                               rx_id *out);
-MUST_CHECK int schema_format(struct schema *s, uint32_t node, rx_id *out);
 MUST_CHECK int schema_rx_check(struct schema *s); /* what went wrong in the store */
+
+/* schema_format.c: the format of a node, which it has. */
+MUST_CHECK int schema_format_check(struct schema *s, uint32_t node); /* is known, or none */
+MUST_CHECK int schema_format_text(struct schema *s, uint32_t node, struct schema_text *out);
+MUST_CHECK int schema_format_number(struct schema *s, uint32_t node, struct numset *acc);
 
 /* schema_goal.c: goals. Sorts the literals. */
 MUST_CHECK int schema_goal_of(struct schema *s, schema_lit *lit, uint32_t n, schema_goal *out);
@@ -413,12 +438,12 @@ static inline int schema_is_true(const struct schema *s, uint32_t node)
 /* schema_expand.c: takes goals about arrays and objects apart into alternatives, each a list
  * of facts. schema_deny.c does it for what must not be. */
 enum schema_fact_kind {
-    FACT_NODE,     /* what properties, required, items, ... of node say */
-    FACT_VALUE,    /* is this constant */
-    FACT_REQUIRE,  /* has a property, whose value satisfies lit */
-    FACT_FORBID,   /* does not have it */
-    FACT_EXTRA,    /* has a property that additionalProperties of node does not let be */
-    FACT_MIN,      /* n properties or items at least */
+    FACT_NODE,    /* what properties, required, items, ... of node say */
+    FACT_VALUE,   /* is this constant */
+    FACT_REQUIRE, /* has a property, whose value satisfies lit */
+    FACT_FORBID,  /* does not have it */
+    FACT_EXTRA,   /* has a property that additionalProperties of node does not let be */
+    FACT_MIN,     /* n properties or items at least */
     FACT_MAX,
     FACT_ITEM,     /* item n satisfies lit, if there is one */
     FACT_CONTAINS, /* n to m items satisfy lit */
@@ -445,42 +470,8 @@ typedef int (*schema_cell_fn)(struct schema *s, void *ctx, const struct schema_f
 MUST_CHECK int schema_expand(struct schema *s, const schema_lit *lit, uint32_t n,
                              enum schema_type t, schema_cell_fn cell, void *ctx);
 
-/* Within schema_expand: what is still to be looked at, and what was found. */
-enum schema_todo_kind { TODO_LIT, TODO_ANY, TODO_ONE, TODO_IF, TODO_ENUM, TODO_DEPENDS };
-
-struct schema_todo {
-    enum schema_todo_kind kind;
-    schema_lit lit; /* the others: LIT_NODE of the keyword's node */
-    const char *name;
-    const struct schema_scope *scope;
-    const struct schema_todo *next;
-};
-
-struct schema_at {
-    const struct schema_todo *todo;
-    const struct schema_todo *done;
-    const struct schema_fact *facts;
-};
-
-struct schema_job {
-    struct schema *s;
-    enum schema_type t;
-    schema_cell_fn cell;
-    void *ctx;
-    uint32_t depth; /* of branches */
-    int rc;         /* of adding to lists */
-};
-
-void schema_push(struct schema_job *j, struct schema_at *at, enum schema_todo_kind kind,
-                 schema_lit l, const struct schema_scope *scope);
-void schema_fact_add(struct schema_job *j, struct schema_at *at, struct schema_fact f);
-MUST_CHECK int schema_branch(struct schema_job *j, struct schema_at at);
-/* 0: it holds, or was added to *at; 1: all alternatives were gone through, also when none is;
- * or what failed. */
-MUST_CHECK int schema_deny(struct schema_job *j, struct schema_at *at, uint32_t node);
-MUST_CHECK int schema_deny_value(struct schema_job *j, struct schema_at *at, const json_t *v);
-
-/* schema_object.c, schema_array.c: make alternatives of facts. *out is NULL when none can be. */
+/* schema_object.c, schema_array.c: make alternatives of facts. *out is NULL when none can be.
+ */
 MUST_CHECK int schema_object_make(struct schema *s, const struct schema_fact *last,
                                   struct schema_object **list);
 MUST_CHECK int schema_array_make(struct schema *s, const struct schema_fact *last,
@@ -495,7 +486,8 @@ gram_ref schema_parts_any(struct schema *s, int object_only);
 gram_ref schema_parts_text(struct schema *s, const struct schema_text *t);
 MUST_CHECK int schema_parts_number(struct schema *s, const struct numset *n, gram_ref *out);
 
-/* schema_emit_array.c: arrays whose items are counted or told apart, as rules for each count. */
+/* schema_emit_array.c: arrays whose items are counted or told apart, as rules for each count.
+ */
 MUST_CHECK int schema_emit_array(struct schema *s, const struct schema_array *a, gram_ref *out);
 /* The expression of a goal, which may be a rule that is not set yet. */
 MUST_CHECK int schema_emit_goal(struct schema *s, schema_goal g, gram_ref *out);

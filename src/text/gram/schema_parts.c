@@ -4,7 +4,7 @@
 
 /* Room for white space that a model may use and cannot get lost in: a blank, or a line's end
  * and this many blanks. */
-#define INDENT "(\\n {0,40})"
+#define INDENT "(\\n {0,20})"
 
 /* Digits of numbers without and with a point: as many as readers tell apart who read into 64
  * bits, whole or floating. */
@@ -48,12 +48,12 @@ static int parse(struct schema *s, const char *pattern, rx_id *out)
 int schema_parts_init(struct schema *s)
 {
     gram_ref *at = &s->part.ws;
-    int rc = numset_all(&s->arena, &s->all, s->e);
+    int rc = numset_all(&s->numbers, &s->all, s->e);
 
     if (rc == 0)
-        rc = numset_integers(&s->arena, &s->integers, s->e);
+        rc = numset_integers(&s->numbers, &s->integers, s->e);
     if (rc == 0)
-        rc = numset_minus(&s->arena, &s->all, &s->all, &s->no_number, s->e);
+        rc = numset_minus(&s->numbers, &s->all, &s->all, &s->no_number, s->e);
     for (size_t i = 0; i < sizeof(patterns) / sizeof(*patterns) && rc == 0; i++) {
         const char *p = s->o.writing ? patterns[i].write : patterns[i].check;
         rx_id rx;
@@ -134,7 +134,8 @@ static gram_ref automaton(struct schema *s, const struct numset *n)
 static int exponents(struct schema *s, unsigned must, gram_ref *out)
 {
     struct rx *r = s->rx;
-    rx_id zero, whole, any, minus, rx = RX_NONE, other, rest;
+    rx_id zero = RX_NONE, whole = RX_NONE, any = RX_NONE, minus = RX_NONE, rx = RX_NONE, other,
+          rest;
     int rc = parse(s, "-?" E_ZERO, &zero);
 
     if (rc == 0)
@@ -167,14 +168,14 @@ static int shorten(struct schema *s, const struct numset *n, struct numset *out)
     uint32_t whole = s->n_int + 1 > WRITE_WHOLE ? s->n_int + 1 : WRITE_WHOLE;
     uint32_t broken = s->n_int + s->n_frac + 1;
     struct numset few, rest;
-    int rc = numset_minus(&s->arena, n, &s->integers, &rest, s->e);
+    int rc = numset_minus(&s->numbers, n, &s->integers, &rest, s->e);
 
     rest.must = 0;
     if (broken < WRITE_BROKEN)
         broken = WRITE_BROKEN;
     if (rc == 0)
-        rc = numset_short(&s->arena, whole, numset_is_empty(&rest) ? 0 : broken, &few, s->e);
-    return rc < 0 ? rc : numset_and(&s->arena, n, &few, out, s->e);
+        rc = numset_short(&s->numbers, whole, numset_is_empty(&rest) ? 0 : broken, &few, s->e);
+    return rc < 0 ? rc : numset_and(&s->numbers, n, &few, out, s->e);
 }
 
 int schema_parts_number(struct schema *s, const struct numset *n, gram_ref *out)

@@ -171,9 +171,11 @@ static int add_resource(struct schema *s, uint32_t node, struct str id)
     int rc;
 
     if (u.fragment.n)
-        return schema_fail(s, E_INVALID, node, "$id", "must have no #fragment; use \"$anchor\"");
+        return schema_fail(s, E_INVALID, node, "$id",
+                           "must have no #fragment; use \"$anchor\"");
     if (id.n || s->n_base)
-        rc = resolve_keep(s, s->n_base ? s->base[s->node[node].resource].uri : (struct str){"", 0},
+        rc = resolve_keep(s,
+                          s->n_base ? s->base[s->node[node].resource].uri : (struct str){"", 0},
                           &u, (struct str){"", 0}, &uri);
     else
         rc = 0;
@@ -280,7 +282,8 @@ static const json_t *step(const json_t *v, struct str part)
         if (n == sizeof(key))
             return NULL;
         key[n] = part.p[i];
-        if (part.p[i] == '~' && i + 1 < part.n && (part.p[i + 1] == '0' || part.p[i + 1] == '1'))
+        if (part.p[i] == '~' && i + 1 < part.n &&
+            (part.p[i + 1] == '0' || part.p[i + 1] == '1'))
             key[n] = part.p[++i] == '0' ? '~' : '/';
         n++;
     }
@@ -308,7 +311,7 @@ static int find_pointer(struct schema *s, uint32_t node, const char *kw, uint32_
         size_t end = until(pointer, i + 1, "/");
 
         v = step(v, (struct str){pointer.p + i + 1, end - i - 1});
-        if (v && json_is_object(v))
+        if (json_is_object(v))
             (void)map64_get(&s->nodes, (uintptr_t)v, &near);
         i = end;
     }

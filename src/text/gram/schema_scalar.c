@@ -42,11 +42,11 @@ int schema_set_join(struct schema *s, enum schema_type t, enum schema_op op,
     else if (op == SET_AND && b->number.next == s->all.next)
         out->number = a->number;
     else if (op == SET_AND)
-        return numset_and(&s->arena, &a->number, &b->number, &out->number, s->e);
+        return numset_and(&s->numbers, &a->number, &b->number, &out->number, s->e);
     else if (op == SET_OR)
-        return numset_or(&s->arena, &a->number, &b->number, &out->number, s->e);
+        return numset_or(&s->numbers, &a->number, &b->number, &out->number, s->e);
     else
-        return numset_minus(&s->arena, &a->number, &b->number, &out->number, s->e);
+        return numset_minus(&s->numbers, &a->number, &b->number, &out->number, s->e);
     return 0;
 }
 
@@ -152,8 +152,8 @@ static int gathered_sets(struct schema *s, struct gathered *g, enum schema_type 
     return n_twice ? schema_set_list(s, t, g->v, n_twice, twice) : 0;
 }
 
-static int add_alternative(struct schema *s, enum schema_type t, int one, struct schema_set *any,
-                           struct schema_set *twice, uint32_t node)
+static int add_alternative(struct schema *s, enum schema_type t, int one,
+                           struct schema_set *any, struct schema_set *twice, uint32_t node)
 {
     struct schema_set a, both;
     int rc = schema_scalar(s, LIT_NODE(node), t, &a);
@@ -294,8 +294,8 @@ int schema_scalar(struct schema *s, schema_lit l, enum schema_type t, struct sch
     int rc;
 
     if (l & 2)
-        rc = schema_set_list(s, t, &s->value[l >> 2],
-                             schema_value_type(s->value[l >> 2]) == t, &a);
+        rc = schema_set_list(s, t, &s->value[l >> 2], schema_value_type(s->value[l >> 2]) == t,
+                             &a);
     else
         rc = scalar_node(s, l >> 2, t, &a);
     if (rc < 0)

@@ -47,9 +47,15 @@ int schema_text_join(struct schema *s, enum schema_op op, const struct schema_te
         if (op == SET_OR)
             r.rx = x == s->any_text || y == s->any_text ? s->any_text : rx_alt(s->rx, x, y);
         else
-            r.rx = y == RX_NONE ? x : y == s->any_text ? RX_NONE : rx_and(s->rx, x, rx_not(s->rx, y));
+            r.rx = y == RX_NONE       ? x
+                   : y == s->any_text ? RX_NONE
+                                      : rx_and(s->rx, x, rx_not(s->rx, y));
     }
     *out = r;
+    if (r.rx != s->any_text && r.rx != RX_NONE && r.min > SCHEMA_LENGTH)
+        return err_set(s->e, E_TOO_LONG,
+                       "\"minLength\" of more than %d beside what else says of strings",
+                       SCHEMA_LENGTH);
     return schema_rx_check(s);
 }
 
@@ -62,6 +68,9 @@ int schema_text_live(struct schema *s, const struct schema_text *t)
         return 0;
     if (t->rx == s->any_text)
         return 1;
+    /* Of texts without end some are as long as you like. */
+    if (t->max == GRAM_INF && (rc = rx_finite(s->rx, t->rx, s->e)) <= 0)
+        return rc < 0 ? rc : 1;
     rx = schema_text_rx(s, t);
     rc = schema_rx_check(s);
     return rc < 0 ? rc : rx_live(s->rx, rx, s->e);

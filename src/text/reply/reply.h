@@ -95,4 +95,8 @@ struct reply_tools {
 MUST_CHECK int reply_grammar(struct gram *g, const struct reply_style *style,
                              const struct reply_tools *t, gram_ref *out, struct err *e);
 
+/* Content under a grammar, with what the format puts around it (a channel's heading) and the
+ * blanks that models write behind reasoning. What goes wrong sticks to g. */
+gram_ref reply_content(struct gram *g, const struct reply_style *style, gram_ref content);
+
 #endif

@@ -84,6 +84,8 @@ struct reply_format {
     const char *think[2]; /* markers of reasoning that belong to the format */
     const char *mark;     /* around strings: REPLY_BRACES */
     const char *end;      /* of a turn: dropped at the end of the text */
+    /* What may begin content under a grammar, and, not always, end it. NULL: nothing. */
+    const char *heading[2], *closing;
     const struct reply_writing *writing;
 };
 

@@ -59,13 +59,13 @@ MUST_CHECK int jinja_lex(struct value_room *r, struct str source, struct jinja_t
 
 enum jinja_node_type {
     /* statements */
-    N_TEXT,         /* lit */
-    N_PRINT,        /* b */
-    N_IF,           /* a: condition (NULL: else), c: body, d: the next N_IF */
-    N_FOR,          /* a: target, b: of what, c: body, d: condition, e: else; op: recursive */
-    N_SET,          /* a: target, b: value */
-    N_SET_BLOCK,    /* a: target, b: N_POSTFIX of filters with no base or NULL, c: body */
-    N_MACRO,        /* name; a: parameters (N_NAME with default in b), c: body */
+    N_TEXT,      /* lit */
+    N_PRINT,     /* b */
+    N_IF,        /* a: condition (NULL: else), c: body, d: the next N_IF */
+    N_FOR,       /* a: target, b: of what, c: body, d: condition, e: else; op: recursive */
+    N_SET,       /* a: target, b: value */
+    N_SET_BLOCK, /* a: target, b: N_POSTFIX of filters with no base or NULL, c: body */
+    N_MACRO, /* name; a: parameters (N_NAME with default in b), c: body; op: JINJA_USES_... */
     N_CALL_BLOCK,   /* a: parameters of caller, b: the call, c: body */
     N_FILTER_BLOCK, /* b: filters, c: body */
     N_WITH,         /* a: list of N_SET, c: body */
@@ -119,6 +119,9 @@ enum jinja_op {
     OP_POW
 };
 
+/* Names that a macro's body mentions. */
+enum { JINJA_USES_CALLER = 1, JINJA_USES_VARARGS = 2, JINJA_USES_KWARGS = 4 };
+
 struct jinja_fn;
 
 /* Whose methods a name may be one of: index into jinja_node.method. */
@@ -149,6 +152,7 @@ struct jinja_parser {
     struct value_room room; /* for what building costs; its arena is moved to t at the end */
     const struct jinja_token *tok;
     int depth, loops; /* nesting; loops around, of this macro */
+    int uses;         /* JINJA_USES_..., so far in this macro */
 };
 
 MUST_CHECK int jinja_fail_at(struct jinja_parser *p, uint32_t line, const char *fmt, ...)
@@ -205,7 +209,6 @@ struct jinja_run {
     const struct tm *now;
     uint32_t line;
     int stack;                     /* nodes being walked */
-    int loops;                     /* for loop.depth */
     int strict;                    /* tmpl_limits.strict */
     const struct jinja_node *call; /* the N_CALL of a {% call %} that waits for its caller */
     struct value caller;
@@ -328,7 +331,9 @@ MUST_CHECK int jinja_eval(struct jinja_run *run, const struct jinja_node *n, str
 /* Filters and so on behind v. */
 MUST_CHECK int jinja_eval_tail(struct jinja_run *run, const struct jinja_node *pieces,
                                struct value v, struct value *out);
-MUST_CHECK int jinja_for(struct jinja_run *run, const struct jinja_node *n, struct value items);
+/* depth: of a recursive loop, 0 at first */
+MUST_CHECK int jinja_for(struct jinja_run *run, const struct jinja_node *n, struct value items,
+                         int depth);
 
 MUST_CHECK int jinja_new_undefined(struct jinja_run *run, struct str name, struct value *out);
 

@@ -187,7 +187,7 @@ static int call_loop(struct jinja_run *run, struct jinja_loop *l, struct jinja_c
 {
     struct jinja_frame *frame = run->frame;
     struct value_build *outer = run->out, b;
-    int rc, loops = run->loops;
+    int rc;
 
     if (!l->node->op)
         return value_fail(&run->room, E_INVALID, "this loop is not 'recursive'");
@@ -199,11 +199,9 @@ static int call_loop(struct jinja_run *run, struct jinja_loop *l, struct jinja_c
     value_build(&b, &run->room);
     run->out = &b;
     run->frame = l->frame;
-    run->loops = l->depth + 1;
-    rc = jinja_for(run, l->node, c->pos[0]);
+    rc = jinja_for(run, l->node, c->pos[0], l->depth + 1);
     run->out = outer;
     run->frame = frame;
-    run->loops = loops;
     value_leave(&run->room);
     return rc < 0 ? rc : value_built(&b, out);
 }

@@ -301,10 +301,8 @@ int jinja_slice(struct jinja_run *run, struct value v, const struct value s[3],
         *out = rc < 0 ? *out : jinja_as(v, *out);
         return rc;
     }
-    if (!value_is_list(v) && !jinja_is(v, jinja_is_range)) {
-        *out = missing(v, value_none());
-        return 0;
-    }
+    if (!value_is_list(v) && !jinja_is(v, jinja_is_range))
+        return value_fail(&run->room, E_INVALID, "'%s' cannot be sliced", value_type_name(v));
     rc = jinja_items(run, v, &list);
     if (rc == 0)
         rc = slice_bounds(run, s, list.l->n, &start, &stop, &step);

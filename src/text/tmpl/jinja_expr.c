@@ -213,6 +213,48 @@ int jinja_parse_expr(struct jinja_parser *p, int conditional, struct jinja_node 
     return rc;
 }
 
+/* -- names ------------------------------------------------------------------------------------
+ */
+
+static const struct {
+    const char *name;
+    struct value v;
+} constants[] = {
+    {"true", {.kind = VALUE_BOOL, .i = 1}}, {"True", {.kind = VALUE_BOOL, .i = 1}},
+    {"false", {.kind = VALUE_BOOL}},        {"False", {.kind = VALUE_BOOL}},
+    {"none", {.kind = VALUE_NONE}},         {"None", {.kind = VALUE_NONE}},
+};
+
+/* The value of a name that is a constant, or NULL. */
+static const struct value *constant(struct str name)
+{
+    for (size_t i = 0; i < sizeof(constants) / sizeof(constants[0]); i++) {
+        if (str_is(name, constants[i].name))
+            return &constants[i].v;
+    }
+    return NULL;
+}
+
+static int parse_name(struct jinja_parser *p, struct jinja_node *n)
+{
+    const struct value *v = constant(p->tok->text);
+    int rc;
+
+    if (v) {
+        n->lit = *v;
+        p->tok++;
+        return 0;
+    }
+    n->type = N_NAME;
+    rc = jinja_intern(p, p->tok++->text, &n->name);
+    if (rc == 0)
+        p->uses |= n->name == p->t->caller    ? JINJA_USES_CALLER
+                   : n->name == p->t->varargs ? JINJA_USES_VARARGS
+                   : n->name == p->t->kwargs  ? JINJA_USES_KWARGS
+                                              : 0;
+    return rc;
+}
+
 /* -- tuples and targets ----------------------------------------------------------------------
  */
 
@@ -270,7 +312,7 @@ static int parse_one_target(struct jinja_parser *p, struct jinja_node **out)
         p->depth--;
         return rc < 0 ? rc : jinja_expect_op(p, ")");
     }
-    if (p->tok->type != TOK_NAME)
+    if (p->tok->type != TOK_NAME || constant(p->tok->text))
         return jinja_unexpected(p, "a name");
     n = jinja_node(p, N_NAME);
     if (!n)
@@ -355,27 +397,6 @@ static int parse_strings(struct jinja_parser *p, struct jinja_node *n)
         (void)value_chars(n->lit.s);
     p->tok++;
     return rc;
-}
-
-static int parse_name(struct jinja_parser *p, struct jinja_node *n)
-{
-    static const struct {
-        const char *name;
-        struct value v;
-    } constants[] = {
-        {"true", {.kind = VALUE_BOOL, .i = 1}}, {"True", {.kind = VALUE_BOOL, .i = 1}},
-        {"false", {.kind = VALUE_BOOL}},        {"False", {.kind = VALUE_BOOL}},
-        {"none", {.kind = VALUE_NONE}},         {"None", {.kind = VALUE_NONE}},
-    };
-
-    for (size_t i = 0; i < sizeof(constants) / sizeof(constants[0]); i++) {
-        if (jinja_skip_name(p, constants[i].name)) {
-            n->lit = constants[i].v;
-            return 0;
-        }
-    }
-    n->type = N_NAME;
-    return jinja_intern(p, p->tok++->text, &n->name);
 }
 
 static int parse_list(struct jinja_parser *p, struct jinja_node *n)

@@ -160,7 +160,8 @@ static int lines_of(struct jinja_run *run, struct value s, struct value *out)
 
 static int f_indent(struct jinja_run *run, struct jinja_call *c, struct value *out)
 {
-    int first = flag(c->a[1], 0), blank = flag(c->a[2], 0), rc = self_str(run, c);
+    int first = flag(c->a[1], 0), blank = flag(c->a[2], 0);
+    int rc = jinja_need_str(run, c->self, "indent");
     struct value by, lines;
     struct value_build b;
     int64_t width = 4;
@@ -199,12 +200,12 @@ static int f_indent(struct jinja_run *run, struct jinja_call *c, struct value *o
 
 static int f_truncate(struct jinja_run *run, struct jinja_call *c, struct value *out)
 {
-    int rc = self_str(run, c);
+    size_t n, to;
+    int rc = jinja_length(run, c->self, &n);
     int64_t length = int_or(run, c->a[0], 255, "truncate: length", &rc),
             leeway = int_or(run, c->a[3], 5, "truncate: leeway", &rc), keep;
     struct value end = c->a[2];
     struct value_build b;
-    size_t to;
 
     if (rc == 0)
         rc = jinja_absent(end) ? value_str(&run->room, str_of("..."), 0, &end)
@@ -217,8 +218,11 @@ static int f_truncate(struct jinja_run *run, struct jinja_call *c, struct value 
         return value_fail(&run->room, E_INVALID, "truncate: the length must hold the end");
     if (leeway < 0)
         return value_fail(&run->room, E_INVALID, "truncate: the leeway cannot be negative");
-    if ((int64_t)value_chars(c->self.s) - leeway <= length)
+    if ((int64_t)n - leeway <= length)
         return 0;
+    rc = jinja_need_str(run, c->self, "truncate");
+    if (rc < 0)
+        return rc;
     to = value_char_at(c->self.s, (size_t)keep);
     if (!flag(c->a[1], 0)) {
         const char *space = to ? memrchr(c->self.s->p, ' ', to) : NULL;
@@ -394,12 +398,15 @@ static int f_filesize(struct jinja_run *run, struct jinja_call *c, struct value 
         {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB"}};
     int binary = flag(c->a[0], 0), rc;
     double base = binary ? 1024 : 1000, unit = base, n;
-    struct jinja_call number = {.self = c->self, .a = {jinja_absent_value()}};
+    struct jinja_call number = {.self = c->self};
     struct value f;
     char text[400];
     int i = 0;
 
+    number.a[0] = value_none();
     rc = f_float(run, &number, &f);
+    if (rc == 0 && f.kind != VALUE_FLOAT)
+        return value_fail(&run->room, E_INVALID, "filesizeformat needs a number");
     if (rc < 0)
         return rc;
     n = f.f;

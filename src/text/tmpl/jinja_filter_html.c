@@ -331,10 +331,10 @@ static void wrap_line(struct wrap *w, size_t from, size_t to)
 
 static int f_wordwrap(struct jinja_run *run, struct jinja_call *c, struct value *out)
 {
-    struct value v, lines, eol = c->a[2];
+    struct value v = c->self, lines, eol = c->a[2];
     struct jinja_call split = {.a = {jinja_absent_value()}};
     struct wrap w = {.width = 79};
-    int rc = jinja_str(run, c->self, &v);
+    int rc = jinja_need_str(run, c->self, "wordwrap");
 
     if (rc == 0 && !jinja_absent(c->a[0]))
         rc = jinja_need_int(run, c->a[0], "wordwrap: width", &w.width);

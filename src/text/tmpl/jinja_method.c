@@ -72,11 +72,8 @@ static int split_words(struct jinja_run *run, const struct value_text *s, int64_
         from += i;
         if (from == s->n)
             break;
-        if (max-- == 0) {
-            rest = (struct value_text){.p = s->p + from, .n = s->n - from};
-            jinja_strip(&rest, NULL, 2, &i, &to);
-            return add_cut(run, list, s, from, from + to);
-        }
+        if (max-- == 0)
+            return add_cut(run, list, s, from, s->n);
         for (i = from; i < s->n;) {
             int32_t cp;
             int n = utf8_next(s->p + i, s->n - i, &cp);
@@ -112,10 +109,8 @@ static int rsplit_words(struct jinja_run *run, const struct value_text *s, int64
         jinja_strip(&rest, NULL, 2, &from, &to);
         if (to == 0)
             break;
-        rest.n = to;
         if (max-- == 0) {
-            jinja_strip(&rest, NULL, 1, &from, &to);
-            rc = add_cut(run, list, s, from, to);
+            rc = add_cut(run, list, s, 0, to);
             break;
         }
         for (i = to; i > 0; i = from) {

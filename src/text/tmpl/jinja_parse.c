@@ -193,7 +193,8 @@ static int parse_for(struct jinja_parser *p, struct jinja_node **out)
 {
     static const char *const ends[] = {"else", "endfor", NULL};
     NEW(p, n, N_FOR);
-    int rc = jinja_parse_target(p, "in", &n->a);
+    int rc = jinja_at_name(p, "loop") ? jinja_unexpected(p, "a name that is not 'loop'")
+                                      : jinja_parse_target(p, "in", &n->a);
 
     if (rc == 0 && !jinja_skip_name(p, "in"))
         rc = jinja_unexpected(p, "'in'");
@@ -233,11 +234,13 @@ static int parse_set(struct jinja_parser *p, struct jinja_node **out)
 
 static int parse_function(struct jinja_parser *p, struct jinja_node *n, const char *end)
 {
-    int loops = p->loops, rc;
+    int loops = p->loops, uses = p->uses, rc;
 
-    p->loops = 0;
+    p->loops = p->uses = 0;
     rc = body_to_end(p, end, &n->c);
+    n->op = (uint8_t)p->uses;
     p->loops = loops;
+    p->uses |= uses;
     return rc;
 }
 

@@ -264,42 +264,59 @@ static int exec_call(struct jinja_run *run, const struct jinja_node *n)
     return run->out->rc;
 }
 
-/* Named arguments that no parameter took: `caller` goes to its name, the rest to kwargs. */
-static int bind_rest(struct jinja_run *run, const struct jinja_node *n, struct jinja_call *c,
-                     size_t n_param, size_t used_kw)
+/* Named arguments that no parameter took: `caller` goes to its name, the rest to kwargs, if the
+ * body asks for them. */
+static int bind_named(struct jinja_run *run, const struct jinja_node *n, struct jinja_call *c)
 {
     const struct jinja *t = run->t;
-    struct value rest, list;
-    size_t seen = 0;
+    const struct value_entry *e;
+    struct value rest;
     int rc = value_dict(&run->room, VALUE_DICT, &rest);
 
-    if (rc == 0 && c->kw.kind == VALUE_DICT && used_kw < c->kw.d->live) {
-        const struct value_entry *e;
+    for (size_t i = 0; rc == 0 && c->kw.kind == VALUE_DICT && (e = value_next(c->kw, &i));) {
+        int param = 0;
 
-        for (size_t i = 0; rc == 0 && (e = value_next(c->kw, &i));) {
-            int param = 0;
-
-            for (const struct jinja_node *p = n->a; p; p = p->next)
-                param |= str_eq(t->names[p->name], value_bytes(e->key));
-            if (param)
-                continue;
-            rc = value_is(e->key, "caller") ? jinja_bind(run, t->caller, e->val)
-                                            : value_set(&run->room, rest, e->key, e->val);
-            seen++;
-        }
+        for (const struct jinja_node *p = n->a; p; p = p->next)
+            param |= str_eq(t->names[p->name], value_bytes(e->key));
+        if (param)
+            continue;
+        if ((n->op & JINJA_USES_CALLER) && value_is(e->key, "caller"))
+            rc = jinja_bind(run, t->caller, e->val);
+        else if (n->op & JINJA_USES_KWARGS)
+            rc = value_set(&run->room, rest, e->key, e->val);
+        else
+            return value_fail(&run->room, E_INVALID, "macro '%.*s' takes no argument '%.*s'",
+                              (int)t->names[n->name].n, t->names[n->name].p, (int)e->key.s->n,
+                              e->key.s->p);
     }
-    if (rc == 0)
-        rc = value_list(&run->room, VALUE_TUPLE, 0, &list);
+    return rc < 0 || !(n->op & JINJA_USES_KWARGS) ? rc : jinja_bind(run, t->kwargs, rest);
+}
+
+/* Arguments behind the last parameter. */
+static int bind_rest(struct jinja_run *run, const struct jinja_node *n, struct jinja_call *c,
+                     size_t n_param)
+{
+    struct value list;
+    int rc;
+
+    if (!(n->op & JINJA_USES_VARARGS)) {
+        if (c->n_pos > n_param)
+            return value_fail(&run->room, E_INVALID,
+                              "macro '%.*s' takes not more than %zu argument(s)",
+                              (int)run->t->names[n->name].n, run->t->names[n->name].p, n_param);
+        return bind_named(run, n, c);
+    }
+    rc = value_list(&run->room, VALUE_TUPLE, 0, &list);
     for (size_t i = n_param; i < c->n_pos && rc == 0; i++)
         rc = value_append(&run->room, list, c->pos[i]);
     if (rc == 0)
-        rc = jinja_bind(run, t->varargs, list);
-    return rc < 0 ? rc : jinja_bind(run, t->kwargs, rest);
+        rc = jinja_bind(run, run->t->varargs, list);
+    return rc < 0 ? rc : bind_named(run, n, c);
 }
 
 static int bind_params(struct jinja_run *run, const struct jinja_node *n, struct jinja_call *c)
 {
-    size_t i = 0, used_kw = 0;
+    size_t i = 0;
     int rc = 0;
 
     for (const struct jinja_node *p = n->a; p && rc == 0; p = p->next, i++) {
@@ -311,7 +328,6 @@ static int bind_params(struct jinja_run *run, const struct jinja_node *n, struct
         if (kw && i < c->n_pos)
             return value_fail(&run->room, E_INVALID, "two values for the argument '%.*s'",
                               (int)name.n, name.p);
-        used_kw += kw != NULL;
         if (kw)
             v = kw->val;
         else if (i < c->n_pos)
@@ -323,7 +339,7 @@ static int bind_params(struct jinja_run *run, const struct jinja_node *n, struct
         if (rc == 0)
             rc = jinja_bind(run, p->name, v);
     }
-    return rc < 0 ? rc : bind_rest(run, n, c, i, used_kw);
+    return rc < 0 ? rc : bind_rest(run, n, c, i);
 }
 
 int jinja_call_macro(struct jinja_run *run, struct jinja_macro *m, struct jinja_call *c,
@@ -331,7 +347,7 @@ int jinja_call_macro(struct jinja_run *run, struct jinja_macro *m, struct jinja_
 {
     struct jinja_frame *frame = run->frame;
     struct value_build *outer = run->out, b;
-    int rc = value_enter(&run->room), loops = run->loops;
+    int rc = value_enter(&run->room);
 
     if (rc < 0)
         return rc;
@@ -341,12 +357,10 @@ int jinja_call_macro(struct jinja_run *run, struct jinja_macro *m, struct jinja_
         rc = bind_params(run, m->node, c);
     if (rc == 0) {
         run->out = &b;
-        run->loops = 0;
         rc = jinja_exec(run, m->node->c);
     }
     run->out = outer;
     run->frame = frame;
-    run->loops = loops;
     value_leave(&run->room);
     return rc < 0 ? rc : value_built(&b, out);
 }
@@ -394,7 +408,7 @@ static int pass(struct jinja_run *run, const struct jinja_node *n, struct jinja_
     return rc < 0 ? rc : jinja_exec(run, n->c);
 }
 
-int jinja_for(struct jinja_run *run, const struct jinja_node *n, struct value v)
+int jinja_for(struct jinja_run *run, const struct jinja_node *n, struct value v, int depth)
 {
     struct jinja_frame *outer = run->frame;
     struct jinja_loop *loop;
@@ -412,12 +426,11 @@ int jinja_for(struct jinja_run *run, const struct jinja_node *n, struct value v)
                                 .node = n,
                                 .frame = outer,
                                 .items = items,
-                                .depth = run->loops++,
+                                .depth = depth,
                                 .changed = jinja_absent_value()};
     /* A body that appends to the list makes the loop longer, as in Python. */
     for (; loop->i < items.l->n && rc >= 0 && rc != JINJA_BREAK; loop->i++)
         rc = pass(run, n, outer, loop);
-    run->loops--;
     run->frame = outer;
     if (rc < 0)
         return rc;
@@ -427,15 +440,9 @@ int jinja_for(struct jinja_run *run, const struct jinja_node *n, struct value v)
 static int exec_for(struct jinja_run *run, const struct jinja_node *n)
 {
     struct value v;
-    int rc = jinja_eval(run, n->b, &v), loops = run->loops;
+    int rc = jinja_eval(run, n->b, &v);
 
-    if (rc < 0)
-        return rc;
-    if (n->op) /* recursive: its loops count from here */
-        run->loops = 0;
-    rc = jinja_for(run, n, v);
-    run->loops = loops;
-    return rc;
+    return rc < 0 ? rc : jinja_for(run, n, v, 0);
 }
 
 /* -- all statements -------------------------------------------------------------------------

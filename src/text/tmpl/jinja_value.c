@@ -260,12 +260,17 @@ static void put_nested(struct jinja_run *run, struct value_build *b, struct valu
 
 void jinja_put_repr(struct jinja_run *run, struct value_build *b, struct value v)
 {
-    if (v.kind == VALUE_STR)
+    int markup = v.kind == VALUE_STR && (v.from & JINJA_MARKUP);
+
+    if (v.kind == VALUE_STR) {
+        value_put_c(b, markup ? "Markup(" : "");
         put_quoted(b, v.s);
-    else if (v.kind == VALUE_UNDEF)
+        value_put_c(b, markup ? ")" : "");
+    } else if (v.kind == VALUE_UNDEF) {
         value_put_c(b, "Undefined");
-    else
+    } else {
         jinja_put_str(run, b, v);
+    }
 }
 
 void jinja_put_str(struct jinja_run *run, struct value_build *b, struct value v)

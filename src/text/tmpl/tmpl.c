@@ -4,7 +4,7 @@
 #include "text/tmpl/tmpl_lang.h"
 
 /* By enum tmpl_kind. */
-static const struct tmpl_lang *const langs[] = {&tmpl_lang_jinja};
+static const struct tmpl_lang *const langs[] = {&tmpl_lang_jinja, &tmpl_lang_go};
 
 enum { N_LANG = (int)(sizeof(langs) / sizeof(langs[0])) };
 

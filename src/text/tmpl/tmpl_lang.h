@@ -16,6 +16,6 @@ struct tmpl_lang {
                   const struct tmpl_limits *limits, struct marked *out, struct err *e);
 };
 
-extern const struct tmpl_lang tmpl_lang_jinja;
+extern const struct tmpl_lang tmpl_lang_jinja, tmpl_lang_go;
 
 #endif

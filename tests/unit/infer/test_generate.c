@@ -391,6 +391,126 @@ static void test_refusals(void **state)
     rig_free(&g);
 }
 
+/* A guide that allows two words in turns and ends after a number of tokens; when `force` is
+ * set it is certain of every other one. */
+struct turns {
+    int n, max, force, fail_at;
+    int masks; /* how often it was asked */
+    int32_t got[N_PIECE];
+};
+
+static int32_t turn_word(const struct turns *t, int i)
+{
+    return TINY_WORD + 5 + i % 2 + (t->force ? 7 : 0);
+}
+
+static int turns_mask(void *ctx, uint32_t *bits, struct hearth_error *e)
+{
+    struct turns *t = ctx;
+    int32_t id = turn_word(t, t->n);
+
+    t->masks++;
+    if (t->n == t->fail_at) {
+        e->code = HEARTH_E_TOO_LONG;
+        return HEARTH_E_TOO_LONG;
+    }
+    if (t->n == t->max)
+        return 2;
+    bits[id / 32] |= 1u << (id % 32);
+    return 1;
+}
+
+static int turns_accept(void *ctx, int32_t id, struct hearth_error *e)
+{
+    struct turns *t = ctx;
+
+    (void)e;
+    assert_int_equal(id, turn_word(t, t->n));
+    t->got[t->n++] = id;
+    return 0;
+}
+
+static int turns_forced(void *ctx, int32_t *ids, int max, struct hearth_error *e)
+{
+    struct turns *t = ctx;
+    int n = 0;
+
+    (void)e;
+    while (n < max && n < 3 && t->n + n < t->max) {
+        ids[n] = turn_word(t, t->n + n);
+        n++;
+    }
+    return n;
+}
+
+static struct hearth_stats guided(struct rig *g, struct turns *t, int n_predict,
+                                  struct seen *seen)
+{
+    struct hearth_guide guide = {
+        .ctx = t, .mask = turns_mask, .accept = turns_accept, .forced = turns_forced};
+
+    if (!t->force)
+        guide.forced = NULL;
+    memset(seen, 0, sizeof(*seen));
+    return generate(
+        g, &(struct hearth_generate_options){.guide = &guide, .n_predict = n_predict}, seen);
+}
+
+static void test_guide(void **state)
+{
+    struct rig g = rig_make(64);
+    static struct seen seen;
+    struct hearth_error e = {0};
+
+    (void)state;
+    for (int greedy = 0; greedy < 2; greedy++) {
+        struct turns t = {.max = 9, .fail_at = -1};
+        struct hearth_stats st;
+
+        g.sampling.temperature = greedy ? 0 : 2;
+        st = guided(&g, &t, 0, &seen);
+        assert_int_equal(st.finish, HEARTH_FINISH_EOG);
+        assert_int_equal(st.n_output, 9);
+        assert_int_equal(st.n_forced, 0);
+        assert_int_equal(t.masks, 10);
+        assert_int_equal(t.n, 9);
+        assert_memory_equal(t.got, seen.id, 9 * sizeof(*t.got));
+        assert_int_equal(hearth_seq_len(g.s), N_PROMPT + 9);
+
+        t = (struct turns){.max = 9, .force = 1, .fail_at = -1};
+        st = guided(&g, &t, 0, &seen);
+        assert_int_equal(st.finish, HEARTH_FINISH_EOG);
+        assert_int_equal(st.n_output, 9);
+        assert_true(st.n_forced >= 6);
+        assert_int_equal(t.masks + st.n_forced, 10);
+        assert_memory_equal(t.got, seen.id, 9 * sizeof(*t.got));
+        assert_int_equal(hearth_seq_len(g.s), N_PROMPT + 9);
+
+        t = (struct turns){.max = 90, .force = 1, .fail_at = -1};
+        st = guided(&g, &t, 8, &seen);
+        assert_int_equal(st.finish, HEARTH_FINISH_LENGTH);
+        assert_int_equal(st.n_output, 8);
+        st = guided(&g, &(struct turns){.max = 90, .force = 1, .fail_at = -1}, 0, &seen);
+        assert_int_equal(st.finish, HEARTH_FINISH_LENGTH);
+        assert_int_equal(hearth_seq_len(g.s), 64);
+    }
+    {
+        struct turns t = {.max = 9, .fail_at = 4};
+        struct hearth_guide guide = {.ctx = &t, .mask = turns_mask, .accept = turns_accept};
+        struct hearth_generate_options o = {.guide = &guide};
+
+        FINE(hearth_seq_truncate(g.s, 0, &fine));
+        assert_int_equal(hearth_generate(g.s, prompt, N_PROMPT, &o, NULL, NULL, NULL, &e),
+                         HEARTH_E_TOO_LONG);
+        assert_int_equal(t.n, 4);
+        o.ignore_eog = 1;
+        assert_int_equal(hearth_generate(g.s, prompt, 1, &o, NULL, NULL, NULL, &e),
+                         HEARTH_E_INVALID);
+        assert_non_null(strstr(e.message, "ignore_eog"));
+    }
+    rig_free(&g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -398,7 +518,7 @@ int main(void)
         cmocka_unit_test(test_stop),           cmocka_unit_test(test_eog),
         cmocka_unit_test(test_callback_stops), cmocka_unit_test(test_logprobs),
         cmocka_unit_test(test_conversation),   cmocka_unit_test(test_penalties),
-        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_refusals),       cmocka_unit_test(test_guide),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -169,7 +169,7 @@ static void check_chain(const struct sampler_options *o, const float *logits, in
     left = slow_chain(c, n, o);
     rng_seed(&r, o->seed);
     for (int i = 0; i < draws; i++) {
-        int want = slow_draw(c, left, rng_unit(&r)), got = sampler_pick(s, logits, NULL);
+        int want = slow_draw(c, left, rng_unit(&r)), got = sampler_pick(s, logits, NULL, NULL);
 
         unsure += want < 0;
         if (want >= 0 && got != want)
@@ -269,7 +269,7 @@ static void test_frequencies(void **state)
     for (int i = 0; i < 8; i++)
         x[i] = (float)log(p[i]) + 3;
     for (int i = 0; i < draws; i++)
-        count[sampler_pick(s, x, NULL)]++;
+        count[sampler_pick(s, x, NULL, NULL)]++;
     for (int i = 0; i < 8; i++)
         chi += (count[i] - draws * p[i]) * (count[i] - draws * p[i]) / (draws * p[i]);
     assert_true(chi < 24.3);
@@ -285,15 +285,15 @@ static void test_seed(void **state)
 
     (void)state;
     for (int i = 0; i < 50; i++) {
-        first[i] = sampler_pick(a, x, NULL);
-        assert_int_equal(sampler_pick(b, x, NULL), first[i]);
+        first[i] = sampler_pick(a, x, NULL, NULL);
+        assert_int_equal(sampler_pick(b, x, NULL, NULL), first[i]);
     }
     sampler_reset(a, o.seed);
     for (int i = 0; i < 50; i++)
-        assert_int_equal(sampler_pick(a, x, NULL), first[i]);
+        assert_int_equal(sampler_pick(a, x, NULL, NULL), first[i]);
     sampler_reset(a, o.seed + 1);
     for (int i = 0; i < 50; i++)
-        same += sampler_pick(a, x, NULL) == first[i];
+        same += sampler_pick(a, x, NULL, NULL) == first[i];
     assert_true(same < 10);
     sampler_free(a);
     sampler_free(b);
@@ -325,7 +325,7 @@ static void test_greedy(void **state)
 
             o.temperature = temps[t];
             s = make(&o, 64, 16);
-            got = sampler_pick(s, x, NULL);
+            got = sampler_pick(s, x, NULL, NULL);
             assert_true(got >= 0 && x[got] == x[best]);
             if (temps[t] == 0)
                 assert_int_equal(got, low);
@@ -346,7 +346,7 @@ static void test_extremes(void **state)
         o.temperature = (const float[]){0, 1e-38F, 1, 1e38F}[t];
         s = make(&o, 4, 4);
         for (int i = 0; i < 100; i++) {
-            int id = sampler_pick(s, x, NULL);
+            int id = sampler_pick(s, x, NULL, NULL);
 
             assert_true(o.temperature > 1 ? id >= 0 && id < 3 : id == 0);
         }
@@ -361,7 +361,7 @@ static void test_extremes(void **state)
         s = make(&o, 4, 4);
         for (int i = 0; i < 3; i++)
             sampler_accept(s, i);
-        assert_true(sampler_pick(s, x, NULL) >= 0);
+        assert_true(sampler_pick(s, x, NULL, NULL) >= 0);
         sampler_free(s);
     }
     /* Two logits that a penalty sends to the same end are equally likely there. */
@@ -371,7 +371,7 @@ static void test_extremes(void **state)
     sampler_accept(s, 0);
     sampler_accept(s, 1);
     for (int i = 0; i < 100; i++)
-        seen[sampler_pick(s, (const float[]){20, 30}, NULL)]++;
+        seen[sampler_pick(s, (const float[]){20, 30}, NULL, NULL)]++;
     assert_true(seen[0] > 20 && seen[1] > 20);
     sampler_free(s);
 }
@@ -388,15 +388,15 @@ static void test_not_numbers(void **state)
 
         o.temperature = (float)t;
         s = make(&o, 4, 4);
-        assert_int_equal(sampler_pick(s, x, &e), E_NUMERIC);
+        assert_int_equal(sampler_pick(s, x, NULL, &e), E_NUMERIC);
         assert_string_equal(e.msg, "the logit of token 2 is NaN");
         x[2] = INFINITY;
-        assert_int_equal(sampler_pick(s, x, &e), E_NUMERIC);
+        assert_int_equal(sampler_pick(s, x, NULL, &e), E_NUMERIC);
         assert_string_equal(e.msg, "the logit of token 2 is infinite");
         x[2] = -INFINITY;
-        assert_true(sampler_pick(s, x, &e) >= 0);
+        assert_true(sampler_pick(s, x, NULL, &e) >= 0);
         x[0] = x[1] = x[3] = -INFINITY;
-        assert_int_equal(sampler_pick(s, x, &e), E_NUMERIC);
+        assert_int_equal(sampler_pick(s, x, NULL, &e), E_NUMERIC);
         assert_string_equal(e.msg, "no token has a finite logit");
         sampler_free(s);
     }
@@ -414,7 +414,7 @@ static int greedy_after(struct sampler_options o, const float *x, int n, int n_c
     s = make(&o, n, n_ctx);
     for (int i = 0; i < n_text; i++)
         sampler_accept(s, text[i]);
-    id = sampler_pick(s, x, NULL);
+    id = sampler_pick(s, x, NULL, NULL);
     sampler_free(s);
     return id;
 }
@@ -470,9 +470,9 @@ static void test_reset_forgets(void **state)
     s = make(&o, 2, 8);
     for (int i = 0; i < 5; i++)
         sampler_accept(s, 0);
-    assert_int_equal(sampler_pick(s, x, NULL), 1);
+    assert_int_equal(sampler_pick(s, x, NULL, NULL), 1);
     sampler_reset(s, 1);
-    assert_int_equal(sampler_pick(s, x, NULL), 0);
+    assert_int_equal(sampler_pick(s, x, NULL, NULL), 0);
     sampler_free(s);
 }
 
@@ -573,7 +573,7 @@ static void test_cost(void **state)
         uint64_t before = mem_count(), start = clock_ns();
 
         for (int i = 0; i < 10; i++) {
-            int id = sampler_pick(s, x, NULL);
+            int id = sampler_pick(s, x, NULL, NULL);
 
             assert_true(id >= 0);
             sampler_accept(s, id);
@@ -641,16 +641,44 @@ static void test_step_names(void **state)
     assert_null(sampler_step_name(-1));
 }
 
+static void test_allowed(void **state)
+{
+    const float x[] = {5, 1, -INFINITY, 2, 4};
+    const uint32_t two = 1u << 1 | 1u << 3, none = 1u << 2;
+    struct err e = {0};
+
+    (void)state;
+    for (int greedy = 0; greedy < 2; greedy++) {
+        struct sampler_options o;
+        struct sampler *s = NULL;
+        int seen[5] = {0};
+
+        sampler_defaults(&o);
+        o.seed = 7;
+        o.temperature = greedy ? 0 : 2;
+        assert_int_equal(sampler_new(&s, &o, 5, 16, &e), 0);
+        for (int i = 0; i < 200; i++)
+            seen[sampler_pick(s, x, &two, NULL)]++;
+        assert_int_equal(seen[1] + seen[3], 200);
+        assert_true(seen[3] > seen[1]);
+        assert_int_equal(seen[1] > 0, !greedy);
+        assert_int_equal(sampler_pick(s, x, &none, &e), E_NUMERIC);
+        assert_non_null(strstr(e.msg, "no allowed token"));
+        sampler_free(s);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_chain),         cmocka_unit_test(test_big),
-        cmocka_unit_test(test_frequencies),   cmocka_unit_test(test_seed),
-        cmocka_unit_test(test_greedy),        cmocka_unit_test(test_extremes),
-        cmocka_unit_test(test_not_numbers),   cmocka_unit_test(test_penalties),
-        cmocka_unit_test(test_reset_forgets), cmocka_unit_test(test_options),
-        cmocka_unit_test(test_no_memory),     cmocka_unit_test(test_cost),
-        cmocka_unit_test(test_logprobs),      cmocka_unit_test(test_step_names),
+        cmocka_unit_test(test_allowed),    cmocka_unit_test(test_chain),
+        cmocka_unit_test(test_big),        cmocka_unit_test(test_frequencies),
+        cmocka_unit_test(test_seed),       cmocka_unit_test(test_greedy),
+        cmocka_unit_test(test_extremes),   cmocka_unit_test(test_not_numbers),
+        cmocka_unit_test(test_penalties),  cmocka_unit_test(test_reset_forgets),
+        cmocka_unit_test(test_options),    cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_cost),       cmocka_unit_test(test_logprobs),
+        cmocka_unit_test(test_step_names),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

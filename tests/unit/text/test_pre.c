@@ -92,9 +92,9 @@ static void test_table(void **state)
     assert_null(pre_at(-1));
     assert_null(pre_find(str_of("no-such")));
     assert_null(pre_find((struct str){"gpt-22", 4}));
-    assert_int_equal(pre_find(str_of("llama3"))->ignore_merges, 1);
-    assert_int_equal(pre_find(str_of("glm4"))->ignore_merges, 0);
-    assert_int_equal(pre_find(str_of("pixtral"))->add_bos, 1);
+    assert_int_equal(pre_find(str_of("llama3"))->flags, PRE_WHOLE | PRE_BOS | PRE_TIDY);
+    assert_int_equal(pre_find(str_of("glm4"))->flags, PRE_TIDY);
+    assert_true(pre_find(str_of("pixtral"))->flags & PRE_BOS);
 }
 
 /* Covers the text exactly, words never empty. Anything worse than linear would not end. */

@@ -48,7 +48,7 @@ static int put_token(void *ctx, int32_t id)
 
 static void vocab_of(struct vocab *v, const struct small *s)
 {
-    static const struct vocab_defaults none = {-1, -1, -1};
+    static const struct vocab_defaults none = {-1, -1, -1, -1, -1, -1};
     struct gguf *g = small_open(s);
 
     assert_int_equal(vocab_init(v, g, &none, NULL), 0);
@@ -102,7 +102,7 @@ static void compare(const struct special *s, const struct vocab *v, struct str t
     struct parts want = {.n = 0}, got = {.n = 0};
     struct special_sink sink = {put_text, put_token, &got};
 
-    assert_int_equal(special_split(s, text, control, &sink), 0);
+    assert_int_equal(special_split(s, text, control, NULL, &sink), 0);
     slow(v, text, control, &want);
     if (got.n != want.n)
         fail_msg("\"%.*s\": %zu parts, not %zu", (int)text.n, text.p, got.n, want.n);
@@ -166,12 +166,12 @@ static void test_longest_first(void **state)
     small_add(&s, "", TOK_CONTROL, 0);
     vocab_of(&v, &s);
     assert_int_equal(special_init(&sp, &v), 0);
-    assert_int_equal(special_split(&sp, str_of("xabcd"), 1, &sink), 0);
+    assert_int_equal(special_split(&sp, str_of("xabcd"), 1, NULL, &sink), 0);
     assert_int_equal(got.n, 2);
     assert_true(str_is(got.part[0].text, "x"));
     assert_int_equal(got.part[1].id, 1);
     got.n = 0;
-    assert_int_equal(special_split(&sp, str_of("xabcd"), 0, &sink), 0);
+    assert_int_equal(special_split(&sp, str_of("xabcd"), 0, NULL, &sink), 0);
     assert_int_equal(got.n, 1);
     special_done(&sp);
     vocab_done(&v);
@@ -197,7 +197,7 @@ static void test_failures(void **state)
             struct parts got = {.n = 0};
             struct special_sink sink = {put_text, put_token, &got};
 
-            rc = special_split(&sp, str_of("aaaaaaab"), 1, &sink);
+            rc = special_split(&sp, str_of("aaaaaaab"), 1, NULL, &sink);
             special_done(&sp);
         }
         if (mem_fail_at(0, 0) < nth)
@@ -210,7 +210,7 @@ static void test_failures(void **state)
         struct parts got = {.fail_after = at};
         struct special_sink sink = {put_text, put_token, &got};
 
-        assert_int_equal(special_split(&sp, str_of("baaaaaxaa"), 1, &sink), E_TOO_LONG);
+        assert_int_equal(special_split(&sp, str_of("baaaaaxaa"), 1, NULL, &sink), E_TOO_LONG);
         assert_int_equal(got.n, at - 1);
     }
     special_done(&sp);

@@ -1,5 +1,5 @@
-/* Real vocabularies against recorded ids: 72 texts each, plain and with special tokens, and
- * back. */
+/* Real vocabularies against recorded ids: 60 texts or more each, plain and with special tokens,
+ * and back. */
 #include "text/tok.h"
 
 #include <stdarg.h>
@@ -12,8 +12,6 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define DIR "../shared/vocab/"
-
 /* 0 when the vocabulary is not there. */
 static int load(const char *name, struct tok **t)
 {
@@ -21,7 +19,7 @@ static int load(const char *name, struct tok **t)
     struct gguf *g;
     struct err e = {0};
 
-    (void)snprintf(path, sizeof(path), DIR "%s.gguf", name);
+    (void)snprintf(path, sizeof(path), "%s.gguf", name);
     if (access(path, R_OK) != 0) {
         print_message("skipped: no %s\n", path);
         return 0;
@@ -69,14 +67,16 @@ static void check_detok(const struct tok *t, struct str text, const char *hex)
     struct buf want = unhex(hex), got;
     struct tok_ids ids = {0};
     struct tok_stream s;
+    /* All of a text comes back, but where it is normalised. */
+    int whole = strcmp(tok_kind(t), "gpt2") == 0 || strcmp(tok_kind(t), "llama") == 0;
 
     buf_init(&got, 1 << 20);
     assert_int_equal(tok_encode(t, text.p, text.n, 0, &ids, NULL), 0);
-    tok_stream_init(&s, t, 1, 1);
+    tok_stream_init(&s, t, 1, whole);
     for (size_t i = 0; i < ids.n; i++)
         assert_int_equal(tok_stream_put(&s, ids.id[i], &got), 0);
     assert_int_equal(tok_stream_end(&s, &got), 0);
-    if (got.n != text.n || (got.n && memcmp(got.p, text.p, got.n) != 0))
+    if (whole && (got.n != text.n || (got.n && memcmp(got.p, text.p, got.n) != 0)))
         fail_msg("\"%.*s\" came back as \"%s\"", (int)text.n, text.p, got.p ? got.p : "");
     got.n = tok_tidy(t, got.p, got.n);
     assert_int_equal(got.n, want.n);
@@ -98,10 +98,10 @@ static void test_recorded(void **state)
 
     if (!load(name, &t))
         skip();
-    (void)snprintf(path, sizeof(path), DIR "%s.tokens.json", name);
+    (void)snprintf(path, sizeof(path), "%s.tokens.json", name);
     all = json_load_file(path, 0, &je);
     assert_non_null(all);
-    assert_true(json_array_size(all) >= 72);
+    assert_true(json_array_size(all) >= 60);
     json_array_foreach(all, i, x)
     {
         struct str text = {json_string_value(json_object_get(x, "text")),
@@ -115,17 +115,23 @@ static void test_recorded(void **state)
     tok_free(t);
 }
 
-#define VOCAB(name)                                                                            \
+#define VOCAB(dir, name)                                                                       \
     {                                                                                          \
-        "recorded " name, test_recorded, NULL, NULL, (void *)(uintptr_t)(const void *)name     \
+        "recorded " name, test_recorded, NULL, NULL,                                           \
+            (void *)(uintptr_t)(const void *)(dir name)                                        \
     }
+#define SHARED(name) VOCAB("../shared/vocab/", name)
+#define SMALL(name)  VOCAB("tests/data/tok/", name)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        VOCAB("gpt-2"),     VOCAB("llama-spm"),    VOCAB("llama-bpe"),      VOCAB("mpt"),
-        VOCAB("starcoder"), VOCAB("refact"),       VOCAB("falcon"),         VOCAB("gpt-neox"),
-        VOCAB("baichuan"),  VOCAB("deepseek-llm"), VOCAB("deepseek-coder"), VOCAB("phi-3"),
+        SHARED("gpt-2"),        SHARED("llama-spm"), SHARED("llama-bpe"),
+        SHARED("mpt"),          SHARED("starcoder"), SHARED("refact"),
+        SHARED("falcon"),       SHARED("gpt-neox"),  SHARED("baichuan"),
+        SHARED("deepseek-llm"), SHARED("phi-3"),     SHARED("deepseek-coder"),
+        SHARED("bert-bge"),     SMALL("unigram"),    SMALL("unigram-spaces"),
+        SMALL("gemma4"),        SMALL("kimi"),       SMALL("qwen35"),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

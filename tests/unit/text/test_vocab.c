@@ -11,7 +11,7 @@
 
 #include <math.h>
 
-static const struct vocab_defaults none = {-1, -1, -1};
+static const struct vocab_defaults none = {-1, -1, -1, -1, -1, -1};
 
 static void init(struct vocab *v, const struct small *s)
 {
@@ -148,7 +148,8 @@ static void test_endings(void **state)
     assert_false(ends(&v, "<s>") || ends(&v, "<|channel|>") || ends(&v, "a"));
     assert_int_equal(v.type[vocab_find(&v, str_of("<|end|>"))], TOK_CONTROL);
     assert_int_equal(v.type[vocab_find(&v, str_of("<|return|>"))], TOK_CONTROL);
-    assert_int_equal(v.type[vocab_find(&v, str_of("<|channel|>"))], TOK_USER);
+    assert_int_equal(v.type[vocab_find(&v, str_of("<|channel|>"))], TOK_CONTROL);
+    assert_int_equal(v.flags[vocab_find(&v, str_of("<|channel|>"))], VOCAB_SHOWN);
     vocab_done(&v);
 
     small_add(&s, "<|call|>", TOK_CONTROL, 0);

@@ -88,7 +88,7 @@ static struct language lang_until(const char *end)
     return r;
 }
 
-/* -- random grammars --------------------------------------------------------------------- */
+/* -- random grammars ------------------------------------------------------------------ */
 
 enum kind { WORD, CLASS, UNTIL, SEQ, ALT, REPEAT, LIST, RULE, KINDS };
 
@@ -219,8 +219,7 @@ static void find_languages(struct node *all)
     }
 }
 
-/* -- comparing
- * --------------------------------------------------------------------------------- */
+/* -- comparing ------------------------------------------------------------------------ */
 
 /* 1: from s some text can be finished; looks at many states at most. */
 static int finishes(struct gram *g, gram_state s)

@@ -36,8 +36,7 @@ static int load(const char *name, struct tok **t)
     return 1;
 }
 
-/* -- grammars --------------------------------------------------------------------------------
- */
+/* -- grammars ------------------------------------------------------------------------- */
 
 static gram_ref json(struct gram *g)
 {
@@ -104,8 +103,7 @@ static struct gram *make(int which, size_t bytes)
     return g;
 }
 
-/* -- the obvious way
- * ------------------------------------------------------------------------------- */
+/* -- the obvious way ------------------------------------------------------------------ */
 
 static int may_come(struct gram *g, gram_state s, const struct tok *t, int id)
 {
@@ -244,9 +242,257 @@ static void test_vocabularies(void **state)
     }
 }
 
+/* -- small vocabularies --------------------------------------------------------------- */
+
+struct with {
+    struct small s;
+    struct tok *t;
+    struct mask_vocab *v;
+    struct gram *g;
+    struct mask *m;
+    uint32_t bits[MASK_WORDS(SMALL_MAX)];
+};
+
+static void with_init(struct with *w, gram_ref (*build)(struct gram *),
+                      const struct gram_limits *limits)
+{
+    struct err e = {0};
+
+    small_spm(&w->s);
+    w->t = small_tok(&w->s);
+    if (mask_vocab_new(&w->v, w->t, &e) < 0 || gram_new(&w->g, limits, &e) < 0 ||
+        gram_finish(w->g, build(w->g), &e) < 0 || mask_new(&w->m, w->g, w->v, &e) < 0)
+        fail_msg("%s", e.msg);
+}
+
+static void with_done(struct with *w)
+{
+    mask_free(w->m);
+    gram_free(w->g);
+    mask_vocab_free(w->v);
+    tok_free(w->t);
+}
+
+static int find(const struct with *w, const char *text)
+{
+    int id = tok_find(w->t, str_of(text));
+
+    assert_true(id >= 0);
+    return id;
+}
+
+static int allowed(struct with *w, const char *text)
+{
+    int id = find(w, text);
+    struct err e = {0};
+
+    if (mask_fill(w->m, w->bits, &e) < 0)
+        fail_msg("%s", e.msg);
+    return (int)(w->bits[id / 32] >> (id % 32) & 1);
+}
+
+static void accept(struct with *w, const char *text)
+{
+    struct err e = {0};
+
+    if (mask_accept(w->m, find(w, text), &e) < 0)
+        fail_msg("%s", e.msg);
+}
+
+static gram_ref abc(struct gram *g)
+{
+    gram_ref part[] = {gram_bytes(g, str_of("abc b")), GRAM_EMPTY};
+
+    part[1] = gram_repeat(g, gram_bytes(g, str_of("<s>")), 0, 1);
+    return gram_seq(g, part, 2);
+}
+
+static void test_small(void **state)
+{
+    struct with w;
+    struct err e = {0};
+
+    (void)state;
+    with_init(&w, abc, NULL);
+    assert_int_equal(mask_fill(w.m, w.bits, &e), 4); /* a, ab, abc, and a as a byte */
+    assert_true(allowed(&w, "ab"));
+    assert_true(allowed(&w, "<0x61>"));
+    assert_false(allowed(&w, "bc"));
+    assert_false(allowed(&w, "\xe2\x96\x81"
+                             "a"));
+    assert_int_equal(mask_accept(w.m, find(&w, "bc"), &e), E_INVALID);
+    assert_int_equal(mask_accept(w.m, find(&w, "</s>"), &e), E_INVALID);
+    assert_int_equal(mask_accept(w.m, -1, &e), E_INVALID);
+    assert_int_equal(mask_accept(w.m, 1 << 20, &e), E_INVALID);
+    accept(&w, "a");
+    accept(&w, "bc");
+    assert_true(allowed(&w, "\xe2\x96\x81"));
+    assert_false(allowed(&w, "\xe2\x96\x81"
+                             "a"));
+    accept(&w, "<0x20>");
+    accept(&w, "b");
+    /* The control token is no text, even where its text could stand; the end may come. */
+    assert_false(allowed(&w, "<s>"));
+    assert_true(allowed(&w, "<"));
+    assert_true(allowed(&w, "</s>"));
+    assert_int_equal(mask_accept(w.m, find(&w, "</s>"), &e), 0);
+    accept(&w, "<");
+    assert_false(allowed(&w, "</s>"));
+    mask_reset(w.m, 0);
+    assert_int_equal(mask_fill(w.m, w.bits, &e), E_INVALID);
+    with_done(&w);
+    mask_free(NULL);
+    mask_vocab_free(NULL);
+}
+
+/* Without tokens for all bytes a grammar may want what cannot be written. */
+static void test_cannot_write(void **state)
+{
+    struct with w;
+    struct err e = {0};
+
+    (void)state;
+    small_spm(&w.s);
+    for (int i = 0; i < 256; i++)
+        w.s.type[3 + i] = TOK_CONTROL;
+    w.t = small_tok(&w.s);
+    assert_int_equal(mask_vocab_new(&w.v, w.t, &e), 0);
+    assert_int_equal(gram_new(&w.g, NULL, &e), 0);
+    assert_int_equal(gram_finish(w.g, gram_bytes(w.g, str_of("ad")), &e), 0);
+    assert_int_equal(mask_new(&w.m, w.g, w.v, &e), 0);
+    accept(&w, "a");
+    assert_int_equal(mask_fill(w.m, w.bits, &e), E_INVALID);
+    assert_non_null(strstr(e.msg, "no token"));
+    with_done(&w);
+}
+
+/* -- long texts in little memory ------------------------------------------------------ */
+
+/* Counters make every state new; keys of any kind; nested values. */
+static gram_ref counted(struct gram *g)
+{
+    struct gram_rest rest = {make_any(g), make_number(g)};
+    struct gram_object o = make_object(g, NULL, 0, 0);
+    struct gram_array a = make_array(g, GRAM_NEVER, 0);
+    gram_ref item[] = {make_number(g), GRAM_NEVER};
+
+    o.rest = &rest;
+    o.n_rest = 1;
+    item[1] = gram_object(g, &o);
+    a.items = gram_alt(g, item, 2);
+    a.max = 1000000;
+    return gram_array(g, &a);
+}
+
+static void type(struct with *w, const char *text)
+{
+    for (; *text; text++) {
+        char name[8];
+        struct err e = {0};
+
+        if (mask_fill(w->m, w->bits, &e) < 0)
+            fail_msg("%s", e.msg);
+        (void)snprintf(name, sizeof(name), "<0x%02X>", (unsigned)(unsigned char)*text);
+        accept(w, name);
+    }
+}
+
+static void test_long(void **state)
+{
+    struct with w;
+    struct err e = {0};
+    gram_state s;
+
+    (void)state;
+    with_init(&w, counted, &(struct gram_limits){.bytes = 1536 * 1024});
+    type(&w, "[");
+    for (int i = 0; i < 6000; i++) {
+        char text[64];
+
+        (void)snprintf(text, sizeof(text), "%d,{\"k%d\":1,\"k\":2},", i, i % 10);
+        type(&w, text);
+    }
+    type(&w, "{\"abc\":1,");
+    assert_int_equal(gram_put(w.g, mask_state(w.m), "\"abc\"", 5, &s, NULL, &e), 0);
+    assert_int_equal(s, 0);
+    type(&w, "\"ab\":1}]");
+    assert_true(gram_must_end(w.g, mask_state(w.m)));
+    mask_reset(w.m, gram_start(w.g)); /* it moved, too */
+    type(&w, "[1]");
+    with_done(&w);
+}
+
+/* -- what is certain ------------------------------------------------------------------ */
+
+static gram_ref greeting(struct gram *g)
+{
+    gram_ref mood[] = {gram_bytes(g, str_of("good")), gram_bytes(g, str_of("bad"))};
+    gram_ref part[] = {gram_bytes(g, str_of("{\"greeting\": \"hello world\", \"mood\": \"")),
+                       gram_alt(g, mood, 2), gram_bytes(g, str_of("\"}\n"))};
+
+    return gram_seq(g, part, 3);
+}
+
+static void check_forced(const struct tok *t, const char *before, const char *want,
+                         int at_least)
+{
+    int32_t ids[64];
+    struct mask_vocab *v;
+    struct gram *g;
+    struct mask *m;
+    struct err e = {0};
+    gram_state s;
+    struct buf text;
+    int n;
+
+    assert_int_equal(mask_vocab_new(&v, t, &e), 0);
+    assert_int_equal(gram_new(&g, NULL, &e), 0);
+    assert_int_equal(gram_finish(g, greeting(g), &e), 0);
+    assert_int_equal(mask_new(&m, g, v, &e), 0);
+    assert_int_equal(gram_put(g, gram_start(g), before, strlen(before), &s, NULL, &e), 0);
+    mask_reset(m, s);
+    buf_init(&text, 1000);
+    n = mask_forced(m, ids, 64, &e);
+    assert_int_equal(mask_state(m), s);
+    assert_true(n >= at_least);
+    for (int i = 0; i < n; i++) {
+        assert_int_equal(mask_accept(m, ids[i], &e), 0);
+        assert_int_equal(buf_put(&text, tok_piece(t, ids[i], 0).p, tok_piece(t, ids[i], 0).n),
+                         0);
+    }
+    if (strncmp(text.p ? text.p : "", want, text.n) != 0)
+        fail_msg("\"%s\" is no part of \"%s\"", text.p, want);
+    if (at_least > 1)
+        assert_int_equal(mask_forced(m, ids, 1, &e) <= 1, 1);
+    buf_done(&text);
+    mask_free(m);
+    gram_free(g);
+    mask_vocab_free(v);
+}
+
+static void test_forced(void **state)
+{
+    static const char *const names[] = {"llama-spm", "gpt-2", "llama-bpe"};
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        struct tok *t;
+
+        if (!load(names[i], &t))
+            continue;
+        check_forced(t, "", "{\"greeting\": \"hello world\", \"mood\": \"", 5);
+        check_forced(t, "{\"greeting\": \"hello world\", \"mood\": \"", "", 0);
+        check_forced(t, "{\"greeting\": \"hello world\", \"mood\": \"b", "ad\"}\n", 1);
+        tok_free(t);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_vocabularies)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_small), cmocka_unit_test(test_cannot_write),
+        cmocka_unit_test(test_long), cmocka_unit_test(test_forced),
+        cmocka_unit_test(test_vocabularies)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,12 +14,16 @@
 
 enum { UNIT = 1000, MEMORY = 64 << 20 };
 
+static struct numset_room room;
+
 static int accepts(const struct numset *s, const char *text)
 {
     uint32_t at = 1;
 
     for (; *text && at; text++)
-        at = s->next[at][*text == '-' ? NUMSET_MINUS : *text == '.' ? NUMSET_POINT : *text - '0'];
+        at = s->next[at][*text == '-'   ? NUMSET_MINUS
+                         : *text == '.' ? NUMSET_POINT
+                                        : *text - '0'];
     return at && s->accept[at];
 }
 
@@ -45,7 +49,9 @@ static long draw(struct rng *r, char text[16])
     value = (long)before * UNIT + (long)after;
     if (n)
         (void)snprintf(text, 16, "%s%u.%0*u", neg ? "-" : "", before, (int)n,
-                       n == 1 ? after / 100 : n == 2 ? after / 10 : after);
+                       n == 1   ? after / 100
+                       : n == 2 ? after / 10
+                                : after);
     else
         (void)snprintf(text, 16, "%s%u", neg ? "-" : "", before);
     return neg ? -value : value;
@@ -66,7 +72,8 @@ static void test_compare(void **state)
         struct arena a;
 
         arena_init(&a, MEMORY);
-        assert_int_equal(numset_compare(&a, &d, which, &s, NULL), 0);
+        room = (struct numset_room){.arena = &a};
+        assert_int_equal(numset_compare(&room, &d, which, &s, NULL), 0);
         for (int i = 0; i < 1000; i++) {
             int is;
 
@@ -81,8 +88,9 @@ static void test_compare(void **state)
 
 static void test_multiples(void **state)
 {
-    static const char *const factors[] = {"1",   "2",    "3",    "7",    "10",  "30",  "100", "250",
-                                          "0.1", "0.25", "0.01", "0.75", "1.5", "125", "0.003"};
+    static const char *const factors[] = {"1",    "2",    "3",   "7",   "10",
+                                          "30",   "100",  "250", "0.1", "0.25",
+                                          "0.01", "0.75", "1.5", "125", "0.003"};
     struct rng r;
 
     (void)state;
@@ -97,7 +105,8 @@ static void test_multiples(void **state)
         for (int i = 0; i < d.n_int + 3; i++)
             m = m * 10 + (i < d.n_int + d.n_frac ? d.d[i] - '0' : 0);
         arena_init(&a, MEMORY);
-        assert_int_equal(numset_multiples(&a, &d, &s, NULL), 0);
+        room = (struct numset_room){.arena = &a};
+        assert_int_equal(numset_multiples(&room, &d, &s, NULL), 0);
         for (int i = 0; i < 20000; i++) {
             long y = draw(&r, text);
 
@@ -127,7 +136,8 @@ static void test_list(void **state)
             d[i] = dec(text);
         }
         arena_init(&a, MEMORY);
-        assert_int_equal(numset_list(&a, d, n, &s, NULL), 0);
+        room = (struct numset_room){.arena = &a};
+        assert_int_equal(numset_list(&room, d, n, &s, NULL), 0);
         for (int i = 0; i < 1000; i++) {
             long y = draw(&r, text);
             int want = 0;
@@ -152,18 +162,19 @@ static void test_join(void **state)
         char t1[16], t2[16], text[16];
         struct decimal x, y;
         struct numset a, b, both, any, less;
-        struct arena m;
+        struct arena mem;
 
         (void)draw(&r, t1);
         (void)draw(&r, t2);
         x = dec(t1);
         y = dec(t2);
-        arena_init(&m, MEMORY);
-        assert_int_equal(numset_compare(&m, &x, NUMSET_LESS | NUMSET_EQUAL, &a, NULL), 0);
-        assert_int_equal(numset_compare(&m, &y, NUMSET_MORE, &b, NULL), 0);
-        assert_int_equal(numset_and(&m, &a, &b, &both, NULL), 0);
-        assert_int_equal(numset_or(&m, &a, &b, &any, NULL), 0);
-        assert_int_equal(numset_minus(&m, &a, &b, &less, NULL), 0);
+        arena_init(&mem, MEMORY);
+        room = (struct numset_room){.arena = &mem};
+        assert_int_equal(numset_compare(&room, &x, NUMSET_LESS | NUMSET_EQUAL, &a, NULL), 0);
+        assert_int_equal(numset_compare(&room, &y, NUMSET_MORE, &b, NULL), 0);
+        assert_int_equal(numset_and(&room, &a, &b, &both, NULL), 0);
+        assert_int_equal(numset_or(&room, &a, &b, &any, NULL), 0);
+        assert_int_equal(numset_minus(&room, &a, &b, &less, NULL), 0);
         for (int i = 0; i < 500; i++) {
             int in_a, in_b;
 
@@ -175,10 +186,10 @@ static void test_join(void **state)
             assert_int_equal(accepts(&less, text), in_a && !in_b);
         }
         assert_int_equal(numset_is_empty(&both), decimal_cmp(&x, &y) <= 0);
-        assert_int_equal(numset_minus(&m, &a, &a, &less, NULL), 0);
+        assert_int_equal(numset_minus(&room, &a, &a, &less, NULL), 0);
         assert_true(numset_is_empty(&less));
         assert_int_equal(less.n, 2);
-        arena_done(&m);
+        arena_done(&mem);
     }
 }
 
@@ -190,22 +201,23 @@ static void test_exponents(void **state)
 
     (void)state;
     arena_init(&a, MEMORY);
-    assert_int_equal(numset_compare(&a, &zero, NUMSET_MORE | NUMSET_EQUAL, &s, NULL), 0);
+    room = (struct numset_room){.arena = &a};
+    assert_int_equal(numset_compare(&room, &zero, NUMSET_MORE | NUMSET_EQUAL, &s, NULL), 0);
     assert_int_equal(s.must, NUMSET_E_ZERO | NUMSET_E_WHOLE | NUMSET_E_OTHER);
     assert_int_equal(s.may, s.must);
-    assert_int_equal(numset_compare(&a, &one, NUMSET_MORE | NUMSET_EQUAL, &s, NULL), 0);
+    assert_int_equal(numset_compare(&room, &one, NUMSET_MORE | NUMSET_EQUAL, &s, NULL), 0);
     assert_int_equal(s.must, NUMSET_E_WHOLE);
     assert_int_equal(s.may, NUMSET_E_WHOLE | NUMSET_E_OTHER);
-    assert_int_equal(numset_compare(&a, &five, NUMSET_LESS, &s, NULL), 0);
+    assert_int_equal(numset_compare(&room, &five, NUMSET_LESS, &s, NULL), 0);
     assert_int_equal(s.must, NUMSET_E_ZERO | NUMSET_E_NEG_WHOLE | NUMSET_E_NEG_OTHER);
     assert_int_equal(s.may, NUMSET_E_ALL);
-    assert_int_equal(numset_all(&a, &t, NULL), 0);
-    assert_int_equal(numset_minus(&a, &t, &s, &s, NULL), 0); /* 5 or more */
+    assert_int_equal(numset_all(&room, &t, NULL), 0);
+    assert_int_equal(numset_minus(&room, &t, &s, &s, NULL), 0); /* 5 or more */
     assert_int_equal(s.must, 0);
     assert_int_equal(s.may, NUMSET_E_WHOLE | NUMSET_E_OTHER);
-    assert_int_equal(numset_compare(&a, &less, NUMSET_EQUAL, &s, NULL), 0);
+    assert_int_equal(numset_compare(&room, &less, NUMSET_EQUAL, &s, NULL), 0);
     assert_int_equal(s.must, 0);
-    assert_int_equal(numset_integers(&a, &s, NULL), 0);
+    assert_int_equal(numset_integers(&room, &s, NULL), 0);
     assert_int_equal(s.must, NUMSET_E_ZERO | NUMSET_E_WHOLE | NUMSET_E_NEG_WHOLE);
     arena_done(&a);
 }
@@ -215,8 +227,9 @@ static void test_decimal(void **state)
     static const struct {
         const char *text, *whole;
         int n_int;
-    } cases[] = {{"0", "0", 1},        {"-0.00", "0", 1},   {"12.50", "125", 2}, {"1e3", "1000", 4},
-                 {"1.25e1", "125", 2}, {"5e-3", "0005", 1}, {"120e-1", "12", 2}, {"0.1", "01", 1}};
+    } cases[] = {{"0", "0", 1},       {"-0.00", "0", 1},    {"12.50", "125", 2},
+                 {"1e3", "1000", 4},  {"1.25e1", "125", 2}, {"5e-3", "0005", 1},
+                 {"120e-1", "12", 2}, {"0.1", "01", 1}};
     static const char *const wrong[] = {"", "-", "1.", ".5", "1e", "1e+", "0x1", "1 ", "--1"};
     struct decimal d;
 
@@ -244,11 +257,12 @@ static void test_limits(void **state)
 
     (void)state;
     arena_init(&a, MEMORY);
-    assert_int_equal(numset_multiples(&a, &d, &s, NULL), E_TOO_LONG);
+    room = (struct numset_room){.arena = &a};
+    assert_int_equal(numset_multiples(&room, &d, &s, NULL), E_TOO_LONG);
     d = dec("7");
     for (uint64_t n = 1, rc = 1; rc; n++) {
         (void)mem_fail_at(n, 1);
-        rc = (uint64_t)numset_multiples(&a, &d, &s, NULL);
+        rc = (uint64_t)numset_multiples(&room, &d, &s, NULL);
         (void)mem_fail_at(0, 0);
         if (rc)
             assert_int_equal((int)rc, E_NOMEM);
@@ -259,8 +273,8 @@ static void test_limits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_compare), cmocka_unit_test(test_multiples),
-        cmocka_unit_test(test_list),    cmocka_unit_test(test_join),
+        cmocka_unit_test(test_compare),   cmocka_unit_test(test_multiples),
+        cmocka_unit_test(test_list),      cmocka_unit_test(test_join),
         cmocka_unit_test(test_exponents), cmocka_unit_test(test_decimal),
         cmocka_unit_test(test_limits),
     };

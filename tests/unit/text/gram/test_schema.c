@@ -65,7 +65,7 @@ static void expect_values(struct gram *g, const json_t *schema, const json_t *li
     for (size_t i = 0; i < json_array_size(list); i++) {
         for (size_t k = 0; k < 3; k++) {
             char *text = json_dumps(json_array_get(list, i),
-                                     JSON_ENCODE_ANY | JSON_REAL_PRECISION(15) | flags[k]);
+                                    JSON_ENCODE_ANY | JSON_REAL_PRECISION(15) | flags[k]);
 
             expect(g, schema, text, want);
             free(text);
@@ -109,8 +109,10 @@ static void expect_writes(struct gram *check, const json_t *schema, uint64_t see
             fail_msg("stuck behind \"%s\" of %s", b.p, json_dumps(schema, JSON_ENCODE_ANY));
         if (rc)
             continue;
-        v = json_loadb(b.p, b.n, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL |
-                                     JSON_DECODE_INT_AS_REAL, NULL);
+        v = json_loadb(b.p, b.n,
+                       JSON_DECODE_ANY | JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL |
+                           JSON_DECODE_INT_AS_REAL,
+                       NULL);
         /* A NUL in a name is JSON, but jansson has no room for it. */
         if (!v && !strstr(b.p, "\\u0000"))
             fail_msg("\"%s\" is no JSON", b.p);
@@ -178,8 +180,9 @@ static json_t *parse(const char *text)
 
 static void test_writing(void **state)
 {
-    json_t *schema = parse("{\"type\": \"object\", \"properties\": {\"b\": {\"type\": \"number\"},"
-                           "\"a\": {\"const\": \"x/\\u00e9\"}}, \"additionalProperties\": false}");
+    json_t *schema =
+        parse("{\"type\": \"object\", \"properties\": {\"b\": {\"type\": \"number\"},"
+              "\"a\": {\"const\": \"x/\\u00e9\"}}, \"additionalProperties\": false}");
     struct gram *g;
 
     (void)state;
@@ -188,14 +191,14 @@ static void test_writing(void **state)
     expect(g, schema, "{\"b\":1,\"a\":\"x/\u00e9\"}", 1);
     expect(g, schema, "{\"b\": 1.50, \"a\": \"x/\u00e9\"}", 1);
     expect(g, schema, "{\n  \"b\": 1,\n  \"a\": \"x/\u00e9\"\n}", 1);
-    expect(g, schema, "{\"a\":\"x/\u00e9\",\"b\":1}", 0);      /* order */
-    expect(g, schema, "{\"a\":\"x\\/\u00e9\"}", 0);            /* needless escape */
+    expect(g, schema, "{\"a\":\"x/\u00e9\",\"b\":1}", 0); /* order */
+    expect(g, schema, "{\"a\":\"x\\/\u00e9\"}", 0);       /* needless escape */
     expect(g, schema, "{\"\\u0061\":\"x/\u00e9\"}", 0);
-    expect(g, schema, "{\"b\":  1}", 0);                       /* two blanks */
+    expect(g, schema, "{\"b\":  1}", 0); /* two blanks */
     expect(g, schema, "{\n\n\"b\":1}", 0);
     expect(g, schema, " {}", 0);
     expect(g, schema, "{\"b\":1000000000000000000}", 1);
-    expect(g, schema, "{\"b\":100000000000000000000}", 0);     /* digits without end */
+    expect(g, schema, "{\"b\":100000000000000000000}", 0); /* digits without end */
     expect(g, schema, "{\"b\":1e99}", 1);
     expect(g, schema, "{\"b\":1e100}", 0);
     gram_free(g);
@@ -366,17 +369,26 @@ int main(void)
 {
 #define FILE_TEST(name)                                                                        \
     {                                                                                          \
-        #name, test_file, NULL, NULL, (void *)(uintptr_t)#name                                 \
+#name, test_file, NULL, NULL, (void *)(uintptr_t) #name                                \
     }
     const struct CMUnitTest tests[] = {
-        FILE_TEST(types),       FILE_TEST(numbers),
-        FILE_TEST(strings),     FILE_TEST(arrays),
-        FILE_TEST(objects),     FILE_TEST(combine),
-        FILE_TEST(refs),        FILE_TEST(unevaluated),
-        FILE_TEST(tools),       FILE_TEST(refused),
-        FILE_TEST(texts),       cmocka_unit_test(test_writing),
-        cmocka_unit_test(test_any),   cmocka_unit_test(test_many),
-        cmocka_unit_test(test_depth), cmocka_unit_test(test_products),
+        FILE_TEST(types),
+        FILE_TEST(numbers),
+        FILE_TEST(strings),
+        FILE_TEST(arrays),
+        FILE_TEST(objects),
+        FILE_TEST(combine),
+        FILE_TEST(refs),
+        FILE_TEST(unevaluated),
+        FILE_TEST(tools),
+        FILE_TEST(refused),
+        FILE_TEST(texts),
+        FILE_TEST(formats),
+        cmocka_unit_test(test_writing),
+        cmocka_unit_test(test_any),
+        cmocka_unit_test(test_many),
+        cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_products),
         cmocka_unit_test(test_no_memory),
     };
 

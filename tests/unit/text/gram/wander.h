@@ -1,4 +1,5 @@
-/* wander.h - for tests of grammars: texts by chance, byte by byte among those that are allowed. */
+/* wander.h - for tests of grammars: texts by chance, byte by byte among those that are allowed.
+ */
 #ifndef HEARTH_TESTS_TEXT_WANDER_H
 #define HEARTH_TESTS_TEXT_WANDER_H
 
@@ -21,8 +22,8 @@ static inline gram_state wander_step(struct gram *g, gram_state s, int byte)
 static inline int wander_byte(struct gram *g, gram_state s, struct rng *r, int hurry,
                               gram_state *to)
 {
-    static const char soonest[] = "\"}]0123456789abcdefnrstuelADTZ:,./-@ ", often[] =
-        "\"}]{[:,0123456789-.eE \\nabcdefghijklmnopqrstuvwxyzABCXYZ_/";
+    static const char soonest[] = "\"}]0123456789abcdefnrstuelADTZ:,./-@ ",
+                      often[] = "\"}]{[:,0123456789-.eE \\nabcdefghijklmnopqrstuvwxyzABCXYZ_/";
     int from = (int)(rng_u64(r) & 255);
 
     hurry = hurry && rng_u64(r) % 4 != 0;

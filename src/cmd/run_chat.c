@@ -1,0 +1,525 @@
+/* run_chat.c - the conversation behind `hearth run`: template, messages, tools, and the grammar
+ * that answers are held to. */
+#include "cmd/run.h"
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "fmt/jfile.h"
+#include "infer/engine.h"
+#include "text/gram/schema.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define FILE_MAX ((size_t)16 << 20)
+
+/* -- files that options name ------------------------------------------------------------- */
+
+static int read_file(const char *option, const char *path, struct buf *b, struct err *e)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC), rc;
+
+    if (fd < 0)
+        return err_sys(e, errno == ENOENT ? E_NOT_FOUND : E_IO, errno, "--%s: %s", option,
+                       path);
+    rc = cmd_read_all(fd, b, e);
+    (void)close(fd);
+    return rc < 0 ? err_wrap(e, rc, "--%s: %s", option, path) : 0;
+}
+
+static int ends_with(const char *s, const char *end)
+{
+    size_t n = strlen(s), k = strlen(end);
+
+    return n >= k && strcmp(s + n - k, end) == 0;
+}
+
+/* Go's templates name fields with a dot in front; Jinja has statements. */
+static int kind_of(const char *path, struct str text)
+{
+    static const char *const go_ends[] = {".tmpl", ".gotmpl", ".go"};
+
+    for (size_t i = 0; i < sizeof(go_ends) / sizeof(*go_ends); i++)
+        if (ends_with(path, go_ends[i]))
+            return TMPL_GO;
+    if (ends_with(path, ".jinja") || ends_with(path, ".j2"))
+        return TMPL_JINJA;
+    if (memmem(text.p, text.n, "{%", 2))
+        return TMPL_JINJA;
+    return memmem(text.p, text.n, "{{ .", 4) || memmem(text.p, text.n, "{{.", 3) ||
+                   memmem(text.p, text.n, "{{- ", 4)
+               ? TMPL_GO
+               : TMPL_JINJA;
+}
+
+/* -- opening ------------------------------------------------------------------------------ */
+
+static int open_template(struct run *r, struct err *e)
+{
+    struct chat_source s = {
+        .kind = TMPL_JINJA, .name = str_of(r->info.arch), .tok = infer_tok(r->model)};
+    struct buf b;
+    int rc = 0, have;
+
+    buf_init(&b, FILE_MAX);
+    if (r->opt.template) {
+        rc = read_file("template", r->opt.template, &b, e);
+        s.text = (struct str){b.p ? b.p : "", b.n};
+        s.kind = kind_of(r->opt.template, s.text);
+        have = 1;
+    } else {
+        have = infer_text(r->model, "tokenizer.chat_template", &s.text);
+        if (!infer_text(r->model, "tokenizer.chat_template.tool_use", &s.tools_text))
+            s.tools_text = (struct str){NULL, 0};
+    }
+    if (rc == 0 && have && !s.tok)
+        rc = err_set(e, E_UNSUPPORTED,
+                     "this model's tokenizer is not known here, so there can "
+                     "be no conversation; --raw completes text");
+    if (rc == 0 && have)
+        rc = chat_new(&r->chat.chat, &s, e);
+    if (rc < 0 && have && s.tok)
+        rc = err_wrap(e, rc, "%s",
+                      r->opt.template ? r->opt.template
+                                      : "the model's chat template (--raw completes text "
+                                        "without it, --template FILE takes another one)");
+    buf_done(&b);
+    return rc;
+}
+
+/* An array of declarations, or an object that has one as "tools", or one declaration. */
+static int open_tools(struct run *r, struct err *e)
+{
+    json_t *j = NULL, *list, *tool;
+    json_error_t why;
+    struct buf b;
+    size_t i;
+    int rc;
+
+    buf_init(&b, FILE_MAX);
+    rc = read_file("tools", r->opt.tools, &b, e);
+    if (rc == 0) {
+        j = json_loadb(b.p ? b.p : "", b.n, JSON_REJECT_DUPLICATES, &why);
+        if (!j)
+            rc = err_set(e, E_INVALID, "--tools: %s, line %d: %s", r->opt.tools, why.line,
+                         why.text);
+    }
+    buf_done(&b);
+    if (rc < 0)
+        return rc;
+    list = json_is_array(j) ? json_incref(j) : json_incref(json_object_get(j, "tools"));
+    if (!list && json_is_object(j))
+        list = json_pack("[O]", j);
+    json_decref(j);
+    r->chat.tools = list;
+    if (!json_array_size(list))
+        return err_set(e, E_INVALID, "--tools: %s: no array of tool declarations",
+                       r->opt.tools);
+    json_array_foreach(list, i, tool)
+    {
+        const json_t *f = json_object_get(tool, "function");
+
+        if (!json_is_string(json_object_get(f, "name")))
+            return err_set(e, E_INVALID,
+                           "--tools: %s: tool %zu has no function.name; each is {\"type\": "
+                           "\"function\", \"function\": {\"name\", \"description\", "
+                           "\"parameters\"}}",
+                           r->opt.tools, i);
+    }
+    return 0;
+}
+
+/* Reads what --format names. */
+static int open_format(struct run *r, const char *format, struct err *e)
+{
+    struct buf b;
+    json_error_t why;
+    int rc;
+
+    if (!format || strcmp(format, "text") == 0)
+        return 0;
+    if (strcmp(format, "json") == 0) {
+        r->chat.any_json = 1;
+        return 0;
+    }
+    buf_init(&b, FILE_MAX);
+    rc = read_file("format", format, &b, e);
+    if (rc == E_NOT_FOUND)
+        rc = err_set(e, rc,
+                     "--format: '%s' is neither text nor json, nor a file with a JSON "
+                     "Schema",
+                     format);
+    if (rc == 0) {
+        r->chat.schema =
+            json_loadb(b.p ? b.p : "", b.n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
+        if (!r->chat.schema)
+            rc = err_set(e, E_INVALID, "--format: %s, line %d: %s", format, why.line, why.text);
+    }
+    buf_done(&b);
+    return rc;
+}
+
+/* think: as of --think. */
+static int open_think(struct run *r, const char *think, int off, struct err *e)
+{
+    static const char *const levels[] = {"low", "medium", "high", "max"};
+    int is_level = 0;
+
+    if (think && off)
+        return err_set(e, E_INVALID, "--think and --no-think together");
+    for (size_t i = 0; think && i < sizeof(levels) / sizeof(*levels); i++)
+        is_level |= strcmp(think, levels[i]) == 0;
+    if (think && *think && !is_level && strcmp(think, "true") != 0 &&
+        strcmp(think, "false") != 0)
+        return err_set(e, E_INVALID, "think: '%s'; true, false, low, medium, high or max",
+                       think);
+    off |= think && strcmp(think, "false") == 0;
+    r->chat.think = off ? CHAT_THINK_OFF : think ? CHAT_THINK_ON : CHAT_THINK_AUTO;
+    r->chat.effort = is_level ? think : NULL;
+    return 0;
+}
+
+/* What was asked for and the template cannot do is said before anything is computed. */
+static int check_abilities(const struct run *r, struct err *e)
+{
+    const struct run_chat *c = &r->chat;
+    const struct probe *p;
+
+    if (!c->chat) {
+        const char *what = c->tools                      ? "tools"
+                           : c->think != CHAT_THINK_AUTO ? "think"
+                           : r->opt.choice               ? "tool-choice"
+                                                         : NULL;
+
+        return what ? err_set(e, E_INVALID,
+                              "--%s needs a chat template, and %s; --template FILE gives one",
+                              what, r->opt.raw ? "--raw leaves it out" : "this model has none")
+                    : 0;
+    }
+    if (r->opt.choice && !c->tools)
+        return err_set(e, E_INVALID, "--tool-choice without --tools");
+    p = chat_probe(c->chat, c->tools != NULL);
+    if (c->tools && !p->tools)
+        return err_set(e, E_UNSUPPORTED,
+                       "--tools: this model's chat template has no place for tools");
+    if (c->think == CHAT_THINK_ON && p->think == PROBE_THINK_NEVER)
+        return err_set(e, E_UNSUPPORTED, "--think: this model does not reason");
+    if (c->think == CHAT_THINK_OFF && p->think == PROBE_THINK_ALWAYS)
+        return err_set(e, E_UNSUPPORTED,
+                       "--no-think: this model always reasons; --hide-thinking hides it");
+    return 0;
+}
+
+int run_chat_open(struct run *r, struct err *e)
+{
+    int rc = open_think(r, r->opt.think, r->opt.no_think, e);
+
+    r->chat.messages = json_array();
+    if (rc == 0 && !r->chat.messages)
+        rc = err_set(e, E_NOMEM, "no memory for a conversation");
+    if (rc == 0 && r->opt.raw && r->opt.template)
+        rc = err_set(e, E_INVALID, "--raw and --template together");
+    if (rc == 0 && !r->opt.raw)
+        rc = open_template(r, e);
+    if (rc == 0 && r->opt.tools)
+        rc = open_tools(r, e);
+    if (rc == 0)
+        rc = open_format(r, r->opt.format, e);
+    if (rc == 0)
+        rc = check_abilities(r, e);
+    return rc < 0 ? rc : run_chat_grammar(r, e);
+}
+
+void run_chat_close(struct run *r)
+{
+    struct run_chat *c = &r->chat;
+
+    gram_free(c->gram);
+    mask_vocab_free(c->vocab);
+    chat_free(c->chat);
+    json_decref(c->messages);
+    json_decref(c->tools);
+    json_decref(c->schema);
+    mem_free(r->ids);
+}
+
+const struct reply_style *run_chat_style(const struct run *r)
+{
+    static const struct reply_style plain;
+
+    return r->chat.chat ? &chat_probe(r->chat.chat, r->chat.tools != NULL)->style : &plain;
+}
+
+/* -- grammar ------------------------------------------------------------------------------ */
+
+static int calls_of(const struct run *r, struct reply_tools *t)
+{
+    const char *choice = r->opt.choice;
+
+    *t = (struct reply_tools){
+        .tools = r->chat.tools, .choice = REPLY_AUTO, .parallel = !r->opt.one_call};
+    if (!choice || strcmp(choice, "auto") == 0)
+        return 0;
+    if (strcmp(choice, "none") == 0) {
+        t->choice = REPLY_NONE;
+        return 0;
+    }
+    t->choice = REPLY_REQUIRED;
+    if (strcmp(choice, "required") != 0)
+        t->only = choice;
+    return 1;
+}
+
+static int content_grammar(const struct run *r, gram_ref *out, struct err *e)
+{
+    struct schema_options o = {.writing = 1};
+
+    int rc = r->chat.schema ? schema_add(r->chat.gram, r->chat.schema, &o, out, e)
+                            : schema_any(r->chat.gram, 1, &o, out, e);
+
+    if (rc == 0 && r->chat.chat)
+        *out = reply_content(r->chat.gram, run_chat_style(r), *out);
+    return rc;
+}
+
+/* Calls, or content, or either. */
+static int answer_grammar(struct run *r, gram_ref *out, struct err *e)
+{
+    int format = r->chat.any_json || r->chat.schema, rc = 0;
+    struct gram *g = r->chat.gram;
+    gram_ref part[2] = {GRAM_NEVER, GRAM_NEVER};
+    struct reply_tools t;
+    int must = calls_of(r, &t);
+
+    if (format && !must) {
+        rc = content_grammar(r, &part[0], e);
+        if (rc < 0)
+            return err_wrap(e, rc, "--format");
+    }
+    if (r->chat.tools && t.choice != REPLY_NONE) {
+        if (format)
+            t.choice = REPLY_REQUIRED;
+        rc = reply_grammar(g, run_chat_style(r), &t, &part[1], e);
+        if (rc < 0)
+            return err_wrap(e, rc, "--tools");
+    }
+    *out = gram_alt(g, part, 2);
+    return 0;
+}
+
+int run_chat_grammar(struct run *r, struct err *e)
+{
+    struct run_chat *c = &r->chat;
+    struct reply_tools t;
+    gram_ref root = GRAM_NEVER;
+    int rc = 0;
+
+    gram_free(c->gram);
+    c->gram = NULL;
+    (void)calls_of(r, &t);
+    if (!c->any_json && !c->schema && (!c->tools || t.choice == REPLY_NONE))
+        return 0;
+    if (!infer_tok(r->model))
+        return err_set(e, E_UNSUPPORTED,
+                       "this model's tokenizer is not known here, so answers cannot be held "
+                       "to a form");
+    if (!c->vocab)
+        rc = mask_vocab_new(&c->vocab, infer_tok(r->model), e);
+    if (rc == 0)
+        rc = gram_new(&c->gram, NULL, e);
+    if (rc == 0)
+        rc = answer_grammar(r, &root, e);
+    return rc < 0 ? rc : gram_finish(c->gram, root, e);
+}
+
+/* -- what the interactive mode changes ------------------------------------------------------
+ */
+
+int run_chat_format(struct run *r, const char *format, struct err *e)
+{
+    struct run_chat old = r->chat, *c = &r->chat;
+    int rc;
+
+    c->gram = NULL;
+    c->schema = NULL;
+    c->any_json = 0;
+    rc = open_format(r, format, e);
+    if (rc == 0)
+        rc = run_chat_grammar(r, e);
+    if (rc < 0) { /* as it was; the vocabulary may be new */
+        gram_free(c->gram);
+        json_decref(c->schema);
+        c->gram = old.gram;
+        c->schema = old.schema;
+        c->any_json = old.any_json;
+        return rc;
+    }
+    gram_free(old.gram);
+    json_decref(old.schema);
+    return 0;
+}
+
+int run_chat_think(struct run *r, const char *think, struct err *e)
+{
+    int was = r->chat.think, rc;
+    const char *effort = r->chat.effort;
+
+    rc = open_think(r, think, 0, e);
+    if (rc == 0)
+        rc = check_abilities(r, e);
+    if (rc < 0) {
+        r->chat.think = was;
+        r->chat.effort = effort;
+    }
+    return rc;
+}
+
+/* -- messages ----------------------------------------------------------------------------- */
+
+int run_chat_add(struct run *r, json_t *message, struct err *e)
+{
+    if (!message || json_array_append_new(r->chat.messages, message) != 0)
+        return err_set(e, E_NOMEM, "no memory for a message, or it is not UTF-8");
+    return 0;
+}
+
+void run_chat_drop(struct run *r)
+{
+    size_t n = json_array_size(r->chat.messages);
+
+    if (n)
+        (void)json_array_remove(r->chat.messages, n - 1);
+}
+
+/* The call that waits for its result: results follow their message in the order of its calls.
+ */
+static json_t *open_call(const struct run *r, size_t *left)
+{
+    size_t n = json_array_size(r->chat.messages), results = 0, calls;
+    json_t *m = NULL;
+
+    while (n > 0) {
+        const char *role;
+
+        m = json_array_get(r->chat.messages, --n);
+        role = json_string_value(json_object_get(m, "role"));
+        if (!role || strcmp(role, "tool") != 0)
+            break;
+        results++;
+    }
+    calls = json_array_size(json_object_get(m, "tool_calls"));
+    if (results >= calls)
+        return NULL;
+    *left = calls - results - 1;
+    return json_array_get(json_object_get(m, "tool_calls"), results);
+}
+
+int run_chat_result(struct run *r, const char *text, size_t *left, struct err *e)
+{
+    json_t *call = open_call(r, left), *m;
+    const json_t *id = json_object_get(call, "id");
+
+    if (!call)
+        return err_set(e, E_INVALID, "no call waits for a result");
+    m = json_pack("{s:s, s:O, s:s}", "role", "tool", "name",
+                  json_object_get(json_object_get(call, "function"), "name"), "content", text);
+    if (m && id && json_object_set(m, "tool_call_id", (json_t *)(uintptr_t)id) != 0) {
+        json_decref(m);
+        m = NULL;
+    }
+    return run_chat_add(r, m, e);
+}
+
+void run_chat_clear(struct run *r)
+{
+    (void)json_array_clear(r->chat.messages);
+}
+
+int run_ids_add(struct run *r, const int32_t *ids, size_t n, struct err *e)
+{
+    if (n > r->cap_id - r->n_id) {
+        size_t cap = (r->n_id + n) * 2;
+        int32_t *p = mem_realloc(r->ids, cap * sizeof(*p));
+
+        if (!p)
+            return err_set(e, E_NOMEM, "no memory for %zu tokens", cap);
+        r->ids = p;
+        r->cap_id = cap;
+    }
+    if (n)
+        memcpy(r->ids + r->n_id, ids, n * sizeof(*ids));
+    r->n_id += n;
+    return 0;
+}
+
+/* The sequence keeps what it has in common with the prompt, but for its last token: something
+ * must be computed for there to be logits. */
+static int keep_common(struct run *r, const struct tok_ids *ids, size_t *common, struct err *e)
+{
+    struct hearth_error he = {0};
+    size_t n = 0, have = (size_t)hearth_seq_len(r->seq);
+
+    if (have > r->n_id)
+        have = r->n_id;
+    while (n < have && n + 1 < ids->n && r->ids[n] == ids->id[n])
+        n++;
+    if (hearth_seq_truncate(r->seq, (int)n, &he) < 0)
+        return cmd_err(e, &he);
+    r->n_id = n;
+    *common = n;
+    return 0;
+}
+
+/* The messages behind the system text, which may change at any time. */
+static json_t *with_system(const struct run *r)
+{
+    const char *system = r->opt.system;
+    json_t *all = json_copy(r->chat.messages);
+
+    if (all && system && *system &&
+        json_array_insert_new(
+            all, 0, json_pack("{s:s, s:s}", "role", "system", "content", system)) != 0) {
+        json_decref(all);
+        return NULL;
+    }
+    return all;
+}
+
+int run_chat_prompt(struct run *r, int32_t **ids, size_t *n, struct err *e)
+{
+    struct chat_request q = {
+        .tools = r->chat.tools, .think = r->chat.think, .effort = r->chat.effort};
+    struct chat_prompt p = {0};
+    time_t now = time(NULL);
+    size_t common = 0;
+    json_t *all = with_system(r);
+    int rc = all && localtime_r(&now, &q.now) ? 0 : err_set(e, E_NOMEM, "no memory");
+
+    q.messages = all;
+    if (rc == 0)
+        rc = chat_encode(r->chat.chat, &q, &p, e);
+    json_decref(all);
+    if (rc == 0 && p.ids.n > (size_t)r->n_ctx)
+        rc = err_set(e, E_TOO_LONG,
+                     "the conversation has %zu tokens, but the context holds %d; %s", p.ids.n,
+                     r->n_ctx,
+                     r->interactive ? "/clear starts anew" : "-c (--num-ctx) sets more");
+    if (rc == 0 && p.ids.n == 0)
+        rc = err_set(e, E_INVALID, "the chat template made an empty prompt of it");
+    if (rc == 0)
+        rc = keep_common(r, &p.ids, &common, e);
+    if (rc == 0) {
+        *n = p.ids.n - common;
+        *ids = mem_alloc(*n * sizeof(**ids));
+        if (*ids)
+            memcpy(*ids, p.ids.id + common, *n * sizeof(**ids));
+        else
+            rc = err_set(e, E_NOMEM, "no memory for a prompt of %zu tokens", *n);
+        r->chat.open = p.open;
+    }
+    chat_prompt_done(&p);
+    return rc;
+}

@@ -1,0 +1,340 @@
+#include "text/chat.h"
+
+#include "base/mem.h"
+
+#include <string.h>
+
+#define RENDER_MAX ((size_t)256 << 20)
+
+struct form {
+    struct tmpl *tmpl;
+    struct probe probe;
+};
+
+struct chat {
+    struct form plain, tools; /* the second's tmpl is NULL where both are one */
+    const struct tok *tok;
+};
+
+/* -- making ------------------------------------------------------------------------------ */
+
+static int put_token(json_t *vars, const char *name, const struct tok *t, int id)
+{
+    struct str s = id >= 0 ? tok_text(t, id) : (struct str){"", 0};
+
+    return json_object_set_new(vars, name, json_stringn(s.p, s.n));
+}
+
+/* What every template may ask for. NULL: no memory. */
+static json_t *vars_new(const struct tok *t, const struct tm *now)
+{
+    json_t *vars = json_object();
+    char when[64] = "";
+
+    (void)strftime(when, sizeof(when), "%b %d %Y %H:%M:%S", now);
+    if (!vars || put_token(vars, "bos_token", t, tok_bos(t)) != 0 ||
+        put_token(vars, "eos_token", t, tok_eos(t)) != 0 ||
+        json_object_set_new(vars, "datetime", json_string(when)) != 0) {
+        json_decref(vars);
+        return NULL;
+    }
+    return vars;
+}
+
+static int form_make(struct form *f, const struct chat_source *s, struct str text,
+                     const json_t *vars, struct err *e)
+{
+    int rc = tmpl_new(&f->tmpl, s->kind, text, e);
+
+    return rc < 0 ? rc : probe_run(&f->probe, f->tmpl, vars, s->name, e);
+}
+
+int chat_new(struct chat **out, const struct chat_source *s, struct err *e)
+{
+    static const struct tm some_day = {.tm_year = 126, .tm_mday = 1};
+    struct chat *c = mem_calloc(1, sizeof(*c));
+    json_t *vars = c ? vars_new(s->tok, &some_day) : NULL;
+    int rc;
+
+    if (!vars) {
+        mem_free(c);
+        return err_set(e, E_NOMEM, "no memory for a chat template");
+    }
+    c->tok = s->tok;
+    rc = form_make(&c->plain, s, s->text, vars, e);
+    if (rc == 0 && s->tools_text.n)
+        rc = form_make(&c->tools, s, s->tools_text, vars, e);
+    json_decref(vars);
+    if (rc < 0) {
+        chat_free(c);
+        return rc;
+    }
+    *out = c;
+    return 0;
+}
+
+void chat_free(struct chat *c)
+{
+    if (!c)
+        return;
+    tmpl_free(c->plain.tmpl);
+    tmpl_free(c->tools.tmpl);
+    mem_free(c);
+}
+
+static const struct form *form_of(const struct chat *c, int with_tools)
+{
+    return with_tools && c->tools.tmpl ? &c->tools : &c->plain;
+}
+
+const struct probe *chat_probe(const struct chat *c, int with_tools)
+{
+    return &form_of(c, with_tools)->probe;
+}
+
+void chat_prompt_done(struct chat_prompt *p)
+{
+    marked_done(&p->text);
+    tok_ids_done(&p->ids);
+}
+
+/* -- a conversation in the template's form ------------------------------------------------ */
+
+static const char *role_of(const json_t *message)
+{
+    const char *role = json_string_value(json_object_get(message, "role"));
+
+    return role ? role : "";
+}
+
+/* Parts of type text as one string. */
+static int join_parts(json_t *message, const json_t *parts, size_t at, struct err *e)
+{
+    struct buf b;
+    const json_t *part;
+    size_t i;
+    int rc = 0;
+
+    buf_init(&b, RENDER_MAX);
+    json_array_foreach(parts, i, part)
+    {
+        const char *type = json_string_value(json_object_get(part, "type"));
+        const json_t *text = json_object_get(part, "text");
+
+        if (!type || strcmp(type, "text") != 0 || !json_is_string(text)) {
+            rc = err_set(e, E_UNSUPPORTED,
+                         "messages[%zu].content[%zu]: a part of type '%s'; only text is "
+                         "understood",
+                         at, i, type ? type : "?");
+            break;
+        }
+        rc = buf_put(&b, json_string_value(text), json_string_length(text));
+        if (rc < 0)
+            break;
+    }
+    if (rc == 0 &&
+        json_object_set_new(message, "content", json_stringn(b.p ? b.p : "", b.n)) != 0)
+        rc = err_set(e, E_NOMEM, "no memory for a message");
+    buf_done(&b);
+    return rc;
+}
+
+/* Arguments of a call as an object (as_text 0) or as JSON text. */
+static int turn_arguments(json_t *call, size_t at, int as_text, struct err *e)
+{
+    json_t *function = json_object_get(call, "function");
+    json_t *args = json_object_get(function, "arguments"), *other = NULL;
+
+    if (as_text && json_is_object(args)) {
+        char *text = json_dumps(args, JSON_COMPACT);
+
+        other = text ? json_string(text) : NULL;
+        free(text);
+        if (!other)
+            return err_set(e, E_NOMEM, "no memory for a message");
+    } else if (!as_text && json_is_string(args)) {
+        other = json_loadb(json_string_value(args), json_string_length(args),
+                           JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
+        if (!json_is_object(other)) {
+            json_decref(other);
+            return err_set(e, E_INVALID,
+                           "messages[%zu].tool_calls: the arguments are no JSON object", at);
+        }
+    }
+    if (other && json_object_set_new(function, "arguments", other) != 0)
+        return err_set(e, E_NOMEM, "no memory for a message");
+    return 0;
+}
+
+static int turn_message(json_t *message, size_t at, int args_as_text, struct err *e)
+{
+    json_t *content = json_object_get(message, "content");
+    json_t *calls = json_object_get(message, "tool_calls"), *call;
+    size_t i;
+    int rc = 0;
+
+    if (!json_is_object(message) || !*role_of(message))
+        return err_set(e, E_INVALID, "messages[%zu]: no object with a role", at);
+    /* What OpenAI calls a developer's message all others call the system's. */
+    if (strcmp(role_of(message), "developer") == 0 &&
+        json_object_set_new(message, "role", json_string("system")) != 0)
+        return err_set(e, E_NOMEM, "no memory for a message");
+    if (json_is_array(content))
+        rc = join_parts(message, content, at, e);
+    else if (content && !json_is_string(content) && !json_is_null(content))
+        rc = err_set(e, E_INVALID, "messages[%zu].content: neither text nor parts", at);
+    json_array_foreach(calls, i, call)
+    {
+        if (rc == 0)
+            rc = turn_arguments(call, at, args_as_text, e);
+    }
+    return rc;
+}
+
+static struct str content_of(const json_t *message)
+{
+    const json_t *c = json_object_get(message, "content");
+
+    return json_is_string(c) ? (struct str){json_string_value(c), json_string_length(c)}
+                             : (struct str){"", 0};
+}
+
+/* Where a template knows no system message its text begins the first user message. */
+static int merge_system(json_t *messages, struct err *e)
+{
+    json_t *system = json_array_get(messages, 0), *user = json_array_get(messages, 1);
+    struct str a, b;
+    struct buf both;
+    int rc;
+
+    if (!system || strcmp(role_of(system), "system") != 0)
+        return 0;
+    if (!user || strcmp(role_of(user), "user") != 0)
+        return err_set(e, E_UNSUPPORTED,
+                       "the chat template takes no system message, and no user message "
+                       "follows that could carry it");
+    a = content_of(system);
+    b = content_of(user);
+    buf_init(&both, RENDER_MAX);
+    rc = buf_put(&both, a.p, a.n);
+    if (rc == 0)
+        rc = buf_str(&both, "\n\n");
+    if (rc == 0)
+        rc = buf_put(&both, b.p, b.n);
+    if (rc == 0 && (json_object_set_new(user, "content", json_stringn(both.p, both.n)) != 0 ||
+                    json_array_remove(messages, 0) != 0))
+        rc = E_NOMEM;
+    buf_done(&both);
+    return rc < 0 ? err_set(e, rc, "no memory for a message") : 0;
+}
+
+/* A copy of the messages in the form that this template takes. */
+static int turn_messages(const json_t *from, const struct probe *p, int args_as_text,
+                         json_t **out, struct err *e)
+{
+    json_t *messages, *m;
+    size_t i;
+    int rc = 0;
+
+    if (!json_is_array(from))
+        return err_set(e, E_INVALID, "messages: no array");
+    messages = json_deep_copy(from);
+    if (!messages)
+        return err_set(e, E_NOMEM, "no memory for the messages");
+    json_array_foreach(messages, i, m)
+    {
+        if (rc == 0)
+            rc = turn_message(m, i, args_as_text, e);
+    }
+    if (rc == 0 && !p->system)
+        rc = merge_system(messages, e);
+    if (rc < 0) {
+        json_decref(messages);
+        return rc;
+    }
+    *out = messages;
+    return 0;
+}
+
+/* -- variables ---------------------------------------------------------------------------- */
+
+/* How a template is told to reason or not; all the names that are in use. */
+static int put_think(json_t *vars, const struct probe *p, const struct chat_request *q,
+                     struct err *e)
+{
+    int on = q->think == CHAT_THINK_ON, rc = 0;
+
+    if (q->think == CHAT_THINK_OFF && p->think == PROBE_THINK_ALWAYS)
+        return err_set(e, E_INVALID, "this model always reasons; it cannot be turned off");
+    if (q->think == CHAT_THINK_ON && p->think == PROBE_THINK_NEVER)
+        return err_set(e, E_INVALID,
+                       "this model does not reason: its chat template has no "
+                       "place for it");
+    if (q->think != CHAT_THINK_AUTO)
+        rc = json_object_set_new(vars, "enable_thinking", json_boolean(on)) |
+             json_object_set_new(vars, "thinking", json_boolean(on));
+    if (q->effort)
+        rc |= json_object_set_new(vars, "reasoning_effort", json_string(q->effort));
+    return rc ? err_set(e, E_NOMEM, "no memory for the template's variables") : 0;
+}
+
+static int render(const struct chat *c, const struct chat_request *q, int args_as_text,
+                  struct marked *out, struct err *e)
+{
+    int with_tools = json_array_size(q->tools) > 0;
+    const struct form *f = form_of(c, with_tools);
+    json_t *messages = NULL, *vars = NULL;
+    int rc = turn_messages(q->messages, &f->probe, args_as_text, &messages, e);
+
+    if (rc < 0)
+        return rc;
+    vars = vars_new(c->tok, &q->now);
+    if (!vars || json_object_set_new(vars, "messages", messages) != 0 ||
+        json_object_set_new(vars, "add_generation_prompt", json_boolean(!q->no_prompt)) != 0 ||
+        (with_tools && json_object_set(vars, "tools", (json_t *)(uintptr_t)q->tools) != 0) ||
+        (q->vars && json_object_update(vars, (json_t *)(uintptr_t)q->vars) != 0))
+        rc = err_set(e, E_NOMEM, "no memory for the template's variables");
+    if (rc == 0)
+        rc = put_think(vars, &f->probe, q, e);
+    if (rc == 0)
+        rc = tmpl_render(f->tmpl, vars, &q->now, NULL, out, e);
+    json_decref(vars);
+    return rc;
+}
+
+static int has_calls(const json_t *messages)
+{
+    const json_t *m;
+    size_t i;
+
+    json_array_foreach(messages, i, m)
+    {
+        if (json_array_size(json_object_get(m, "tool_calls")))
+            return 1;
+    }
+    return 0;
+}
+
+int chat_encode(const struct chat *c, const struct chat_request *q, struct chat_prompt *out,
+                struct err *e)
+{
+    const struct probe *p = chat_probe(c, json_array_size(q->tools) > 0);
+    int rc;
+
+    marked_init(&out->text, RENDER_MAX);
+    rc = render(c, q, 0, &out->text, e);
+    /* Some templates take the arguments of calls as text only, and say so by failing. */
+    if (rc == E_INVALID && has_calls(q->messages)) {
+        struct err second = {0};
+
+        marked_clear(&out->text);
+        if (render(c, q, 1, &out->text, &second) == 0)
+            rc = 0;
+    }
+    if (rc == 0)
+        rc = tok_encode_marked(c->tok, &out->text, TOK_ADD_SPECIAL | TOK_PARSE_SPECIAL,
+                               &out->ids, e);
+    if (rc == 0)
+        out->open = probe_is_open(&p->style, (struct str){out->text.text.p, out->text.text.n});
+    return rc;
+}

@@ -1,0 +1,60 @@
+#include "base/b64.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+static void known(void **state)
+{
+    static const struct {
+        const char *text, *bytes;
+    } rows[] = {{"", ""},
+                {"Zg==", "f"},
+                {"Zm8=", "fo"},
+                {"Zm9v", "foo"},
+                {"Zm9vYg", "foob"},
+                {"Zm9vYmE", "fooba"},
+                {"Zm9vYmFy", "foobar"},
+                {"+/+/", "\xfb\xff\xbf"}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct str s = str_of(rows[i].text);
+        unsigned char out[B64_MAX(16)];
+        long n = b64_decode(s, out, NULL);
+
+        assert_int_equal(n, strlen(rows[i].bytes));
+        assert_memory_equal(out, rows[i].bytes, (size_t)n);
+    }
+}
+
+static void refused(void **state)
+{
+    static const struct {
+        const char *text;
+        size_t bad;
+    } rows[] = {{"Z", 1},    {"Zg=", 2}, {"Zg=a", 2}, {"Zm9v Zg==", 4}, {"Zh==", 2},
+                {"====", 0}, {"=", 0},   {"Zm-v", 2}, {"Zm9v=", 4}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        unsigned char out[B64_MAX(16)];
+        size_t bad = 99;
+
+        assert_int_equal(b64_decode(str_of(rows[i].text), out, &bad), -1);
+        assert_int_equal(bad, rows[i].bad);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(known),
+        cmocka_unit_test(refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
