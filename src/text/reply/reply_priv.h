@@ -8,7 +8,8 @@
  *
  * Files    reply.c the flow of text and its markers; call.c the steps of a call; object.c calls
  *          that are JSON objects; param.c values between markers; tools.c what tools declare;
- *          lit.c literals; fmt_*.c the formats; reply_list.c their list
+ *          lit*.c literals; reply_grammar.c and grammar_args.c grammars; fmt_*.c the formats;
+ *          reply_list.c their list
  */
 #ifndef HEARTH_TEXT_REPLY_REPLY_PRIV_H
 #define HEARTH_TEXT_REPLY_REPLY_PRIV_H
