@@ -8,7 +8,7 @@
 
 #include "base/buf.h"
 
-#define BENCH_TEXTS(X) X(tok)
+#define BENCH_TEXTS(X) X(tok) X(grammar)
 
 struct bench_text {
     const char *shared; /* folder of the fixtures */

@@ -87,6 +87,7 @@ struct row {
     struct gram_bs_key key; /* of the state that it belongs to */
     uint32_t self;
     uint32_t next[256];
+    uint32_t last_cs, last_bs; /* of set_between */
     struct err *e;
 };
 
@@ -102,8 +103,16 @@ static int set_between(struct row *w, unsigned b, uint32_t cs)
     struct gram_bs_key to = {.kind = w->key.to == GRAM_TO_TEXT ? GRAM_BS_TEXT : GRAM_BS_BODY,
                              .to = w->key.to,
                              .x = cs};
+    int rc = 0;
 
-    return set_next(w, b, &to);
+    if (cs == w->last_cs) {
+        w->next[b] = w->last_bs;
+        return 0;
+    }
+    rc = set_next(w, b, &to);
+    w->last_cs = rc == 0 ? cs : 0;
+    w->last_bs = w->next[b];
+    return rc;
 }
 
 static struct gram_bs_key pend(const struct row *w, int kind, unsigned k)
@@ -431,24 +440,52 @@ static int row_end(struct row *w)
 
 /* -- a row is kept -------------------------------------------------------------------- */
 
-/* Which classes of characters lead back to the state itself. */
-static uint32_t loops(const struct row *w)
+/* Which classes of characters lead to one and the same state. */
+static void find_even(const struct row *w, struct gram_bs *s)
 {
-    uint32_t all = 0, not = 0;
+    uint32_t all = 0, not = 0, to = w->next['a'] ? w->next['a'] : w->next[' '];
     size_t n, points = 0;
     const struct gram_range *r = edges(w, &n);
 
-    if (w->key.kind != GRAM_BS_TEXT && w->key.kind != GRAM_BS_BODY)
-        return 0;
+    if (!to || (w->key.kind != GRAM_BS_TEXT && w->key.kind != GRAM_BS_BODY))
+        return;
     for (unsigned b = 0; b < 128; b++) {
         all |= gram_class((unsigned char)b);
-        not |= w->next[b] == w->self ? 0 : gram_class((unsigned char)b);
+        not |= w->next[b] == to ? 0 : gram_class((unsigned char)b);
     }
     for (size_t i = 0; i < n; i++) {
-        if (r[i].to == w->key.x && r[i].hi >= 0x80)
+        if (r[i].to == gram_bs_at(w->g, to)->key.x && r[i].hi >= 0x80)
             points += r[i].hi - (r[i].lo > 0x80 ? r[i].lo : 0x80) + 1;
     }
-    return (all & ~not ) | (points == 0x110000 - 0x80 - 0x800 ? GRAM_WIDE : 0);
+    s->even = (all & ~not ) | (points == 0x110000 - 0x80 - 0x800 ? GRAM_WIDE : 0);
+    s->step = s->far_at = to;
+    s->far = 1;
+}
+
+int gram_bs_even(struct gram *g, uint32_t bs, uint32_t classes, uint32_t n, struct err *e)
+{
+    struct gram_bs *s = gram_bs_at(g, bs);
+
+    if (classes & ~s->even)
+        return 0;
+    if (s->step == bs)
+        return 1;
+    while (s->far < n && !s->ends) {
+        uint32_t at = s->far_at;
+        int rc = gram_bs_make(g, at, e);
+
+        if (rc < 0)
+            return rc;
+        s = gram_bs_at(g, bs);
+        if (s->even & ~gram_bs_at(g, at)->even)
+            s->ends = 1;
+        else if (gram_bs_at(g, at)->step == at)
+            s->far = UINT32_MAX;
+        else
+            s->far++;
+        s->far_at = gram_bs_at(g, at)->step;
+    }
+    return s->far >= n;
 }
 
 int gram_bs_make(struct gram *g, uint32_t bs, struct err *e)
@@ -480,7 +517,7 @@ int gram_bs_make(struct gram *g, uint32_t bs, struct err *e)
         s->lo = (uint8_t)lo;
         s->hi = (uint8_t)(hi - 1);
     }
-    s->loop = loops(&w);
+    find_even(&w, s);
     s->made = 1;
     return 0;
 }

@@ -152,8 +152,12 @@ struct gram_bs {
     struct gram_bs_key key;
     uint32_t accept;      /* 0, or 1 + pay */
     uint8_t made, lo, hi; /* made: row is there, for the bytes lo..hi */
-    uint32_t loop;        /* classes of which every character leads back to the state */
-    const uint32_t *row;  /* NULL: no byte leads on */
+    /* Classes of which every character leads to one and the same state, and that state. It is
+     * the state itself, or one that has counted: `far` steps are known to go on like this with
+     * the same classes, which leads to far_at; ends: and not further. */
+    uint32_t even, step, far, far_at;
+    uint8_t ends;
+    const uint32_t *row; /* NULL: no byte leads on */
 };
 
 /* -- places --------------------------------------------------------------------------- */
@@ -376,6 +380,9 @@ uint32_t gram_bs(struct gram *g, const struct gram_bs_key *key, struct err *e); 
 /* The first state of a terminal. */
 uint32_t gram_bs_start(struct gram *g, gram_ref terminal, struct err *e);
 MUST_CHECK int gram_bs_make(struct gram *g, uint32_t bs, struct err *e); /* its row */
+/* 1: from this state n characters of the classes lead on, whichever they are. */
+MUST_CHECK int gram_bs_even(struct gram *g, uint32_t bs, uint32_t classes, uint32_t n,
+                            struct err *e);
 /* The class of an ASCII character, as a bit. */
 uint32_t gram_class(unsigned char c);
 

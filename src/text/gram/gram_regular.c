@@ -5,6 +5,13 @@
 
 enum { LIT_TEXTS = 64, LIT_BYTES = 4096, REP_MAX = 256, REP_MAX_CHAR = 4096, PARTS_MAX = 4096 };
 
+/* 1: it looks like the text of a control token, which only a literal may become (mask_mark.c).
+ */
+static int is_mark(struct str s)
+{
+    return s.n >= 4 && (s.p[0] == '<' || s.p[0] == '[');
+}
+
 /* A set of literals as an expression; 0: better left as it is. */
 static rx_id rx_of_lits(struct gram *g, const struct gram_lits *s)
 {
@@ -15,7 +22,7 @@ static rx_id rx_of_lits(struct gram *g, const struct gram_lits *s)
         return RX_NONE;
     for (uint32_t i = 0; i < s->n; i++) {
         n_byte += s->s[i].n;
-        if (n_byte > LIT_BYTES || !utf8_valid(s->s[i].p, s->s[i].n))
+        if (n_byte > LIT_BYTES || is_mark(s->s[i]) || !utf8_valid(s->s[i].p, s->s[i].n))
             return RX_NONE;
     }
     for (uint32_t i = 0; i < s->n; i++)

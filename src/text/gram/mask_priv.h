@@ -40,6 +40,7 @@ struct mask_vocab {
     uint32_t *skip;  /* the first node behind the subtree */
     uint32_t *first; /* [n_node + 1]: tokens that end here: first[i] to first[i + 1] */
     uint32_t *has;   /* classes of characters below */
+    uint16_t *tall;  /* bytes of the longest token below */
     int32_t *eog;    /* tokens that end a generation */
     uint32_t n_eog;
     struct mask_mark *mark; /* other control tokens */
@@ -80,6 +81,7 @@ struct mask {
     struct gram_vec exit; /* struct mask_exit; 0: none */
     struct gram_vec mask; /* uint32_t *: the words, then how many are allowed */
     /* scratch */
+    uint32_t *before;     /* the bits of the top that was made last */
     uint32_t *stay;       /* tokens in the trie's order, as bits */
     uint32_t *stack;      /* [MASK_LONGEST + 1] */
     struct gram_vec ends; /* struct mask_end, with a node for an exit */

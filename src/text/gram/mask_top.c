@@ -61,7 +61,9 @@ static int walk(struct mask *m, uint32_t bs, struct err *e)
     memset(m->stay, 0, ((size_t)v->n_text / 32 + 1) * sizeof(*m->stay));
     m->ends.n = 0;
     m->stack[0] = bs;
-    if (rc == 0 && !(v->has[0] & ~gram_bs_at(m->g, bs)->loop)) {
+    if (rc == 0)
+        rc = gram_bs_even(m->g, bs, v->has[0], v->tall[0], e);
+    if (rc > 0) {
         set_stretch(m->stay, 0, v->n_text);
         return 0;
     }
@@ -84,11 +86,15 @@ static int walk(struct mask *m, uint32_t bs, struct err *e)
             rc = gram_bs_make(m->g, next, e);
             s = gram_bs_at(m->g, next);
         }
-        if (rc == 0 && !(v->has[i] & ~s->loop)) {
+        if (rc == 0)
+            rc = gram_bs_even(m->g, next, v->has[i], v->tall[i], e);
+        if (rc > 0) {
             set_stretch(m->stay, v->first[i + 1], v->first[v->skip[i]]);
             i = v->skip[i];
+            rc = 0;
             continue;
         }
+        s = gram_bs_at(m->g, next);
         if (rc == 0 && s->accept)
             rc = note_end(m, s->accept - 1, i, e);
         m->stack[d] = next;

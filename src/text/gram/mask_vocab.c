@@ -75,7 +75,9 @@ static int make_room(struct mask_vocab *v, const struct text *all)
     v->skip = mem_alloc(n * sizeof(*v->skip));
     v->first = mem_alloc((n + 1) * sizeof(*v->first));
     v->has = mem_calloc(n, sizeof(*v->has));
-    return v->tok && v->byte && v->depth && v->skip && v->first && v->has ? 0 : E_NOMEM;
+    v->tall = mem_calloc(n, sizeof(*v->tall));
+    return v->tok && v->byte && v->depth && v->skip && v->first && v->has && v->tall ? 0
+                                                                                     : E_NOMEM;
 }
 
 static void plant(struct mask_vocab *v, const struct text *all)
@@ -149,6 +151,7 @@ static int sum_up(struct mask_vocab *v)
 {
     uint8_t *at = mem_alloc(v->n_node), open[MASK_LONGEST + 1];
     uint32_t up[MASK_LONGEST + 2] = {0}; /* of the nodes of a depth that were seen last */
+    uint16_t tall[MASK_LONGEST + 2] = {0};
 
     if (!at)
         return E_NOMEM;
@@ -161,8 +164,11 @@ static int sum_up(struct mask_vocab *v)
         unsigned d = v->depth[i];
         uint32_t below = v->skip[i] > i + 1 ? up[d + 1] : 0, own;
 
+        v->tall[i] = v->skip[i] > i + 1 ? tall[d + 1] : 0;
         if (v->skip[i] > i + 1)
-            up[d + 1] = 0;
+            up[d + 1] = tall[d + 1] = 0;
+        if (tall[d] < v->tall[i] + 1)
+            tall[d] = (uint16_t)(v->tall[i] + 1);
         if (at[i] == WHOLE)
             own = v->byte[i] < 0x80 ? gram_class(v->byte[i]) : GRAM_WIDE;
         else
@@ -217,6 +223,7 @@ void mask_vocab_free(struct mask_vocab *v)
     mem_free(v->skip);
     mem_free(v->first);
     mem_free(v->has);
+    mem_free(v->tall);
     mem_free(v->eog);
     mem_free(v->mark);
     mem_free(v);
