@@ -106,6 +106,10 @@ refused "a template that refuses" 64 "no conversation here" --template "$work/no
 echo 'not JSON' >"$work/broken.json"
 refused "broken tools" 64 "line 1" --tools "$work/broken.json" --template $data/chatml.jinja
 
+refused "a directory as tools" 5 "^error: --tools: read $work: Is a directory" --tools "$work" --template $data/chatml.jinja
+refused "a template that is not there" 4 "^error: --template: read $work/none: No such" --template "$work/none"
+refused "a level where there is none" 3 "--think=low: .* knows no levels" --think=low --template $data/chatml.jinja
+
 # -- on a terminal -----------------------------------------------------------------------------
 pty=$(dirname "$HEARTH")/tests/cli/pty
 if [ ! -x "$pty" ]; then
