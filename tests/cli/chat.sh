@@ -84,6 +84,15 @@ one -c 1024 --tools $data/tools.json --tool-choice nothing "Hi"
 [ $? = 64 ] && grep -q "nothing" "$work/err"
 ok "a tool that is not there" $?
 
+one -c 1024 -n 12 --tools $data/tools.json "Hi" && [ -s "$work/out" ] && ! grep -q note "$work/err"
+ok "text beside tools is whole wherever it ends" $?
+one -c 1024 -n 4 --tools $data/tools.json --tool-choice required "Hi" && [ ! -s "$work/out" ] &&
+    grep -qx "note: the answer ends before its form is complete" "$work/err"
+ok "of half a call's marker nothing is shown" $?
+one -c 1024 -n 30 --tools $data/tools.json --tool-choice add "Hi" && [ ! -s "$work/out" ] &&
+    grep -qx "note: the answer ends within a call of 'add', which is left out" "$work/err"
+ok "a call that is cut is named" $?
+
 # -- what does not go together -----------------------------------------------------------------
 refused() # NAME STATUS WORDS OPTIONS...
 {
