@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define RENDER_MAX ((size_t)256 << 20)
+#define EFFORT     "reasoning_effort"
 
 struct form {
     struct tmpl *tmpl;
@@ -90,6 +91,11 @@ static const struct form *form_of(const struct chat *c, int with_tools)
 const struct probe *chat_probe(const struct chat *c, int with_tools)
 {
     return &form_of(c, with_tools)->probe;
+}
+
+int chat_has_levels(const struct chat *c, int with_tools)
+{
+    return tmpl_mentions(form_of(c, with_tools)->tmpl, EFFORT);
 }
 
 void chat_prompt_done(struct chat_prompt *p)
@@ -258,10 +264,24 @@ static int turn_messages(const json_t *from, const struct probe *p, int args_as_
 
 /* -- variables ---------------------------------------------------------------------------- */
 
-/* How a template is told to reason or not; all the names that are in use. */
-static int put_think(json_t *vars, const struct probe *p, const struct chat_request *q,
+/* The variable that this template asks for, with its value. A level says it all; a template
+ * that has only levels, and reasons by itself, keeps its own. */
+static int put_switch(json_t *vars, const struct probe *p, int on)
+{
+    const char *value = on ? p->think_on : p->think_off;
+
+    if (p->think != PROBE_THINK_SWITCH || !p->think_variable || !value ||
+        (on && p->think_default && strcmp(p->think_variable, EFFORT) == 0))
+        return 0;
+    return json_object_set_new(vars, p->think_variable,
+                               json_loads(value, JSON_DECODE_ANY, NULL));
+}
+
+/* How a template is told to reason or not: besides its own variable, the names most in use. */
+static int put_think(json_t *vars, const struct form *f, const struct chat_request *q,
                      struct err *e)
 {
+    const struct probe *p = &f->probe;
     int on = q->think == CHAT_THINK_ON, rc = 0;
 
     if (q->think == CHAT_THINK_OFF && p->think == PROBE_THINK_ALWAYS)
@@ -270,11 +290,15 @@ static int put_think(json_t *vars, const struct probe *p, const struct chat_requ
         return err_set(e, E_INVALID,
                        "this model does not reason: its chat template has no "
                        "place for it");
+    if (q->effort && !tmpl_mentions(f->tmpl, EFFORT))
+        return err_set(e, E_UNSUPPORTED,
+                       "this model's chat template knows no levels of reasoning ('%s')",
+                       q->effort);
     if (q->think != CHAT_THINK_AUTO)
         rc = json_object_set_new(vars, "enable_thinking", json_boolean(on)) |
-             json_object_set_new(vars, "thinking", json_boolean(on));
+             json_object_set_new(vars, "thinking", json_boolean(on)) | put_switch(vars, p, on);
     if (q->effort)
-        rc |= json_object_set_new(vars, "reasoning_effort", json_string(q->effort));
+        rc |= json_object_set_new(vars, EFFORT, json_string(q->effort));
     return rc ? err_set(e, E_NOMEM, "no memory for the template's variables") : 0;
 }
 
@@ -295,7 +319,7 @@ static int render(const struct chat *c, const struct chat_request *q, int args_a
         (q->vars && json_object_update(vars, (json_t *)(uintptr_t)q->vars) != 0))
         rc = err_set(e, E_NOMEM, "no memory for the template's variables");
     if (rc == 0)
-        rc = put_think(vars, &f->probe, q, e);
+        rc = put_think(vars, f, q, e);
     if (rc == 0)
         rc = tmpl_render(f->tmpl, vars, &q->now, NULL, out, e);
     json_decref(vars);

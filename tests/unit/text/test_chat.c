@@ -142,6 +142,55 @@ static void test_system(void **state)
     rig_close(&r);
 }
 
+/* The prompt when reasoning is to be on or off; NULL want: refused. */
+static void thinks(struct rig *r, int think, const char *effort, const char *want)
+{
+    struct chat_request q = {.messages = json_of("[{\"role\":\"user\",\"content\":\"x\"}]"),
+                             .think = think,
+                             .effort = effort,
+                             .now = {.tm_year = 126, .tm_mday = 1}};
+    struct chat_prompt p = {0};
+    struct err e = {0};
+    int rc = chat_encode(r->chat, &q, &p, &e);
+
+    if (!want) {
+        assert_int_equal(rc, E_UNSUPPORTED);
+    } else {
+        if (rc < 0)
+            fail_msg("%s", e.msg);
+        assert_int_equal(p.text.text.n, strlen(want));
+        assert_memory_equal(p.text.text.p, want, strlen(want));
+    }
+    chat_prompt_done(&p);
+    json_decref((json_t *)(uintptr_t)q.messages);
+}
+
+/* Each template has its own variable and values for it. */
+static void test_reasoning(void **state)
+{
+    static struct rig r;
+
+    (void)state;
+    rig_open(&r,
+             "{% if thinking_budget is defined and thinking_budget == 0 %}<think></think>"
+             "{% else %}<think>{% endif %}",
+             NULL);
+    thinks(&r, CHAT_THINK_AUTO, NULL, "<think>");
+    thinks(&r, CHAT_THINK_ON, NULL, "<think>");
+    thinks(&r, CHAT_THINK_OFF, NULL, "<think></think>");
+    thinks(&r, CHAT_THINK_ON, "low", NULL);
+    rig_close(&r);
+    rig_open(&r,
+             "{% set e = reasoning_effort or 'no_think' %}{{ e }}"
+             "<think>{% if e == 'no_think' %}</think>{% endif %}",
+             NULL);
+    thinks(&r, CHAT_THINK_AUTO, NULL, "no_think<think></think>");
+    thinks(&r, CHAT_THINK_ON, NULL, "high<think>");
+    thinks(&r, CHAT_THINK_OFF, NULL, "no_think<think></think>");
+    thinks(&r, CHAT_THINK_ON, "low", "low<think>");
+    rig_close(&r);
+}
+
 /* What a template takes as an object may come as text, and the other way round. */
 static void test_arguments(void **state)
 {
@@ -220,9 +269,9 @@ static void test_two_templates(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_forms),         cmocka_unit_test(test_system),
-        cmocka_unit_test(test_arguments),     cmocka_unit_test(test_injection),
-        cmocka_unit_test(test_two_templates),
+        cmocka_unit_test(test_forms),     cmocka_unit_test(test_system),
+        cmocka_unit_test(test_reasoning), cmocka_unit_test(test_arguments),
+        cmocka_unit_test(test_injection), cmocka_unit_test(test_two_templates),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -493,6 +493,58 @@ static void test_cut(void **state)
     json_decref(tools);
 }
 
+/* Cut anywhere from the first byte of a call's marker on, nothing of the markers is text. */
+static void test_cut_markers(void **state)
+{
+    static const struct {
+        const char *format, *call;
+    } rows[] = {
+        {"hermes", "<tool_call>\n{\"name\": \"get_x\", \"arguments\": {}}\n</tool_call>"},
+        {"qwen3-xml", "<tool_call>\n<function=get_x>\n<parameter=s>\nab\n</parameter>\n"
+                      "</function>\n</tool_call>"},
+        {"mistral-v13", "[TOOL_CALLS]get_x[ARGS]{\"s\": \"ab\"}"},
+        {"deepseek-v3.2",
+         "<｜DSML｜function_calls>\n<｜DSML｜invoke name=\"get_x\">\n"
+         "<｜DSML｜parameter name=\"s\" string=\"true\">ab</｜DSML｜parameter>\n"
+         "</｜DSML｜invoke>\n</｜DSML｜function_calls>"},
+        {"harmony",
+         "<|channel|>commentary to=functions.get_x<|message|>{\"s\":\"ab\"}<|call|>"},
+    };
+    json_t *tools = json_loads(tools_text, 0, NULL);
+    struct replies r = {0};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct reply_style style = style_of(rows[i].format, "<think>", "</think>");
+        struct buf b;
+
+        buf_init(&b, 4096);
+        assert_int_equal(buf_fmt(&b, "Hi%s", rows[i].call), 0);
+        for (size_t n = 2; n <= b.n; n++) {
+            parse(&r, &style, tools, 0, 1, (struct str){b.p, n}, NULL, 0);
+            if (!str_is((struct str){r.content.p, r.content.n}, "Hi"))
+                fail_msg("%s, cut at %zu: %.*s", rows[i].format, n, (int)r.content.n,
+                         r.content.p);
+        }
+        assert_int_equal(r.n, 1);
+        buf_done(&b);
+    }
+    /* What may be words is text, and so is what is no call for want of tools. */
+    struct reply_style style = style_of("hermes", "<think>", "</think>");
+
+    parse(&r, &style, NULL, 0, 1, str_of("<tool_call>{"), NULL, 0);
+    assert_true(str_is((struct str){r.content.p, r.content.n}, "<tool_call>{"));
+    style = style_of("command-r", "", "");
+    parse(&r, &style, tools, 0, 1, str_of("Hi A"), NULL, 0);
+    assert_true(str_is((struct str){r.content.p, r.content.n}, "Hi A"));
+    style = style_of("hermes", "<think>", "</think>");
+    parse(&r, &style, tools, 1, 1, str_of("why\n</thi"), NULL, 0);
+    assert_true(str_is((struct str){r.reasoning.p, r.reasoning.n}, "why"));
+    assert_int_equal(r.content.n, 0);
+    replies_clear(&r);
+    json_decref(tools);
+}
+
 /* Text is passed on as soon as it cannot belong to a marker, and no sooner. */
 static void test_at_once(void **state)
 {
@@ -702,13 +754,10 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_vectors),
-        cmocka_unit_test(test_ones),
-        cmocka_unit_test(test_cut),
-        cmocka_unit_test(test_at_once),
-        cmocka_unit_test(test_long),
-        cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_sink_and_tools),
+        cmocka_unit_test(test_vectors),   cmocka_unit_test(test_ones),
+        cmocka_unit_test(test_cut),       cmocka_unit_test(test_cut_markers),
+        cmocka_unit_test(test_at_once),   cmocka_unit_test(test_long),
+        cmocka_unit_test(test_limits),    cmocka_unit_test(test_sink_and_tools),
         cmocka_unit_test(test_no_memory),
     };
 
