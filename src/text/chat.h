@@ -61,7 +61,8 @@ void chat_prompt_done(struct chat_prompt *p);
 
 /* The caller zeroes *out first and calls chat_prompt_done, also after a failure. Fails: as
  * tmpl_render; E_UNSUPPORTED parts that are not text, a role that the template has not, a
- * level of reasoning where it knows none; E_INVALID messages of another shape, reasoning is to be turned off where it cannot be. */
+ * level of reasoning where it knows none; E_INVALID messages of another shape, reasoning is to
+ * be turned off where it cannot be. */
 MUST_CHECK int chat_encode(const struct chat *c, const struct chat_request *q,
                            struct chat_prompt *out, struct err *e);
 

@@ -284,7 +284,7 @@ static size_t word_length(const struct ugm *s, const char *p, size_t n)
     static const char mark[] = SPACES_MARK;
 
     for (size_t end = 1; end + SPACES_LEN <= n; end++) {
-        const char *at = memchr(p + end, mark[0], n - end);
+        const char *at = memchr(p + end, (unsigned char)mark[0], n - end);
 
         if (!at || (end = (size_t)(at - p)) + SPACES_LEN > n)
             break;

@@ -19,7 +19,7 @@ static void fail(const char *what)
 static struct tok *open_tok(const char *path)
 {
     struct gguf *g;
-    struct tok *t;
+    struct tok *t = NULL;
     struct err e = {0};
 
     if (gguf_open(&g, path, &e) < 0 || tok_new(&t, g, &e) < 0)

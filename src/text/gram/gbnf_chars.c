@@ -123,10 +123,10 @@ int gbnf_class(struct gbnf_reader *r)
     struct rx *rx = gram_rx(r->g);
     struct rx_range *all = NULL;
     size_t n = 0, cap = 0;
-    int not = gbnf_peek(r) == '^', rc = 0;
+    int other = gbnf_peek(r) == '^', rc = 0;
     rx_id set;
 
-    r->p += not ;
+    r->p += other;
     while (rc == 0 && gbnf_peek(r) != ']') {
         if (gbnf_peek(r) < 0 || gbnf_peek(r) == '\n')
             rc = gbnf_wrong(r, at, E_INVALID, "the class has no ] on its line");
@@ -134,11 +134,12 @@ int gbnf_class(struct gbnf_reader *r)
             rc = put_range(r, &all, &n, &cap, at);
     }
     r->p++;
-    if (rc == 0 && n == 0 && !not )
+    if (rc == 0 && n == 0 && !other)
         rc = gbnf_wrong(r, at, E_INVALID, "a class without characters matches nothing");
     if (rc == 0) {
         set = rx_set(rx, all, n);
-        rc = gbnf_put(r, gram_text(r->g, not ? rx_and(rx, rx_any(rx), rx_not(rx, set)) : set));
+        rc =
+            gbnf_put(r, gram_text(r->g, other ? rx_and(rx, rx_any(rx), rx_not(rx, set)) : set));
     }
     mem_free(all);
     return rc;

@@ -122,9 +122,10 @@ static int set_of_letter(struct rx *r, char c, struct rx_escape *out)
     if (c == '\0' || (!a && !b))
         return 0;
     out->is_set = 1;
-    out->set = rx_shorthand(r, (enum rx_shorthand)(a ? a - letters : b - inverse));
-    if (b)
-        out->set = rx_outside(r, out->set);
+    if (a)
+        out->set = rx_shorthand(r, (enum rx_shorthand)(a - letters));
+    else
+        out->set = rx_outside(r, rx_shorthand(r, (enum rx_shorthand)(b - inverse)));
     return 1;
 }
 

@@ -44,8 +44,9 @@ static uint32_t kids(const struct schema *s, uint32_t node, uint32_t *kid)
             add(s, json_array_get(list, j), kid, &k);
     }
     for (int i = 0; i < 2; i++) {
-        json_object_foreach((json_t *)(uintptr_t)schema_kw(n, maps[i]), key, sub)
-            add(s, sub, kid, &k);
+        json_t *map = (json_t *)(uintptr_t)schema_kw(n, maps[i]);
+
+        json_object_foreach(map, key, sub) add(s, sub, kid, &k);
     }
     return k;
 }

@@ -10,29 +10,32 @@
  * bits, whole or floating. */
 enum { WRITE_WHOLE = 19, WRITE_BROKEN = 15 };
 
+#define AT(part) offsetof(struct schema_parts, part)
 static const struct {
+    size_t at; /* in struct schema_parts */
     const char *check, *write;
 } patterns[] = {
 #define WS "[ \\t\\n\\r]*"
-    {WS, ""},
-    {"\\{" WS, "\\{" INDENT "?"},
-    {WS "\\}", INDENT "?\\}"},
-    {"\\[" WS, "\\[" INDENT "?"},
-    {WS "\\]", INDENT "?\\]"},
-    {WS ":" WS, ": ?"},
-    {WS "," WS, ",( |" INDENT ")?"},
-    {"\"", "\""},
+    {AT(ws), WS, ""},
+    {AT(open_object), "\\{" WS, "\\{" INDENT "?"},
+    {AT(close_object), WS "\\}", INDENT "?\\}"},
+    {AT(open_array), "\\[" WS, "\\[" INDENT "?"},
+    {AT(close_array), WS "\\]", INDENT "?\\]"},
+    {AT(colon), WS ":" WS, ": ?"},
+    {AT(comma), WS "," WS, ",( |" INDENT ")?"},
+    {AT(quote), "\"", "\""},
     /* A character of a string: as it is, or escaped; beyond U+FFFF in two halves. */
-    {"[^\"\\\\\\x00-\\x1f]|\\\\[\"\\\\/bfnrt]"
+    {AT(one_char),
+     "[^\"\\\\\\x00-\\x1f]|\\\\[\"\\\\/bfnrt]"
      "|\\\\u([0-9A-CE-Fa-ce-f][0-9A-Fa-f]{3}|[Dd][0-7][0-9A-Fa-f]{2})"
      "|\\\\u[Dd][89ABab][0-9A-Fa-f]{2}\\\\u[Dd][C-Fc-f][0-9A-Fa-f]{2}",
      "[^\"\\\\\\x00-\\x1f]|\\\\[\"\\\\bfnrt]|\\\\u00(0[0-7b-f]|1[0-9a-f])"},
-    {NULL, NULL},
-    {"-?(0|[1-9][0-9]*)(\\.[0-9]+)?([eE][+-]?[0-9]+)?",
+    {AT(any_number), "-?(0|[1-9][0-9]*)(\\.[0-9]+)?([eE][+-]?[0-9]+)?",
      "-?(0|[1-9][0-9]{0,18})(\\.[0-9]{1,17})?([eE][+-]?[0-9]{1,2})?"},
-    {"-?(0|[1-9][0-9]*)(\\.0+)?|-?[1-9][0-9]*(\\.0+)?[eE]\\+?[0-9]+"
+    {AT(integer),
+     "-?(0|[1-9][0-9]*)(\\.0+)?|-?[1-9][0-9]*(\\.0+)?[eE]\\+?[0-9]+"
      "|-?0(\\.0+)?[eE][+-]?[0-9]+",
-     "-?(0|[1-9][0-9]{0,18})"},
+     "0|-?[1-9][0-9]{0,18}"},
 };
 
 /* Texts with an exponent, by class. */
@@ -47,7 +50,6 @@ static int parse(struct schema *s, const char *pattern, rx_id *out)
 
 int schema_parts_init(struct schema *s)
 {
-    gram_ref *at = &s->part.ws;
     int rc = numset_all(&s->numbers, &s->all, s->e);
 
     if (rc == 0)
@@ -58,9 +60,11 @@ int schema_parts_init(struct schema *s)
         const char *p = s->o.writing ? patterns[i].write : patterns[i].check;
         rx_id rx;
 
-        if (!p || (rc = parse(s, p, &rx)) < 0)
-            continue;
-        at[i] = gram_text(s->g, rx);
+        gram_ref part;
+
+        rc = parse(s, p, &rx);
+        part = rc == 0 ? gram_text(s->g, rx) : GRAM_NEVER;
+        memcpy((char *)&s->part + patterns[i].at, &part, sizeof(part));
     }
     s->any_text = rx_repeat(s->rx, rx_any(s->rx), 0, RX_INF);
     s->part.any_string = gram_json_string(s->g, s->any_text, s->o.writing);

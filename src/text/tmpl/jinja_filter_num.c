@@ -75,7 +75,7 @@ static int f_int(struct jinja_run *run, struct jinja_call *c, struct value *out)
         if (!known && !parse_float(v.s, &f))
             f = (double)NAN;
     }
-    if (!known && f >= -0x1p63 && f < 0x1p63) {
+    if (!known && f >= -9223372036854775808.0 && f < 9223372036854775808.0) {
         i = (int64_t)f;
         known = 1;
     }

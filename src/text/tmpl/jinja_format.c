@@ -267,7 +267,7 @@ static void put_directive(struct percent *p, struct value v, struct spec f)
     }
     if (f.type == 'i' || f.type == 'u')
         f.type = 'd';
-    if (f.type == 'd' && v.kind == VALUE_FLOAT && fabs(v.f) < 0x1p63)
+    if (f.type == 'd' && v.kind == VALUE_FLOAT && fabs(v.f) < 9223372036854775808.0)
         v = value_int((int64_t)v.f);
     if (f.type == 'c' && v.kind == VALUE_STR && value_chars(v.s) == 1)
         f.type = 's';

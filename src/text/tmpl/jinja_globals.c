@@ -32,6 +32,7 @@ static int fn_range(struct jinja_run *run, struct jinja_call *c, struct value *o
                                  : (uint64_t)start - (uint64_t)stop,
                  by = step > 0 ? (uint64_t)step : 0 - (uint64_t)step;
 
+        // cppcheck-suppress zerodivcond ; the step is not 0
         range->n = (size_t)((span - 1) / by + 1);
     }
     if (range->n > (size_t)INT64_MAX / 2)

@@ -81,7 +81,8 @@ static int hash_of(struct value v, uint64_t *hash)
     } else if (v.kind == VALUE_FLOAT) {
         uint64_t bits;
 
-        if (v.f >= -0x1p63 && v.f < 0x1p63 && (double)(int64_t)v.f == v.f)
+        if (v.f >= -9223372036854775808.0 && v.f < 9223372036854775808.0 &&
+            (double)(int64_t)v.f == v.f)
             bits = (uint64_t)(int64_t)v.f;
         else
             memcpy(&bits, &v.f, sizeof(bits));

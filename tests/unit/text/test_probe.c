@@ -179,8 +179,8 @@ static void test_is_open(void **state)
 
 static const char *const shapes[] = {
     "{\"a\": 1, \"s\": \"q\\\"x\\n<y>\"}",
-    "{\"o\": {\"k\": \"v\", \"n\": {\"m\": [1, {\"z\": false}]}}, \"l\": [1, 2.5], \"b\": "
-    "true}",
+    "{\"o\": {\"k\": \"v\", \"n\": {\"m\": [1, {\"z\": false}]}}, \"l\": [1, 2.5]}",
+    "{\"b\": true}",
     "{}",
     "{\"s\": \"it's 5 > 3 & <tag>x</tag>\\n\\nend\\n\"}",
     "{\"s\": \"\"}",
