@@ -10,9 +10,9 @@
 /* At most how many bytes n characters stand for. */
 #define B64_MAX(n) ((n) / 4 * 3 + 3)
 
-/* Writes the bytes that s stands for to out, which has room for B64_MAX(s.n). The padding may be
- * left out; white space and other characters may not stand in it. Returns the number of bytes,
- * or -1 and in *bad (may be NULL) the place of the first character that is wrong. */
+/* Writes the bytes that s stands for to out, which has room for B64_MAX(s.n). The padding may
+ * be left out; white space and other characters may not stand in it. Returns the number of
+ * bytes, or -1 and in *bad (may be NULL) the place of the first character that is wrong. */
 long b64_decode(struct str s, unsigned char *out, size_t *bad);
 
 #endif

@@ -7,6 +7,7 @@
 #include "sys/path.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <math.h>
 #include <signal.h>
@@ -245,7 +246,7 @@ int cmd_encode(const struct hearth_model *m, const char *text, size_t n, int fla
     }
 }
 
-int cmd_read_all(int fd, struct buf *b, struct err *e)
+static int read_all(int fd, const char *name, struct buf *b, struct err *e)
 {
     for (;;) {
         size_t room = b->max - b->n < 65536 ? b->max - b->n : 65536;
@@ -258,14 +259,42 @@ int cmd_read_all(int fd, struct buf *b, struct err *e)
         if (k < 0 && errno == EINTR)
             continue;
         if (k < 0)
-            return err_sys(e, E_IO, errno, "read stdin");
+            return err_sys(e, E_IO, errno, "read %s", name);
         if (k == 0)
             return 0;
         if (!room)
-            return err_set(e, E_TOO_LONG, "stdin has more than %zu bytes", b->max);
+            return err_set(e, E_TOO_LONG, "%s has more than %zu bytes", name, b->max);
         b->n += (size_t)k;
         b->p[b->n] = '\0';
     }
+}
+
+int cmd_read_all(int fd, struct buf *b, struct err *e)
+{
+    return read_all(fd, "stdin", b, e);
+}
+
+int cmd_read_file(const char *path, struct buf *b, struct err *e)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC), rc;
+
+    if (fd < 0)
+        return err_sys(e, errno == ENOENT ? E_NOT_FOUND : E_IO, errno, "read %s", path);
+    rc = read_all(fd, path, b, e);
+    (void)close(fd);
+    return rc;
+}
+
+int cmd_is_go(const char *path)
+{
+    static const char *const ends[] = {".tmpl", ".gotmpl", ".go"};
+    size_t n = strlen(path);
+
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+        if (n >= strlen(ends[i]) && strcmp(path + n - strlen(ends[i]), ends[i]) == 0)
+            return 1;
+    }
+    return 0;
 }
 
 void cmd_kv_set(const struct cmd_kv *kv, struct hearth_engine_options *eo)

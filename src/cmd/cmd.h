@@ -83,9 +83,14 @@ const char *cmd_packing(const struct hearth_model_info *info, char *out, size_t 
 MUST_CHECK int cmd_encode(const struct hearth_model *m, const char *text, size_t n, int flags,
                           int32_t **ids, size_t *n_id, struct err *e);
 
-/* Reads a file descriptor to its end. Fails: E_IO; E_TOO_LONG more than b->max; E_NOMEM. */
+/* Reads standard input, fd, to its end. Fails: E_IO; E_TOO_LONG more than b->max; E_NOMEM. */
 struct buf;
 MUST_CHECK int cmd_read_all(int fd, struct buf *b, struct err *e);
+/* The same with the file at path, which errors name; E_NOT_FOUND it is not there. */
+MUST_CHECK int cmd_read_file(const char *path, struct buf *b, struct err *e);
+
+/* 1: by its name the file holds a Go template, as in a Modelfile. */
+int cmd_is_go(const char *path);
 
 /* The types of the key/value cache, which several commands ask for. */
 struct cmd_kv {

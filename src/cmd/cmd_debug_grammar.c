@@ -13,8 +13,6 @@
 #include "text/gram/mask.h"
 #include "text/gram/schema.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -56,17 +54,6 @@ struct grammar {
 
 /* -- what is asked for ---------------------------------------------------------------- */
 
-static int read_file(const char *path, struct buf *b, struct err *e)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC), rc;
-
-    if (fd < 0)
-        return err_sys(e, errno == ENOENT ? E_NOT_FOUND : E_IO, errno, "read %s", path);
-    rc = cmd_read_all(fd, b, e);
-    (void)close(fd);
-    return rc < 0 ? err_wrap(e, rc, "%s", path) : 0;
-}
-
 static int add_schema(struct grammar *c, struct str text, gram_ref *root, struct err *e)
 {
     struct schema_options o = {.writing = c->opt.writing};
@@ -106,7 +93,7 @@ static int compile(struct grammar *c, struct err *e)
     if (!!o->schema + !!o->gbnf + !!o->regex != 1)
         return err_set(e, E_INVALID, "one of --schema, --gbnf and --regex is needed");
     buf_init(&text, FILE_MAX);
-    rc = path ? read_file(path, &text, e) : 0;
+    rc = path ? cmd_read_file(path, &text, e) : 0;
     from = clock_ns();
     if (rc == 0)
         rc = gram_new(&c->g, NULL, e);

@@ -5,8 +5,6 @@
 #include "base/buf.h"
 #include "text/reply/probe.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
@@ -51,17 +49,6 @@ static const struct opt_row probe_rows[] = {ROW_NAME, ROW_GO};
 
 /* -- files ------------------------------------------------------------------------------- */
 
-static int read_file(const char *path, struct buf *b, struct err *e)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC), rc;
-
-    if (fd < 0)
-        return err_sys(e, errno == ENOENT ? E_NOT_FOUND : E_IO, errno, "read %s", path);
-    rc = cmd_read_all(fd, b, e);
-    (void)close(fd);
-    return rc;
-}
-
 static int read_json(const char *path, json_t **out, struct err *e)
 {
     json_error_t je;
@@ -69,7 +56,7 @@ static int read_json(const char *path, json_t **out, struct err *e)
     int rc;
 
     buf_init(&b, MAX_INPUT);
-    rc = read_file(path, &b, e);
+    rc = cmd_read_file(path, &b, e);
     if (rc == 0) {
         *out = json_loadb(b.p ? b.p : "", b.n, JSON_ALLOW_NUL, &je);
         if (!*out)
@@ -88,9 +75,10 @@ static int probe_file(const char *path, const struct reply_options *o, struct pr
     int rc;
 
     buf_init(&b, MAX_TEMPLATE);
-    rc = read_file(path, &b, e);
+    rc = cmd_read_file(path, &b, e);
     if (rc == 0)
-        rc = tmpl_new(&t, o->go ? TMPL_GO : TMPL_JINJA, (struct str){b.p ? b.p : "", b.n}, e);
+        rc = tmpl_new(&t, o->go || cmd_is_go(path) ? TMPL_GO : TMPL_JINJA,
+                      (struct str){b.p ? b.p : "", b.n}, e);
     if (rc < 0)
         rc = err_wrap(e, rc, "%s", path);
     if (rc == 0)

@@ -5,7 +5,6 @@
 #include "text/tmpl/tmpl.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
@@ -32,17 +31,6 @@ static const struct opt_row render_rows[] = {
      .help = "print JSON instead: [{\"text\", \"user\"}, ...], user: from the conversation"},
 };
 /* clang-format on */
-
-static int read_file(const char *path, struct buf *b, struct err *e)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC), rc;
-
-    if (fd < 0)
-        return err_sys(e, errno == ENOENT ? E_NOT_FOUND : E_IO, errno, "read %s", path);
-    rc = cmd_read_all(fd, b, e);
-    (void)close(fd);
-    return rc;
-}
 
 /* The conversation: an object, in which the texts that every template expects are set. */
 static int read_vars(json_t **out, struct err *e)
@@ -94,18 +82,6 @@ static int read_time(const char *text, struct tm *out, struct err *e)
     return 0;
 }
 
-static int is_go(const char *path)
-{
-    static const char *const ends[] = {".tmpl", ".gotmpl"};
-    size_t n = strlen(path);
-
-    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
-        if (n >= strlen(ends[i]) && strcmp(path + n - strlen(ends[i]), ends[i]) == 0)
-            return 1;
-    }
-    return 0;
-}
-
 static int print_marks(const struct marked *m, struct err *e)
 {
     json_t *list = json_array();
@@ -150,11 +126,11 @@ int cmd_debug_render(int argc, char **argv)
     marked_init(&out, MAX_INPUT);
     rc = read_time(o.now, &now, &e);
     if (rc == 0)
-        rc = read_file(argv[0], &text, &e);
+        rc = cmd_read_file(argv[0], &text, &e);
     if (rc == 0)
         rc = read_vars(&vars, &e);
     if (rc == 0) {
-        rc = tmpl_new(&t, o.go || is_go(argv[0]) ? TMPL_GO : TMPL_JINJA,
+        rc = tmpl_new(&t, o.go || cmd_is_go(argv[0]) ? TMPL_GO : TMPL_JINJA,
                       (struct str){text.p ? text.p : "", text.n}, &e);
         if (rc == 0)
             rc = tmpl_render(t, vars, &now, &limits, &out, &e);

@@ -119,7 +119,6 @@ static int on_call(struct answer *a, const struct reply_event *ev)
     return 0;
 }
 
-/* Arguments that are no JSON (the answer was cut) are kept as the text that came. */
 static int on_call_end(struct answer *a, const struct reply_event *ev)
 {
     json_t *function = json_object_get(a->call, "function"), *args;
@@ -453,15 +452,36 @@ static int generate(struct answer *a, const int32_t *ids, size_t n, struct heart
     return rc < 0 ? cmd_err(a->e, &he) : 0;
 }
 
-static void after(const struct run *r, const struct hearth_stats *st)
+/* It was ended by others than the model. */
+static int is_cut(const struct hearth_stats *st)
 {
+    return st->finish == HEARTH_FINISH_LENGTH || st->finish == HEARTH_FINISH_CALLER;
+}
+
+static const char *call_name(const json_t *call)
+{
+    const char *name =
+        json_string_value(json_object_get(json_object_get(call, "function"), "name"));
+
+    return name ? name : "?";
+}
+
+/* Why the answer is not what was asked for. A call that was cut is none: nobody may run it. */
+static void after(const struct answer *a, const struct hearth_stats *st)
+{
+    const struct run *r = a->r;
     int full = st->finish == HEARTH_FINISH_LENGTH &&
                (r->opt.num_predict <= 0 || st->n_output < r->opt.num_predict);
+    int by_itself = st->finish == HEARTH_FINISH_EOG || st->finish == HEARTH_FINISH_CALLER;
 
     if (full)
         (void)fprintf(stderr, "note: the context of %d tokens is full; %s\n", r->n_ctx,
                       r->interactive ? "/clear starts anew" : "-c (--num-ctx) sets more");
-    if (st->finish == HEARTH_FINISH_LENGTH && r->chat.gram)
+    if (a->call)
+        (void)fprintf(stderr,
+                      "note: the answer ends within a call of '%s', which is left out\n",
+                      call_name(a->call));
+    else if (!by_itself && a->guide && !guide_may_end(a->guide))
         (void)fprintf(stderr, "note: the answer ends before its form is complete\n");
     if (r->opt.verbose)
         print_stats(r, st);
@@ -495,8 +515,7 @@ static int answer_run(struct answer *a, const int32_t *ids, size_t n, struct hea
         rc = answer_open(a);
     if (rc == 0)
         rc = generate(a, ids, n, st);
-    if (rc == 0 && a->reply &&
-        reply_end(a->reply, st->finish == HEARTH_FINISH_LENGTH, a->e) < 0)
+    if (rc == 0 && a->reply && reply_end(a->reply, is_cut(st), a->e) < 0)
         rc = a->e->code;
     leave_reasoning(a);
     if (!r->reader_gone && a->last != '\n')
@@ -511,7 +530,7 @@ static int answer_report(struct answer *a, const struct hearth_stats *st, int lo
     if (a->r->opt.json)
         rc = print_json(a, st, loaded_only);
     if (rc == 0 && !a->r->reader_gone)
-        after(a->r, st);
+        after(a, st);
     a->r->load_ns = 0;
     return rc < 0 ? rc : a->rc;
 }

@@ -8,26 +8,18 @@
 #include "infer/engine.h"
 #include "text/gram/schema.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #define FILE_MAX ((size_t)16 << 20)
 
 /* -- files that options name ------------------------------------------------------------- */
 
-static int read_file(const char *option, const char *path, struct buf *b, struct err *e)
+static int option_file(const char *option, const char *path, struct buf *b, struct err *e)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC), rc;
+    int rc = cmd_read_file(path, b, e);
 
-    if (fd < 0)
-        return err_sys(e, errno == ENOENT ? E_NOT_FOUND : E_IO, errno, "--%s: %s", option,
-                       path);
-    rc = cmd_read_all(fd, b, e);
-    (void)close(fd);
-    return rc < 0 ? err_wrap(e, rc, "--%s: %s", option, path) : 0;
+    return rc < 0 ? err_wrap(e, rc, "--%s", option) : 0;
 }
 
 static int ends_with(const char *s, const char *end)
@@ -40,11 +32,8 @@ static int ends_with(const char *s, const char *end)
 /* Go's templates name fields with a dot in front; Jinja has statements. */
 static int kind_of(const char *path, struct str text)
 {
-    static const char *const go_ends[] = {".tmpl", ".gotmpl", ".go"};
-
-    for (size_t i = 0; i < sizeof(go_ends) / sizeof(*go_ends); i++)
-        if (ends_with(path, go_ends[i]))
-            return TMPL_GO;
+    if (cmd_is_go(path))
+        return TMPL_GO;
     if (ends_with(path, ".jinja") || ends_with(path, ".j2"))
         return TMPL_JINJA;
     if (memmem(text.p, text.n, "{%", 2))
@@ -66,7 +55,7 @@ static int open_template(struct run *r, struct err *e)
 
     buf_init(&b, FILE_MAX);
     if (r->opt.template) {
-        rc = read_file("template", r->opt.template, &b, e);
+        rc = option_file("template", r->opt.template, &b, e);
         s.text = (struct str){b.p ? b.p : "", b.n};
         s.kind = kind_of(r->opt.template, s.text);
         have = 1;
@@ -79,13 +68,15 @@ static int open_template(struct run *r, struct err *e)
         rc = err_set(e, E_UNSUPPORTED,
                      "this model's tokenizer is not known here, so there can "
                      "be no conversation; --raw completes text");
-    if (rc == 0 && have)
+    if (rc == 0 && have) {
         rc = chat_new(&r->chat.chat, &s, e);
-    if (rc < 0 && have && s.tok)
-        rc = err_wrap(e, rc, "%s",
-                      r->opt.template ? r->opt.template
-                                      : "the model's chat template (--raw completes text "
-                                        "without it, --template FILE takes another one)");
+        if (rc < 0 && r->opt.template)
+            rc = err_wrap(e, rc, "--template: %s", r->opt.template);
+        else if (rc < 0)
+            rc = err_wrap(e, rc,
+                          "the model's chat template (--raw completes text without it, "
+                          "--template FILE takes another one)");
+    }
     buf_done(&b);
     return rc;
 }
@@ -100,7 +91,7 @@ static int open_tools(struct run *r, struct err *e)
     int rc;
 
     buf_init(&b, FILE_MAX);
-    rc = read_file("tools", r->opt.tools, &b, e);
+    rc = option_file("tools", r->opt.tools, &b, e);
     if (rc == 0) {
         j = json_loadb(b.p ? b.p : "", b.n, JSON_REJECT_DUPLICATES, &why);
         if (!j)
@@ -146,7 +137,7 @@ static int open_format(struct run *r, const char *format, struct err *e)
         return 0;
     }
     buf_init(&b, FILE_MAX);
-    rc = read_file("format", format, &b, e);
+    rc = option_file("format", format, &b, e);
     if (rc == E_NOT_FOUND)
         rc = err_set(e, rc,
                      "--format: '%s' is neither text nor json, nor a file with a JSON "
@@ -210,6 +201,11 @@ static int check_abilities(const struct run *r, struct err *e)
     if (c->think == CHAT_THINK_OFF && p->think == PROBE_THINK_ALWAYS)
         return err_set(e, E_UNSUPPORTED,
                        "--no-think: this model always reasons; --hide-thinking hides it");
+    if (c->effort && !chat_has_levels(c->chat, c->tools != NULL))
+        return err_set(e, E_UNSUPPORTED,
+                       "--think=%s: this model's chat template knows no levels; --think alone "
+                       "lets it reason",
+                       c->effort);
     return 0;
 }
 
@@ -277,8 +273,12 @@ static int content_grammar(const struct run *r, gram_ref *out, struct err *e)
 {
     struct schema_options o = {.writing = 1};
 
-    return r->chat.schema ? schema_add(r->chat.gram, r->chat.schema, &o, out, e)
-                          : schema_any(r->chat.gram, 1, &o, out, e);
+    int rc = r->chat.schema ? schema_add(r->chat.gram, r->chat.schema, &o, out, e)
+                            : schema_any(r->chat.gram, 1, &o, out, e);
+
+    if (rc == 0 && r->chat.chat)
+        *out = reply_content(r->chat.gram, run_chat_style(r), *out);
+    return rc;
 }
 
 /* Calls, or content, or either. */

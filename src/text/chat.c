@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define RENDER_MAX ((size_t)256 << 20)
+#define EFFORT     "reasoning_effort"
 
 struct form {
     struct tmpl *tmpl;
@@ -26,12 +27,15 @@ static int put_token(json_t *vars, const char *name, const struct tok *t, int id
 }
 
 /* What every template may ask for. NULL: no memory. */
-static json_t *vars_new(const struct tok *t)
+static json_t *vars_new(const struct tok *t, const struct tm *now)
 {
     json_t *vars = json_object();
+    char when[64] = "";
 
+    (void)strftime(when, sizeof(when), "%b %d %Y %H:%M:%S", now);
     if (!vars || put_token(vars, "bos_token", t, tok_bos(t)) != 0 ||
-        put_token(vars, "eos_token", t, tok_eos(t)) != 0) {
+        put_token(vars, "eos_token", t, tok_eos(t)) != 0 ||
+        json_object_set_new(vars, "datetime", json_string(when)) != 0) {
         json_decref(vars);
         return NULL;
     }
@@ -48,8 +52,9 @@ static int form_make(struct form *f, const struct chat_source *s, struct str tex
 
 int chat_new(struct chat **out, const struct chat_source *s, struct err *e)
 {
+    static const struct tm some_day = {.tm_year = 126, .tm_mday = 1};
     struct chat *c = mem_calloc(1, sizeof(*c));
-    json_t *vars = c ? vars_new(s->tok) : NULL;
+    json_t *vars = c ? vars_new(s->tok, &some_day) : NULL;
     int rc;
 
     if (!vars) {
@@ -86,6 +91,11 @@ static const struct form *form_of(const struct chat *c, int with_tools)
 const struct probe *chat_probe(const struct chat *c, int with_tools)
 {
     return &form_of(c, with_tools)->probe;
+}
+
+int chat_has_levels(const struct chat *c, int with_tools)
+{
+    return tmpl_mentions(form_of(c, with_tools)->tmpl, EFFORT);
 }
 
 void chat_prompt_done(struct chat_prompt *p)
@@ -254,10 +264,24 @@ static int turn_messages(const json_t *from, const struct probe *p, int args_as_
 
 /* -- variables ---------------------------------------------------------------------------- */
 
-/* How a template is told to reason or not; all the names that are in use. */
-static int put_think(json_t *vars, const struct probe *p, const struct chat_request *q,
+/* The variable that this template asks for, with its value. A level says it all; a template
+ * that has only levels, and reasons by itself, keeps its own. */
+static int put_switch(json_t *vars, const struct probe *p, int on)
+{
+    const char *value = on ? p->think_on : p->think_off;
+
+    if (p->think != PROBE_THINK_SWITCH || !p->think_variable || !value ||
+        (on && p->think_default && strcmp(p->think_variable, EFFORT) == 0))
+        return 0;
+    return json_object_set_new(vars, p->think_variable,
+                               json_loads(value, JSON_DECODE_ANY, NULL));
+}
+
+/* How a template is told to reason or not: besides its own variable, the names most in use. */
+static int put_think(json_t *vars, const struct form *f, const struct chat_request *q,
                      struct err *e)
 {
+    const struct probe *p = &f->probe;
     int on = q->think == CHAT_THINK_ON, rc = 0;
 
     if (q->think == CHAT_THINK_OFF && p->think == PROBE_THINK_ALWAYS)
@@ -266,11 +290,15 @@ static int put_think(json_t *vars, const struct probe *p, const struct chat_requ
         return err_set(e, E_INVALID,
                        "this model does not reason: its chat template has no "
                        "place for it");
+    if (q->effort && !tmpl_mentions(f->tmpl, EFFORT))
+        return err_set(e, E_UNSUPPORTED,
+                       "this model's chat template knows no levels of reasoning ('%s')",
+                       q->effort);
     if (q->think != CHAT_THINK_AUTO)
         rc = json_object_set_new(vars, "enable_thinking", json_boolean(on)) |
-             json_object_set_new(vars, "thinking", json_boolean(on));
+             json_object_set_new(vars, "thinking", json_boolean(on)) | put_switch(vars, p, on);
     if (q->effort)
-        rc |= json_object_set_new(vars, "reasoning_effort", json_string(q->effort));
+        rc |= json_object_set_new(vars, EFFORT, json_string(q->effort));
     return rc ? err_set(e, E_NOMEM, "no memory for the template's variables") : 0;
 }
 
@@ -284,14 +312,14 @@ static int render(const struct chat *c, const struct chat_request *q, int args_a
 
     if (rc < 0)
         return rc;
-    vars = vars_new(c->tok);
+    vars = vars_new(c->tok, &q->now);
     if (!vars || json_object_set_new(vars, "messages", messages) != 0 ||
         json_object_set_new(vars, "add_generation_prompt", json_boolean(!q->no_prompt)) != 0 ||
         (with_tools && json_object_set(vars, "tools", (json_t *)(uintptr_t)q->tools) != 0) ||
         (q->vars && json_object_update(vars, (json_t *)(uintptr_t)q->vars) != 0))
         rc = err_set(e, E_NOMEM, "no memory for the template's variables");
     if (rc == 0)
-        rc = put_think(vars, &f->probe, q, e);
+        rc = put_think(vars, f, q, e);
     if (rc == 0)
         rc = tmpl_render(f->tmpl, vars, &q->now, NULL, out, e);
     json_decref(vars);

@@ -35,6 +35,8 @@ void chat_free(struct chat *c); /* NULL is fine */
 
 /* What it can do: with tools, or without. */
 const struct probe *chat_probe(const struct chat *c, int with_tools);
+/* 1: its template knows levels of reasoning. */
+int chat_has_levels(const struct chat *c, int with_tools);
 
 enum chat_think { CHAT_THINK_AUTO, CHAT_THINK_OFF, CHAT_THINK_ON };
 
@@ -43,7 +45,7 @@ struct chat_request {
     const json_t *tools; /* NULL or empty: none */
     const json_t *vars;  /* an object of more variables for the template; NULL: none */
     int think;           /* enum chat_think */
-    const char *effort;  /* "low", "medium", "high"; NULL: the template's own */
+    const char *effort;  /* "low", "medium", "high", ...; NULL: the template's own */
     int no_prompt;       /* 1: do not open an answer at the end */
     struct tm now;
 };
@@ -58,8 +60,8 @@ struct chat_prompt {
 void chat_prompt_done(struct chat_prompt *p);
 
 /* The caller zeroes *out first and calls chat_prompt_done, also after a failure. Fails: as
- * tmpl_render; E_UNSUPPORTED parts that are not text, or a role that the template has not;
- * E_INVALID messages of another shape, reasoning is to be turned off where it cannot be. */
+ * tmpl_render; E_UNSUPPORTED parts that are not text, a role that the template has not, a
+ * level of reasoning where it knows none; E_INVALID messages of another shape, reasoning is to be turned off where it cannot be. */
 MUST_CHECK int chat_encode(const struct chat *c, const struct chat_request *q,
                            struct chat_prompt *out, struct err *e);
 

@@ -312,3 +312,8 @@ int guide_forced(struct guide *g, int32_t *ids, int max, struct err *e)
 {
     return g->where == CONTENT ? mask_forced(g->mask, ids, max, e) : 0;
 }
+
+int guide_may_end(const struct guide *g)
+{
+    return g->where != REASONING && g->alive && gram_may_end(g->gram, mask_state(g->mask));
+}

@@ -40,5 +40,7 @@ MUST_CHECK int guide_mask(struct guide *g, uint32_t *bits, struct err *e);
 MUST_CHECK int guide_accept(struct guide *g, int32_t id, struct err *e);
 /* Tokens that are certain to come next, at most max. Fails: as mask_forced. */
 MUST_CHECK int guide_forced(struct guide *g, int32_t *ids, int max, struct err *e);
+/* 1: what came so far is whole, so that it may end here. */
+int guide_may_end(const struct guide *g);
 
 #endif

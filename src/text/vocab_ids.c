@@ -4,6 +4,7 @@
 #include "text/tok.h"
 #include "text/vocab.h"
 
+#include <stdio.h>
 #include <strings.h>
 
 /* -- roles --------------------------------------------------------------------------- */
@@ -90,11 +91,11 @@ static int only_ends_message(const struct vocab *v, const char *text)
 static int read_id(const struct vocab *v, const struct gguf *g, const char *name, int *out,
                    struct err *e)
 {
-    char key[64] = "tokenizer.ggml.";
+    char key[64];
     int64_t id;
     int rc;
 
-    (void)strcat(strcat(key, name), "_token_id");
+    (void)snprintf(key, sizeof(key), "tokenizer.ggml.%s_token_id", name);
     rc = gguf_i64(g, key, &id, e);
     if (rc <= 0)
         return rc;

@@ -84,6 +84,15 @@ one -c 1024 --tools $data/tools.json --tool-choice nothing "Hi"
 [ $? = 64 ] && grep -q "nothing" "$work/err"
 ok "a tool that is not there" $?
 
+one -c 1024 -n 12 --tools $data/tools.json "Hi" && [ -s "$work/out" ] && ! grep -q note "$work/err"
+ok "text beside tools is whole wherever it ends" $?
+one -c 1024 -n 4 --tools $data/tools.json --tool-choice required "Hi" && [ ! -s "$work/out" ] &&
+    grep -qx "note: the answer ends before its form is complete" "$work/err"
+ok "of half a call's marker nothing is shown" $?
+one -c 1024 -n 30 --tools $data/tools.json --tool-choice add "Hi" && [ ! -s "$work/out" ] &&
+    grep -qx "note: the answer ends within a call of 'add', which is left out" "$work/err"
+ok "a call that is cut is named" $?
+
 # -- what does not go together -----------------------------------------------------------------
 refused() # NAME STATUS WORDS OPTIONS...
 {
@@ -105,6 +114,10 @@ echo '{{ raise_exception("no conversation here") }}' >"$work/no.jinja"
 refused "a template that refuses" 64 "no conversation here" --template "$work/no.jinja"
 echo 'not JSON' >"$work/broken.json"
 refused "broken tools" 64 "line 1" --tools "$work/broken.json" --template $data/chatml.jinja
+
+refused "a directory as tools" 5 "^error: --tools: read $work: Is a directory" --tools "$work" --template $data/chatml.jinja
+refused "a template that is not there" 4 "^error: --template: read $work/none: No such" --template "$work/none"
+refused "a level where there is none" 3 "--think=low: .* knows no levels" --think=low --template $data/chatml.jinja
 
 # -- on a terminal -----------------------------------------------------------------------------
 pty=$(dirname "$HEARTH")/tests/cli/pty

@@ -17,6 +17,26 @@ HEARTH_CPU=xyz fails "which must be one" 64 "HEARTH_CPU: 'xyz' is no tier" debug
 hearth debug list tokenizers && grep -q '^kind llama$' "$work/out"
 ok "tokenizers" $?
 
+printf '%s\n\n' '{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}{{ strftime_now("%Y") }}' \
+    "{{ raise_exception('no tools') if tools }}" >"$work/t.jinja"
+echo '{"messages": [{"role": "user", "content": "hi"}]}' >"$work/case.json"
+render() # CASE, OPTIONS
+{
+    "$HEARTH" debug render "$work/t.jinja" "${@:2}" <"$work/$1" >"$work/out" 2>"$work/err"
+}
+render case.json --now 2026-03-14T09:26:53 &&
+    cmp "$work/out" <(printf '<user>hi2026\n\n\n') >>"$work/err"
+ok "a template, rendered" $?
+render case.json --marks && is_json "$work/out" &&
+    grep -q '{"text":"hi","user":true}' "$work/out"
+ok "with its marks" $?
+echo '{"messages": [], "tools": [1]}' >"$work/tools.json"
+render tools.json
+[ $? = 1 ] && grep -q '^error: line 3 of the template: the template refuses: no tools' "$work/err"
+ok "a template that refuses" $?
+fails "no conversation" 64 "stdin: line" debug render "$work/t.jinja"
+fails "no time" 64 "is no time" debug render "$work/t.jinja" --now noon
+
 model=$models/stories260k.gguf
 if [ ! -r $model ]; then
     skip "logits and tokens" "$model is missing"

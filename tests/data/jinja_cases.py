@@ -258,6 +258,13 @@ dict(a=1).items() | list | first | last
 [3, 1] | sort | first, [[2, 'b'], [1, 'a']] | sort
 (words | sort)[0] ~ (nums | max)
 1 is not none and n is none
+range(0, 10, 3), range(-9223372036854775807, 9223372036854775807, 2), range(5, 0, -2)
+'a,b'.split(',', -9223372036854775807), 'aa'.replace('a', 'b', -9223372036854775807), 'a b'.rsplit(none, -2)
+'x'.center(-9223372036854775807), 'x'.zfill(-9223372036854775807), 1.5 | round(-9223372036854775807)
+'abc' | truncate(-9223372036854775807, leeway=0)
+2.5 | indent
+nums | wordwrap
+(nums | first)[1:]
 """.strip("\n").split("\n")
 
 # Whole templates, one a line.

@@ -1,5 +1,5 @@
-/* Whatever bytes a template has: it is refused, or renders within its limits to a text whose marks
- * fit. A line "%%%" ends the template; what follows is the user's message. */
+/* Whatever bytes a template has: it is refused, or renders within its limits to a text whose
+ * marks fit. A line "%%%" ends the template; what follows is the user's message. */
 #include "base/mem.h"
 #include "text/tmpl/tmpl.h"
 

@@ -53,9 +53,7 @@ def exact(v):
 
 def peer(schema, value):
     old = isinstance(schema, dict) and "draft-07" in str(schema.get("$schema", ""))
-    if "multipleOf" in json.dumps(schema):
-        schema, value = exact(schema), exact(value)
-    return (Draft7Validator if old else Draft202012Validator)(schema).is_valid(value)
+    return (Draft7Validator if old else Draft202012Validator)(exact(schema)).is_valid(exact(value))
 
 
 class Count(collections.Counter):
@@ -97,7 +95,7 @@ def run_data(h, count, rounds=1000):
                        ) if isinstance(c["schema"], dict) else False
             answer = h.ask(c["schema"], [json.dumps(v) for v, _ in values],
                            0 if huge else rounds, i + 1)
-            judge = "\\\\p" not in json.dumps(c["schema"]) and "format" not in c["schema"]
+            judge = not any(w in json.dumps(c["schema"]) for w in ("\\\\p", "\"format\""))
             for (v, want), accepted in zip(values, answer["accepts"]):
                 count.verdict(c["schema"], json.dumps(v), accepted, want)
             count.generated(c["schema"], answer, judge)

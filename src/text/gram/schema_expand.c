@@ -335,12 +335,9 @@ int schema_branch(struct schema_job *j, struct schema_at at)
         struct schema_at keep;
 
         at.todo = t->next;
-        if (++s->steps > SCHEMA_STEPS) {
-            rc = err_set(s->e, E_TOO_LONG,
-                         "alternatives multiply: more than %d steps to take the schema apart",
-                         SCHEMA_STEPS);
+        s->steps++;
+        if ((rc = schema_check_steps(s)) < 0)
             break;
-        }
         if (t->kind == TODO_LIT && was_done(&at, t))
             continue;
         if (t->kind == TODO_LIT) {

@@ -199,12 +199,37 @@ static int object_live(const struct schema *s, const struct schema_object *o)
     return 0;
 }
 
+/* Some item that there may be satisfies contains c; of each of prefix and items there are
+ * `ways` goals, by what they say of each contains. */
+static int contains_live(const struct schema *s, const struct schema_array *a, uint32_t c)
+{
+    uint32_t ways = a->n_mixed / (a->n_prefix + 1), unit = 1;
+
+    for (uint32_t i = 0; i < c; i++)
+        unit *= 3;
+    for (uint32_t i = 0; i < a->n_mixed; i++) {
+        if (i / ways < a->max && i % ways / unit % 3 == 1 && is_live(s, a->mixed[i]))
+            return 1;
+    }
+    return 0;
+}
+
 static int array_live(const struct schema *s, const struct schema_array *a)
 {
+    uint64_t values = 0;
+
     for (uint32_t i = 0; i < a->n_prefix && i < a->min; i++) {
         if (!is_live(s, a->prefix[i]))
             return 0;
     }
+    for (uint32_t c = 0; c < a->n_contains; c++) {
+        if (a->contains[c].min && !contains_live(s, a, c))
+            return 0;
+    }
+    for (uint32_t i = 0; i < a->n_unique; i++)
+        values += (uint64_t)is_live(s, a->mixed[i]);
+    if (a->n_unique)
+        return values >= a->min;
     return a->min <= a->n_prefix || is_live(s, a->items);
 }
 

@@ -281,7 +281,10 @@ int schema_names_init(struct schema_names *w, struct schema *s, const struct sch
         rc = add_names(w);
     if (rc == 0)
         rc = add_patterns(w);
-    return rc < 0 ? rc : match_names(w);
+    if (rc < 0)
+        return rc;
+    s->steps += (uint64_t)w->n_name * (1 + w->n_pattern) * w->n_fact;
+    return schema_check_steps(s) < 0 ? E_TOO_LONG : match_names(w);
 }
 
 void schema_names_done(struct schema_names *w)

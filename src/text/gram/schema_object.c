@@ -305,9 +305,6 @@ static int with_name(struct schema_names *w, struct str name, struct schema_obje
         copy->before = chain;
         chain = copy;
     }
-    if (++s->steps > SCHEMA_STEPS)
-        return err_set(s->e, E_TOO_LONG, "alternatives multiply: more than %d steps",
-                       SCHEMA_STEPS);
     return schema_object_make(s, chain, list);
 }
 

@@ -15,8 +15,8 @@ enum {
     SCHEMA_DEPTH = 256,     /* of schemas within each other, and of values in const and enum */
     SCHEMA_NODES = 200000,  /* schemas in a document */
     SCHEMA_GOALS = 100000,  /* sets of schemas that one value must satisfy */
-    SCHEMA_STEPS = 2000000, /* of taking schemas apart */
-    SCHEMA_CELLS = 4096,    /* alternatives of one goal */
+    SCHEMA_STEPS = 1000000, /* of taking schemas apart */
+    SCHEMA_CELLS = 1024,    /* alternatives of one goal */
     SCHEMA_PATTERNS = 12,   /* patternProperties that meet in one object */
     SCHEMA_CONTAINS = 3,    /* contains that meet in one array */
     SCHEMA_LENGTH = 10000,  /* that a string must have beside a pattern */
@@ -298,6 +298,15 @@ static inline int schema_nomem(struct schema *s)
         return err_set(s->e, E_TOO_LONG, "the schema needs more than %zu MiB",
                        s->arena.max >> 20);
     return err_set(s->e, E_NOMEM, "no memory for a schema");
+}
+
+static inline int schema_check_steps(struct schema *s)
+{
+    if (s->steps <= SCHEMA_STEPS)
+        return 0;
+    return err_set(s->e, E_TOO_LONG,
+                   "alternatives multiply: more than %d steps to take the schema apart",
+                   SCHEMA_STEPS);
 }
 
 /* Room for one more in an array that the heap holds; the result may have moved. */

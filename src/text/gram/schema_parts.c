@@ -4,7 +4,7 @@
 
 /* Room for white space that a model may use and cannot get lost in: a blank, or a line's end
  * and this many blanks. */
-#define INDENT "(\\n {0,40})"
+#define INDENT "(\\n {0,20})"
 
 /* Digits of numbers without and with a point: as many as readers tell apart who read into 64
  * bits, whole or floating. */

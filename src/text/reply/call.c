@@ -63,8 +63,10 @@ int reply_call_named(struct reply *r, struct str name)
 
     if (i < 0)
         return 0;
-    if (r->n_calls == REPLY_CALLS_MAX)
+    if (r->n_calls == REPLY_CALLS_MAX) {
         reply_keep(r, E_TOO_LONG);
+        return 0;
+    }
     r->tool = i;
     r->open = 1;
     r->n_calls++;
@@ -294,13 +296,19 @@ static int find_step(const struct reply *r, const struct reply_step **out)
 static int between_steps(struct reply *r, int final)
 {
     const struct reply_step *nothing = reply_call_nothing(r, r->place), *s;
+    int half;
 
     if (!nothing && r->hold.n == 1 && blank_char(r->hold.p[0])) {
         taken(r, 1);
         return 1;
     }
-    if (!find_step(r, &s) && !final)
+    half = !find_step(r, &s);
+    if (half && !final)
         return 0;
+    if (half && !s && r->cut && (r->open || reply_is_markup(&r->hold))) {
+        taken(r, r->hold.n);
+        return 1;
+    }
     if (s)
         taken(r, strlen(s->lit));
     else
@@ -331,7 +339,13 @@ int reply_call_run(struct reply *r, int final)
     return 1;
 }
 
-void reply_call_end(struct reply *r, int cut)
+/* A call that was cut before it has a name, where calls may be. */
+static int half_call(const struct reply *r)
+{
+    return json_array_size(r->tools.tools) > 0 && reply_is_markup(&r->raw);
+}
+
+void reply_call_end(struct reply *r)
 {
     if (r->step && (r->step->act == REPLY_OBJECT || r->step->act == REPLY_STRICT) &&
         reply_object_end(r)) {
@@ -339,12 +353,12 @@ void reply_call_end(struct reply *r, int cut)
         finished(r);
     } else if (!r->step && r->format->soft & BIT(r->place)) {
         finished(r);
-    } else if (!r->step && r->format->may_end & BIT(r->place) && !cut && r->open) {
+    } else if (!r->step && r->format->may_end & BIT(r->place) && !r->cut && r->open) {
         reply_say(r, REPLY_ARGUMENTS, r->n_params ? "}" : "{}", r->n_params ? 1 : 2);
         reply_call_done(r);
         r->raw.n = 0;
         finished(r);
-    } else if (!cut || !r->open) {
+    } else if (!r->cut || (!r->open && !half_call(r))) {
         broken(r);
     }
 }

@@ -38,6 +38,7 @@ const struct reply_format reply_harmony = {
     .soft = 1u << 2,
     .start = 5,
     .think = {CHANNEL "analysis" MESSAGE, "<|end|>"},
+    .heading = {"<|start|>assistant" CHANNEL "final" MESSAGE, CHANNEL "final" MESSAGE},
     .writing = &harmony_writing,
 };
 

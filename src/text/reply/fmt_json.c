@@ -215,6 +215,8 @@ const struct reply_format reply_cohere = {
     .about = "Command R7B, Command A",
     REPLY_STEPS(cohere_steps),
     .soft = CALLS_SOFT,
+    .heading = {"<|START_RESPONSE|>", "<|START_TEXT|>"},
+    .closing = "<|END_RESPONSE|>",
     .writing = &cohere_writing,
 };
 

@@ -283,7 +283,7 @@ static int one_by_one(struct gram *g, const struct reply_format *f,
         rc = collect(schema, &p, &n, e);
     if (rc == 0 && !(arg = mem_calloc(n ? n : 1, sizeof(*arg))))
         rc = err_set(e, E_NOMEM, "no memory");
-    for (size_t i = 0; i < n && rc == 0; i++)
+    for (size_t i = 0; arg && i < n && rc == 0; i++)
         rc = argument(g, f, w, &p[i], &arg[i], e);
     if (rc == 0)
         *out = w->args == REPLY_CALLED || w->args == REPLY_BRACES ? with_commas(g, w, p, arg, n)

@@ -94,70 +94,6 @@ static int close_at(struct reply_lit *l)
     return after(l, 0);
 }
 
-static int is_number(const char *p, size_t n)
-{
-    size_t i = 0, from;
-
-    i += i < n && p[i] == '-';
-    from = i;
-    while (i < n && digit(p[i]))
-        i++;
-    if (i == from || (i > from + 1 && p[from] == '0'))
-        return 0;
-    if (i < n && p[i] == '.') {
-        from = ++i;
-        while (i < n && digit(p[i]))
-            i++;
-        if (i == from)
-            return 0;
-    }
-    if (i < n && (p[i] | 0x20) == 'e') {
-        i++;
-        i += i < n && (p[i] == '-' || p[i] == '+');
-        from = i;
-        while (i < n && digit(p[i]))
-            i++;
-        if (i == from)
-            return 0;
-    }
-    return i == n;
-}
-
-static void put_text(struct reply_lit *l, struct str s)
-{
-    put_str(l, "\"");
-    for (size_t i = 0; i < s.n; i++)
-        reply_lit_byte(l, s.p[i]);
-    reply_lit_bytes_end(l);
-    put_str(l, "\"");
-}
-
-/* The word that was read is a value: 1, or 0 when it is none. */
-static int put_word(struct reply_lit *l)
-{
-    static const char *const words[][2] = {{"true", "true"},   {"false", "false"},
-                                           {"null", "null"},   {"True", "true"},
-                                           {"False", "false"}, {"None", "null"}};
-    struct str w = {l->word, l->n_word};
-
-    while (w.n && blank(w.p[w.n - 1]))
-        w.n--;
-    begin(l);
-    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-        if (str_is(w, words[i][0])) {
-            put_str(l, words[i][1]);
-            return 1;
-        }
-    }
-    if (is_number(w.p, w.n))
-        put(l, w.p, w.n);
-    else if (l->lang == REPLY_BARE && w.n)
-        put_text(l, w);
-    else
-        return 0;
-    return 1;
-}
-
 /* The first byte of a value (key: of an object's key). */
 static int value(struct reply_lit *l, char c, int key)
 {
@@ -305,9 +241,11 @@ static int end_word(struct reply_lit *l, char c)
 
     if (l->key) {
         begin(l);
-        put_text(l, (struct str){l->word, l->n_word});
-    } else if (!put_word(l)) {
-        return REPLY_LIT_BAD;
+        reply_lit_text(l, (struct str){l->word, l->n_word});
+    } else {
+        begin(l);
+        if (!reply_lit_word(l))
+            return REPLY_LIT_BAD;
     }
     rc = after(l, l->key);
     return rc == REPLY_LIT_MORE ? reply_lit_put(l, c) : REPLY_LIT_BAD;
@@ -364,7 +302,7 @@ static int unnamed(struct reply_lit *l)
     if (!name.p)
         return 0;
     begin(l);
-    put_text(l, name);
+    reply_lit_text(l, name);
     put_str(l, ": ");
     l->st = VALUE;
     return 1;
@@ -399,7 +337,7 @@ static int in_arg_name(struct reply_lit *l, char c)
     }
     if (c == '=') {
         begin(l);
-        put_text(l, (struct str){l->word, l->n_word});
+        reply_lit_text(l, (struct str){l->word, l->n_word});
         put_str(l, ": ");
         l->st = VALUE;
         return REPLY_LIT_MORE;
@@ -488,7 +426,7 @@ int reply_lit_end(struct reply_lit *l)
     if (l->depth)
         return 0;
     if (l->st == WORD)
-        return put_word(l) && !l->fail;
+        return reply_lit_word(l) && !l->fail;
     if ((l->st == CLOSING && (l->n_quote == 1 || l->n_mark == 3)) ||
         (l->st == OPENING && l->n_mark == 2)) {
         (void)end_string(l);

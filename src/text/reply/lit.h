@@ -64,6 +64,10 @@ int reply_lit_whole(int lang, struct str s, struct buf *out, int *fail);
  * follows, -1 it is none. */
 int reply_lit_escape(struct reply_lit *l);
 
+/* lit_word.c: writes the value that l->word is, 0: it is none; and text as a JSON string. */
+int reply_lit_word(struct reply_lit *l);
+void reply_lit_text(struct reply_lit *l, struct str s);
+
 /* Text as the inside of a JSON string: bytes one by one, then the end. */
 void reply_lit_byte(struct reply_lit *l, char c);
 void reply_lit_bytes_end(struct reply_lit *l);

@@ -81,7 +81,7 @@ static void say_string(struct reply *r, struct str s)
 static void say_value(struct reply *r)
 {
     struct reply_param *p = &r->param;
-    struct str s = {p->value.p, p->value.n};
+    struct str s = {p->value.p ? p->value.p : "", p->value.n};
     struct buf *out = reply_out(r, REPLY_ARGUMENTS);
     unsigned types = r->step->act == REPLY_DATA ? 0 : reply_schema_types(p->schema);
     size_t was = out->n;

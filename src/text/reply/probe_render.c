@@ -1,8 +1,6 @@
 /* Conversations of known words. */
 #include "text/reply/probe_priv.h"
 
-#include <stdlib.h>
-
 static const char tools_text[] =
     "[{\"type\": \"function\", \"function\": {\"name\": \"pqv_get_x\", \"description\": \"D\","
     " \"parameters\": {\"type\": \"object\", \"properties\": {\"a\": {\"type\": \"integer\","
@@ -18,23 +16,20 @@ static const char *const ids[2] = {"pqv000001", "pqv000002"};
 int probe_begin(struct probing *p, const struct tmpl *t, const json_t *vars)
 {
     static const char *const texts[] = {"bos_token", "eos_token"};
-    char *functions;
 
     *p = (struct probing){.t = t};
     p->vars = vars ? json_copy((json_t *)(uintptr_t)vars) : json_object();
     p->tools = json_loads(tools_text, 0, NULL);
-    functions = p->tools ? json_dumps(p->tools, 0) : NULL;
     for (size_t i = 0; i < 2; i++) {
         if (!json_object_get(p->vars, texts[i]))
             (void)json_object_set_new(p->vars, texts[i], json_string(""));
     }
     /* Of Firefunction. */
-    if (functions && !json_object_get(p->vars, "functions"))
-        (void)json_object_set_new(p->vars, "functions", json_string(functions));
+    if (!json_object_get(p->vars, "functions"))
+        (void)json_object_set_new(p->vars, "functions", json_string(tools_text));
     if (!json_object_get(p->vars, "datetime"))
         (void)json_object_set_new(p->vars, "datetime", json_string("now"));
-    free(functions);
-    return p->vars && functions ? 0 : E_NOMEM;
+    return p->vars && p->tools ? 0 : E_NOMEM;
 }
 
 void probe_done(struct probing *p)
@@ -60,7 +55,7 @@ static json_t *assistant(const struct probe_ask *ask)
 
     for (size_t i = 0; ask->reasoning && i < sizeof(keys) / sizeof(keys[0]); i++)
         (void)json_object_set_new(m, keys[i], json_string(ask->reasoning));
-    for (int i = 0; i < ask->calls; i++)
+    for (int i = 0; i < ask->calls && i < 2; i++)
         (void)json_array_append_new(calls, call(i, ask->args_text));
     if (calls)
         (void)json_object_set_new(m, "tool_calls", calls);

@@ -190,16 +190,33 @@ static int wait_blank(struct reply *r)
     return 1;
 }
 
+/* Markers that are words ("Action:") may be the beginning of others. */
+int reply_is_markup(const struct buf *b)
+{
+    size_t i = 0;
+
+    while (i < b->n && blank_char(b->p[i]))
+        i++;
+    return i < b->n && (b->p[i] == '<' || b->p[i] == '[');
+}
+
 /* One decision about what is held; 0: it needs more. */
 static int run_text(struct reply *r, int final)
 {
     const struct reply_step *s = NULL;
     const struct reply_mark *m;
+    int half;
 
     if (wait_blank(r))
         return 1;
-    if (!match(r, &m) && !final)
+    half = !match(r, &m);
+    if (half && !final)
         return 0;
+    if (half && !m && r->cut && reply_is_markup(&r->hold)) {
+        blank_before_marker(r);
+        r->hold.n = 0;
+        return 1;
+    }
     if (m) {
         take(r, m);
         return 1;
@@ -340,9 +357,10 @@ int reply_put(struct reply *r, const char *p, size_t n, struct err *e)
 
 int reply_end(struct reply *r, int cut, struct err *e)
 {
+    r->cut = cut;
     run(r, 1);
     if (r->where == REPLY_AT_CALL)
-        reply_call_end(r, cut);
+        reply_call_end(r);
     /* A turn's end is dropped, and what a call or reasoning has behind it. */
     if (r->where == REPLY_AT_TEXT) {
         if (r->ended)

@@ -70,8 +70,8 @@ void reply_free(struct reply *r); /* NULL is fine */
 MUST_CHECK int reply_put(struct reply *r, const char *p, size_t n, struct err *e);
 
 /* The text ends; cut: because of a limit, so that an open call may be incomplete (its
- * arguments then are what came, not JSON, and no REPLY_CALL_END follows). What was held back
- * and is no marker is passed on. */
+ * arguments then are what came, not JSON, and no REPLY_CALL_END follows), and half a marker is
+ * dropped. What was held back and is no marker is passed on. */
 MUST_CHECK int reply_end(struct reply *r, int cut, struct err *e);
 
 int reply_calls(const struct reply *r);        /* calls so far */
@@ -94,5 +94,9 @@ struct reply_tools {
  * the tool's name in front. */
 MUST_CHECK int reply_grammar(struct gram *g, const struct reply_style *style,
                              const struct reply_tools *t, gram_ref *out, struct err *e);
+
+/* Content under a grammar, with what the format puts around it (a channel's heading) and the
+ * blanks that models write behind reasoning. What goes wrong sticks to g. */
+gram_ref reply_content(struct gram *g, const struct reply_style *style, gram_ref content);
 
 #endif

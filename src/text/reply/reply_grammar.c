@@ -216,3 +216,24 @@ int reply_grammar(struct gram *g, const struct reply_style *style, const struct 
         *out = reply_grammar_seq(g, gram_text(g, rx_blanks(gram_rx(g), 2)), all);
     return 0;
 }
+
+gram_ref reply_content(struct gram *g, const struct reply_style *style, gram_ref content)
+{
+    static const struct reply_format none;
+    const struct reply_format *f = style->format ? style->format : &none;
+    const char *lead = f->writing ? f->writing->lead : NULL;
+    gram_ref way[2], heads = GRAM_EMPTY;
+    size_t n = 0;
+
+    for (size_t i = 0; i < 2; i++)
+        if (f->heading[i])
+            way[n++] = gram_bytes(g, str_of(f->heading[i]));
+    if (n)
+        heads = gram_alt(g, way, n);
+    heads = reply_grammar_seq(g, heads, reply_grammar_text(g, lead));
+    content = reply_grammar_seq(g, heads, content);
+    if (f->closing)
+        content = reply_grammar_seq(g, content,
+                                    gram_repeat(g, gram_bytes(g, str_of(f->closing)), 0, 1));
+    return reply_grammar_seq(g, gram_text(g, rx_blanks(gram_rx(g), 4)), content);
+}

@@ -8,7 +8,8 @@
  *
  * Files    reply.c the flow of text and its markers; call.c the steps of a call; object.c calls
  *          that are JSON objects; param.c values between markers; tools.c what tools declare;
- *          lit.c literals; fmt_*.c the formats; reply_list.c their list
+ *          lit*.c literals; reply_grammar.c and grammar_args.c grammars; fmt_*.c the formats;
+ *          reply_list.c their list
  */
 #ifndef HEARTH_TEXT_REPLY_REPLY_PRIV_H
 #define HEARTH_TEXT_REPLY_REPLY_PRIV_H
@@ -83,6 +84,8 @@ struct reply_format {
     const char *think[2]; /* markers of reasoning that belong to the format */
     const char *mark;     /* around strings: REPLY_BRACES */
     const char *end;      /* of a turn: dropped at the end of the text */
+    /* What may begin content under a grammar, and, not always, end it. NULL: nothing. */
+    const char *heading[2], *closing;
     const struct reply_writing *writing;
 };
 
@@ -164,6 +167,7 @@ struct reply {
     int began;    /* text, reasoning or a call was there */
     int skip_nl;  /* the next newline of reasoning is not part of it */
     int verbatim; /* nothing can be marked: all is content */
+    int cut;      /* a limit ended the text: half a marker at its end is none of it */
     struct reply_mark marks[REPLY_MARKS_MAX];
     int n_marks;
     unsigned char first_byte[256]; /* bits of enum reply_where: a marker begins so */
@@ -199,12 +203,13 @@ void reply_event(struct reply *r, int kind, struct str name, struct str id);
 void reply_keep(struct reply *r, int rc);         /* of a buffer */
 struct buf *reply_out(struct reply *r, int kind); /* to append text of that kind */
 void reply_leave(struct reply *r, int where);     /* where the text goes on */
+int reply_is_markup(const struct buf *b);         /* it begins as words do not */
 
 /* call.c */
 void reply_call_enter(struct reply *r, const struct reply_step *s, int back);
 int reply_call_run(struct reply *r,
                    int final); /* one decision about r->hold; 0: it needs more */
-void reply_call_end(struct reply *r, int cut);
+void reply_call_end(struct reply *r);
 int reply_call_named(struct reply *r, struct str name); /* 1: a tool's; the call was opened */
 void reply_call_done(struct reply *r);
 /* The step of a place that needs no literal, or NULL. */

@@ -12,6 +12,8 @@
 
 #include "base/mem.h"
 
+#include <string.h>
+
 struct go {
     struct go_tree tree;
     struct go_node *last_turn; /* the root up to .Response */
@@ -69,9 +71,18 @@ static void drop(void *compiled)
     mem_free(g);
 }
 
+/* Also what a request calls otherwise than templates do. */
 static int mentions(const void *compiled, const char *name)
 {
-    return go_tree_mentions(&((const struct go *)compiled)->tree, name, 0);
+    static const char *const other[][2] = {{"enable_thinking", "Think"},
+                                           {"enable_thinking", "IsThinkSet"},
+                                           {"reasoning_effort", "ThinkLevel"}};
+    const struct go_tree *tree = &((const struct go *)compiled)->tree;
+
+    for (size_t i = 0; i < sizeof(other) / sizeof(other[0]); i++)
+        if (strcmp(name, other[i][0]) == 0 && go_tree_mentions(tree, other[i][1], 0))
+            return 1;
+    return go_tree_mentions(tree, name, 0);
 }
 
 /* -- rendering ------------------------------------------------------------------------- */

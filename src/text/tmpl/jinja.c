@@ -6,7 +6,7 @@
 /* A compiled template takes at most this much. */
 enum { MAX_COMPILED = 256 << 20 };
 
-/* -- compiling ------------------------------------------------------------------------- */
+/* -- compiling ------------------------------------------------------------------------ */
 
 static int intern_known(struct jinja_parser *p)
 {
@@ -80,7 +80,7 @@ static int mentions(const void *compiled, const char *name)
     return map_get(&t->name_of, str_of(name), &id);
 }
 
-/* -- rendering ------------------------------------------------------------------------- */
+/* -- rendering ------------------------------------------------------------------------ */
 
 static int copy_out(const struct value_build *b, struct marked *out, struct err *e)
 {

@@ -24,7 +24,7 @@ enum {
     JINJA_MAX_SOURCE = 8 << 20
 };
 
-/* -- tokens ---------------------------------------------------------------------------- */
+/* -- tokens --------------------------------------------------------------------------- */
 
 enum jinja_token_type {
     TOK_END,       /* of the source */
@@ -55,7 +55,7 @@ struct jinja_token {
 MUST_CHECK int jinja_lex(struct value_room *r, struct str source, struct jinja_token **out,
                          size_t *n);
 
-/* -- the tree -------------------------------------------------------------------------- */
+/* -- the tree ------------------------------------------------------------------------- */
 
 enum jinja_node_type {
     /* statements */
@@ -169,6 +169,13 @@ int jinja_skip_name(struct jinja_parser *p, const char *name);
 MUST_CHECK int jinja_expect_op(struct jinja_parser *p, const char *op);
 MUST_CHECK int jinja_unexpected(struct jinja_parser *p, const char *wanted);
 
+struct jinja_node *jinja_list_head(struct jinja_parser *p, int type, struct jinja_node *first);
+MUST_CHECK int jinja_parse_primary(struct jinja_parser *p, struct jinja_node **out);
+/* Attributes, items and calls behind *node, which becomes an N_POSTFIX if there are any. The
+ * second goes on where *end is, NULL at first; filters: with filters and tests instead. */
+MUST_CHECK int jinja_parse_postfix(struct jinja_parser *p, struct jinja_node **node);
+MUST_CHECK int jinja_parse_pieces(struct jinja_parser *p, struct jinja_node **node,
+                                  struct jinja_node ***end, int filters);
 /* Expressions; conditional: "a if b" may stand here. tuple: commas make one; end: a name that
  * ends it, or NULL. */
 MUST_CHECK int jinja_parse_expr(struct jinja_parser *p, int conditional,
@@ -184,7 +191,7 @@ MUST_CHECK int jinja_parse_params(struct jinja_parser *p, struct jinja_node **ou
 /* Statements up to the end of the source. */
 MUST_CHECK int jinja_parse(struct jinja_parser *p);
 
-/* -- a render -------------------------------------------------------------------------- */
+/* -- a render ------------------------------------------------------------------------- */
 
 struct jinja_var {
     uint32_t name;
@@ -247,17 +254,18 @@ struct jinja_fn {
 };
 
 /* Tables end with a row without a name. */
-extern const struct jinja_fn jinja_filters_text[], jinja_filters_list[], jinja_filters_html[];
+extern const struct jinja_fn jinja_filters_text[], jinja_filters_num[], jinja_filters_list[],
+    jinja_filters_html[];
 extern const struct jinja_fn jinja_tests[], jinja_globals[];
-extern const struct jinja_fn jinja_methods_str[], jinja_methods_find[], jinja_methods_list[],
-    jinja_methods_dict[];
+extern const struct jinja_fn jinja_methods_str[], jinja_methods_split[], jinja_methods_find[],
+    jinja_methods_list[], jinja_methods_dict[];
 
 const struct jinja_fn *jinja_find_filter(struct str name); /* NULL: there is none */
 const struct jinja_fn *jinja_find_test(struct str name);
 const struct jinja_fn *jinja_find_method(int kind, struct str name); /* OF_... */
 const struct jinja_fn *jinja_find_obj_method(struct value v, struct str name);
 
-/* -- objects --------------------------------------------------------------------------- */
+/* -- objects -------------------------------------------------------------------------- */
 
 /* The types, known by their address; text for messages. */
 extern const char jinja_is_function[], jinja_is_macro[], jinja_is_loop[], jinja_is_range[],
@@ -288,7 +296,7 @@ struct jinja_loop {
 
 struct jinja_range {
     struct value_obj obj;
-    int64_t start, step;
+    int64_t start, stop, step;
     size_t n;
 };
 
@@ -321,7 +329,7 @@ static inline int jinja_is(struct value v, const char *type)
     return v.kind == VALUE_OBJ && v.o->type == type;
 }
 
-/* -- walking --------------------------------------------------------------------------- */
+/* -- walking -------------------------------------------------------------------------- */
 
 /* 0, or JINJA_BREAK, JINJA_CONTINUE */
 enum { JINJA_BREAK = 1, JINJA_CONTINUE = 2 };
@@ -360,6 +368,8 @@ MUST_CHECK int jinja_new_function(struct jinja_run *run, const struct jinja_fn *
 MUST_CHECK int jinja_new_gen(struct jinja_run *run, const char *type, struct value items,
                              struct value *out);
 
+/* Of the methods of that name the one that v has, or NULL. */
+const struct jinja_fn *jinja_method_of(struct value v, const struct jinja_fn *const *method);
 /* v.name and v[key], undefined where there is none. */
 MUST_CHECK int jinja_attr(struct jinja_run *run, struct value v, struct value name,
                           const struct jinja_fn *const *method, struct value *out);
@@ -378,7 +388,7 @@ MUST_CHECK int jinja_math(struct jinja_run *run, int op, struct value a, struct 
 MUST_CHECK int jinja_compare(struct jinja_run *run, int op, struct value a, struct value b);
 MUST_CHECK int jinja_in(struct jinja_run *run, struct value needle, struct value hay);
 
-/* -- conversions ----------------------------------------------------------------------- */
+/* -- conversions ---------------------------------------------------------------------- */
 
 /* A string that went through "safe" or "escape" notes it in `from`. As Python's Markup it
  * escapes what is added to it. */
@@ -402,6 +412,13 @@ void jinja_put_repr(struct jinja_run *run, struct value_build *b, struct value v
 MUST_CHECK int jinja_need_str(struct jinja_run *run, struct value v, const char *what);
 MUST_CHECK int jinja_need_int(struct jinja_run *run, struct value v, const char *what,
                               int64_t *out);
+/* An argument of a built-in, or what it is by default; int_or does nothing once *rc < 0. */
+static inline int jinja_flag(struct value v, int usual)
+{
+    return jinja_absent(v) ? usual : value_true(v);
+}
+int64_t jinja_int_or(struct jinja_run *run, struct value v, int64_t usual, const char *what,
+                     int *rc);
 MUST_CHECK int jinja_length(struct jinja_run *run, struct value v, size_t *out);
 MUST_CHECK int jinja_cstr(struct jinja_run *run, const char *s, struct value *out); /* copied */
 

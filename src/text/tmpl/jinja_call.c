@@ -32,8 +32,7 @@ int jinja_new_gen(struct jinja_run *run, const char *type, struct value items,
     return 0;
 }
 
-/* -- arguments ------------------------------------------------------------------------------
- */
+/* -- arguments ------------------------------------------------------------------------ */
 
 static int add_named(struct jinja_run *run, struct jinja_call *c, struct value name,
                      struct value v)
@@ -178,8 +177,7 @@ int jinja_call_fn(struct jinja_run *run, const struct jinja_fn *fn, struct jinja
     return rc;
 }
 
-/* -- objects that are called ------------------------------------------------------------------
- */
+/* -- objects that are called ---------------------------------------------------------- */
 
 /* loop(items) of a recursive loop */
 static int call_loop(struct jinja_run *run, struct jinja_loop *l, struct jinja_call *c,
@@ -238,8 +236,7 @@ int jinja_call(struct jinja_run *run, struct value f, struct jinja_call *c, stru
     return value_fail(&run->room, E_INVALID, "'%s' cannot be called", value_type_name(f));
 }
 
-/* -- methods of objects -----------------------------------------------------------------------
- */
+/* -- methods of objects --------------------------------------------------------------- */
 
 static int loop_cycle(struct jinja_run *run, struct jinja_call *c, struct value *out)
 {

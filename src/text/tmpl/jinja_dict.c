@@ -1,8 +1,7 @@
 /* Methods of lists and dicts. */
 #include "text/tmpl/jinja.h"
 
-/* -- lists ----------------------------------------------------------------------------------
- */
+/* -- lists ---------------------------------------------------------------------------- */
 
 /* Tuples do not change. */
 static int changeable(struct jinja_run *run, struct value v)
@@ -204,8 +203,7 @@ const struct jinja_fn jinja_methods_list[] = {
     {0},
 };
 
-/* -- dicts ----------------------------------------------------------------------------------
- */
+/* -- dicts ---------------------------------------------------------------------------- */
 
 /* what: 0 keys, 1 values, 2 pairs */
 static int entries(struct jinja_run *run, struct value d, int what, struct value *out)

@@ -1,9 +1,8 @@
 #include "text/tmpl/jinja.h"
 
 static int parse_unary(struct jinja_parser *p, int filters, struct jinja_node **out);
-static int parse_postfix(struct jinja_parser *p, struct jinja_node **node);
 
-static struct jinja_node *list_head(struct jinja_parser *p, int type, struct jinja_node *first)
+struct jinja_node *jinja_list_head(struct jinja_parser *p, int type, struct jinja_node *first)
 {
     struct jinja_node *n = jinja_node(p, type);
 
@@ -12,8 +11,7 @@ static struct jinja_node *list_head(struct jinja_parser *p, int type, struct jin
     return n;
 }
 
-/* -- lists of operands ----------------------------------------------------------------------
- */
+/* -- lists of operands ---------------------------------------------------------------- */
 
 struct operator
 {
@@ -41,7 +39,7 @@ static int parse_math(struct jinja_parser *p, const struct operator* ops, parse_
 
     while (rc == 0 && (op = op_at(p, ops)) >= 0) {
         if (!end) {
-            *out = list_head(p, N_MATH, *out);
+            *out = jinja_list_head(p, N_MATH, *out);
             if (!*out)
                 return p->room.e->code;
             end = &(*out)->b;
@@ -86,7 +84,7 @@ static int parse_chain(struct jinja_parser *p, int type, const char *op, const c
     while (rc == 0 && (op ? jinja_skip_op(p, op) : jinja_skip_name(p, name))) {
         if (!end) {
             end = &(*out)->next;
-            *out = list_head(p, type, *out);
+            *out = jinja_list_head(p, type, *out);
             if (!*out)
                 return p->room.e->code;
         }
@@ -135,7 +133,7 @@ static int parse_compare(struct jinja_parser *p, struct jinja_node **out)
 
     while (rc == 0 && (op = compare_at(p)) >= 0) {
         if (!end) {
-            *out = list_head(p, N_COMPARE, *out);
+            *out = jinja_list_head(p, N_COMPARE, *out);
             if (!*out)
                 return p->room.e->code;
             end = &(*out)->b;
@@ -213,8 +211,7 @@ int jinja_parse_expr(struct jinja_parser *p, int conditional, struct jinja_node 
     return rc;
 }
 
-/* -- names ------------------------------------------------------------------------------------
- */
+/* -- names ---------------------------------------------------------------------------- */
 
 static const struct {
     const char *name;
@@ -255,8 +252,7 @@ static int parse_name(struct jinja_parser *p, struct jinja_node *n)
     return rc;
 }
 
-/* -- tuples and targets ----------------------------------------------------------------------
- */
+/* -- tuples and targets --------------------------------------------------------------- */
 
 static int tuple_ends(const struct jinja_parser *p, const char *end)
 {
@@ -334,7 +330,7 @@ int jinja_parse_target(struct jinja_parser *p, const char *end, struct jinja_nod
 
     if (rc < 0 || !jinja_at_op(p, ","))
         return rc;
-    n = list_head(p, N_TUPLE, *out);
+    n = jinja_list_head(p, N_TUPLE, *out);
     if (!n)
         return p->room.e->code;
     last = &(*out)->next;
@@ -375,8 +371,7 @@ int jinja_parse_params(struct jinja_parser *p, struct jinja_node **out)
     return rc;
 }
 
-/* -- literals --------------------------------------------------------------------------------
- */
+/* -- literals ------------------------------------------------------------------------- */
 
 static int parse_strings(struct jinja_parser *p, struct jinja_node *n)
 {
@@ -443,7 +438,7 @@ static int parse_dict(struct jinja_parser *p, struct jinja_node *n)
     return rc;
 }
 
-static int parse_primary(struct jinja_parser *p, struct jinja_node **out)
+int jinja_parse_primary(struct jinja_parser *p, struct jinja_node **out)
 {
     const struct jinja_token *t = p->tok;
     struct jinja_node *n = jinja_node(p, N_CONST);
@@ -486,248 +481,6 @@ static int parse_primary(struct jinja_parser *p, struct jinja_node **out)
     return rc;
 }
 
-/* -- what stands behind a value
- * ----------------------------------------------------------------- */
-
-/* One argument; n->op says of which kind. */
-static int parse_arg(struct jinja_parser *p, struct jinja_node *n)
-{
-    if (jinja_skip_op(p, "**")) {
-        n->op = '@';
-    } else if (jinja_skip_op(p, "*")) {
-        n->op = '*';
-    } else if (p->tok->type == TOK_NAME && p->tok[1].type == TOK_OP &&
-               str_is(p->tok[1].text, "=")) {
-        int rc = value_str(&p->room, p->tok->text, 0, &n->lit);
-
-        if (rc < 0)
-            return rc;
-        n->op = '=';
-        (void)value_chars(n->lit.s); /* counted now: renders only read it */
-        p->tok += 2;
-    }
-    return jinja_parse_expr(p, 1, &n->a);
-}
-
-static int parse_args(struct jinja_parser *p, struct jinja_node **out)
-{
-    int rc = jinja_expect_op(p, "(");
-
-    for (int first = 1; rc == 0 && !jinja_skip_op(p, ")"); first = 0) {
-        struct jinja_node *n;
-
-        if (!first) {
-            rc = jinja_expect_op(p, ",");
-            if (rc < 0 || jinja_skip_op(p, ")"))
-                break;
-        }
-        n = jinja_node(p, N_ARG);
-        if (!n)
-            return p->room.e->code;
-        rc = parse_arg(p, n);
-        *out = n;
-        out = &n->next;
-    }
-    return rc;
-}
-
-static int parse_attr(struct jinja_parser *p, struct jinja_node *n)
-{
-    const struct jinja_token *t = ++p->tok;
-
-    if (t->type == TOK_INT) {
-        n->type = N_ITEM;
-        n->a = jinja_node(p, N_CONST);
-        if (!n->a)
-            return p->room.e->code;
-        n->a->lit = value_int(t->i);
-        p->tok++;
-        return 0;
-    }
-    if (t->type != TOK_NAME)
-        return jinja_unexpected(p, "a name or a number");
-    for (int kind = 0; kind < N_METHOD_KIND; kind++)
-        n->method[kind] = jinja_find_method(kind, t->text);
-    p->tok++;
-    return value_str(&p->room, t->text, 0, &n->lit);
-}
-
-/* a:b:c, each optional; a was read when it was there. */
-static int parse_slice(struct jinja_parser *p, struct jinja_node *n)
-{
-    struct jinja_node **part[] = {&n->b, &n->c};
-    int rc = 0;
-
-    n->type = N_SLICE;
-    for (int i = 0; i < 2 && rc == 0 && jinja_skip_op(p, ":"); i++) {
-        if (!jinja_at_op(p, ":") && !jinja_at_op(p, "]") && !jinja_at_op(p, ","))
-            rc = jinja_parse_expr(p, 1, part[i]);
-    }
-    return rc;
-}
-
-static int parse_item(struct jinja_parser *p, struct jinja_node *n)
-{
-    struct jinja_node **last;
-    int rc = 0;
-
-    p->tok++;
-    if (!jinja_at_op(p, ":"))
-        rc = jinja_parse_expr(p, 1, &n->a);
-    if (rc == 0 && jinja_at_op(p, ":"))
-        rc = parse_slice(p, n);
-    if (rc == 0 && n->type == N_ITEM && jinja_at_op(p, ",")) { /* x[1, 2]: a tuple */
-        last = &n->a->next;
-        n->a = list_head(p, N_TUPLE, n->a);
-        if (!n->a)
-            return p->room.e->code;
-        while (rc == 0 && jinja_skip_op(p, ",") && !jinja_at_op(p, "]")) {
-            rc = jinja_parse_expr(p, 1, last);
-            if (rc == 0)
-                last = &(*last)->next;
-        }
-    }
-    return rc < 0 ? rc : jinja_expect_op(p, "]");
-}
-
-/* The name of a filter or test, maybe with dots, into n->lit. */
-static int parse_dotted(struct jinja_parser *p, struct jinja_node *n, const char *what)
-{
-    const struct jinja_token *first = p->tok;
-
-    if (first->type != TOK_NAME)
-        return jinja_unexpected(p, what);
-    p->tok++;
-    while (jinja_at_op(p, ".") && p->tok[1].type == TOK_NAME)
-        p->tok += 2;
-    return value_str(&p->room,
-                     (struct str){first->text.p, (size_t)(p->tok[-1].text.p - first->text.p) +
-                                                     p->tok[-1].text.n},
-                     0, &n->lit);
-}
-
-static int parse_filter(struct jinja_parser *p, struct jinja_node *n)
-{
-    int rc = parse_dotted(p, n, "a filter's name");
-
-    if (rc < 0)
-        return rc;
-    n->fn = jinja_find_filter(value_bytes(n->lit));
-    return jinja_at_op(p, "(") ? parse_args(p, &n->a) : 0;
-}
-
-/* "is divisibleby 3": one argument without brackets. */
-static int bare_argument(const struct jinja_parser *p)
-{
-    int type = p->tok->type;
-
-    if (type == TOK_NAME)
-        return !jinja_at_name(p, "else") && !jinja_at_name(p, "or") && !jinja_at_name(p, "and");
-    return type == TOK_STRING || type == TOK_INT || type == TOK_FLOAT || jinja_at_op(p, "[") ||
-           jinja_at_op(p, "{");
-}
-
-static int parse_test(struct jinja_parser *p, struct jinja_node *n)
-{
-    int rc;
-
-    p->tok++; /* is */
-    n->op = (uint8_t)jinja_skip_name(p, "not");
-    rc = parse_dotted(p, n, "a test's name");
-    if (rc < 0)
-        return rc;
-    n->fn = jinja_find_test(value_bytes(n->lit));
-    if (jinja_at_op(p, "("))
-        return parse_args(p, &n->a);
-    if (!bare_argument(p))
-        return 0;
-    if (jinja_at_name(p, "is"))
-        return jinja_fail_at(p, n->line, "two tests in a row: put the first into brackets");
-    n->a = jinja_node(p, N_ARG);
-    if (!n->a)
-        return p->room.e->code;
-    rc = jinja_deeper(p);
-    if (rc == 0)
-        rc = parse_primary(p, &n->a->a);
-    if (rc == 0)
-        rc = parse_postfix(p, &n->a->a);
-    p->depth--;
-    return rc;
-}
-
-/* Appends one piece to the postfix list of *node, which is made when it is not there. */
-static int add_piece(struct jinja_parser *p, int type,
-                     int (*parse)(struct jinja_parser *, struct jinja_node *),
-                     struct jinja_node **node, struct jinja_node ***end)
-{
-    struct jinja_node *n;
-
-    if (!*end) {
-        *node = list_head(p, N_POSTFIX, *node);
-        if (!*node)
-            return p->room.e->code;
-        *end = &(*node)->b;
-    }
-    n = jinja_node(p, type);
-    if (!n)
-        return p->room.e->code;
-    **end = n;
-    *end = &n->next;
-    return parse(p, n);
-}
-
-static int parse_call_piece(struct jinja_parser *p, struct jinja_node *n)
-{
-    return parse_args(p, &n->a);
-}
-
-static int parse_pipe(struct jinja_parser *p, struct jinja_node *n)
-{
-    p->tok++;
-    return parse_filter(p, n);
-}
-
-static int pieces(struct jinja_parser *p, struct jinja_node **node, struct jinja_node ***end,
-                  int filters)
-{
-    int rc = 0;
-
-    while (rc == 0) {
-        if (jinja_at_op(p, "(")) {
-            rc = add_piece(p, N_CALL, parse_call_piece, node, end);
-        } else if (!filters && jinja_at_op(p, ".")) {
-            rc = add_piece(p, N_ATTR, parse_attr, node, end);
-        } else if (!filters && jinja_at_op(p, "[")) {
-            rc = add_piece(p, N_ITEM, parse_item, node, end);
-        } else if (filters && jinja_at_op(p, "|")) {
-            rc = add_piece(p, N_FILTER, parse_pipe, node, end);
-        } else if (filters && jinja_at_name(p, "is")) {
-            rc = add_piece(p, N_TEST, parse_test, node, end);
-        } else {
-            break;
-        }
-    }
-    return rc;
-}
-
-static int parse_postfix(struct jinja_parser *p, struct jinja_node **node)
-{
-    struct jinja_node **end = NULL;
-
-    return pieces(p, node, &end, 0);
-}
-
-int jinja_parse_filters(struct jinja_parser *p, struct jinja_node **out)
-{
-    struct jinja_node **end = NULL;
-    int rc;
-
-    *out = NULL;
-    (void)jinja_skip_op(p, "|");
-    rc = add_piece(p, N_FILTER, parse_filter, out, &end);
-    return rc < 0 ? rc : pieces(p, out, &end, 1);
-}
-
 static int parse_unary(struct jinja_parser *p, int filters, struct jinja_node **out)
 {
     struct jinja_node **end = NULL;
@@ -746,9 +499,9 @@ static int parse_unary(struct jinja_parser *p, int filters, struct jinja_node **
         rc = parse_unary(p, 0, &n->a);
         p->depth--;
     } else {
-        rc = parse_primary(p, out);
+        rc = jinja_parse_primary(p, out);
     }
     if (rc == 0)
-        rc = pieces(p, out, &end, 0);
-    return rc < 0 || !filters ? rc : pieces(p, out, &end, 1);
+        rc = jinja_parse_pieces(p, out, &end, 0);
+    return rc < 0 || !filters ? rc : jinja_parse_pieces(p, out, &end, 1);
 }

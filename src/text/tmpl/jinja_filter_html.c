@@ -5,8 +5,7 @@
 
 #include <stdio.h>
 
-/* -- HTML -------------------------------------------------------------------------------------
- */
+/* -- HTML ----------------------------------------------------------------------------- */
 
 static const char *entity(char c)
 {
@@ -166,8 +165,7 @@ static int f_xmlattr(struct jinja_run *run, struct jinja_call *c, struct value *
     return value_built(&b, out);
 }
 
-/* -- URLs
- * --------------------------------------------------------------------------------------- */
+/* -- URLs ----------------------------------------------------------------------------- */
 
 static int is_plain(unsigned char c)
 {
@@ -237,8 +235,7 @@ static int f_urlencode(struct jinja_run *run, struct jinja_call *c, struct value
     return rc < 0 ? rc : value_built(&b, out);
 }
 
-/* -- wordwrap
- * --------------------------------------------------------------------------------------- */
+/* -- wordwrap ------------------------------------------------------------------------- */
 
 struct wrap {
     struct value_build b;

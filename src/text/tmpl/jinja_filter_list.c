@@ -2,11 +2,6 @@
  * behaves like one: it is true, has no length, and can be gone through once. */
 #include "text/tmpl/jinja.h"
 
-static int flag(struct value v, int usual)
-{
-    return jinja_absent(v) ? usual : value_true(v);
-}
-
 /* What an item is compared or grouped by: its attribute, in lower case unless cases differ. */
 static int key_of(struct jinja_run *run, struct value v, struct value path, int cased,
                   struct value *out)
@@ -88,8 +83,7 @@ static int all_keys(struct jinja_run *run, struct value list, struct value path,
     return rc;
 }
 
-/* -- one of many ------------------------------------------------------------------------------
- */
+/* -- one of many ---------------------------------------------------------------------- */
 
 static int f_length(struct jinja_run *run, struct jinja_call *c, struct value *out)
 {
@@ -144,7 +138,7 @@ static int best(struct jinja_run *run, struct jinja_call *c, int want, struct va
     if (rc == 0 && items.l->n == 0)
         return jinja_new_undefined(run, str_of("an item of an empty list"), out);
     for (size_t i = 0; rc == 0 && i < items.l->n; i++) {
-        rc = key_of(run, items.l->v[i], c->a[1], flag(c->a[0], 0), &key);
+        rc = key_of(run, items.l->v[i], c->a[1], jinja_flag(c->a[0], 0), &key);
         if (rc == 0 && i)
             rc = value_order(&run->room, key, top, &order);
         if (rc == 0 && (i == 0 || order == want)) {
@@ -198,8 +192,7 @@ static int f_join(struct jinja_run *run, struct jinja_call *c, struct value *out
     return rc < 0 ? rc : value_built(&b, out);
 }
 
-/* -- other orders, other pieces
- * ------------------------------------------------------------------ */
+/* -- other orders, other pieces ------------------------------------------------------- */
 
 static int f_list(struct jinja_run *run, struct jinja_call *c, struct value *out)
 {
@@ -223,9 +216,10 @@ static int f_sort(struct jinja_run *run, struct jinja_call *c, struct value *out
     int rc = copy_items(run, c->self, out);
 
     if (rc == 0)
-        rc = all_keys(run, *out, c->a[2], flag(c->a[1], 0), &keys);
+        rc = all_keys(run, *out, c->a[2], jinja_flag(c->a[1], 0), &keys);
     return rc < 0 ? rc
-                  : value_sort(&run->room, out->l->v, keys.l->v, out->l->n, flag(c->a[0], 0));
+                  : value_sort(&run->room, out->l->v, keys.l->v, out->l->n,
+                               jinja_flag(c->a[0], 0));
 }
 
 static int f_unique(struct jinja_run *run, struct jinja_call *c, struct value *out)
@@ -238,7 +232,7 @@ static int f_unique(struct jinja_run *run, struct jinja_call *c, struct value *o
     if (rc == 0)
         rc = value_list(&run->room, VALUE_LIST, 0, out);
     for (size_t i = 0; rc == 0 && i < items.l->n; i++) {
-        rc = key_of(run, items.l->v[i], c->a[1], flag(c->a[0], 0), &key);
+        rc = key_of(run, items.l->v[i], c->a[1], jinja_flag(c->a[0], 0), &key);
         if (rc < 0 || value_find(seen, key))
             continue;
         rc = value_set(&run->room, seen, key, value_none());
@@ -340,7 +334,7 @@ static int new_group(struct jinja_run *run, struct value name, struct value grou
 static int f_groupby(struct jinja_run *run, struct jinja_call *c, struct value *out)
 {
     struct value list, keys, key, last = {0}, members = {0};
-    int rc = copy_items(run, c->self, &list), cased = flag(c->a[2], 0);
+    int rc = copy_items(run, c->self, &list), cased = jinja_flag(c->a[2], 0);
 
     if (rc == 0)
         rc = value_list(&run->room, VALUE_LIST, list.l->n, &keys);
@@ -369,8 +363,7 @@ static int f_groupby(struct jinja_run *run, struct jinja_call *c, struct value *
     return rc;
 }
 
-/* -- choosing
- * ------------------------------------------------------------------------------------- */
+/* -- choosing ------------------------------------------------------------------------- */
 
 /* What is left of a call behind its first n arguments, for each item. */
 static struct jinja_call behind(const struct jinja_call *c, size_t n)
@@ -478,9 +471,7 @@ static int f_map(struct jinja_run *run, struct jinja_call *c, struct value *out)
     return generator(run, rc, out);
 }
 
-/* -- dicts
- * -------------------------------------------------------------------------------------------
- */
+/* -- dicts ---------------------------------------------------------------------------- */
 
 static int f_items(struct jinja_run *run, struct jinja_call *c, struct value *out)
 {
@@ -508,9 +499,10 @@ static int f_dictsort(struct jinja_run *run, struct jinja_call *c, struct value 
         return value_fail(&run->room, E_INVALID, "dictsort: by 'key' or 'value'");
     rc = jinja_pairs(run, c->self, out);
     if (rc == 0)
-        rc = all_keys(run, *out, by, flag(c->a[0], 0), &keys);
+        rc = all_keys(run, *out, by, jinja_flag(c->a[0], 0), &keys);
     return rc < 0 ? rc
-                  : value_sort(&run->room, out->l->v, keys.l->v, out->l->n, flag(c->a[2], 0));
+                  : value_sort(&run->room, out->l->v, keys.l->v, out->l->n,
+                               jinja_flag(c->a[2], 0));
 }
 
 /* An attribute, never an item. */

@@ -4,7 +4,7 @@
 
 #include "text/uclass.h"
 
-/* -- where --------------------------------------------------------------------------------- */
+/* -- where ---------------------------------------------------------------------------- */
 
 /* The bytes between the characters a[1] and a[2]. */
 static int bounds(struct jinja_run *run, struct jinja_call *c, size_t *from, size_t *to)
@@ -169,8 +169,7 @@ static int m_endswith(struct jinja_run *run, struct jinja_call *c, struct value 
     return affix(run, c, 1, out);
 }
 
-/* -- what kind -------------------------------------------------------------------------------
- */
+/* -- what kind ------------------------------------------------------------------------ */
 
 /* Whether there are characters, all of them of these classes, one at least of `some`, none of
  * `never`. */
@@ -229,8 +228,7 @@ const struct jinja_fn jinja_methods_find[] = {
     {0},
 };
 
-/* -- the tables ------------------------------------------------------------------------------
- */
+/* -- the tables ----------------------------------------------------------------------- */
 
 static const struct jinja_fn *in_tables(const struct jinja_fn *const *tables, struct str name)
 {
@@ -245,8 +243,8 @@ static const struct jinja_fn *in_tables(const struct jinja_fn *const *tables, st
 
 const struct jinja_fn *jinja_find_filter(struct str name)
 {
-    static const struct jinja_fn *const tables[] = {jinja_filters_text, jinja_filters_list,
-                                                    jinja_filters_html, NULL};
+    static const struct jinja_fn *const tables[] = {
+        jinja_filters_text, jinja_filters_num, jinja_filters_list, jinja_filters_html, NULL};
 
     return in_tables(tables, name);
 }
@@ -260,8 +258,8 @@ const struct jinja_fn *jinja_find_test(struct str name)
 
 const struct jinja_fn *jinja_find_method(int kind, struct str name)
 {
-    static const struct jinja_fn *const tables[N_METHOD_KIND][3] = {
-        [OF_STR] = {jinja_methods_str, jinja_methods_find},
+    static const struct jinja_fn *const tables[N_METHOD_KIND][4] = {
+        [OF_STR] = {jinja_methods_str, jinja_methods_split, jinja_methods_find},
         [OF_LIST] = {jinja_methods_list},
         [OF_DICT] = {jinja_methods_dict},
     };

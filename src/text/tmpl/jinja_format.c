@@ -18,8 +18,7 @@ struct spec {
 
 static const struct spec no_spec = {.fill = ' ', .width = -1, .precision = -1};
 
-/* -- one value -------------------------------------------------------------------------------
- */
+/* -- one value ------------------------------------------------------------------------ */
 
 static void put_padded(struct value_build *b, const struct value_text *s, size_t sign_n,
                        const struct spec *f)
@@ -198,8 +197,7 @@ static void put_formatted(struct jinja_run *run, struct value_build *b, struct v
     }
 }
 
-/* -- %
- * ------------------------------------------------------------------------------------------ */
+/* -- % -------------------------------------------------------------------------------- */
 
 struct percent {
     struct jinja_run *run;
@@ -238,7 +236,7 @@ static int read_number(struct percent *p, int64_t *out)
         for (; p->i < p->s->n && p->s->p[p->i] >= '0' && p->s->p[p->i] <= '9'; p->i++)
             *out = *out > MAX_WIDTH ? *out : (*out < 0 ? 0 : *out) * 10 + (p->s->p[p->i] - '0');
     }
-    if (*out > MAX_WIDTH)
+    if (*out > MAX_WIDTH || *out < -MAX_WIDTH)
         return value_fail(&p->run->room, E_TOO_LONG, "format: too wide");
     return 0;
 }
@@ -353,8 +351,7 @@ int jinja_percent(struct jinja_run *run, struct value_text *format, struct value
     return rc < 0 ? rc : value_built(&p.b, out);
 }
 
-/* -- format()
- * -------------------------------------------------------------------------------------- */
+/* -- format() ------------------------------------------------------------------------- */
 
 static int is_digit(char c)
 {

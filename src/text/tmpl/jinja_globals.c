@@ -25,8 +25,8 @@ static int fn_range(struct jinja_run *run, struct jinja_call *c, struct value *o
     range = value_alloc(&run->room, sizeof(*range));
     if (!range)
         return run->room.e->code;
-    *range =
-        (struct jinja_range){.obj = {.type = jinja_is_range}, .start = start, .step = step};
+    *range = (struct jinja_range){
+        .obj = {.type = jinja_is_range}, .start = start, .stop = stop, .step = step};
     if (step > 0 ? start < stop : start > stop) {
         uint64_t span = step > 0 ? (uint64_t)stop - (uint64_t)start
                                  : (uint64_t)start - (uint64_t)stop,

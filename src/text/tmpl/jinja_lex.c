@@ -71,7 +71,7 @@ static size_t spaces(const struct lexer *x, size_t at)
     return at;
 }
 
-/* -- text ------------------------------------------------------------------------------- */
+/* -- text ----------------------------------------------------------------------------- */
 
 /* Adds the text from..to as data. sign is that of the tag behind it; block: that tag is not {{.
  */
@@ -162,7 +162,7 @@ static int lex_raw(struct lexer *x, size_t begin)
     return fail(x, "{% raw %} has no {% endraw %}");
 }
 
-/* -- inside of tags ---------------------------------------------------------------------- */
+/* -- inside of tags ------------------------------------------------------------------- */
 
 static int is_digit(char c)
 {

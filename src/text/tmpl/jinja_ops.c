@@ -18,7 +18,7 @@ static double as_float(struct value v)
     return v.kind == VALUE_FLOAT ? v.f : (double)v.i;
 }
 
-/* -- numbers ------------------------------------------------------------------------------ */
+/* -- numbers -------------------------------------------------------------------------- */
 
 static int too_large(struct jinja_run *run)
 {
@@ -116,8 +116,7 @@ static int float_math(struct jinja_run *run, int op, double a, double b, struct 
     return 0;
 }
 
-/* -- strings and lists ------------------------------------------------------------------------
- */
+/* -- strings and lists ---------------------------------------------------------------- */
 
 static int repeat(struct jinja_run *run, struct value v, int64_t times, struct value *out)
 {
@@ -206,8 +205,7 @@ int jinja_math(struct jinja_run *run, int op, struct value a, struct value b, st
                       names[op], value_type_name(b));
 }
 
-/* -- comparing
- * ---------------------------------------------------------------------------------- */
+/* -- comparing ------------------------------------------------------------------------ */
 
 int jinja_in(struct jinja_run *run, struct value needle, struct value hay)
 {

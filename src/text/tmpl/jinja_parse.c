@@ -1,6 +1,6 @@
 #include "text/tmpl/jinja.h"
 
-/* -- what both halves of the parser use --------------------------------------------------- */
+/* -- what both halves of the parser use ----------------------------------------------- */
 
 int jinja_fail_at(struct jinja_parser *p, uint32_t line, const char *fmt, ...)
 {
@@ -109,7 +109,7 @@ int jinja_expect_op(struct jinja_parser *p, const char *op)
     return jinja_unexpected(p, wanted);
 }
 
-/* -- statements ---------------------------------------------------------------------------- */
+/* -- statements ----------------------------------------------------------------------- */
 
 /* Where a statement is one, behind its name. */
 struct statement {

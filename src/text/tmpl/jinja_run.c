@@ -1,7 +1,7 @@
 /* Statements, scopes and macros. */
 #include "text/tmpl/jinja.h"
 
-/* -- scopes ------------------------------------------------------------------------------ */
+/* -- scopes --------------------------------------------------------------------------- */
 
 int jinja_push(struct jinja_run *run, struct jinja_frame *up)
 {
@@ -124,7 +124,7 @@ int jinja_assign(struct jinja_run *run, const struct jinja_node *target, struct 
     return value_set(&run->room, ns, target->lit, v);
 }
 
-/* -- pieces of text ------------------------------------------------------------------------ */
+/* -- pieces of text ------------------------------------------------------------------- */
 
 /* Runs a body in a scope of its own, and gives what it writes. */
 static int capture(struct jinja_run *run, const struct jinja_node *body, struct value *out)
@@ -222,7 +222,7 @@ static int exec_with(struct jinja_run *run, const struct jinja_node *n)
     return rc;
 }
 
-/* -- macros ------------------------------------------------------------------------------ */
+/* -- macros --------------------------------------------------------------------------- */
 
 static int new_macro(struct jinja_run *run, const struct jinja_node *n, struct value *out)
 {
@@ -365,7 +365,7 @@ int jinja_call_macro(struct jinja_run *run, struct jinja_macro *m, struct jinja_
     return rc < 0 ? rc : value_built(&b, out);
 }
 
-/* -- loops -------------------------------------------------------------------------------- */
+/* -- loops ---------------------------------------------------------------------------- */
 
 /* Only those items for which the condition holds. */
 static int filter_items(struct jinja_run *run, const struct jinja_node *n, struct value items,
@@ -445,8 +445,7 @@ static int exec_for(struct jinja_run *run, const struct jinja_node *n)
     return rc < 0 ? rc : jinja_for(run, n, v, 0);
 }
 
-/* -- all statements -------------------------------------------------------------------------
- */
+/* -- all statements ------------------------------------------------------------------- */
 
 static int exec_text(struct jinja_run *run, const struct jinja_node *n)
 {

@@ -6,8 +6,7 @@
 #include <stdio.h>
 #include <utf8proc.h>
 
-/* -- checks of arguments ---------------------------------------------------------------------
- */
+/* -- checks of arguments -------------------------------------------------------------- */
 
 int jinja_need_str(struct jinja_run *run, struct value v, const char *what)
 {
@@ -30,8 +29,17 @@ int jinja_need_int(struct jinja_run *run, struct value v, const char *what, int6
                       value_type_name(v));
 }
 
-/* -- iterating
- * ---------------------------------------------------------------------------------- */
+int64_t jinja_int_or(struct jinja_run *run, struct value v, int64_t usual, const char *what,
+                     int *rc)
+{
+    int64_t i = usual;
+
+    if (*rc == 0 && !jinja_absent(v) && v.kind != VALUE_NONE)
+        *rc = jinja_need_int(run, v, what, &i);
+    return i;
+}
+
+/* -- iterating ------------------------------------------------------------------------ */
 
 static int chars_of(struct jinja_run *run, struct value v, struct value list)
 {
@@ -120,8 +128,7 @@ int jinja_length(struct jinja_run *run, struct value v, size_t *out)
     return 0;
 }
 
-/* -- str() and repr()
- * ----------------------------------------------------------------------------- */
+/* -- str() and repr() ----------------------------------------------------------------- */
 
 static int printable(int32_t cp)
 {
@@ -216,7 +223,7 @@ static void put_obj(struct jinja_run *run, struct value_build *b, struct value v
         value_put_c(b, "range(");
         value_put_int(b, range->start);
         value_put_c(b, ", ");
-        value_put_int(b, range->start + (int64_t)range->n * range->step);
+        value_put_int(b, range->stop);
         if (range->step != 1) {
             value_put_c(b, ", ");
             value_put_int(b, range->step);
@@ -323,8 +330,7 @@ int jinja_cstr(struct jinja_run *run, const char *s, struct value *out)
     return value_built(&b, out);
 }
 
-/* -- searching
- * -------------------------------------------------------------------------------------- */
+/* -- searching ------------------------------------------------------------------------ */
 
 int jinja_space(int32_t cp)
 {

@@ -70,7 +70,7 @@ void value_leave(struct value_room *r)
     r->depth--;
 }
 
-/* -- what a value is ------------------------------------------------------------------- */
+/* -- what a value is ------------------------------------------------------------------ */
 
 const char *value_type_name(struct value v)
 {
@@ -109,7 +109,7 @@ int value_true(struct value v)
     }
 }
 
-/* -- comparing ------------------------------------------------------------------------- */
+/* -- comparing ------------------------------------------------------------------------ */
 
 static int is_number(struct value v)
 {
@@ -240,7 +240,7 @@ int value_order(struct value_room *r, struct value a, struct value b, int *out)
     return rc;
 }
 
-/* -- sorting --------------------------------------------------------------------------- */
+/* -- sorting -------------------------------------------------------------------------- */
 
 struct pair {
     struct value key, v;

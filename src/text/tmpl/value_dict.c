@@ -5,7 +5,7 @@
 /* Up to this many entries are looked through one by one. */
 enum { FEW = 8 };
 
-/* -- lists ------------------------------------------------------------------------------ */
+/* -- lists ---------------------------------------------------------------------------- */
 
 static int grow(struct value_room *r, void **p, size_t n, size_t *cap, size_t want, size_t size)
 {
@@ -58,7 +58,7 @@ int value_append(struct value_room *r, struct value list, struct value item)
     return 0;
 }
 
-/* -- keys ------------------------------------------------------------------------------- */
+/* -- keys ----------------------------------------------------------------------------- */
 
 int value_dict(struct value_room *r, int kind, struct value *out)
 {
@@ -131,7 +131,7 @@ static int same_key(struct value a, struct value b)
     return 1;
 }
 
-/* -- dicts ------------------------------------------------------------------------------ */
+/* -- dicts ---------------------------------------------------------------------------- */
 
 struct value_entry *value_find(struct value dict, struct value key)
 {

@@ -8,7 +8,7 @@
 /* A byte of JSON becomes at most so many bytes of jansson's tree and ours together. */
 enum { BYTES_PER_BYTE = 128 };
 
-/* -- reading ---------------------------------------------------------------------------- */
+/* -- reading -------------------------------------------------------------------------- */
 
 struct reader {
     struct value_room *r;
@@ -124,7 +124,7 @@ int value_parse_json(struct value_room *r, const struct value_text *s, struct va
     return rc;
 }
 
-/* -- writing ---------------------------------------------------------------------------- */
+/* -- writing -------------------------------------------------------------------------- */
 
 static void put_escaped(struct value_build *b, int32_t cp, int user)
 {

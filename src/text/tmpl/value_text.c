@@ -27,7 +27,7 @@ int value_str(struct value_room *r, struct str s, int user, struct value *out)
     return 0;
 }
 
-/* -- reading ---------------------------------------------------------------------------- */
+/* -- reading -------------------------------------------------------------------------- */
 
 /* The index of the run that byte `at` is in. */
 static size_t run_of(const struct value_text *s, size_t at)
@@ -116,7 +116,7 @@ int value_cut(struct value_room *r, const struct value_text *s, size_t from, siz
     return value_pay(r, n / BYTES_PER_STEP);
 }
 
-/* -- writing ---------------------------------------------------------------------------- */
+/* -- writing -------------------------------------------------------------------------- */
 
 void value_build(struct value_build *b, struct value_room *r)
 {

@@ -28,7 +28,7 @@ static void test_defaults(void **state)
     assert_int_equal(o.sampling.repeat_last_n, lib.repeat_last_n);
     assert_int_equal(o.num_predict, -1);
     assert_int_equal(o.kv.both, HEARTH_KV_F16);
-    assert_int_equal(o.format, RUN_TEXT);
+    assert_string_equal(o.format, "text");
     assert_false(o.seed.given);
 }
 

@@ -28,6 +28,7 @@ struct small {
     } id[8];                   /* the keys of numbers, up to a NULL */
     const char *omit, *as_str; /* this array is left out; is written as a string */
     int types_f32;             /* types are written as floats */
+    int charsmap;              /* small_charsmap is written */
     uint64_t n_row;            /* rows of an embedding that the file has, 0: none */
 };
 
@@ -132,6 +133,139 @@ static inline void small_bpe(struct small *s)
     small_add(s, "<uu>", TOK_USER, 0);
 }
 
+/* 0 [PAD], 1 [UNK], 2 [CLS], 3 [SEP], then beginnings of words, and what may follow. */
+static inline void small_wpm(struct small *s)
+{
+    static const char *const word[] = {"\xe2\x96\x81"
+                                       "a",
+                                       "\xe2\x96\x81"
+                                       "ab",
+                                       "\xe2\x96\x81"
+                                       "he",
+                                       "\xe2\x96\x81"
+                                       ",",
+                                       "\xe2\x96\x81"
+                                       "\xe6\xbc\xa2",
+                                       "b",
+                                       "bc",
+                                       "llo",
+                                       "\xce\xb1",
+                                       "\xe2\x96\x81"
+                                       "\xce\xb1",
+                                       "\xe3\x80\xae"};
+
+    *s = (struct small){.kind = "bert", .arch = "bert"};
+    small_add(s, "[PAD]", TOK_CONTROL, 0);
+    small_add(s, "[UNK]", TOK_CONTROL, 0);
+    small_add(s, "[CLS]", TOK_CONTROL, 0);
+    small_add(s, "[SEP]", TOK_CONTROL, 0);
+    small_id(s, "tokenizer.ggml.unknown_token_id", 1);
+    small_id(s, "tokenizer.ggml.cls_token_id", 2);
+    small_id(s, "tokenizer.ggml.seperator_token_id", 3);
+    for (size_t i = 0; i < sizeof(word) / sizeof(*word); i++)
+        small_add(s, word[i], TOK_NORMAL, 0);
+}
+
+/* 0 <pad>, 1 </s>, 2 <unk>, then words; a charsmap turns A into a, BC into nothing, and a
+ * no-break space into a space. */
+static inline void small_ugm(struct small *s)
+{
+    static const char *const word[] = {"\xe2\x96\x81",
+                                       "a",
+                                       "b",
+                                       "ab",
+                                       "abab",
+                                       "\xe2\x96\x81"
+                                       "a",
+                                       "\xe2\x96\x81"
+                                       "ab",
+                                       "\xc3\xa9",
+                                       "aab"};
+    static const float score[] = {-3, -2, -2.5F, -4, -9, -3.5F, -6, -5, -6.5F};
+
+    *s = (struct small){.kind = "t5", .arch = "t5", .charsmap = 1};
+    small_add(s, "<pad>", TOK_CONTROL, 0);
+    small_add(s, "</s>", TOK_CONTROL, 0);
+    small_add(s, "<unk>", TOK_UNKNOWN, 0);
+    for (size_t i = 0; i < sizeof(word) / sizeof(*word); i++)
+        small_add(s, word[i], TOK_NORMAL, score[i]);
+    small_add(s, "<u>", TOK_USER, 0);
+}
+
+/* 0 <pad>, 1 <eos>, 2 <bos>, 3-258 the bytes, then characters and what merges make, but not
+ * "xy": a merge goes over it. */
+static inline void small_gemma4(struct small *s)
+{
+    static const char *const word[] = {"\xe2\x96\x81",
+                                       "a",
+                                       "b",
+                                       "x",
+                                       "y",
+                                       "z",
+                                       "\n",
+                                       "\n\n",
+                                       "ab",
+                                       "\xe2\x96\x81"
+                                       "a",
+                                       "\xe2\x96\x81"
+                                       "ab",
+                                       "xyz",
+                                       "\xe2\x96\x81\xe2\x96\x81",
+                                       "\xc3\xa9"};
+    static const char *const merge[] = {
+        "a b",       "\xe2\x96\x81 ab", "x y",
+        "xy z",      "\xe2\x96\x81 a",  "\xe2\x96\x81 \xe2\x96\x81",
+        "\xc3\xa9 a"};
+
+    *s = (struct small){.kind = "gemma4", .arch = "gemma4"};
+    small_add(s, "<pad>", TOK_CONTROL, 0);
+    small_add(s, "<eos>", TOK_CONTROL, 0);
+    small_add(s, "<bos>", TOK_CONTROL, 0);
+    small_id(s, "tokenizer.ggml.bos_token_id", 2);
+    for (int i = 0; i < 256; i++) {
+        (void)snprintf(s->bytes[i], 8, "<0x%02X>", (unsigned)i);
+        small_add(s, s->bytes[i], TOK_BYTE, 0);
+    }
+    for (size_t i = 0; i < sizeof(word) / sizeof(*word); i++)
+        small_add(s, word[i], TOK_NORMAL, 0);
+    for (size_t i = 0; i < sizeof(merge) / sizeof(*merge); i++)
+        small_merge(s, merge[i]);
+    small_add(s, "<uu>", TOK_USER, 0);
+}
+
+/* The double array of small_ugm's charsmap: behind the byte c the place of a node is that of
+ * its parent, combined with the parent's base and c; its value lies where its base leads. */
+static inline size_t small_charsmap(unsigned char out[8192])
+{
+    enum {
+        N = 1024,
+        VALUE = 1 << 8,
+        ROOT = 0x40,
+        BASE_B = 0x200,
+        BASE_C2 = 0x300,
+        LEAF = 0x100
+    };
+    static const char texts[] = "a\0\0 ";
+    const uint32_t b = ROOT ^ 'B', bc = b ^ BASE_B ^ 'C', c2 = ROOT ^ 0xc2,
+                   nb = c2 ^ BASE_C2 ^ 0xa0;
+    uint32_t unit[N] = {0};
+    const uint32_t size = sizeof(unit);
+
+    unit[0] = ROOT << 10;
+    unit[ROOT ^ 'A'] = 'A' | VALUE | LEAF << 10;
+    unit[ROOT ^ 'A' ^ LEAF] = 0x80000000u | 0;
+    unit[b] = 'B' | BASE_B << 10;
+    unit[bc] = 'C' | VALUE | LEAF << 10;
+    unit[bc ^ LEAF] = 0x80000000u | 2;
+    unit[c2] = 0xc2 | BASE_C2 << 10;
+    unit[nb] = 0xa0 | VALUE | LEAF << 10;
+    unit[nb ^ LEAF] = 0x80000000u | 3;
+    memcpy(out, &size, 4);
+    memcpy(out + 4, unit, size);
+    memcpy(out + 4 + size, texts, sizeof(texts));
+    return 4 + size + sizeof(texts);
+}
+
 static inline int small_find(const struct small *s, const char *text)
 {
     for (uint64_t i = s->n; i-- > 0;) {
@@ -193,6 +327,14 @@ static inline struct gguf *small_open(const struct small *s)
         ok &= gguf_put_i64(w, s->id[i].key, GGUF_I32, s->id[i].value, NULL) == 0;
     small_must(ok, "keys");
     small_arrays(s, w);
+    if (s->charsmap) {
+        unsigned char map[8192];
+        size_t n = small_charsmap(map);
+
+        small_must(
+            gguf_put_arr(w, "tokenizer.ggml.precompiled_charsmap", GGUF_U8, map, n, NULL) == 0,
+            "charsmap");
+    }
     if (s->n_row)
         small_must(gguf_put_tensor(w, "token_embd.weight", 0, 2, (uint64_t[]){1, s->n_row}, row,
                                    NULL) == 0,

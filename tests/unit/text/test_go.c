@@ -328,6 +328,11 @@ static void test_mentions(void **state)
     assert_false(says("{{ .Messages }}", "Response"));
     assert_false(says("Messages {{ \"Messages\" }}{{/* .Messages */}}", "Messages"));
     assert_false(says("{{ .Messages }}", "messages"));
+    /* What a request calls otherwise. */
+    assert_true(says("{{ if .Think }}{{ end }}", "enable_thinking"));
+    assert_true(says("{{ if and $.IsThinkSet .A }}{{ end }}", "enable_thinking"));
+    assert_true(says("{{ .ThinkLevel }}", "reasoning_effort"));
+    assert_false(says("{{ .Thinking }}", "enable_thinking"));
 }
 
 /* Every allocation may fail, and nothing is lost. */

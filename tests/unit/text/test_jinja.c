@@ -76,7 +76,7 @@ static void test_cases(void **state)
     assert_int_equal(bad, 0);
 }
 
-/* -- marks ------------------------------------------------------------------------------ */
+/* -- marks ---------------------------------------------------------------------------- */
 
 /* Renders with {"messages": [{"role": "user", "content": content}], "bos": "<b>"} and writes
  * the text with the user's bytes in [ ]. */
@@ -168,7 +168,7 @@ static void test_marks(void **state)
         expect_marks(cases[i].source, cases[i].content, cases[i].want);
 }
 
-/* -- limits ------------------------------------------------------------------------------ */
+/* -- limits --------------------------------------------------------------------------- */
 
 static void expect_error(const char *source, const struct tmpl_limits *limits, int code,
                          const char *words)
@@ -283,8 +283,7 @@ static void test_nesting(void **state)
     buf_done(&b);
 }
 
-/* -- other parts of the contract ------------------------------------------------------------
- */
+/* -- other parts of the contract ------------------------------------------------------ */
 
 static void test_mentions(void **state)
 {

@@ -225,15 +225,16 @@ static int render(const struct trip *t, json_t *message, int prompt, struct mark
 {
     json_t *messages = json_pack("[{s:s, s:s}]", "role", "user", "content", "U1");
     char *functions = json_dumps(t->tools, 0);
-    json_t *vars =
-        json_pack("{s:s, s:s, s:s, s:s, s:o, s:O, s:b}", "bos_token", "<s>", "eos_token",
-                  "</s>", "functions", functions, "datetime", "now", "messages", messages,
-                  "tools", t->tools, "add_generation_prompt", prompt);
+    json_t *vars = json_pack("{s:s, s:s, s:s, s:s, s:o, s:b}", "bos_token", "<s>", "eos_token",
+                             "</s>", "functions", functions, "datetime", "now", "messages",
+                             messages, "add_generation_prompt", prompt);
     struct tm now = {.tm_year = 126, .tm_mday = 1};
     struct err e;
     int rc;
 
     free(functions);
+    if (t->p.tools) /* some refuse them */
+        json_object_set(vars, "tools", t->tools);
     if (message)
         json_array_append(messages, message);
     if (t->p.think_variable)

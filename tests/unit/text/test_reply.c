@@ -7,6 +7,8 @@
 
 #include "replies.h"
 
+#include "base/clock.h"
+#include "base/mem.h"
 #include "base/rng.h"
 
 #include <stdlib.h>
@@ -96,7 +98,7 @@ static char *parse_all(const struct reply_style *style, const json_t *tools, int
 
 static const struct {
     const char *vector, *format, *open, *close;
-} rows[] = {
+} vectors[] = {
     {"hermes-json", "hermes", "", ""},
     {"hermes-json+think", "hermes", "<think>", "</think>"},
     {"qwen-xml", "qwen3-xml", "", ""},
@@ -146,7 +148,7 @@ static void test_vectors(void **state)
 {
     json_t *all = json_load_file(VECTORS, 0, NULL);
     const json_t *tools = json_object_get(all, "tools"), *v;
-    size_t i, n = sizeof(rows) / sizeof(rows[0]);
+    size_t i, n = sizeof(vectors) / sizeof(vectors[0]);
 
     (void)state;
     if (!all)
@@ -156,11 +158,12 @@ static void test_vectors(void **state)
     {
         const char *text = json_string_value(json_object_get(v, "model_output"));
         const char *prompt = json_string_value(json_object_get(v, "generation_prompt"));
-        struct reply_style style = style_of(rows[i].format, rows[i].open, rows[i].close);
+        struct reply_style style =
+            style_of(vectors[i].format, vectors[i].open, vectors[i].close);
         const char *open = strstr(prompt, "<think>");
         char *want = expected(v), *got;
 
-        assert_string_equal(json_string_value(json_object_get(v, "format")), rows[i].vector);
+        assert_string_equal(json_string_value(json_object_get(v, "format")), vectors[i].vector);
         got = parse_all(&style, tools, open && !strstr(open, "</think>"), str_of(text));
         assert_string_equal(got, want);
         free(got);
@@ -450,11 +453,312 @@ static void test_ones(void **state)
     assert_int_equal(bad, 0);
 }
 
+/* -- ends and limits --------------------------------------------------------------------- */
+
+/* Cut within a call: it is open, and its arguments are what came. */
+static void test_cut(void **state)
+{
+    static const struct {
+        const char *format, *text, *args;
+    } rows[] = {
+        {"hermes", "<tool_call>{\"name\": \"get_x\", \"arguments\": {\"s\": \"ab",
+         "{\"s\": \"ab"},
+        {"qwen3-xml", "<tool_call>\n<function=get_x>\n<parameter=s>\nab\n</par",
+         "{\"s\": \"ab"},
+        {"qwen3-xml", "<tool_call>\n<function=get_x>\n<parameter=s>\nab\n</parameter>",
+         "{\"s\": \"ab\""},
+        {"lfm2", "<|tool_call_start|>[get_x(s='ab", "{\"s\": \"ab"},
+    };
+    json_t *tools = json_loads(tools_text, 0, NULL);
+    struct replies r = {0};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct reply_style style = style_of(rows[i].format, "", "");
+
+        parse(&r, &style, tools, 0, 1, str_of(rows[i].text), NULL, 0);
+        assert_int_equal(r.n, 1);
+        assert_int_equal(r.call[0].ended + r.broken, 0);
+        assert_int_equal(r.content.n, 0);
+        assert_true(str_is((struct str){r.call[0].args.p, r.call[0].args.n}, rows[i].args));
+        /* The same text, ended by the model: text. */
+        if (i == 2)
+            continue;
+        parse(&r, &style, tools, 0, 0, str_of(rows[i].text), NULL, 0);
+        assert_int_equal(r.n, 0);
+        assert_int_equal(r.broken, 1);
+        assert_true(str_is((struct str){r.content.p, r.content.n}, rows[i].text));
+    }
+    replies_clear(&r);
+    json_decref(tools);
+}
+
+/* Cut anywhere from the first byte of a call's marker on, nothing of the markers is text. */
+static void test_cut_markers(void **state)
+{
+    static const struct {
+        const char *format, *call;
+    } rows[] = {
+        {"hermes", "<tool_call>\n{\"name\": \"get_x\", \"arguments\": {}}\n</tool_call>"},
+        {"qwen3-xml", "<tool_call>\n<function=get_x>\n<parameter=s>\nab\n</parameter>\n"
+                      "</function>\n</tool_call>"},
+        {"mistral-v13", "[TOOL_CALLS]get_x[ARGS]{\"s\": \"ab\"}"},
+        {"deepseek-v3.2",
+         "<｜DSML｜function_calls>\n<｜DSML｜invoke name=\"get_x\">\n"
+         "<｜DSML｜parameter name=\"s\" string=\"true\">ab</｜DSML｜parameter>\n"
+         "</｜DSML｜invoke>\n</｜DSML｜function_calls>"},
+        {"harmony",
+         "<|channel|>commentary to=functions.get_x<|message|>{\"s\":\"ab\"}<|call|>"},
+    };
+    json_t *tools = json_loads(tools_text, 0, NULL);
+    struct replies r = {0};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct reply_style style = style_of(rows[i].format, "<think>", "</think>");
+        struct buf b;
+
+        buf_init(&b, 4096);
+        assert_int_equal(buf_fmt(&b, "Hi%s", rows[i].call), 0);
+        for (size_t n = 2; n <= b.n; n++) {
+            parse(&r, &style, tools, 0, 1, (struct str){b.p, n}, NULL, 0);
+            if (!str_is((struct str){r.content.p, r.content.n}, "Hi"))
+                fail_msg("%s, cut at %zu: %.*s", rows[i].format, n, (int)r.content.n,
+                         r.content.p);
+        }
+        assert_int_equal(r.n, 1);
+        buf_done(&b);
+    }
+    /* What may be words is text, and so is what is no call for want of tools. */
+    struct reply_style style = style_of("hermes", "<think>", "</think>");
+
+    parse(&r, &style, NULL, 0, 1, str_of("<tool_call>{"), NULL, 0);
+    assert_true(str_is((struct str){r.content.p, r.content.n}, "<tool_call>{"));
+    style = style_of("command-r", "", "");
+    parse(&r, &style, tools, 0, 1, str_of("Hi A"), NULL, 0);
+    assert_true(str_is((struct str){r.content.p, r.content.n}, "Hi A"));
+    style = style_of("hermes", "<think>", "</think>");
+    parse(&r, &style, tools, 1, 1, str_of("why\n</thi"), NULL, 0);
+    assert_true(str_is((struct str){r.reasoning.p, r.reasoning.n}, "why"));
+    assert_int_equal(r.content.n, 0);
+    replies_clear(&r);
+    json_decref(tools);
+}
+
+/* Text is passed on as soon as it cannot belong to a marker, and no sooner. */
+static void test_at_once(void **state)
+{
+    static const struct {
+        const char *put, *content, *args;
+    } rows[] = {
+        {"Hello", "Hello", ""},
+        {" wor", "Hello wor", ""},
+        {"ld <tool", "Hello world", ""},
+        {"box>", "Hello world <toolbox>", ""},
+        {"<tool_call>{\"name\": \"get_x\", \"arguments\": {\"s\": \"ab",
+         "Hello world <toolbox>", "{\"s\": \"ab"},
+        {"c", "Hello world <toolbox>", "{\"s\": \"abc"},
+    };
+    json_t *tools = json_loads(tools_text, 0, NULL);
+    struct reply_style style = style_of("hermes", "<think>", "</think>");
+    struct replies r = {0};
+    struct reply *reply;
+    struct err e;
+
+    (void)state;
+    replies_clear(&r);
+    assert_int_equal(reply_new(&reply, &style, tools, 0, replies_sink, &r, &e), 0);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        assert_int_equal(reply_put(reply, rows[i].put, strlen(rows[i].put), &e), 0);
+        assert_true(str_is((struct str){r.content.p, r.content.n}, rows[i].content));
+        assert_true(str_is((struct str){r.call[0].args.p, r.call[0].args.n}, rows[i].args));
+    }
+    assert_int_equal(reply_calls(reply), 1);
+    reply_free(reply);
+    replies_clear(&r);
+    json_decref(tools);
+}
+
+/* n times a text, in time that grows like n. */
+static void put_many(struct reply *r, const char *text, size_t n)
+{
+    struct err e;
+
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(reply_put(r, text, strlen(text), &e), 0);
+}
+
+static void test_long(void **state)
+{
+    static const struct {
+        const char *format, *begin, *more;
+    } rows[] = {
+        {"hermes", "", "<tool_call>"},
+        {"hermes", "", "<<<<<<<<"},
+        {"hermes", "", "\n\n\n\n\n"},
+        {"hermes", "<tool_call>{\"name\": \"get_x\", \"arguments\": {\"s\": \"", "<tool_call>"},
+        {"qwen3-xml", "<tool_call><function=get_x><parameter=s>", "</parameter"},
+        {"qwen3-xml", "<tool_call><function=get_x><parameter=l>", "[1, "},
+        {"lfm2", "<|tool_call_start|>[get_x(s='", "' x"},
+        {"mistral-v13", "", "[TOOL_CALLS][TOOL_CALLS"},
+        {"harmony", "", "<|start|>assistant<|channel|>"},
+    };
+    json_t *tools = json_loads(tools_text, 0, NULL);
+    struct replies r = {0};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct reply_style style = style_of(rows[i].format, "<think>", "</think>");
+        uint64_t ns[2];
+
+        for (int k = 0; k < 2; k++) {
+            uint64_t from = clock_cpu_ns();
+            struct reply *reply;
+            struct err e;
+
+            replies_clear(&r);
+            assert_int_equal(reply_new(&reply, &style, tools, 0, replies_sink, &r, &e), 0);
+            put_many(reply, rows[i].begin, 1);
+            put_many(reply, rows[i].more, k ? 80000 : 5000);
+            assert_int_equal(reply_end(reply, 0, &e), 0);
+            reply_free(reply);
+            ns[k] = clock_cpu_ns() - from;
+        }
+        /* 16 times the text: quadratic would be 256 times the time. */
+        if (ns[1] / 100 > ns[0] + 1000000)
+            fail_msg("%s %s: %llu ns, then %llu", rows[i].format, rows[i].more,
+                     (unsigned long long)ns[0], (unsigned long long)ns[1]);
+    }
+    replies_clear(&r);
+    json_decref(tools);
+}
+
+static int count(void *ctx, const struct reply_event *ev)
+{
+    *(size_t *)ctx += ev->text.n + 1;
+    return 0;
+}
+
+static void test_limits(void **state)
+{
+    json_t *tools = json_loads(tools_text, 0, NULL);
+    struct reply_style style = style_of("hermes", "", "");
+    struct replies r = {0};
+    struct reply *reply;
+    struct buf deep;
+    size_t n = 0;
+    struct err e;
+    int rc = 0;
+
+    (void)state;
+    /* A nesting that no schema has is no call. */
+    buf_init(&deep, 10000);
+    assert_int_equal(buf_str(&deep, "<tool_call>{\"name\": \"get_x\", \"arguments\": {\"l\": "),
+                     0);
+    for (int i = 0; i < 1000; i++)
+        assert_int_equal(buf_byte(&deep, '['), 0);
+    parse(&r, &style, tools, 0, 0, (struct str){deep.p, deep.n}, NULL, 0);
+    assert_int_equal(r.n, 0);
+    assert_int_equal(r.content.n, deep.n);
+    buf_done(&deep);
+    replies_clear(&r);
+
+    /* A call without end, and calls without end. */
+    assert_int_equal(reply_new(&reply, &style, tools, 0, count, &n, &e), 0);
+    assert_int_equal(reply_put(reply, "<tool_call>{\"x\": \"", 18, &e), 0);
+    for (int i = 0; i < 400 && rc == 0; i++) {
+        char many[65536];
+
+        memset(many, 'x', sizeof(many));
+        rc = reply_put(reply, many, sizeof(many), &e);
+    }
+    assert_int_equal(rc, E_TOO_LONG);
+    assert_non_null(strstr(e.msg, "16 MiB"));
+    assert_int_equal(reply_end(reply, 0, &e), E_TOO_LONG);
+    reply_free(reply);
+
+    assert_int_equal(reply_new(&reply, &style, tools, 0, count, &n, &e), 0);
+    for (int i = 0; i < 5000 && (rc = i ? rc : 0) == 0; i++)
+        rc = reply_put(reply, "<tool_call>{\"name\": \"get_y\"}", 28, &e);
+    assert_int_equal(rc, E_TOO_LONG);
+    assert_int_equal(reply_calls(reply), 4096);
+    reply_free(reply);
+    json_decref(tools);
+}
+
+static int refuse(void *ctx, const struct reply_event *ev)
+{
+    (void)ctx;
+    return ev->kind == REPLY_CONTENT ? -77 : 0;
+}
+
+static void test_sink_and_tools(void **state)
+{
+    static const char *const bad[] = {
+        "{}", "5", "[1]", "[{}]", "[{\"name\": 3}]", "[{\"function\": {\"name\": null}}]"};
+    struct reply_style style = style_of("hermes", "", "");
+    struct reply *reply;
+    struct err e;
+
+    (void)state;
+    assert_int_equal(reply_new(&reply, &style, NULL, 0, refuse, NULL, &e), 0);
+    assert_int_equal(reply_put(reply, "<tool_call>", 11, &e), 0);
+    assert_int_equal(reply_put(reply, "text", 4, &e), -77);
+    assert_int_equal(reply_put(reply, "text", 4, &e), -77);
+    assert_int_equal(reply_end(reply, 0, &e), -77);
+    reply_free(reply);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        json_t *tools = json_loads(bad[i], JSON_DECODE_ANY, NULL);
+
+        assert_int_equal(reply_new(&reply, &style, tools, 0, refuse, NULL, &e), E_INVALID);
+        assert_non_null(strstr(e.msg, "tools"));
+        json_decref(tools);
+    }
+    reply_free(NULL);
+    assert_null(reply_name(-1));
+    assert_null(reply_name(1000));
+    assert_null(reply_find(str_of("nothing")));
+}
+
+/* The nth allocation fails, n = 1, 2, ...: an error, and nothing is left behind. */
+static void test_no_memory(void **state)
+{
+    static const char text[] =
+        "<think>R</think>C\n<tool_call>\n{\"arguments\": {\"s\": \"x\"}, "
+        "\"name\": \"get_x\", \"id\": \"i\"}</tool_call>C2 <tool_call>";
+    json_t *tools = json_loads(tools_text, 0, NULL);
+    struct reply_style style = style_of("hermes", "<think>", "</think>");
+    int rc = E_NOMEM;
+
+    (void)state;
+    for (uint64_t n = 1; rc == E_NOMEM; n++) {
+        struct reply *reply = NULL;
+        size_t got = 0;
+        struct err e;
+
+        (void)mem_fail_at(n, 1);
+        rc = reply_new(&reply, &style, tools, 0, count, &got, &e);
+        for (size_t i = 0; i < sizeof(text) - 1 && rc == 0; i += 9)
+            rc = reply_put(reply, text + i, sizeof(text) - 1 - i < 9 ? sizeof(text) - 1 - i : 9,
+                           &e);
+        if (rc == 0)
+            rc = reply_end(reply, 0, &e);
+        (void)mem_fail_at(0, 0);
+        reply_free(reply);
+        assert_true(rc == 0 || rc == E_NOMEM);
+        assert_true(n < 1000);
+    }
+    json_decref(tools);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_vectors),
-        cmocka_unit_test(test_ones),
+        cmocka_unit_test(test_vectors),   cmocka_unit_test(test_ones),
+        cmocka_unit_test(test_cut),       cmocka_unit_test(test_cut_markers),
+        cmocka_unit_test(test_at_once),   cmocka_unit_test(test_long),
+        cmocka_unit_test(test_limits),    cmocka_unit_test(test_sink_and_tools),
+        cmocka_unit_test(test_no_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -124,6 +124,7 @@ static int stroll(struct gram *g, struct rng *r, struct buf *out)
                                        "</param>",
                                        "<|\"|>",
                                        "<escape>"};
+    struct wander w = {.g = g, .r = r};
     gram_state s = gram_start(g), to = 0;
     size_t soon = 1 + rng_u64(r) % 120;
 
@@ -141,8 +142,10 @@ static int stroll(struct gram *g, struct rng *r, struct buf *out)
                 assert_int_equal(buf_str(out, end), 0);
         }
         if (!to) {
-            c = wander_byte(g, s, r, out->n > soon, &to);
-            if (c < 0 || buf_byte(out, c) < 0)
+            c = wander_byte(&w, s, out->n > soon, &to);
+            if (c < 0)
+                return w.limited ? 1 : -1;
+            if (buf_byte(out, c) < 0)
                 return -1;
         }
         s = to;
