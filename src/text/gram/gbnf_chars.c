@@ -69,7 +69,7 @@ int gbnf_literal(struct gbnf_reader *r)
     buf_init(&text, (size_t)(r->end - at) * 2 + 8);
     while (rc == 0 && gbnf_peek(r) != '"') {
         char out[4];
-        uint32_t cp;
+        uint32_t cp = 0;
 
         if (gbnf_peek(r) < 0 || gbnf_peek(r) == '\n') {
             rc = gbnf_wrong(r, at, E_INVALID, "the literal has no end on its line");
@@ -89,7 +89,7 @@ int gbnf_literal(struct gbnf_reader *r)
 static int put_range(struct gbnf_reader *r, struct rx_range **all, size_t *n, size_t *cap,
                      const char *at)
 {
-    struct rx_range got;
+    struct rx_range got = {0, 0};
     const char *second;
     int rc = character(r, &got.lo);
 

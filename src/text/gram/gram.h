@@ -91,7 +91,7 @@ struct gram_object {
 
 /* { "key": value, ... }. No key comes twice, also none of the rest. An object that cannot be
  * completed from some point on is never let there (e.g. max is reached before all required). */
-gram_ref gram_object(struct gram *g, const struct gram_object *o);
+gram_ref gram_object(struct gram *g, const struct gram_object *from);
 
 struct gram_array {
     const gram_ref *prefix; /* of the first items */
@@ -111,7 +111,8 @@ MUST_CHECK int gram_finish(struct gram *g, gram_ref root, struct err *e);
 /* -- walking -------------------------------------------------------------------------- */
 
 /* States are numbers that the grammar owns: equal states have the same one. They stay valid as
- * long as the grammar. 0: none, the text is rejected. */
+ * long as the grammar, but masks may forget those that they do not stand in (mask.h). 0: none,
+ * the text is rejected. */
 typedef uint32_t gram_state;
 
 /* Where every text begins. */

@@ -184,7 +184,7 @@ int gram_os_facts(struct gram *g, uint32_t os, uint32_t height, struct gram_os_f
     }
     if (!v.o->ordered || v.o->closure)
         v.seen = v.s->word + v.o->n_rest;
-    v.pending = mem_alloc(2 * v.o->words * sizeof(uint64_t));
+    v.pending = mem_alloc((size_t)v.o->words * 2 * sizeof(uint64_t));
     if (!v.pending)
         return err_set(e, E_NOMEM, "no memory for the grammar");
     v.names = v.pending + v.o->words;

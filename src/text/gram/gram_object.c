@@ -51,7 +51,7 @@ static int take_names(struct gram *g, struct gram_obj *o, const struct gram_obje
     uint32_t *sorted_of = room(g, o->n_prop, sizeof(*sorted_of));
 
     if (!all)
-        (void)gram_fail(g, E_NOMEM, "no memory for a grammar");
+        return gram_fail(g, E_NOMEM, "no memory for a grammar");
     for (uint32_t i = 0; g->failed.code == 0 && i < o->n_prop; i++) {
         struct str s = from->prop[i].name;
 
@@ -131,10 +131,10 @@ static int take_needs(struct gram *g, struct gram_obj *o, const struct gram_obje
         o->closure = room(g, o->n_prop, sizeof(*o->closure));
         todo = mem_alloc(o->n_prop * sizeof(*todo));
         if (!todo)
-            (void)gram_fail(g, E_NOMEM, "no memory for a grammar");
+            return gram_fail(g, E_NOMEM, "no memory for a grammar");
     }
     for (uint32_t i = 0; g->failed.code == 0 && i < o->n_prop; i++) {
-        if (any && from->prop[i].n_needs)
+        if (todo && from->prop[i].n_needs)
             o->closure[i] = closure_of(g, o, from, i, todo);
         if (g->failed.code || !from->prop[i].required)
             continue;

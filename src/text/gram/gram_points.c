@@ -148,7 +148,7 @@ static int but_edge(struct gram *g, const struct gram_cs *c, uint32_t cp, rx_id 
                     uint32_t j, int n, struct err *e)
 {
     struct gram_cs next = *c;
-    uint64_t size;
+    uint64_t size = 0;
     int rc = gram_rx_size(g, to, &size, e);
 
     if (rc < 0 || size <= j - i)
@@ -170,7 +170,7 @@ static int but_edges(struct gram *g, const struct gram_cs *c, struct err *e)
 
     if (rc < 0)
         return rc;
-    own = mem_alloc((n_edge + 1) * sizeof(*own));
+    own = mem_calloc(n_edge + 1, sizeof(*own));
     if (!own)
         return err_set(e, E_NOMEM, "no memory for the grammar");
     memcpy(own, edge, n_edge * sizeof(*own));

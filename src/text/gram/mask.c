@@ -299,9 +299,9 @@ int mask_fill(struct mask *m, uint32_t *bits, struct err *e)
     const uint32_t *words = NULL;
     int rc = find_mask(m, &words, &own);
 
-    if (rc == 0 && words[m->v->n_word] == 0)
+    if (rc == 0 && words && words[m->v->n_word] == 0)
         rc = nothing(m, &own);
-    if (rc < 0) {
+    if (rc < 0 || !words) {
         if (e)
             *e = own;
         return rc;

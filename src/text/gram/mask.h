@@ -26,7 +26,9 @@ struct mask_vocab;
 MUST_CHECK int mask_vocab_new(struct mask_vocab **out, const struct tok *t, struct err *e);
 void mask_vocab_free(struct mask_vocab *v); /* NULL is fine */
 
-/* A grammar over a vocabulary, at one place of a text. Borrows both. */
+/* A grammar over a vocabulary, at one place of a text. Borrows both. When the grammar is half
+ * full, mask_fill forgets its states but for gram_start and those in which masks
+ * stand, whose numbers change: ask for them again. */
 struct mask;
 
 MUST_CHECK int mask_new(struct mask **out, struct gram *g, const struct mask_vocab *v,
@@ -48,7 +50,8 @@ MUST_CHECK int mask_fill(struct mask *m, uint32_t *bits, struct err *e);
 MUST_CHECK int mask_accept(struct mask *m, int32_t id, struct err *e);
 
 /* Tokens that are certain to come next, as the tokenizer would cut them, at most max; 0 when
- * the next byte is open. The place stays. Fails as mask_fill. */
+ * the next byte is open. Tokens that reach into bytes with which a longer one could begin are
+ * not among them. The place stays. Fails as mask_fill. */
 MUST_CHECK int mask_forced(struct mask *m, int32_t *ids, int max, struct err *e);
 
 #endif

@@ -81,11 +81,8 @@ static int walk(struct mask *m, uint32_t bs, struct err *e)
             i++;
             continue;
         }
-        s = gram_bs_at(m->g, next);
-        if (!s->made) {
+        if (!gram_bs_at(m->g, next)->made)
             rc = gram_bs_make(m->g, next, e);
-            s = gram_bs_at(m->g, next);
-        }
         if (rc == 0)
             rc = gram_bs_even(m->g, next, v->has[i], v->tall[i], e);
         if (rc > 0) {

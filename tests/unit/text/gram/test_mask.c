@@ -66,6 +66,19 @@ static gram_ref calls(struct gram *g)
     return gram_seq(g, all, 2);
 }
 
+/* Strings and free text of so many characters. */
+static gram_ref lengths(struct gram *g)
+{
+    struct rx *r = gram_rx(g);
+    rx_id any = rx_any(r), low = make_range(g, 'a', 'z');
+    gram_ref one[] = {
+        gram_json_string(g, rx_repeat(r, any, 3, 12), 0),
+        gram_json_string(g, rx_repeat(r, rx_alt(r, low, make_range(g, ' ', ' ')), 9, 40), 1),
+        gram_text(g, rx_seq(r, rx_repeat(r, any, 5, 30), rx_text(r, str_of("."))))};
+
+    return gram_list(g, gram_alt(g, one, 3), gram_bytes(g, str_of(", ")), 1, 5);
+}
+
 /* Words and signs, with ways to read a text that are many. */
 static gram_ref words(struct gram *g)
 {
@@ -84,11 +97,9 @@ static gram_ref words(struct gram *g)
 static const struct {
     const char *name;
     gram_ref (*make)(struct gram *);
-} grammars[] = {{"any JSON", json},
-                {"a record", record},
-                {"a record in order", record_in_order},
-                {"calls in a text", calls},
-                {"words", words}};
+} grammars[] = {
+    {"any JSON", json},         {"a record", record}, {"a record in order", record_in_order},
+    {"calls in a text", calls}, {"lengths", lengths}, {"words", words}};
 
 enum { N_GRAMMAR = sizeof(grammars) / sizeof(*grammars) };
 
