@@ -295,7 +295,7 @@ static int answer_grammar(struct run *r, gram_ref *out, struct err *e)
         if (rc < 0)
             return err_wrap(e, rc, "--format");
     }
-    if (r->chat.tools && t.choice != REPLY_NONE) {
+    if (r->chat.tools && !(format && t.choice == REPLY_NONE)) {
         if (format)
             t.choice = REPLY_REQUIRED;
         rc = reply_grammar(g, run_chat_style(r), &t, &part[1], e);
@@ -309,14 +309,12 @@ static int answer_grammar(struct run *r, gram_ref *out, struct err *e)
 int run_chat_grammar(struct run *r, struct err *e)
 {
     struct run_chat *c = &r->chat;
-    struct reply_tools t;
     gram_ref root = GRAM_NEVER;
     int rc = 0;
 
     gram_free(c->gram);
     c->gram = NULL;
-    (void)calls_of(r, &t);
-    if (!c->any_json && !c->schema && (!c->tools || t.choice == REPLY_NONE))
+    if (!c->any_json && !c->schema && !c->tools)
         return 0;
     if (!infer_tok(r->model))
         return err_set(e, E_UNSUPPORTED,
