@@ -88,7 +88,7 @@ static const struct opt_row rows[] = {
     {.name = "json", .type = OPT_FLAG, .at = AT(json),
      .help = "print one JSON object for each answer, with timings"},
     {.name = "special", .type = OPT_FLAG, .at = AT(special),
-     .help = "show control tokens in the answer"},
+     .help = "show the answer as it was written, with its control tokens"},
     {.name = "verbose", .letter = 'v', .type = OPT_FLAG, .at = AT(verbose),
      .help = "say on stderr how long it took"},
 };

@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "cmd/term.h"
 #include "infer/engine.h"
 
@@ -23,12 +24,14 @@ struct answer {
     struct buf clean;   /* on a terminal: one piece made safe */
     struct buf content; /* all of it, as the conversation keeps it */
     struct buf reasoning;
+    struct buf written;   /* --special in a conversation: all, with control tokens */
     struct buf arguments; /* of the call that comes */
     json_t *call;         /* the one that comes; NULL: none */
     json_t *calls;
     json_t *ids;
     struct reply *reply; /* NULL: text is completed */
     struct guide *guide; /* NULL: any text */
+    int silent;          /* --special: what came was shown already, as it was written */
     int in_reasoning;    /* its heading was shown, and not its end */
     char last;           /* the last byte that was written */
     int rc;              /* what went wrong in a callback */
@@ -59,7 +62,7 @@ static int show(struct answer *a, struct str text)
 {
     const struct run *r = a->r;
 
-    if (r->opt.json)
+    if (r->opt.json || a->silent)
         return 0;
     if (!r->stdout_tty) {
         (void)put(a, text.p, text.n);
@@ -169,6 +172,17 @@ static int on_event(void *ctx, const struct reply_event *ev)
     }
 }
 
+/* The answer with its control tokens, before it is taken apart. */
+static int show_written(struct answer *a, struct str text)
+{
+    int rc;
+
+    a->silent = 0;
+    rc = show(a, text);
+    a->silent = 1;
+    return rc < 0 || buf_put(&a->written, text.p, text.n) < 0 ? no_room(a) : 0;
+}
+
 static int on_piece(void *ctx, const struct hearth_piece *p)
 {
     struct answer *a = ctx;
@@ -181,6 +195,8 @@ static int on_piece(void *ctx, const struct hearth_piece *p)
         rc = no_room(a);
     if (rc == 0 && p->id >= 0)
         rc = run_ids_add(r, &p->id, 1, &why);
+    if (rc == 0 && p->n_text && a->reply && r->opt.special)
+        rc = show_written(a, (struct str){p->text, p->n_text});
     if (rc == 0 && p->n_text)
         rc = a->reply ? reply_put(a->reply, p->text, p->n_text, &why)
                       : on_content(a, (struct str){p->text, p->n_text});
@@ -280,6 +296,8 @@ static json_t *answer_json(struct answer *a, const struct hearth_stats *st, int 
     buf_done(&path);
     if (o && a->reasoning.n && !r->opt.hide_think &&
         json_object_set_new(o, "thinking", text_json(&a->reasoning)) != 0)
+        goto fail;
+    if (o && a->silent && json_object_set_new(o, "written", text_json(&a->written)) != 0)
         goto fail;
     if (o && json_array_size(a->calls) && json_object_set(o, "tool_calls", a->calls) != 0)
         goto fail;
@@ -394,6 +412,7 @@ static int answer_start(struct answer *a, struct run *r, struct err *e)
     buf_init(&a->content, ANSWER_MAX);
     buf_init(&a->reasoning, ANSWER_MAX);
     buf_init(&a->arguments, ANSWER_MAX);
+    buf_init(&a->written, ANSWER_MAX);
     a->ids = json_array();
     a->calls = json_array();
     return a->ids && a->calls ? 0 : err_set(e, E_NOMEM, "no memory for an answer");
@@ -410,6 +429,7 @@ static void answer_done(struct answer *a)
     buf_done(&a->content);
     buf_done(&a->reasoning);
     buf_done(&a->arguments);
+    buf_done(&a->written);
 }
 
 /* -- generating ------------------------------------------------------------------------ */
@@ -584,6 +604,9 @@ int run_answer(struct run *r, const char *text, size_t n, struct err *e)
 
     if (!r->chat.chat || n == 0)
         return complete(r, text, n, e);
+    if (!utf8_valid(text, n))
+        (void)fprintf(stderr,
+                      "note: the prompt is not UTF-8; what is none is read as U+FFFD\n");
     buf_init(&clean, 3 * ANSWER_MAX);
     rc = term_utf8(&clean, text, n);
     if (rc < 0)
