@@ -478,6 +478,11 @@ static int is_cut(const struct hearth_stats *st)
     return st->finish == HEARTH_FINISH_LENGTH || st->finish == HEARTH_FINISH_CALLER;
 }
 
+static int within_reasoning(const struct answer *a, const struct hearth_stats *st)
+{
+    return is_cut(st) && a->reply && reply_in_reasoning(a->reply);
+}
+
 static const char *call_name(const json_t *call)
 {
     const char *name =
@@ -497,7 +502,9 @@ static void after(const struct answer *a, const struct hearth_stats *st)
     if (full)
         (void)fprintf(stderr, "note: the context of %d tokens is full; %s\n", r->n_ctx,
                       r->interactive ? "/clear starts anew" : "-c (--num-ctx) sets more");
-    if (a->call)
+    if (!by_itself && within_reasoning(a, st))
+        (void)fprintf(stderr, "note: the answer ends within its reasoning\n");
+    else if (a->call)
         (void)fprintf(stderr,
                       "note: the answer ends within a call of '%s', which is left out\n",
                       call_name(a->call));
@@ -537,7 +544,8 @@ static int answer_run(struct answer *a, const int32_t *ids, size_t n, struct hea
         rc = generate(a, ids, n, st);
     if (rc == 0 && a->reply && reply_end(a->reply, is_cut(st), a->e) < 0)
         rc = a->e->code;
-    leave_reasoning(a);
+    if (!within_reasoning(a, st))
+        leave_reasoning(a);
     if (!r->reader_gone && a->last != '\n')
         (void)put(a, "\n", 1);
     return rc < 0 ? rc : a->rc;

@@ -67,6 +67,23 @@ hearth run $model --format nowhere.json "Once"
 [ $? = 4 ] && grep -q 'neither text nor json' "$work/err"
 ok "a format that is no file" $?
 
+# -- reasoning that the prompt opens -------------------------------------------------------------
+cat >"$work/open.jinja" <<'END'
+{%- for m in messages %}{{ m.role + ': ' + m.content + '\n' }}{% endfor %}
+{%- if add_generation_prompt %}{{ 'assistant: <think>\n' }}{% endif %}
+END
+thinks() # OPTIONS...: greedy, cut within reasoning
+{
+    hearth run $model --template "$work/open.jinja" --temp 0 -n 8 "$@" Hi
+}
+thinks && [ "$(head -n 1 "$work/out")" = Thinking... ] && ! grep -q "done thinking" "$work/out" &&
+    [ "$(cat "$work/err")" = "note: the answer ends within its reasoning" ]
+ok "reasoning that is cut is not said to be done" $?
+thinks --hide-thinking && ! grep -q . "$work/out" && grep -q "within its reasoning" "$work/err"
+ok "hidden reasoning that is cut" $?
+thinks --json && is_json "$work/out" && grep -q '"thinking":"[^"]' "$work/out" && grep -q '"response":""' "$work/out"
+ok "reasoning in JSON" $?
+
 # -- tools -------------------------------------------------------------------------------------
 bad=0
 for seed in 1 2 3 4; do
