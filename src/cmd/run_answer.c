@@ -28,6 +28,7 @@ struct answer {
     struct buf arguments; /* of the call that comes */
     json_t *call;         /* the one that comes; NULL: none */
     json_t *calls;
+    struct buf calls_text; /* the same, with numbers as they were written */
     json_t *ids;
     struct reply *reply; /* NULL: text is completed */
     struct guide *guide; /* NULL: any text */
@@ -124,30 +125,27 @@ static int on_call(struct answer *a, const struct reply_event *ev)
 
 static int on_call_end(struct answer *a, const struct reply_event *ev)
 {
-    json_t *function = json_object_get(a->call, "function"), *args;
-    char *line;
-    int rc = 0;
+    json_t *function = json_object_get(a->call, "function");
+    struct buf line;
+    int rc;
 
-    args =
-        json_loadb(a->arguments.p ? a->arguments.p : "", a->arguments.n, JSON_ALLOW_NUL, NULL);
-    if (!args)
-        args = json_stringn(a->arguments.p ? a->arguments.p : "", a->arguments.n);
-    if (ev->id.n && json_object_set_new(a->call, "id", json_stringn(ev->id.p, ev->id.n)) != 0) {
-        json_decref(args);
-        return no_room(a);
-    }
-    if (!args || json_object_set_new(function, "arguments", args) != 0 ||
+    if ((ev->id.n &&
+         json_object_set_new(a->call, "id", json_stringn(ev->id.p, ev->id.n)) != 0) ||
+        json_object_set_new(function, "arguments", run_call_arguments(&a->arguments)) != 0 ||
         json_array_append(a->calls, a->call) != 0)
         return no_room(a);
+    buf_init(&line, ANSWER_MAX);
+    rc = run_call_put(&line, function, &a->arguments);
+    if (rc == 0)
+        rc = run_call_list(&a->calls_text, a->call, (struct str){line.p, line.n});
     json_decref(a->call);
     a->call = NULL;
-    line = json_dumps(function, JSON_COMPACT | JSON_PRESERVE_ORDER);
-    if (!line)
-        return no_room(a);
-    if (new_line(a) == 0 && show(a, str_of(line)) == 0)
-        rc = show(a, str_of("\n"));
-    free(line);
-    return rc;
+    if (rc < 0)
+        (void)no_room(a);
+    else if (new_line(a) == 0 && show(a, (struct str){line.p, line.n}) == 0)
+        (void)show(a, str_of("\n"));
+    buf_done(&line);
+    return a->rc;
 }
 
 static int on_event(void *ctx, const struct reply_event *ev)
@@ -257,19 +255,6 @@ static const char *done_reason(int finish)
     }
 }
 
-/* A buffer as a JSON string of well-formed UTF-8. */
-static json_t *text_json(const struct buf *b)
-{
-    struct buf clean;
-    json_t *s = NULL;
-
-    buf_init(&clean, 3 * ANSWER_MAX);
-    if (term_utf8(&clean, b->p ? b->p : "", b->n) == 0)
-        s = json_stringn(clean.p ? clean.p : "", clean.n);
-    buf_done(&clean);
-    return s;
-}
-
 static json_t *answer_json(struct answer *a, const struct hearth_stats *st, int loaded_only)
 {
     struct run *r = a->r;
@@ -287,19 +272,18 @@ static json_t *answer_json(struct answer *a, const struct hearth_stats *st, int 
         return NULL;
     }
     o = json_pack("{s:o, s:s, s:o, s:b, s:s, s:O, s:I, s:I, s:i, s:I, s:i, s:I}", "model",
-                  text_json(&path), "created_at", when, "response", text_json(&a->content),
-                  "done", 1, "done_reason", loaded_only ? "load" : done_reason(st->finish),
-                  "tokens", a->ids, "total_duration", (json_int_t)(clock_ns() - r->start_ns),
-                  "load_duration", (json_int_t)r->load_ns, "prompt_eval_count", st->n_prompt,
+                  run_text_json(&path), "created_at", when, "response",
+                  run_text_json(&a->content), "done", 1, "done_reason",
+                  loaded_only ? "load" : done_reason(st->finish), "tokens", a->ids,
+                  "total_duration", (json_int_t)(clock_ns() - r->start_ns), "load_duration",
+                  (json_int_t)r->load_ns, "prompt_eval_count", st->n_prompt,
                   "prompt_eval_duration", (json_int_t)st->prompt_ns, "eval_count", st->n_output,
                   "eval_duration", (json_int_t)st->output_ns);
     buf_done(&path);
     if (o && a->reasoning.n && !r->opt.hide_think &&
-        json_object_set_new(o, "thinking", text_json(&a->reasoning)) != 0)
+        json_object_set_new(o, "thinking", run_text_json(&a->reasoning)) != 0)
         goto fail;
-    if (o && a->silent && json_object_set_new(o, "written", text_json(&a->written)) != 0)
-        goto fail;
-    if (o && json_array_size(a->calls) && json_object_set(o, "tool_calls", a->calls) != 0)
+    if (o && a->silent && json_object_set_new(o, "written", run_text_json(&a->written)) != 0)
         goto fail;
     return o;
 fail:
@@ -307,18 +291,27 @@ fail:
     return NULL;
 }
 
+/* The calls as text become the object's last member. */
 static int print_json(struct answer *a, const struct hearth_stats *st, int loaded_only)
 {
     json_t *o = answer_json(a, st, loaded_only);
-    char *line = o ? json_dumps(o, JSON_COMPACT) : NULL;
+    struct buf line;
+    int rc = o ? 0 : E_NOMEM;
 
-    if (line) {
-        if (put(a, line, strlen(line)) == 0)
-            (void)put(a, "\n", 1);
-    } else {
-        (void)no_room(a);
+    buf_init(&line, 8 * ANSWER_MAX);
+    if (rc == 0)
+        rc = run_json_put(&line, o);
+    if (rc == 0 && a->calls_text.n) {
+        line.n--;
+        rc = buf_fmt(&line, ",\"tool_calls\":[%s]}", a->calls_text.p);
     }
-    free(line);
+    if (rc == 0)
+        rc = buf_byte(&line, '\n');
+    if (rc < 0)
+        (void)no_room(a);
+    else
+        (void)put(a, line.p, line.n);
+    buf_done(&line);
     json_decref(o);
     return a->rc;
 }
@@ -413,6 +406,7 @@ static int answer_start(struct answer *a, struct run *r, struct err *e)
     buf_init(&a->reasoning, ANSWER_MAX);
     buf_init(&a->arguments, ANSWER_MAX);
     buf_init(&a->written, ANSWER_MAX);
+    buf_init(&a->calls_text, ANSWER_MAX);
     a->ids = json_array();
     a->calls = json_array();
     return a->ids && a->calls ? 0 : err_set(e, E_NOMEM, "no memory for an answer");
@@ -430,6 +424,7 @@ static void answer_done(struct answer *a)
     buf_done(&a->reasoning);
     buf_done(&a->arguments);
     buf_done(&a->written);
+    buf_done(&a->calls_text);
 }
 
 /* -- generating ------------------------------------------------------------------------ */
@@ -517,11 +512,11 @@ static void after(const struct answer *a, const struct hearth_stats *st)
 /* What the model said becomes part of the conversation. */
 static int keep_answer(struct answer *a)
 {
-    json_t *content = text_json(&a->content);
+    json_t *content = run_text_json(&a->content);
     json_t *m = json_pack("{s:s, s:o}", "role", "assistant", "content", content);
 
     if (m && a->reasoning.n &&
-        json_object_set_new(m, "reasoning_content", text_json(&a->reasoning)) != 0) {
+        json_object_set_new(m, "reasoning_content", run_text_json(&a->reasoning)) != 0) {
         json_decref(m);
         m = NULL;
     }

@@ -88,13 +88,24 @@ ok "reasoning in JSON" $?
 bad=0
 for seed in 1 2 3 4; do
     one --temp 1 --seed $seed -c 1024 -n 200 --tools $data/tools.json --tool-choice add --one-call "Add" || bad=1
-    grep -qxE '\{"name":"add","arguments":\{"a":[0-9]+,"b":[0-9]+\}\}' "$work/out" || bad=1
+    grep -qxE '\{"name":"add","arguments":\{"a":-?[0-9]+,"b":-?[0-9]+\}\}' "$work/out" || bad=1
     [ "$(wc -l <"$work/out")" = 1 ] || bad=1
 done
 ok "the tool that must be called is called" $bad
 one --temp 1 --seed 1 -c 1024 -n 200 --tools $data/tools.json --tool-choice required --one-call --json "Hi" &&
     is_json "$work/out" && grep -qE '"tool_calls":\[\{"type":"function","function":\{"name":"(add|weather)"' "$work/out"
 ok "calls in JSON" $?
+cat >"$work/numbers.json" <<'END'
+[{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {
+  "x": {"enum": [0.1]}, "s": {"const": "a  \" b\n"}, "n": {"type": "integer", "minimum": 1e19}},
+  "required": ["x", "s", "n"], "additionalProperties": false}}}]
+END
+call='\{"name":"f","arguments":\{"x":0\.10*,"s":"a  \\" b\\n","n":[0-9]{20,}\}\}'
+one -c 1024 -n 200 --tools "$work/numbers.json" --tool-choice f --one-call Hi && grep -qxE "$call" "$work/out"
+ok "numbers of a call stay as they were written" $?
+one -c 1024 -n 200 --tools "$work/numbers.json" --tool-choice f --one-call --json Hi && is_json "$work/out" &&
+    grep -qE "\"tool_calls\":\[\{\"type\":\"function\",\"function\":$call\}\]" "$work/out"
+ok "in JSON, too" $?
 one -c 1024 --tools $data/tools.json "Hi" && [ -s "$work/out" ]
 ok "tools that may be called, or not" $?
 one -c 1024 -n 30 --special --tools $data/tools.json --tool-choice add "Hi" && grep -q '<tool_call>' "$work/out"
