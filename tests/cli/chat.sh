@@ -194,6 +194,9 @@ wait >>>
 type /set nothink\n
 wait Set 'nothink'
 wait >>>
+type /set system Be brief\n
+wait Set the system text.
+wait >>>
 type /set think huge\n
 wait low, medium
 wait >>>
