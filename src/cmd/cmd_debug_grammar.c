@@ -64,8 +64,7 @@ static int add_schema(struct grammar *c, struct str text, gram_ref *root, struct
     int rc;
 
     if (!schema)
-        return err_set(e, E_INVALID, "%s: line %d, column %d: %s", c->opt.schema, why.line,
-                       why.column, why.text);
+        return err_set(e, E_INVALID, "line %d, column %d: %s", why.line, why.column, why.text);
     rc = schema_add(c->g, schema, &o, root, e);
     json_decref(schema);
     return rc;
@@ -88,12 +87,13 @@ static int compile(struct grammar *c, struct err *e)
     uint64_t from;
     gram_ref root = GRAM_NEVER;
     struct buf text;
-    int rc;
+    int rc, read_it;
 
     if (!!o->schema + !!o->gbnf + !!o->regex != 1)
         return err_set(e, E_INVALID, "one of --schema, --gbnf and --regex is needed");
     buf_init(&text, FILE_MAX);
     rc = path ? cmd_read_file(path, &text, e) : 0;
+    read_it = rc == 0;
     from = clock_ns();
     if (rc == 0)
         rc = gram_new(&c->g, NULL, e);
@@ -103,6 +103,12 @@ static int compile(struct grammar *c, struct err *e)
         rc = gbnf_parse(c->g, (struct str){text.p, text.n}, &root, e);
     else if (rc == 0)
         rc = add_regex(c, &root, e);
+    if (rc < 0 && read_it)
+        rc = err_wrap(e, rc, "--%s%s%s",
+                      o->schema ? "schema"
+                      : o->gbnf ? "gbnf"
+                                : "regex",
+                      path ? ": " : "", path ? path : "");
     if (rc == 0)
         rc = gram_finish(c->g, root, e);
     c->compile_ns = clock_ns() - from;

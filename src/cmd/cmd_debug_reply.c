@@ -1,6 +1,7 @@
 /* `hearth debug probe` and `hearth debug reply`: what a template says about its model, and what
  * a model wrote, taken apart. */
 #include "cmd/cmd.h"
+#include "cmd/term.h"
 
 #include "base/buf.h"
 #include "text/reply/probe.h"
@@ -76,11 +77,12 @@ static int probe_file(const char *path, const struct reply_options *o, struct pr
 
     buf_init(&b, MAX_TEMPLATE);
     rc = cmd_read_file(path, &b, e);
-    if (rc == 0)
+    if (rc == 0) {
         rc = tmpl_new(&t, o->go || cmd_is_go(path) ? TMPL_GO : TMPL_JINJA,
                       (struct str){b.p ? b.p : "", b.n}, e);
-    if (rc < 0)
-        rc = err_wrap(e, rc, "%s", path);
+        if (rc < 0)
+            rc = err_wrap(e, rc, "%s", path);
+    }
     if (rc == 0)
         rc = probe_run(out, t, NULL, str_of(o->name ? o->name : ""), e);
     tmpl_free(t);
@@ -156,11 +158,17 @@ struct answer {
     int events;
 };
 
+/* What is not UTF-8 becomes U+FFFD. */
 static json_t *bytes(struct str s)
 {
-    json_t *j = json_stringn(s.p ? s.p : "", s.n);
+    struct buf clean;
+    json_t *j = NULL;
 
-    return j ? j : json_string("(not UTF-8)");
+    buf_init(&clean, (size_t)3 * MAX_INPUT);
+    if (term_utf8(&clean, s.p ? s.p : "", s.n) == 0)
+        j = json_stringn(clean.p ? clean.p : "", clean.n);
+    buf_done(&clean);
+    return j;
 }
 
 static int print_event(const struct reply_event *ev)

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "infer/engine.h"
 #include "kern/kern.h"
 #include "model/params.h"
 
@@ -87,7 +88,7 @@ static const struct opt_row rows[] = {
     {.name = "json", .type = OPT_FLAG, .at = AT(json),
      .help = "print one JSON object for each answer, with timings"},
     {.name = "special", .type = OPT_FLAG, .at = AT(special),
-     .help = "show control tokens in the answer"},
+     .help = "show the answer as it was written, with its control tokens"},
     {.name = "verbose", .letter = 'v', .type = OPT_FLAG, .at = AT(verbose),
      .help = "say on stderr how long it took"},
 };
@@ -120,7 +121,19 @@ static int engine_err_of(struct err *e, const struct hearth_error *he)
     return err_set(e, he->code, "%s; -c (--num-ctx) sets another size of it", he->message);
 }
 
-static int run_open(struct run *r, struct err *e)
+/* Words go in and words come out. */
+static int can_write(const struct run *r, struct err *e)
+{
+    int rc = infer_writes(r->model, e);
+    char why[256];
+
+    if (rc != E_NOT_FOUND)
+        return rc < 0 ? err_wrap(e, rc, "%s", r->path) : 0;
+    (void)snprintf(why, sizeof(why), "%.255s", e->msg);
+    return err_set(e, rc, "%s: %s; 'hearth debug logits' takes token ids", r->path, why);
+}
+
+static int run_open(struct run *r, int words, struct err *e)
 {
     struct hearth_engine_options eo = {
         .n_ctx = r->opt.num_ctx,
@@ -139,7 +152,9 @@ static int run_open(struct run *r, struct err *e)
     if (rc < 0)
         return rc;
     hearth_model_info(r->model, &r->info);
-    rc = run_chat_open(r, e);
+    rc = words ? can_write(r, e) : 0;
+    if (rc == 0)
+        rc = run_chat_open(r, e);
     if (rc < 0)
         return rc;
     cmd_kv_set(&r->opt.kv, &eo);
@@ -203,7 +218,7 @@ int cmd_run(int argc, char **argv)
     else if (!r.interactive)
         rc = prompt_of(&prompt, n - 1, argv + 1, &e);
     if (rc == 0)
-        rc = run_open(&r, &e);
+        rc = run_open(&r, r.interactive || prompt.n, &e);
     /* After the model was opened: what is wrong with its file is the better news. */
     if (rc == 0 && n == 1 && !r.interactive && !prompt.n)
         rc = err_set(&e, E_INVALID,

@@ -112,6 +112,21 @@ MUST_CHECK int run_answer(struct run *r, const char *text, size_t n, struct err 
 /* The same after a message of another kind was added (the result of a call). */
 MUST_CHECK int run_go_on(struct run *r, struct err *e);
 
+/* -- calls as text (run_call.c) ---------------------------------------------------------- */
+
+/* A buffer as a JSON string of well-formed UTF-8; NULL: no memory. */
+json_t *run_text_json(const struct buf *b);
+/* Appends a value as compact JSON. Fails: E_NOMEM, E_TOO_LONG. */
+MUST_CHECK int run_json_put(struct buf *out, const json_t *value);
+/* Arguments as the conversation keeps them: an object, in which integers past 64 bits become
+ * nearly theirs; what is no JSON stays text. NULL: no memory. */
+json_t *run_call_arguments(const struct buf *written);
+/* Appends {"name": ..., "arguments": ...} on one line, with the arguments as written. Fails: as
+ * run_json_put. */
+MUST_CHECK int run_call_put(struct buf *out, const json_t *function, const struct buf *written);
+/* Appends a call to the members of "tool_calls"; function: what run_call_put made. */
+MUST_CHECK int run_call_list(struct buf *list, const json_t *call, struct str function);
+
 /* Reads and answers until the user leaves. Returns the exit status. */
 int run_repl(struct run *r);
 

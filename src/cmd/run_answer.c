@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "cmd/term.h"
 #include "infer/engine.h"
 
@@ -23,12 +24,15 @@ struct answer {
     struct buf clean;   /* on a terminal: one piece made safe */
     struct buf content; /* all of it, as the conversation keeps it */
     struct buf reasoning;
+    struct buf written;   /* --special in a conversation: all, with control tokens */
     struct buf arguments; /* of the call that comes */
     json_t *call;         /* the one that comes; NULL: none */
     json_t *calls;
+    struct buf calls_text; /* the same, with numbers as they were written */
     json_t *ids;
     struct reply *reply; /* NULL: text is completed */
     struct guide *guide; /* NULL: any text */
+    int silent;          /* --special: what came was shown already, as it was written */
     int in_reasoning;    /* its heading was shown, and not its end */
     char last;           /* the last byte that was written */
     int rc;              /* what went wrong in a callback */
@@ -59,7 +63,7 @@ static int show(struct answer *a, struct str text)
 {
     const struct run *r = a->r;
 
-    if (r->opt.json)
+    if (r->opt.json || a->silent)
         return 0;
     if (!r->stdout_tty) {
         (void)put(a, text.p, text.n);
@@ -121,30 +125,27 @@ static int on_call(struct answer *a, const struct reply_event *ev)
 
 static int on_call_end(struct answer *a, const struct reply_event *ev)
 {
-    json_t *function = json_object_get(a->call, "function"), *args;
-    char *line;
-    int rc = 0;
+    json_t *function = json_object_get(a->call, "function");
+    struct buf line;
+    int rc;
 
-    args =
-        json_loadb(a->arguments.p ? a->arguments.p : "", a->arguments.n, JSON_ALLOW_NUL, NULL);
-    if (!args)
-        args = json_stringn(a->arguments.p ? a->arguments.p : "", a->arguments.n);
-    if (ev->id.n && json_object_set_new(a->call, "id", json_stringn(ev->id.p, ev->id.n)) != 0) {
-        json_decref(args);
-        return no_room(a);
-    }
-    if (!args || json_object_set_new(function, "arguments", args) != 0 ||
+    if ((ev->id.n &&
+         json_object_set_new(a->call, "id", json_stringn(ev->id.p, ev->id.n)) != 0) ||
+        json_object_set_new(function, "arguments", run_call_arguments(&a->arguments)) != 0 ||
         json_array_append(a->calls, a->call) != 0)
         return no_room(a);
+    buf_init(&line, ANSWER_MAX);
+    rc = run_call_put(&line, function, &a->arguments);
+    if (rc == 0)
+        rc = run_call_list(&a->calls_text, a->call, (struct str){line.p, line.n});
     json_decref(a->call);
     a->call = NULL;
-    line = json_dumps(function, JSON_COMPACT | JSON_PRESERVE_ORDER);
-    if (!line)
-        return no_room(a);
-    if (new_line(a) == 0 && show(a, str_of(line)) == 0)
-        rc = show(a, str_of("\n"));
-    free(line);
-    return rc;
+    if (rc < 0)
+        (void)no_room(a);
+    else if (new_line(a) == 0 && show(a, (struct str){line.p, line.n}) == 0)
+        (void)show(a, str_of("\n"));
+    buf_done(&line);
+    return a->rc;
 }
 
 static int on_event(void *ctx, const struct reply_event *ev)
@@ -169,6 +170,17 @@ static int on_event(void *ctx, const struct reply_event *ev)
     }
 }
 
+/* The answer with its control tokens, before it is taken apart. */
+static int show_written(struct answer *a, struct str text)
+{
+    int rc;
+
+    a->silent = 0;
+    rc = show(a, text);
+    a->silent = 1;
+    return rc < 0 || buf_put(&a->written, text.p, text.n) < 0 ? no_room(a) : 0;
+}
+
 static int on_piece(void *ctx, const struct hearth_piece *p)
 {
     struct answer *a = ctx;
@@ -181,6 +193,8 @@ static int on_piece(void *ctx, const struct hearth_piece *p)
         rc = no_room(a);
     if (rc == 0 && p->id >= 0)
         rc = run_ids_add(r, &p->id, 1, &why);
+    if (rc == 0 && p->n_text && a->reply && r->opt.special)
+        rc = show_written(a, (struct str){p->text, p->n_text});
     if (rc == 0 && p->n_text)
         rc = a->reply ? reply_put(a->reply, p->text, p->n_text, &why)
                       : on_content(a, (struct str){p->text, p->n_text});
@@ -241,19 +255,6 @@ static const char *done_reason(int finish)
     }
 }
 
-/* A buffer as a JSON string of well-formed UTF-8. */
-static json_t *text_json(const struct buf *b)
-{
-    struct buf clean;
-    json_t *s = NULL;
-
-    buf_init(&clean, 3 * ANSWER_MAX);
-    if (term_utf8(&clean, b->p ? b->p : "", b->n) == 0)
-        s = json_stringn(clean.p ? clean.p : "", clean.n);
-    buf_done(&clean);
-    return s;
-}
-
 static json_t *answer_json(struct answer *a, const struct hearth_stats *st, int loaded_only)
 {
     struct run *r = a->r;
@@ -271,17 +272,18 @@ static json_t *answer_json(struct answer *a, const struct hearth_stats *st, int 
         return NULL;
     }
     o = json_pack("{s:o, s:s, s:o, s:b, s:s, s:O, s:I, s:I, s:i, s:I, s:i, s:I}", "model",
-                  text_json(&path), "created_at", when, "response", text_json(&a->content),
-                  "done", 1, "done_reason", loaded_only ? "load" : done_reason(st->finish),
-                  "tokens", a->ids, "total_duration", (json_int_t)(clock_ns() - r->start_ns),
-                  "load_duration", (json_int_t)r->load_ns, "prompt_eval_count", st->n_prompt,
+                  run_text_json(&path), "created_at", when, "response",
+                  run_text_json(&a->content), "done", 1, "done_reason",
+                  loaded_only ? "load" : done_reason(st->finish), "tokens", a->ids,
+                  "total_duration", (json_int_t)(clock_ns() - r->start_ns), "load_duration",
+                  (json_int_t)r->load_ns, "prompt_eval_count", st->n_prompt,
                   "prompt_eval_duration", (json_int_t)st->prompt_ns, "eval_count", st->n_output,
                   "eval_duration", (json_int_t)st->output_ns);
     buf_done(&path);
     if (o && a->reasoning.n && !r->opt.hide_think &&
-        json_object_set_new(o, "thinking", text_json(&a->reasoning)) != 0)
+        json_object_set_new(o, "thinking", run_text_json(&a->reasoning)) != 0)
         goto fail;
-    if (o && json_array_size(a->calls) && json_object_set(o, "tool_calls", a->calls) != 0)
+    if (o && a->silent && json_object_set_new(o, "written", run_text_json(&a->written)) != 0)
         goto fail;
     return o;
 fail:
@@ -289,18 +291,27 @@ fail:
     return NULL;
 }
 
+/* The calls as text become the object's last member. */
 static int print_json(struct answer *a, const struct hearth_stats *st, int loaded_only)
 {
     json_t *o = answer_json(a, st, loaded_only);
-    char *line = o ? json_dumps(o, JSON_COMPACT) : NULL;
+    struct buf line;
+    int rc = o ? 0 : E_NOMEM;
 
-    if (line) {
-        if (put(a, line, strlen(line)) == 0)
-            (void)put(a, "\n", 1);
-    } else {
-        (void)no_room(a);
+    buf_init(&line, 8 * ANSWER_MAX);
+    if (rc == 0)
+        rc = run_json_put(&line, o);
+    if (rc == 0 && a->calls_text.n) {
+        line.n--;
+        rc = buf_fmt(&line, ",\"tool_calls\":[%s]}", a->calls_text.p);
     }
-    free(line);
+    if (rc == 0)
+        rc = buf_byte(&line, '\n');
+    if (rc < 0)
+        (void)no_room(a);
+    else
+        (void)put(a, line.p, line.n);
+    buf_done(&line);
     json_decref(o);
     return a->rc;
 }
@@ -394,6 +405,8 @@ static int answer_start(struct answer *a, struct run *r, struct err *e)
     buf_init(&a->content, ANSWER_MAX);
     buf_init(&a->reasoning, ANSWER_MAX);
     buf_init(&a->arguments, ANSWER_MAX);
+    buf_init(&a->written, ANSWER_MAX);
+    buf_init(&a->calls_text, ANSWER_MAX);
     a->ids = json_array();
     a->calls = json_array();
     return a->ids && a->calls ? 0 : err_set(e, E_NOMEM, "no memory for an answer");
@@ -410,6 +423,8 @@ static void answer_done(struct answer *a)
     buf_done(&a->content);
     buf_done(&a->reasoning);
     buf_done(&a->arguments);
+    buf_done(&a->written);
+    buf_done(&a->calls_text);
 }
 
 /* -- generating ------------------------------------------------------------------------ */
@@ -458,6 +473,11 @@ static int is_cut(const struct hearth_stats *st)
     return st->finish == HEARTH_FINISH_LENGTH || st->finish == HEARTH_FINISH_CALLER;
 }
 
+static int within_reasoning(const struct answer *a, const struct hearth_stats *st)
+{
+    return is_cut(st) && a->reply && reply_in_reasoning(a->reply);
+}
+
 static const char *call_name(const json_t *call)
 {
     const char *name =
@@ -477,7 +497,9 @@ static void after(const struct answer *a, const struct hearth_stats *st)
     if (full)
         (void)fprintf(stderr, "note: the context of %d tokens is full; %s\n", r->n_ctx,
                       r->interactive ? "/clear starts anew" : "-c (--num-ctx) sets more");
-    if (a->call)
+    if (!by_itself && within_reasoning(a, st))
+        (void)fprintf(stderr, "note: the answer ends within its reasoning\n");
+    else if (a->call)
         (void)fprintf(stderr,
                       "note: the answer ends within a call of '%s', which is left out\n",
                       call_name(a->call));
@@ -490,11 +512,11 @@ static void after(const struct answer *a, const struct hearth_stats *st)
 /* What the model said becomes part of the conversation. */
 static int keep_answer(struct answer *a)
 {
-    json_t *content = text_json(&a->content);
+    json_t *content = run_text_json(&a->content);
     json_t *m = json_pack("{s:s, s:o}", "role", "assistant", "content", content);
 
     if (m && a->reasoning.n &&
-        json_object_set_new(m, "reasoning_content", text_json(&a->reasoning)) != 0) {
+        json_object_set_new(m, "reasoning_content", run_text_json(&a->reasoning)) != 0) {
         json_decref(m);
         m = NULL;
     }
@@ -517,7 +539,8 @@ static int answer_run(struct answer *a, const int32_t *ids, size_t n, struct hea
         rc = generate(a, ids, n, st);
     if (rc == 0 && a->reply && reply_end(a->reply, is_cut(st), a->e) < 0)
         rc = a->e->code;
-    leave_reasoning(a);
+    if (!within_reasoning(a, st))
+        leave_reasoning(a);
     if (!r->reader_gone && a->last != '\n')
         (void)put(a, "\n", 1);
     return rc < 0 ? rc : a->rc;
@@ -584,6 +607,9 @@ int run_answer(struct run *r, const char *text, size_t n, struct err *e)
 
     if (!r->chat.chat || n == 0)
         return complete(r, text, n, e);
+    if (!utf8_valid(text, n))
+        (void)fprintf(stderr,
+                      "note: the prompt is not UTF-8; what is none is read as U+FFFD\n");
     buf_init(&clean, 3 * ANSWER_MAX);
     rc = term_utf8(&clean, text, n);
     if (rc < 0)

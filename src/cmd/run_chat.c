@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "fmt/jfile.h"
 #include "infer/engine.h"
 #include "text/gram/schema.h"
@@ -81,10 +82,42 @@ static int open_template(struct run *r, struct err *e)
     return rc;
 }
 
+/* What would not be read, or be read as another, is said. */
+static int check_tool(const struct run *r, size_t i, const json_t *tool, json_t *seen,
+                      struct err *e)
+{
+    const json_t *f = json_object_get(tool, "function"), *type = json_object_get(tool, "type"),
+                 *parameters = json_object_get(f, "parameters");
+    const char *name = json_string_value(json_object_get(f, "name"));
+
+    if (!name)
+        return err_set(e, E_INVALID,
+                       "--tools: %s: tool %zu has no function.name; each is {\"type\": "
+                       "\"function\", \"function\": {\"name\", \"description\", "
+                       "\"parameters\"}}",
+                       r->opt.tools, i);
+    if (type && (!json_is_string(type) || strcmp(json_string_value(type), "function") != 0))
+        return err_set(e, E_INVALID, "--tools: %s: tool %zu: type: '%s', but only function is",
+                       r->opt.tools, i, json_is_string(type) ? json_string_value(type) : "?");
+    if (json_object_get(seen, name))
+        return err_set(e, E_INVALID, "--tools: %s: tool %zu: another tool is named '%s'",
+                       r->opt.tools, i, name);
+    if (json_object_set_new(seen, name, json_true()) != 0)
+        return err_set(e, E_NOMEM, "no memory for %zu tools", i);
+    type = json_object_get(parameters, "type");
+    if ((parameters && !json_is_object(parameters) && !json_is_null(parameters)) ||
+        (json_is_string(type) && strcmp(json_string_value(type), "object") != 0))
+        return err_set(e, E_INVALID,
+                       "--tools: %s: tool %zu: function.parameters must be the schema of an "
+                       "object",
+                       r->opt.tools, i);
+    return 0;
+}
+
 /* An array of declarations, or an object that has one as "tools", or one declaration. */
 static int open_tools(struct run *r, struct err *e)
 {
-    json_t *j = NULL, *list, *tool;
+    json_t *j = NULL, *list, *tool, *seen;
     json_error_t why;
     struct buf b;
     size_t i;
@@ -109,18 +142,14 @@ static int open_tools(struct run *r, struct err *e)
     if (!json_array_size(list))
         return err_set(e, E_INVALID, "--tools: %s: no array of tool declarations",
                        r->opt.tools);
+    seen = json_object();
     json_array_foreach(list, i, tool)
     {
-        const json_t *f = json_object_get(tool, "function");
-
-        if (!json_is_string(json_object_get(f, "name")))
-            return err_set(e, E_INVALID,
-                           "--tools: %s: tool %zu has no function.name; each is {\"type\": "
-                           "\"function\", \"function\": {\"name\", \"description\", "
-                           "\"parameters\"}}",
-                           r->opt.tools, i);
+        if (rc == 0)
+            rc = check_tool(r, i, tool, seen, e);
     }
-    return 0;
+    json_decref(seen);
+    return rc;
 }
 
 /* Reads what --format names. */
@@ -173,6 +202,37 @@ static int open_think(struct run *r, const char *think, int off, struct err *e)
     return 0;
 }
 
+/* A name that is given must be one of a tool. */
+static int check_choice(const struct run *r, struct err *e)
+{
+    static const char *const words[] = {"auto", "none", "required"};
+    const char *choice = r->opt.choice;
+    const json_t *tool;
+    struct buf names;
+    size_t i;
+    int rc;
+
+    for (i = 0; i < sizeof(words) / sizeof(*words); i++)
+        if (strcmp(choice, words[i]) == 0)
+            return 0;
+    buf_init(&names, FILE_MAX);
+    json_array_foreach(r->chat.tools, i, tool)
+    {
+        const json_t *name = json_object_get(json_object_get(tool, "function"), "name");
+
+        if (strcmp(json_string_value(name), choice) == 0) {
+            buf_done(&names);
+            return 0;
+        }
+        if (buf_fmt(&names, ", %s", json_string_value(name)) < 0)
+            break;
+    }
+    rc = err_set(e, E_INVALID, "--tool-choice: no tool '%s'; auto, none, required%s", choice,
+                 names.n ? names.p : "");
+    buf_done(&names);
+    return rc;
+}
+
 /* What was asked for and the template cannot do is said before anything is computed. */
 static int check_abilities(const struct run *r, struct err *e)
 {
@@ -190,8 +250,15 @@ static int check_abilities(const struct run *r, struct err *e)
                               what, r->opt.raw ? "--raw leaves it out" : "this model has none")
                     : 0;
     }
-    if (r->opt.choice && !c->tools)
-        return err_set(e, E_INVALID, "--tool-choice without --tools");
+    if ((r->opt.choice || r->opt.one_call) && !c->tools)
+        return err_set(e, E_INVALID, "%s without --tools",
+                       r->opt.choice ? "--tool-choice" : "--one-call");
+    if (r->opt.choice) {
+        int rc = check_choice(r, e);
+
+        if (rc < 0)
+            return rc;
+    }
     p = chat_probe(c->chat, c->tools != NULL);
     if (c->tools && !p->tools)
         return err_set(e, E_UNSUPPORTED,
@@ -206,6 +273,18 @@ static int check_abilities(const struct run *r, struct err *e)
                        "--think=%s: this model's chat template knows no levels; --think alone "
                        "lets it reason",
                        c->effort);
+    return 0;
+}
+
+static int check_texts(const struct run *r, struct err *e)
+{
+    const char *system = r->opt.system;
+
+    for (int i = 0; i < r->opt.stop.n; i++)
+        if (!*r->opt.stop.v[i])
+            return err_set(e, E_INVALID, "--stop: an empty text would end every answer");
+    if (r->chat.chat && system && !utf8_valid(system, strlen(system)))
+        return err_set(e, E_INVALID, "--system: the text is not UTF-8");
     return 0;
 }
 
@@ -224,6 +303,8 @@ int run_chat_open(struct run *r, struct err *e)
         rc = open_tools(r, e);
     if (rc == 0)
         rc = open_format(r, r->opt.format, e);
+    if (rc == 0)
+        rc = check_texts(r, e);
     if (rc == 0)
         rc = check_abilities(r, e);
     return rc < 0 ? rc : run_chat_grammar(r, e);
@@ -295,7 +376,7 @@ static int answer_grammar(struct run *r, gram_ref *out, struct err *e)
         if (rc < 0)
             return err_wrap(e, rc, "--format");
     }
-    if (r->chat.tools && t.choice != REPLY_NONE) {
+    if (r->chat.tools && !(format && t.choice == REPLY_NONE)) {
         if (format)
             t.choice = REPLY_REQUIRED;
         rc = reply_grammar(g, run_chat_style(r), &t, &part[1], e);
@@ -309,14 +390,12 @@ static int answer_grammar(struct run *r, gram_ref *out, struct err *e)
 int run_chat_grammar(struct run *r, struct err *e)
 {
     struct run_chat *c = &r->chat;
-    struct reply_tools t;
     gram_ref root = GRAM_NEVER;
     int rc = 0;
 
     gram_free(c->gram);
     c->gram = NULL;
-    (void)calls_of(r, &t);
-    if (!c->any_json && !c->schema && (!c->tools || t.choice == REPLY_NONE))
+    if (!c->any_json && !c->schema && !c->tools)
         return 0;
     if (!infer_tok(r->model))
         return err_set(e, E_UNSUPPORTED,

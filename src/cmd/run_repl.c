@@ -222,8 +222,10 @@ static void set_system(struct repl *l, const char *text)
         return;
     }
     l->r->opt.system = s;
-    (void)printf("Set the system text%s.\n",
-                 hearth_seq_len(l->r->seq) > 0 ? "; it counts after /clear" : "");
+    /* A conversation is rendered anew for each answer; a text has it at its beginning. */
+    (void)printf("Set the system text%s.\n", !l->r->chat.chat && hearth_seq_len(l->r->seq) > 0
+                                                 ? "; it counts after /clear"
+                                                 : "");
 }
 
 static void set_switch(int *to, int value, const char *name)

@@ -367,6 +367,9 @@ int hearth_generate(struct hearth_seq *s, const int32_t *prompt, size_t n_prompt
     int rc;
 
     *g.stats = (struct hearth_stats){0};
+    if (!s->en->logits)
+        return err_set(e, E_UNSUPPORTED, "a %s model gives embeddings only: it writes no text",
+                       s->en->model->m->arch->name);
     rc = gen_open(&g, e);
     if (rc == 0)
         rc = seq_feed(s, prompt, n_prompt, 1, &reused, e);

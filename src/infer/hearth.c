@@ -190,6 +190,14 @@ static int need_tok(const struct hearth_model *h, struct err *e)
     return h->tok_why.code;
 }
 
+int infer_writes(const struct hearth_model *h, struct err *e)
+{
+    if (!h->m->global.t[T_OUTPUT])
+        return err_set(e, E_UNSUPPORTED, "a %s model gives embeddings only: it writes no text",
+                       h->m->arch->name);
+    return need_tok(h, e);
+}
+
 int hearth_encode(const struct hearth_model *h, const char *text, size_t n, int flags,
                   int32_t *ids, size_t cap, struct hearth_error *error)
 {

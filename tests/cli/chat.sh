@@ -67,22 +67,52 @@ hearth run $model --format nowhere.json "Once"
 [ $? = 4 ] && grep -q 'neither text nor json' "$work/err"
 ok "a format that is no file" $?
 
+# -- reasoning that the prompt opens -------------------------------------------------------------
+cat >"$work/open.jinja" <<'END'
+{%- for m in messages %}{{ m.role + ': ' + m.content + '\n' }}{% endfor %}
+{%- if add_generation_prompt %}{{ 'assistant: <think>\n' }}{% endif %}
+END
+thinks() # OPTIONS...: greedy, cut within reasoning
+{
+    hearth run $model --template "$work/open.jinja" --temp 0 -n 8 "$@" Hi
+}
+thinks && [ "$(head -n 1 "$work/out")" = Thinking... ] && ! grep -q "done thinking" "$work/out" &&
+    [ "$(cat "$work/err")" = "note: the answer ends within its reasoning" ]
+ok "reasoning that is cut is not said to be done" $?
+thinks --hide-thinking && ! grep -q . "$work/out" && grep -q "within its reasoning" "$work/err"
+ok "hidden reasoning that is cut" $?
+thinks --json && is_json "$work/out" && grep -q '"thinking":"[^"]' "$work/out" && grep -q '"response":""' "$work/out"
+ok "reasoning in JSON" $?
+
 # -- tools -------------------------------------------------------------------------------------
 bad=0
 for seed in 1 2 3 4; do
     one --temp 1 --seed $seed -c 1024 -n 200 --tools $data/tools.json --tool-choice add --one-call "Add" || bad=1
-    grep -qxE '\{"name":"add","arguments":\{"a":[0-9]+,"b":[0-9]+\}\}' "$work/out" || bad=1
+    grep -qxE '\{"name":"add","arguments":\{"a":-?[0-9]+,"b":-?[0-9]+\}\}' "$work/out" || bad=1
     [ "$(wc -l <"$work/out")" = 1 ] || bad=1
 done
 ok "the tool that must be called is called" $bad
 one --temp 1 --seed 1 -c 1024 -n 200 --tools $data/tools.json --tool-choice required --one-call --json "Hi" &&
     is_json "$work/out" && grep -qE '"tool_calls":\[\{"type":"function","function":\{"name":"(add|weather)"' "$work/out"
 ok "calls in JSON" $?
+cat >"$work/numbers.json" <<'END'
+[{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {
+  "x": {"enum": [0.1]}, "s": {"const": "a  \" b\n"}, "n": {"type": "integer", "minimum": 1e19}},
+  "required": ["x", "s", "n"], "additionalProperties": false}}}]
+END
+call='\{"name":"f","arguments":\{"x":0\.10*,"s":"a  \\" b\\n","n":[0-9]{20,}\}\}'
+one -c 1024 -n 200 --tools "$work/numbers.json" --tool-choice f --one-call Hi && grep -qxE "$call" "$work/out"
+ok "numbers of a call stay as they were written" $?
+one -c 1024 -n 200 --tools "$work/numbers.json" --tool-choice f --one-call --json Hi && is_json "$work/out" &&
+    grep -qE "\"tool_calls\":\[\{\"type\":\"function\",\"function\":$call\}\]" "$work/out"
+ok "in JSON, too" $?
 one -c 1024 --tools $data/tools.json "Hi" && [ -s "$work/out" ]
 ok "tools that may be called, or not" $?
-one -c 1024 --tools $data/tools.json --tool-choice nothing "Hi"
-[ $? = 64 ] && grep -q "nothing" "$work/err"
-ok "a tool that is not there" $?
+one -c 1024 -n 30 --special --tools $data/tools.json --tool-choice add "Hi" && grep -q '<tool_call>' "$work/out"
+ok "--special shows an answer as it was written" $?
+printf 'a\xff' | "$HEARTH" run $model --template $data/chatml.jinja -n 2 >"$work/out" 2>"$work/err" &&
+    grep -q "^note: the prompt is not UTF-8" "$work/err"
+ok "a prompt that is not UTF-8 is read, and that is said" $?
 
 one -c 1024 -n 12 --tools $data/tools.json "Hi" && [ -s "$work/out" ] && ! grep -q note "$work/err"
 ok "text beside tools is whole wherever it ends" $?
@@ -115,6 +145,21 @@ refused "a template that refuses" 64 "no conversation here" --template "$work/no
 echo 'not JSON' >"$work/broken.json"
 refused "broken tools" 64 "line 1" --tools "$work/broken.json" --template $data/chatml.jinja
 
+refused "a system text that is not UTF-8" 64 "^error: --system: .*not UTF-8" --system $'a\xff' --template $data/chatml.jinja
+refused "one call of no tools" 64 "--one-call without --tools" --one-call --template $data/chatml.jinja
+refused "a stop text that is empty" 64 "--stop: an empty text" --stop ""
+refused "tools that are none of the kind" 64 "--tools: .*tool 0" --template $data/chatml.jinja --tools <(echo '[{"name":"x"}]')
+refused "an empty array of tools" 64 "no array of tool declarations" --template $data/chatml.jinja --tools <(echo '[]')
+refused "two tools of one name" 64 "--tools: .*tool 1: another tool is named 'x'" --template $data/chatml.jinja \
+    --tools <(echo '[{"function":{"name":"x"}},{"function":{"name":"x"}}]')
+refused "a tool that is no function" 64 "--tools: .*tool 0: type: 'retrieval'" --template $data/chatml.jinja \
+    --tools <(echo '[{"type":"retrieval","function":{"name":"x"}}]')
+refused "parameters that are no object" 64 "--tools: .*tool 0: function.parameters" --template $data/chatml.jinja \
+    --tools <(echo '[{"function":{"name":"x","parameters":[]}}]')
+refused "parameters of another type" 64 "--tools: .*tool 0: function.parameters" --template $data/chatml.jinja \
+    --tools <(echo '[{"function":{"name":"x","parameters":{"type":"string"}}}]')
+refused "a choice that is no tool" 64 "--tool-choice: no tool 'nothing'; .*add" --tool-choice nothing \
+    --tools $data/tools.json --template $data/chatml.jinja
 refused "a directory as tools" 5 "^error: --tools: read $work: Is a directory" --tools "$work" --template $data/chatml.jinja
 refused "a template that is not there" 4 "^error: --template: read $work/none: No such" --template "$work/none"
 refused "a level where there is none" 3 "--think=low: .* knows no levels" --think=low --template $data/chatml.jinja
@@ -148,6 +193,9 @@ wait no format now
 wait >>>
 type /set nothink\n
 wait Set 'nothink'
+wait >>>
+type /set system Be brief\n
+wait Set the system text.
 wait >>>
 type /set think huge\n
 wait low, medium

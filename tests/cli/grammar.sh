@@ -27,7 +27,7 @@ check "no lines" '' '' --regex a
 
 fails "nothing asked for" 64 "one of --schema, --gbnf and --regex" debug grammar
 fails "too much asked for" 64 "one of --schema" debug grammar --regex a --gbnf "$work/g.gbnf"
-fails "a broken expression" 64 "byte" debug grammar --regex '(a'
+fails "a broken expression" 64 "--regex: pattern, byte" debug grammar --regex '(a'
 fails "no file" 4 "read $work/none" debug grammar --gbnf "$work/none"
 printf 'root ::= "a"\n  | b\n' >"$work/bad.gbnf"
 fails "a rule that is not there" 64 "2:5: the rule b is nowhere defined" debug grammar --gbnf "$work/bad.gbnf"

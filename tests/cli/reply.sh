@@ -57,6 +57,9 @@ reply --format qwen3-xml --tools "$work/tools" --events &&
     grep -q '^{"kind":"call","call":0,"name":"f"}$' "$work/out" &&
     grep -q '^{"kind":"call_end","call":0}$' "$work/out"
 ok "events" $?
+printf 'a\xffb' >"$work/text"
+reply --format hermes && is_json "$work/out" && grep -q '"content":"a�b"' "$work/out"
+ok "bytes that are no text" $?
 fails "an unknown format" 64 "no format 'xyz'" debug reply --format xyz
 fails "a template that is not there" 4 "no.jinja" debug probe "$work/no.jinja"
 finish

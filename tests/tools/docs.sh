@@ -21,7 +21,7 @@ row()
     grep "^| $1 |" README.md | cut -d'|' -f3 | sed 's/([^)]*)//g' | tr -d '` ' | tr ',' '\n' | sort
 }
 
-commands="run bench show debug"
+commands="run bench show convert debug"
 set -- $commands
 echo 1..$((3 + $#))
 
@@ -36,7 +36,7 @@ verdict "README's weight formats are the built ones" $?
 # Options that a page shows, against those of --help.
 for command in $commands; do
     if [ "$command" = debug ]; then
-        for sub in logits embd tokens detok; do "$HEARTH" debug $sub --help; done
+        for sub in logits embd tokens detok list render probe reply grammar; do "$HEARTH" debug $sub --help; done
     else
         "$HEARTH" help "$command"
     fi >"$work/help" 2>"$work/why"

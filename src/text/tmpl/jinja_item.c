@@ -17,6 +17,9 @@ int jinja_undefined(struct jinja_run *run, struct value v)
     const char *name = v.s ? v.s->p : "a value";
     int n = v.s ? (int)(v.s->n < 100 ? v.s->n : 100) : 7;
 
+    if (v.from && !v.s)
+        return value_fail(&run->room, E_INVALID, "'%s object' has no such element",
+                          value_type_name((struct value){.kind = (uint16_t)(v.from - 1)}));
     if (v.from)
         return value_fail(&run->room, E_INVALID, "'%s object' has no attribute '%.*s'",
                           value_type_name((struct value){.kind = (uint16_t)(v.from - 1)}), n,
