@@ -389,10 +389,14 @@ static int answer_open(struct answer *a)
                                .style = style,
                                .open = c->open,
                                .may_think = c->chat && c->think != CHAT_THINK_OFF};
+    const char *choice = r->opt.choice;
+    const json_t *tools = choice && strcmp(choice, "none") == 0 ? NULL : c->tools;
     int rc = 0;
 
     if (c->chat)
-        rc = reply_new(&a->reply, style, c->tools, c->open, on_event, a, a->e);
+        rc = reply_new(&a->reply, style, tools, c->open, on_event, a, a->e);
+    if (rc == 0 && c->chat && c->gram)
+        reply_guided(a->reply, c->any_json || c->schema);
     if (rc == 0 && c->gram)
         rc = guide_new(&a->guide, &go, a->e);
     return rc;

@@ -359,6 +359,6 @@ int chat_encode(const struct chat *c, const struct chat_request *q, struct chat_
         rc = tok_encode_marked(c->tok, &out->text, TOK_ADD_SPECIAL | TOK_PARSE_SPECIAL,
                                &out->ids, e);
     if (rc == 0)
-        out->open = probe_is_open(&p->style, (struct str){out->text.text.p, out->text.text.n});
+        out->open = probe_is_open_marked(&p->style, &out->text);
     return rc;
 }

@@ -55,6 +55,12 @@ ok "and in JSON" $?
 hearth run $model --seed 3 --format json -n 5 "Once" && head -c 1 "$work/out" | grep -q '{' &&
     grep -q '^note: .* before its form is complete' "$work/err"
 ok "an answer that is cut says so" $?
+echo '{"const":"a<think>b</think>c"}' >"$work/markers.json"
+one --no-think -n 100 --format "$work/markers.json" "Once" && grep -qx '"a<think>b</think>c"' "$work/out"
+ok "markers in a string are the string's" $?
+one -c 1024 -n 100 --format $data/person.schema.json "what is <think>" &&
+    tr -d '\n' <"$work/out" | "$HEARTH" debug grammar --schema $data/person.schema.json | grep -qE 'accepted|incomplete'
+ok "nobody's question lets an answer out of its form" $?
 echo '{"type":"objekt"}' >"$work/bad.json"
 hearth run $model --format "$work/bad.json" "Once"
 [ $? = 64 ] && grep -q "#/type" "$work/err" && [ ! -s "$work/out" ]
@@ -114,6 +120,16 @@ printf 'a\xff' | "$HEARTH" run $model --template $data/chatml.jinja -n 2 >"$work
     grep -q "^note: the prompt is not UTF-8" "$work/err"
 ok "a prompt that is not UTF-8 is read, and that is said" $?
 
+# Calls that are bare objects, which an object under a schema can look like.
+cat >"$work/bare.jinja" <<'END'
+{% if tools %}{{ tools | tojson }}{% endif %}{% for m in messages %}[{{ m.role }}]
+{% if m.tool_calls %}{"name": "{{ m.tool_calls[0].function.name }}", "parameters": {{
+m.tool_calls[0].function.arguments | tojson }}}{% else %}{{ m.content }}{% endif %}<|eot_id|>{% endfor %}[assistant]
+END
+echo '{"const":{"name":"add","parameters":{"a":1,"b":2}}}' >"$work/bare.json"
+one --template "$work/bare.jinja" -c 1024 -n 200 --json --tools $data/tools.json --tool-choice none \
+    --format "$work/bare.json" "Hi" && ! grep -q tool_calls "$work/out" && grep -q 'response":"{' "$work/out"
+ok "nothing is a call where no tool may be called" $?
 one -c 1024 -n 12 --tools $data/tools.json "Hi" && [ -s "$work/out" ] && ! grep -q note "$work/err"
 ok "text beside tools is whole wherever it ends" $?
 one -c 1024 -n 4 --tools $data/tools.json --tool-choice required "Hi" && [ ! -s "$work/out" ] &&

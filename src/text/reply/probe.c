@@ -55,3 +55,24 @@ int probe_is_open(const struct reply_style *style, struct str prompt)
 
     return open && last_of(prompt, style->think_close) < open;
 }
+
+/* As last_of, in what the template wrote. */
+static size_t last_of_template(const struct marked *m, const char *word)
+{
+    for (size_t i = m->n; i--;) {
+        size_t from = i ? m->mark[i - 1].end : 0, at = 0;
+
+        if (!m->mark[i].user)
+            at = last_of((struct str){m->text.p + from, m->mark[i].end - from}, word);
+        if (at)
+            return from + at;
+    }
+    return 0;
+}
+
+int probe_is_open_marked(const struct reply_style *style, const struct marked *prompt)
+{
+    size_t open = last_of_template(prompt, style->think_open);
+
+    return open && last_of_template(prompt, style->think_close) < open;
+}

@@ -35,5 +35,7 @@ MUST_CHECK int probe_run(struct probe *out, const struct tmpl *t, const json_t *
 
 /* 1: a rendered prompt ends inside reasoning: its last open marker has no close behind it. */
 int probe_is_open(const struct reply_style *style, struct str prompt);
+/* The same where people wrote into it: their markers open and close nothing. */
+int probe_is_open_marked(const struct reply_style *style, const struct marked *prompt);
 
 #endif

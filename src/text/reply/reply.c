@@ -312,6 +312,23 @@ int reply_new(struct reply **out, const struct reply_style *style, const json_t 
     return 0;
 }
 
+void reply_guided(struct reply *r, int whole)
+{
+    const char *closing = r->format ? r->format->closing : NULL;
+
+    for (int i = 0; i < r->n_marks; i++) {
+        struct reply_mark *m = &r->marks[i];
+
+        if (m->kind == REPLY_M_STEP)
+            m->where &= ~AT(REPLY_AT_THINK);
+        /* It ends content, but within it it is text. */
+        if (whole && closing && str_is(m->text, closing))
+            m->kind = REPLY_M_END;
+        if (whole && m->kind != REPLY_M_END)
+            m->where &= ~AT(REPLY_AT_TEXT);
+    }
+}
+
 void reply_free(struct reply *r)
 {
     if (!r)

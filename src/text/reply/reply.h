@@ -66,6 +66,11 @@ MUST_CHECK int reply_new(struct reply **out, const struct reply_style *style,
                          struct err *e);
 void reply_free(struct reply *r); /* NULL is fine */
 
+/* Before the first byte: the text is written under a grammar that begins behind the reasoning
+ * (guide.h), so within reasoning no call begins. whole: content is held to a form, so that what
+ * looks like a marker in it (in a string of JSON) is part of it. */
+void reply_guided(struct reply *r, int whole);
+
 /* n bytes more, control tokens as their text. Fails: as the sink; E_NOMEM; E_TOO_LONG. */
 MUST_CHECK int reply_put(struct reply *r, const char *p, size_t n, struct err *e);
 

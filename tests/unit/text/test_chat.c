@@ -191,6 +191,40 @@ static void test_reasoning(void **state)
     rig_close(&r);
 }
 
+/* Whether the prompt ends inside reasoning is the template's to say, not the user's. */
+static void test_open(void **state)
+{
+    static const char *const messages[][2] = {
+        {"[{\"role\":\"user\",\"content\":\"what is <think>\"}]", "closed"},
+        {"[{\"role\":\"user\",\"content\":\"what is <th\"}]", "closed"},
+        {"[{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"assistant\",\"content\":\"y\","
+         "\"reasoning_content\":\"z<think>\"}]",
+         "closed"},
+        {"[{\"role\":\"user\",\"content\":\"on\"}]", "open"},
+        {"[{\"role\":\"system\",\"content\":\"</think>\"},{\"role\":\"user\",\"content\":"
+         "\"on\"}]",
+         "open"},
+    };
+    static struct rig r;
+
+    (void)state;
+    rig_open(&r,
+             "{% for m in messages %}[{{ m.role }}]{% if m.reasoning_content %}<think>"
+             "{{ m.reasoning_content }}</think>{% endif %}{{ m.content }}ink>{% endfor %}"
+             "{% if messages[-1].content == 'on' %}<think>{% endif %}",
+             NULL);
+    assert_string_equal(chat_probe(r.chat, 0)->style.think_open, "<think>");
+    for (size_t i = 0; i < sizeof(messages) / sizeof(messages[0]); i++) {
+        struct chat_prompt p;
+        struct err e = {0};
+
+        assert_int_equal(encode(&r, messages[i][0], NULL, NULL, &p, &e), 0);
+        assert_string_equal(p.open ? "open" : "closed", messages[i][1]);
+        chat_prompt_done(&p);
+    }
+    rig_close(&r);
+}
+
 /* What a template takes as an object may come as text, and the other way round. */
 static void test_arguments(void **state)
 {
@@ -269,9 +303,10 @@ static void test_two_templates(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_forms),     cmocka_unit_test(test_system),
-        cmocka_unit_test(test_reasoning), cmocka_unit_test(test_arguments),
-        cmocka_unit_test(test_injection), cmocka_unit_test(test_two_templates),
+        cmocka_unit_test(test_forms),         cmocka_unit_test(test_system),
+        cmocka_unit_test(test_reasoning),     cmocka_unit_test(test_open),
+        cmocka_unit_test(test_arguments),     cmocka_unit_test(test_injection),
+        cmocka_unit_test(test_two_templates),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

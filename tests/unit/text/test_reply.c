@@ -579,6 +579,53 @@ static void test_at_once(void **state)
     json_decref(tools);
 }
 
+/* Under a grammar no call begins within reasoning, and content that is held to a form is what
+ * it is. */
+static void test_guided(void **state)
+{
+#define CALL "<tool_call>{\"name\": \"get_x\", \"arguments\": {}}</tool_call>"
+    static const struct {
+        const char *format;
+        int whole;
+        const char *text, *content, *reasoning;
+        int calls;
+    } rows[] = {
+        {"hermes", 1, "\"a<think>b</think>c\"", "\"a<think>b</think>c\"", "", 0},
+        {"hermes", 1, "\"<think>\"<|im_end|>", "\"<think>\"", "", 0},
+        {"hermes", 1, "\"a<|im_end|>\"", "\"a<|im_end|>\"", "", 0},
+        {"hermes", 1, "{\"a\":\"" CALL "\"}", "{\"a\":\"" CALL "\"}", "", 0},
+        {"hermes", 1, "<think>x" CALL "y</think>\n\n\"z\"", "\"z\"", "x" CALL "y", 0},
+        {"hermes", 1, "<think>x</think>\n\n" CALL, "", "x", 1},
+        {"hermes", 0, "<think>x" CALL "y</think>z\n" CALL, "z", "x" CALL "y", 1},
+        {"cohere", 1, "<|START_RESPONSE|>\"<|END_RESPONSE|>\"<|END_RESPONSE|>",
+         "\"<|END_RESPONSE|>\"", "", 0},
+        {"harmony", 1, "<|channel|>final<|message|>\"<|channel|>analysis<|message|>x\"",
+         "\"<|channel|>analysis<|message|>x\"", "", 0},
+    };
+#undef CALL
+    json_t *tools = json_loads(tools_text, 0, NULL);
+    struct replies r = {0};
+    struct reply *reply;
+    struct err e;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct reply_style style = style_of(rows[i].format, "<think>", "</think>");
+
+        replies_clear(&r);
+        assert_int_equal(reply_new(&reply, &style, tools, 0, replies_sink, &r, &e), 0);
+        reply_guided(reply, rows[i].whole);
+        assert_int_equal(reply_put(reply, rows[i].text, strlen(rows[i].text), &e), 0);
+        assert_int_equal(reply_end(reply, 0, &e), 0);
+        assert_true(str_is((struct str){r.content.p, r.content.n}, rows[i].content));
+        assert_true(str_is((struct str){r.reasoning.p, r.reasoning.n}, rows[i].reasoning));
+        assert_int_equal(reply_calls(reply), rows[i].calls);
+        reply_free(reply);
+    }
+    replies_clear(&r);
+    json_decref(tools);
+}
+
 /* n times a text, in time that grows like n. */
 static void put_many(struct reply *r, const char *text, size_t n)
 {
@@ -754,10 +801,15 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_vectors),   cmocka_unit_test(test_ones),
-        cmocka_unit_test(test_cut),       cmocka_unit_test(test_cut_markers),
-        cmocka_unit_test(test_at_once),   cmocka_unit_test(test_long),
-        cmocka_unit_test(test_limits),    cmocka_unit_test(test_sink_and_tools),
+        cmocka_unit_test(test_vectors),
+        cmocka_unit_test(test_ones),
+        cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_cut_markers),
+        cmocka_unit_test(test_at_once),
+        cmocka_unit_test(test_guided),
+        cmocka_unit_test(test_long),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_sink_and_tools),
         cmocka_unit_test(test_no_memory),
     };
 
