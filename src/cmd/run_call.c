@@ -53,14 +53,14 @@ int run_json_put(struct buf *out, const json_t *value)
     return rc;
 }
 
-json_t *run_call_arguments(const struct buf *b)
+json_t *run_call_arguments(const struct buf *written)
 {
-    const char *p = b->p ? b->p : "";
-    json_t *args = json_loadb(p, b->n, JSON_ALLOW_NUL, NULL);
+    const char *p = written->p ? written->p : "";
+    json_t *args = json_loadb(p, written->n, JSON_ALLOW_NUL, NULL);
 
     if (!args)
-        args = json_loadb(p, b->n, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, NULL);
-    return args ? args : run_text_json(b);
+        args = json_loadb(p, written->n, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, NULL);
+    return args ? args : run_text_json(written);
 }
 
 int run_call_put(struct buf *out, const json_t *function, const struct buf *arguments)

@@ -125,12 +125,12 @@ MUST_CHECK int seq_cover(struct hearth_seq *s, int n_pos, struct err *e);
 MUST_CHECK int infer_tier(const char *asked, struct err *e);
 
 /* The model's tokenizer, or NULL: the file has none that is known. Borrowed. */
-const struct tok *infer_tok(const struct hearth_model *m);
+const struct tok *infer_tok(const struct hearth_model *h);
 /* Fails: E_UNSUPPORTED it gives embeddings and no text; E_NOT_FOUND, E_UNSUPPORTED why it has
  * no tokenizer. */
 MUST_CHECK int infer_writes(const struct hearth_model *m, struct err *e);
 /* The text of a string key of the model's file: 1, or 0 when it has none. Borrowed. */
-int infer_text(const struct hearth_model *m, const char *key, struct str *out);
+int infer_text(const struct hearth_model *h, const char *key, struct str *out);
 
 /* The struct err inside of a public error, which has the same fields. NULL gives NULL. */
 static inline struct err *engine_err(struct hearth_error *e)

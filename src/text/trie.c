@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 /* The texts that begin like a node, while their next bytes are not nodes yet. */
@@ -47,6 +48,7 @@ static int add_node(struct build *b, unsigned char byte, struct range range)
         b->range = more;
         t->cap = cap;
     }
+    assert(b->range); /* it grows with the nodes */
     t->node[t->n] = (struct trie_node){.id = -1, .byte = byte};
     b->range[t->n++] = range;
     return 0;

@@ -167,7 +167,7 @@ static int make_room(struct work *w, size_t n)
         if (!w->best.sum)
             return E_NOMEM;
         for (size_t i = 0; i < s->ring; i++)
-            w->best.sum[i] = -INFINITY;
+            w->best.sum[i] = -(double)INFINITY;
     }
     if (n < w->best.cap)
         return 0;
@@ -218,9 +218,9 @@ static void find_best(struct work *w, struct str x)
         if (!known)
             offer(w, mask, i + len, sum + s->unk_score, -1 - (int32_t)len);
         for (size_t k = 0; k < len; k++)
-            w->best.sum[(i + k) & mask] = -INFINITY;
+            w->best.sum[(i + k) & mask] = -(double)INFINITY;
     }
-    w->best.sum[x.n & mask] = -INFINITY;
+    w->best.sum[x.n & mask] = -(double)INFINITY;
 }
 
 static size_t length_of(const struct vocab *v, int32_t last)

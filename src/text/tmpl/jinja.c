@@ -110,7 +110,7 @@ static int render(const void *compiled, const json_t *vars, const struct tm *now
     value_build(&text, &run.room);
     run.out = &text;
     run.global = value_alloc(&run.room, (size_t)t->n_name * sizeof(*run.global));
-    rc = run.global ? jinja_push(&run, NULL) : e->code;
+    rc = run.global ? jinja_push(&run, NULL) : value_failed(&run.room);
     for (uint32_t i = 0; i < t->n_name && rc == 0; i++)
         run.global[i] = jinja_absent_value();
     if (rc == 0)

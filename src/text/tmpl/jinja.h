@@ -155,8 +155,10 @@ struct jinja_parser {
     int uses;         /* JINJA_USES_..., so far in this macro */
 };
 
-MUST_CHECK int jinja_fail_at(struct jinja_parser *p, uint32_t line, const char *fmt, ...)
+void jinja_say_at(struct jinja_parser *p, uint32_t line, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
+#define jinja_fail_at(parser, line, ...)                                                       \
+    (jinja_say_at((parser), (line), __VA_ARGS__), E_INVALID)
 struct jinja_node *jinja_node(struct jinja_parser *p, int type); /* NULL: error is set */
 MUST_CHECK int jinja_intern(struct jinja_parser *p, struct str name, uint32_t *id);
 MUST_CHECK int jinja_deeper(struct jinja_parser *p); /* p->depth-- undoes it */

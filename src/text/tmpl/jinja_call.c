@@ -13,7 +13,7 @@ int jinja_new_function(struct jinja_run *run, const struct jinja_fn *fn, struct 
     struct jinja_function *f = value_alloc(&run->room, sizeof(*f));
 
     if (!f)
-        return run->room.e->code;
+        return value_failed(&run->room);
     *f = (struct jinja_function){{.type = jinja_is_function}, fn, self};
     *out = value_of_obj(&f->obj);
     return 0;
@@ -25,7 +25,7 @@ int jinja_new_gen(struct jinja_run *run, const char *type, struct value items,
     struct jinja_gen *g = value_alloc(&run->room, sizeof(*g));
 
     if (!g)
-        return run->room.e->code;
+        return value_failed(&run->room);
     *g = (struct jinja_gen){.obj = {.type = type}, .items = items};
     g->obj.is_false = type != jinja_is_generator && items.l->n == 0;
     *out = value_of_obj(&g->obj);

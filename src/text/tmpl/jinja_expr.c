@@ -41,12 +41,12 @@ static int parse_math(struct jinja_parser *p, const struct operator* ops, parse_
         if (!end) {
             *out = jinja_list_head(p, N_MATH, *out);
             if (!*out)
-                return p->room.e->code;
+                return value_failed(&p->room);
             end = &(*out)->b;
         }
         *end = jinja_node(p, N_TERM);
         if (!*end)
-            return p->room.e->code;
+            return value_failed(&p->room);
         (*end)->op = (uint8_t)op;
         rc = next(p, &(*end)->a);
         end = &(*end)->next;
@@ -83,13 +83,15 @@ static int parse_chain(struct jinja_parser *p, int type, const char *op, const c
 
     while (rc == 0 && (op ? jinja_skip_op(p, op) : jinja_skip_name(p, name))) {
         if (!end) {
-            end = &(*out)->next;
-            *out = jinja_list_head(p, type, *out);
+            struct jinja_node *first = *out;
+
+            *out = first ? jinja_list_head(p, type, first) : NULL;
             if (!*out)
-                return p->room.e->code;
+                return value_failed(&p->room);
+            end = &first->next;
         }
         rc = next(p, end);
-        if (rc == 0)
+        if (rc == 0 && *end)
             end = &(*end)->next;
     }
     return rc;
@@ -135,12 +137,12 @@ static int parse_compare(struct jinja_parser *p, struct jinja_node **out)
         if (!end) {
             *out = jinja_list_head(p, N_COMPARE, *out);
             if (!*out)
-                return p->room.e->code;
+                return value_failed(&p->room);
             end = &(*out)->b;
         }
         *end = jinja_node(p, N_TERM);
         if (!*end)
-            return p->room.e->code;
+            return value_failed(&p->room);
         (*end)->op = (uint8_t)op;
         rc = parse_sum(p, &(*end)->a);
         end = &(*end)->next;
@@ -157,7 +159,7 @@ static int parse_not(struct jinja_parser *p, struct jinja_node **out)
         return parse_compare(p, out);
     n = jinja_node(p, N_NOT);
     if (!n)
-        return p->room.e->code;
+        return value_failed(&p->room);
     *out = n;
     p->tok++;
     rc = jinja_deeper(p);
@@ -186,7 +188,7 @@ static int parse_condition(struct jinja_parser *p, struct jinja_node **out)
         struct jinja_node *n = jinja_node(p, N_COND);
 
         if (!n)
-            return p->room.e->code;
+            return value_failed(&p->room);
         n->b = *out;
         *out = n;
         rc = parse_or(p, &n->a);
@@ -270,7 +272,7 @@ static int parse_items(struct jinja_parser *p, int what, const char *end,
 
     n = jinja_node(p, N_TUPLE);
     if (!n)
-        return p->room.e->code;
+        return value_failed(&p->room);
     for (last = &n->a; rc == 0; last = &(*last)->next) {
         if (tuple_ends(p, end))
             break;
@@ -312,7 +314,7 @@ static int parse_one_target(struct jinja_parser *p, struct jinja_node **out)
         return jinja_unexpected(p, "a name");
     n = jinja_node(p, N_NAME);
     if (!n)
-        return p->room.e->code;
+        return value_failed(&p->room);
     *out = n;
     rc = jinja_intern(p, p->tok++->text, &n->name);
     if (rc < 0 || !jinja_skip_op(p, "."))
@@ -332,7 +334,7 @@ int jinja_parse_target(struct jinja_parser *p, const char *end, struct jinja_nod
         return rc;
     n = jinja_list_head(p, N_TUPLE, *out);
     if (!n)
-        return p->room.e->code;
+        return value_failed(&p->room);
     last = &(*out)->next;
     *out = n;
     while (rc == 0 && jinja_skip_op(p, ",")) {
@@ -361,7 +363,7 @@ int jinja_parse_params(struct jinja_parser *p, struct jinja_node **out)
             return jinja_unexpected(p, "a parameter's name");
         n = jinja_node(p, N_NAME);
         if (!n)
-            return p->room.e->code;
+            return value_failed(&p->room);
         rc = jinja_intern(p, p->tok++->text, &n->name);
         if (rc == 0 && jinja_skip_op(p, "="))
             rc = jinja_parse_expr(p, 1, &n->b);
@@ -403,11 +405,11 @@ static int parse_list(struct jinja_parser *p, struct jinja_node *n)
     while (rc == 0 && !jinja_skip_op(p, "]")) {
         if (n->a) {
             rc = jinja_expect_op(p, ",");
-            if (rc < 0 || jinja_skip_op(p, "]"))
+            if (rc != 0 || jinja_skip_op(p, "]"))
                 break;
         }
         rc = jinja_parse_expr(p, 1, end);
-        if (rc == 0)
+        if (rc == 0 && *end)
             end = &(*end)->next;
     }
     return rc;
@@ -432,7 +434,7 @@ static int parse_dict(struct jinja_parser *p, struct jinja_node *n)
             break;
         end = &(*end)->next;
         rc = jinja_parse_expr(p, 1, end);
-        if (rc == 0)
+        if (rc == 0 && *end)
             end = &(*end)->next;
     }
     return rc;
@@ -445,7 +447,7 @@ int jinja_parse_primary(struct jinja_parser *p, struct jinja_node **out)
     int rc;
 
     if (!n)
-        return p->room.e->code;
+        return value_failed(&p->room);
     *out = n;
     switch (t->type) {
     case TOK_NAME:
@@ -490,7 +492,7 @@ static int parse_unary(struct jinja_parser *p, int filters, struct jinja_node **
         struct jinja_node *n = jinja_node(p, jinja_at_op(p, "-") ? N_NEG : N_POS);
 
         if (!n)
-            return p->room.e->code;
+            return value_failed(&p->room);
         p->tok++;
         *out = n;
         rc = jinja_deeper(p);

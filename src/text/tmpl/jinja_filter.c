@@ -153,7 +153,7 @@ static int f_indent(struct jinja_run *run, struct jinja_call *c, struct value *o
                                        : jinja_math(run, OP_MUL, by, value_int(width), &by);
     if (rc == 0)
         rc = lines_of(run, c->self, &lines);
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     value_build(&b, &run->room);
     for (size_t i = 0; i < lines.l->n && b.rc == 0; i++) {
@@ -224,7 +224,7 @@ static int c_string(struct jinja_run *run, struct value v, const char **out)
         return rc;
     p = value_alloc(&run->room, v.s->n + 1);
     if (!p)
-        return run->room.e->code;
+        return value_failed(&run->room);
     memcpy(p, v.s->p, v.s->n);
     p[v.s->n] = '\0';
     *out = p;

@@ -148,7 +148,7 @@ static int f_xmlattr(struct jinja_run *run, struct jinja_call *c, struct value *
         b.rc = jinja_str(run, e->key, &key);
         if (b.rc == 0)
             b.rc = jinja_str(run, e->val, &v);
-        if (b.rc < 0)
+        if (b.rc != 0)
             break;
         if (key.s->n == 0 || memchr(key.s->p, ' ', key.s->n) ||
             memchr(key.s->p, '>', key.s->n) || memchr(key.s->p, '/', key.s->n) ||
@@ -344,7 +344,7 @@ static int f_wordwrap(struct jinja_run *run, struct jinja_call *c, struct value 
     split.self = v;
     if (rc == 0)
         rc = jinja_find_method(OF_STR, str_of("splitlines"))->run(run, &split, &lines);
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     value_build(&w.b, &run->room);
     w.eol = eol.s;

@@ -51,7 +51,7 @@ static int copy_items(struct jinja_run *run, struct value v, struct value *out)
         rc = value_list(&run->room, VALUE_LIST, items.l->n, out);
     for (size_t i = 0; rc == 0 && i < items.l->n; i++)
         rc = value_append(&run->room, *out, items.l->v[i]);
-    return rc < 0 ? rc : value_pay(&run->room, items.l->n / 8);
+    return rc != 0 ? rc : value_pay(&run->room, items.l->n / 8);
 }
 
 /* What was made as a list, as a generator. */
@@ -217,9 +217,9 @@ static int f_sort(struct jinja_run *run, struct jinja_call *c, struct value *out
 
     if (rc == 0)
         rc = all_keys(run, *out, c->a[2], jinja_flag(c->a[1], 0), &keys);
-    return rc < 0 ? rc
-                  : value_sort(&run->room, out->l->v, keys.l->v, out->l->n,
-                               jinja_flag(c->a[0], 0));
+    return rc != 0 ? rc
+                   : value_sort(&run->room, out->l->v, keys.l->v, out->l->n,
+                                jinja_flag(c->a[0], 0));
 }
 
 static int f_unique(struct jinja_run *run, struct jinja_call *c, struct value *out)
@@ -287,7 +287,7 @@ static int f_slice(struct jinja_run *run, struct jinja_call *c, struct value *ou
         rc = jinja_items(run, c->self, &items);
     if (rc == 0)
         rc = value_list(&run->room, VALUE_LIST, 0, out);
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     each = items.l->n / (size_t)n;
     longer = items.l->n % (size_t)n;
@@ -336,8 +336,9 @@ static int f_groupby(struct jinja_run *run, struct jinja_call *c, struct value *
     struct value list, keys, key, last = {0}, members = {0};
     int rc = copy_items(run, c->self, &list), cased = jinja_flag(c->a[2], 0);
 
-    if (rc == 0)
-        rc = value_list(&run->room, VALUE_LIST, list.l->n, &keys);
+    if (rc != 0)
+        return rc;
+    rc = value_list(&run->room, VALUE_LIST, list.l->n, &keys);
     for (size_t i = 0; rc == 0 && i < list.l->n; i++) {
         rc = path_or(run, list.l->v[i], c->a[0], c->a[1], &key);
         if (rc == 0)
@@ -500,9 +501,9 @@ static int f_dictsort(struct jinja_run *run, struct jinja_call *c, struct value 
     rc = jinja_pairs(run, c->self, out);
     if (rc == 0)
         rc = all_keys(run, *out, by, jinja_flag(c->a[0], 0), &keys);
-    return rc < 0 ? rc
-                  : value_sort(&run->room, out->l->v, keys.l->v, out->l->n,
-                               jinja_flag(c->a[2], 0));
+    return rc != 0 ? rc
+                   : value_sort(&run->room, out->l->v, keys.l->v, out->l->n,
+                                jinja_flag(c->a[2], 0));
 }
 
 /* An attribute, never an item. */

@@ -167,7 +167,7 @@ static int f_filesize(struct jinja_run *run, struct jinja_call *c, struct value 
     int binary = jinja_flag(c->a[0], 0), rc;
     double base = binary ? 1024 : 1000, unit = base, n;
     struct jinja_call number = {.self = c->self};
-    struct value f;
+    struct value f = {0};
     char text[400];
     int i = 0;
 
@@ -175,7 +175,7 @@ static int f_filesize(struct jinja_run *run, struct jinja_call *c, struct value 
     rc = f_float(run, &number, &f);
     if (rc == 0 && f.kind != VALUE_FLOAT)
         return value_fail(&run->room, E_INVALID, "filesizeformat needs a number");
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     n = f.f;
     if (n < base) {

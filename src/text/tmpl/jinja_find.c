@@ -52,7 +52,7 @@ static int find(struct jinja_run *run, struct jinja_call *c, int last, int64_t *
         rc = bounds(run, c, &from, &to);
     if (rc == 0 && last)
         rc = value_pay(&run->room, s.n / 64 * (c->a[0].s->n / 16 + 1));
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     at = (last ? last_of : jinja_find)(s, value_bytes(c->a[0]), from, to);
     *out = -1;
@@ -105,13 +105,13 @@ static int m_rindex(struct jinja_run *run, struct jinja_call *c, struct value *o
 
 static int m_count(struct jinja_run *run, struct jinja_call *c, struct value *out)
 {
-    size_t from, to;
+    size_t from = 0, to = 0;
     int64_t n = 0;
     int rc = jinja_need_str(run, c->a[0], "count");
 
     if (rc == 0)
         rc = bounds(run, c, &from, &to);
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     if (c->a[0].s->n == 0) {
         struct value_text part = {.p = c->self.s->p + from, .n_char = SIZE_MAX};

@@ -24,7 +24,7 @@ static int fn_range(struct jinja_run *run, struct jinja_call *c, struct value *o
         return value_fail(&run->room, E_INVALID, "range: the step cannot be 0");
     range = value_alloc(&run->room, sizeof(*range));
     if (!range)
-        return run->room.e->code;
+        return value_failed(&run->room);
     *range = (struct jinja_range){
         .obj = {.type = jinja_is_range}, .start = start, .stop = stop, .step = step};
     if (step > 0 ? start < stop : start > stop) {
@@ -86,7 +86,7 @@ static int fn_cycler(struct jinja_run *run, struct jinja_call *c, struct value *
     int rc;
 
     if (!y)
-        return run->room.e->code;
+        return value_failed(&run->room);
     *y = (struct jinja_cycler){.obj = {.type = jinja_is_cycler}};
     if (c->n_pos == 0)
         return value_fail(&run->room, E_INVALID, "cycler needs something to cycle through");
@@ -102,7 +102,7 @@ static int fn_joiner(struct jinja_run *run, struct jinja_call *c, struct value *
     struct jinja_joiner *j = value_alloc(&run->room, sizeof(*j));
 
     if (!j)
-        return run->room.e->code;
+        return value_failed(&run->room);
     *j = (struct jinja_joiner){.obj = {.type = jinja_is_joiner}, .sep = c->a[0]};
     *out = value_of_obj(&j->obj);
     return jinja_absent(c->a[0]) ? value_str(&run->room, str_of(", "), 0, &j->sep) : 0;

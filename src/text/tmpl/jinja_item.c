@@ -83,7 +83,7 @@ static int loop_attr(struct jinja_run *run, struct value v, struct str name, str
         if (at < n)
             *out = l->items.l->v[at];
         else
-            return jinja_new_undefined(run, name, out) < 0 ? run->room.e->code : 1;
+            return jinja_new_undefined(run, name, out) < 0 ? value_failed(&run->room) : 1;
         return 1;
     }
     return 0;

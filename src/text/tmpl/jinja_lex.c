@@ -32,7 +32,7 @@ static int add(struct lexer *x, int type, struct str text)
         struct jinja_token *tok = value_alloc(x->r, cap * sizeof(*tok));
 
         if (!tok)
-            return x->r->e->code;
+            return value_failed(x->r);
         if (x->n_tok)
             memcpy(tok, x->tok, x->n_tok * sizeof(*tok));
         x->tok = tok;
@@ -283,7 +283,7 @@ static int unescape(struct lexer *x, struct str s, struct str *out)
         return 0;
     q = value_alloc(x->r, s.n + 4); /* no escape is shorter than what it stands for */
     if (!q)
-        return x->r->e->code;
+        return value_failed(x->r);
     for (size_t i = 0; i < s.n;) {
         int32_t cp = 0;
         size_t k = s.p[i] == '\\' && i + 1 < s.n ? escape(s.p + i + 1, s.n - i - 1, &cp) : 0;
@@ -343,7 +343,7 @@ static int lex_op(struct lexer *x)
         x->n_open--;
     }
     if (add(x, TOK_OP, (struct str){x->p + x->i, n}) < 0)
-        return x->r->e->code;
+        return value_failed(x->r);
     skip(x, n);
     return 0;
 }
@@ -409,7 +409,7 @@ static int lex_one(struct lexer *x)
     if (raw)
         return lex_raw(x, raw);
     rc = add(x, block ? TOK_BLOCK : TOK_PRINT, (struct str){x->p + i, 2});
-    skip(x, (size_t)(2 + (sign_at(x, i + 2) != 0)));
+    skip(x, sign_at(x, i + 2) ? 3 : 2);
     return rc < 0 ? rc : lex_tag(x, block);
 }
 
@@ -420,7 +420,7 @@ static int normalise(struct value_room *r, struct str s, struct str *out)
     size_t n = 0;
 
     if (!q)
-        return r->e->code;
+        return value_failed(r);
     for (size_t i = 0; i < s.n; i++) {
         q[n++] = s.p[i] == '\r' ? '\n' : s.p[i];
         if (s.p[i] == '\r' && i + 1 < s.n && s.p[i + 1] == '\n')

@@ -126,7 +126,7 @@ static int m_zfill(struct jinja_run *run, struct jinja_call *c, struct value *ou
 
     if (rc == 0)
         rc = value_str(&run->room, str_of("0"), 0, &zero);
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     value_build(&b, &run->room);
     value_put_cut(&b, s, 0, sign);

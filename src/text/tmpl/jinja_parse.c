@@ -1,15 +1,17 @@
 #include "text/tmpl/jinja.h"
 
+#include <stdio.h>
+
 /* -- what both halves of the parser use ----------------------------------------------- */
 
-int jinja_fail_at(struct jinja_parser *p, uint32_t line, const char *fmt, ...)
+void jinja_say_at(struct jinja_parser *p, uint32_t line, const char *fmt, ...)
 {
     va_list ap;
 
     va_start(ap, fmt);
     (void)err_setv(p->room.e, E_INVALID, fmt, ap);
     va_end(ap);
-    return err_wrap(p->room.e, E_INVALID, "line %u", line);
+    (void)err_wrap(p->room.e, E_INVALID, "line %u", line);
 }
 
 struct jinja_node *jinja_node(struct jinja_parser *p, int type)
@@ -32,7 +34,7 @@ int jinja_intern(struct jinja_parser *p, struct str name, uint32_t *id)
         struct str *names = value_alloc(&p->room, cap * sizeof(*names));
 
         if (!names)
-            return p->room.e->code;
+            return value_failed(&p->room);
         if (t->n_name)
             memcpy(names, t->names, t->n_name * sizeof(*names));
         t->names = names;
@@ -100,12 +102,11 @@ int jinja_unexpected(struct jinja_parser *p, const char *wanted)
 
 int jinja_expect_op(struct jinja_parser *p, const char *op)
 {
-    char wanted[8] = "'";
+    char wanted[8];
 
     if (jinja_skip_op(p, op))
         return 0;
-    memcpy(wanted + 1, op, strlen(op));
-    wanted[1 + strlen(op)] = '\'';
+    (void)snprintf(wanted, sizeof(wanted), "'%s'", op);
     return jinja_unexpected(p, wanted);
 }
 
@@ -156,7 +157,7 @@ static int body_to_end(struct jinja_parser *p, const char *end, struct jinja_nod
 #define NEW(p, n, type)                                                                        \
     struct jinja_node *n = jinja_node(p, type);                                                \
     if (!n)                                                                                    \
-        return (p)->room.e->code;                                                              \
+        return value_failed(&(p)->room);                                                       \
     *out = n
 
 static int parse_if(struct jinja_parser *p, struct jinja_node **out)
@@ -178,7 +179,7 @@ static int parse_if(struct jinja_parser *p, struct jinja_node **out)
         p->tok++;
         last->d = jinja_node(p, N_IF);
         if (!last->d)
-            return p->room.e->code;
+            return value_failed(&p->room);
         last = last->d;
         if (is_else) {
             rc = body_to_end(p, "endif", &last->c);
@@ -294,7 +295,7 @@ static int parse_with(struct jinja_parser *p, struct jinja_node **out)
         struct jinja_node *set = jinja_node(p, N_SET);
 
         if (!set)
-            return p->room.e->code;
+            return value_failed(&p->room);
         if (n->a)
             rc = jinja_expect_op(p, ",");
         if (rc == 0)

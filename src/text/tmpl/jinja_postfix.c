@@ -35,7 +35,7 @@ static int parse_args(struct jinja_parser *p, struct jinja_node **out)
         }
         n = jinja_node(p, N_ARG);
         if (!n)
-            return p->room.e->code;
+            return value_failed(&p->room);
         rc = parse_arg(p, n);
         *out = n;
         out = &n->next;
@@ -51,7 +51,7 @@ static int parse_attr(struct jinja_parser *p, struct jinja_node *n)
         n->type = N_ITEM;
         n->a = jinja_node(p, N_CONST);
         if (!n->a)
-            return p->room.e->code;
+            return value_failed(&p->room);
         n->a->lit = value_int(t->i);
         p->tok++;
         return 0;
@@ -92,7 +92,7 @@ static int parse_item(struct jinja_parser *p, struct jinja_node *n)
         last = &n->a->next;
         n->a = jinja_list_head(p, N_TUPLE, n->a);
         if (!n->a)
-            return p->room.e->code;
+            return value_failed(&p->room);
         while (rc == 0 && jinja_skip_op(p, ",") && !jinja_at_op(p, "]")) {
             rc = jinja_parse_expr(p, 1, last);
             if (rc == 0)
@@ -157,7 +157,7 @@ static int parse_test(struct jinja_parser *p, struct jinja_node *n)
         return jinja_fail_at(p, n->line, "two tests in a row: put the first into brackets");
     n->a = jinja_node(p, N_ARG);
     if (!n->a)
-        return p->room.e->code;
+        return value_failed(&p->room);
     rc = jinja_deeper(p);
     if (rc == 0)
         rc = jinja_parse_primary(p, &n->a->a);
@@ -177,12 +177,12 @@ static int add_piece(struct jinja_parser *p, int type,
     if (!*end) {
         *node = jinja_list_head(p, N_POSTFIX, *node);
         if (!*node)
-            return p->room.e->code;
+            return value_failed(&p->room);
         *end = &(*node)->b;
     }
     n = jinja_node(p, type);
     if (!n)
-        return p->room.e->code;
+        return value_failed(&p->room);
     **end = n;
     *end = &n->next;
     return parse(p, n);

@@ -8,7 +8,7 @@ int jinja_push(struct jinja_run *run, struct jinja_frame *up)
     struct jinja_frame *f = value_alloc(&run->room, sizeof(*f));
 
     if (!f)
-        return run->room.e->code;
+        return value_failed(&run->room);
     *f = (struct jinja_frame){.up = up};
     run->frame = f;
     return 0;
@@ -37,7 +37,7 @@ int jinja_bind(struct jinja_run *run, uint32_t name, struct value v)
 
         var = value_alloc(&run->room, cap * sizeof(*var));
         if (!var)
-            return run->room.e->code;
+            return value_failed(&run->room);
         if (f->n)
             memcpy(var, f->var, f->n * sizeof(*var));
         f->var = var;
@@ -229,7 +229,7 @@ static int new_macro(struct jinja_run *run, const struct jinja_node *n, struct v
     struct jinja_macro *m = value_alloc(&run->room, sizeof(*m));
 
     if (!m)
-        return run->room.e->code;
+        return value_failed(&run->room);
     *m = (struct jinja_macro){{.type = jinja_is_macro}, n, run->frame};
     for (struct jinja_frame *f = run->frame; f; f = f->up)
         f->held = 1;
@@ -258,7 +258,7 @@ static int exec_call(struct jinja_run *run, const struct jinja_node *n)
         rc = jinja_eval(run, n->b, &v);
     run->call = outer_call;
     run->caller = outer_caller;
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     jinja_put_str(run, run->out, v);
     return run->out->rc;
@@ -421,7 +421,7 @@ int jinja_for(struct jinja_run *run, const struct jinja_node *n, struct value v,
         return rc;
     loop = value_alloc(&run->room, sizeof(*loop));
     if (!loop)
-        return run->room.e->code;
+        return value_failed(&run->room);
     *loop = (struct jinja_loop){.obj = {.type = jinja_is_loop},
                                 .node = n,
                                 .frame = outer,

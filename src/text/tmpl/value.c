@@ -22,14 +22,13 @@ void value_room_done(struct value_room *r)
     arena_done(&r->a);
 }
 
-int value_fail(struct value_room *r, int code, const char *fmt, ...)
+void value_say(struct value_room *r, int code, const char *fmt, ...)
 {
     va_list ap;
 
     va_start(ap, fmt);
     (void)err_setv(r->e, code, fmt, ap);
     va_end(ap);
-    return code;
 }
 
 int value_pay(struct value_room *r, uint64_t n)
@@ -276,7 +275,7 @@ int value_sort(struct value_room *r, struct value *v, struct value *key, size_t 
     a = value_alloc(r, n * sizeof(*a));
     b = value_alloc(r, n * sizeof(*b));
     if (!a || !b)
-        return r->e->code;
+        return value_failed(r);
     for (size_t i = 0; i < n; i++)
         a[i] = (struct pair){key ? key[i] : v[i], v[i]};
     for (size_t width = 1; width < n; width *= 2) {

@@ -42,7 +42,14 @@ void value_room_init(struct value_room *r, const struct tmpl_limits *limits, str
 void value_room_done(struct value_room *r);
 
 /* Sets the err and returns code. */
-int value_fail(struct value_room *r, int code, const char *fmt, ...) PRINTF_LIKE(3, 4);
+void value_say(struct value_room *r, int code, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* A macro, so that whoever reads the code sees that what it gives is negative. */
+#define value_fail(room, code, ...) (value_say((room), (code), __VA_ARGS__), (code))
+/* The code of what went wrong before. */
+static inline int value_failed(const struct value_room *r)
+{
+    return r->e->code < 0 ? r->e->code : E_INTERNAL;
+}
 /* Takes n steps. Fails: E_TOO_LONG. */
 MUST_CHECK int value_pay(struct value_room *r, uint64_t n);
 /* n bytes. NULL: E_TOO_LONG or E_NOMEM, which is in r->e->code, too. */

@@ -18,7 +18,7 @@ static int grow(struct value_room *r, void **p, size_t n, size_t *cap, size_t wa
         return value_fail(r, E_TOO_LONG, "a list of the template is too long");
     q = value_alloc(r, more * size);
     if (!q)
-        return r->e->code;
+        return value_failed(r);
     if (n)
         memcpy(q, *p, n * size);
     *p = q;
@@ -33,7 +33,7 @@ int value_list(struct value_room *r, int kind, size_t cap, struct value *out)
     int rc = 0;
 
     if (!l)
-        return r->e->code;
+        return value_failed(r);
     *l = (struct value_list){0};
     if (cap)
         rc = grow(r, &p, 0, &l->cap, cap, sizeof(*l->v));
@@ -65,7 +65,7 @@ int value_dict(struct value_room *r, int kind, struct value *out)
     struct value_dict *d = value_alloc(r, sizeof(*d));
 
     if (!d)
-        return r->e->code;
+        return value_failed(r);
     *d = (struct value_dict){0};
     *out = (struct value){.kind = (uint16_t)kind, .d = d};
     return 0;
@@ -208,7 +208,7 @@ static int rebuild(struct value_room *r, struct value_dict *d)
         n_slot *= 2;
     d->slot = value_alloc(r, n_slot * sizeof(*d->slot));
     if (!d->slot)
-        return r->e->code;
+        return value_failed(r);
     memset(d->slot, 0, n_slot * sizeof(*d->slot));
     d->n_slot = n_slot;
     for (size_t i = 0; i < n; i++)

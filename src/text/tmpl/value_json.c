@@ -23,7 +23,7 @@ static int read_str(const struct reader *rd, struct str s, struct value *out)
         char *p = value_alloc(rd->r, s.n);
 
         if (!p)
-            return rd->r->e->code;
+            return value_failed(rd->r);
         memcpy(p, s.p, s.n);
         s.p = p;
     }
@@ -36,7 +36,7 @@ static int read_array(const struct reader *rd, const json_t *j, struct value *ou
     int rc = value_list(rd->r, VALUE_LIST, n, out);
 
     for (size_t i = 0; i < n && rc == 0; i++) {
-        struct value v;
+        struct value v = {0};
 
         rc = read_json(rd, json_array_get(j, i), &v);
         if (rc == 0)
@@ -51,7 +51,7 @@ static int read_object(const struct reader *rd, const json_t *j, struct value *o
     int rc = value_dict(rd->r, VALUE_DICT, out);
 
     for (void *i = json_object_iter(obj); i && rc == 0; i = json_object_iter_next(obj, i)) {
-        struct value key, v;
+        struct value key = {0}, v = {0};
 
         rc = read_str(
             rd, (struct str){json_object_iter_key(i), strlen(json_object_iter_key(i))}, &key);

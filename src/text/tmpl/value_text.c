@@ -19,7 +19,7 @@ int value_str(struct value_room *r, struct str s, int user, struct value *out)
     struct value_text *t = value_alloc(r, sizeof(*t));
 
     if (!t)
-        return r->e->code;
+        return value_failed(r);
     *t = (struct value_text){
         .p = s.p, .n = s.n, .n_mark = 1, .n_char = SIZE_MAX, .one = {s.n, !!user}};
     t->mark = &t->one;
@@ -104,7 +104,7 @@ int value_cut(struct value_room *r, const struct value_text *s, size_t from, siz
     }
     mark = value_alloc(r, n * sizeof(*mark));
     if (!mark)
-        return r->e->code;
+        return value_failed(r);
     for (size_t i = 0; i < n; i++) {
         mark[i] = s->mark[first + i];
         mark[i].end -= from;
@@ -230,9 +230,10 @@ void value_put_int(struct value_build *b, int64_t i)
  * without their point in digit. */
 static int shortest(double f, char digit[32], int *n_digit)
 {
-    char text[40];
+    char text[40] = "";
     int n = 0;
 
+    digit[0] = '0';
     for (int precision = 0; precision < 17; precision++) {
         (void)snprintf(text, sizeof(text), "%.*e", precision, f);
         /* Most numbers are short; of the others nearly all take 15 digits or more. */

@@ -225,9 +225,13 @@ static void test_strings(void **state)
         size_t len;
         json_t *j;
 
-        for (int k = 0; k < n; k++)
-            strcat(text, bits[rng_u64(&rng) % (sizeof(bits) / sizeof(*bits))]);
-        len = strlen(text);
+        len = 1;
+        for (int k = 0; k < n; k++) {
+            struct str bit = str_of(bits[rng_u64(&rng) % (sizeof(bits) / sizeof(*bits))]);
+
+            memcpy(text + len, bit.p, bit.n);
+            len += bit.n;
+        }
         text[len] = '"';
         len++;
         j = json_loadb(text, len, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
