@@ -44,7 +44,8 @@ struct run_chat {
     const char *effort;
     struct gram *gram; /* of answers; NULL: free */
     struct mask_vocab *vocab;
-    int open; /* the answer to come begins inside reasoning */
+    int open;         /* the answer to come begins inside reasoning */
+    uint32_t *hidden; /* bits of tokens that are not shown; NULL: none */
 };
 
 struct run {

@@ -288,6 +288,17 @@ static int check_texts(const struct run *r, struct err *e)
     return 0;
 }
 
+static int open_hidden(struct run *r, struct err *e)
+{
+    size_t n = MASK_WORDS(tok_count(infer_tok(r->model)));
+
+    r->chat.hidden = mem_calloc(n, sizeof(*r->chat.hidden));
+    if (!r->chat.hidden)
+        return err_set(e, E_NOMEM, "no memory for a conversation");
+    chat_hidden(r->chat.chat, r->chat.tools != NULL, r->chat.hidden);
+    return 0;
+}
+
 int run_chat_open(struct run *r, struct err *e)
 {
     int rc = open_think(r, r->opt.think, r->opt.no_think, e);
@@ -307,6 +318,8 @@ int run_chat_open(struct run *r, struct err *e)
         rc = check_texts(r, e);
     if (rc == 0)
         rc = check_abilities(r, e);
+    if (rc == 0 && r->chat.chat && !r->opt.special)
+        rc = open_hidden(r, e);
     return rc < 0 ? rc : run_chat_grammar(r, e);
 }
 
@@ -317,6 +330,7 @@ void run_chat_close(struct run *r)
     gram_free(c->gram);
     mask_vocab_free(c->vocab);
     chat_free(c->chat);
+    mem_free(c->hidden);
     json_decref(c->messages);
     json_decref(c->tools);
     json_decref(c->schema);
