@@ -44,7 +44,8 @@ struct run_chat {
     const char *effort;
     struct gram *gram; /* of answers; NULL: free */
     struct mask_vocab *vocab;
-    int open; /* the answer to come begins inside reasoning */
+    int open;         /* the answer to come begins inside reasoning */
+    uint32_t *hidden; /* bits of tokens that are not shown; NULL: none */
 };
 
 struct run {
@@ -100,6 +101,22 @@ MUST_CHECK int run_ids_add(struct run *r, const int32_t *ids, size_t n, struct e
 /* Makes the grammar that --format and --tools ask for: in r->chat.gram. Fails: as schema_add,
  * reply_grammar. */
 MUST_CHECK int run_chat_grammar(struct run *r, struct err *e);
+
+/* -- tools (run_tools.c) ----------------------------------------------------------------- */
+
+#define RUN_FILE_MAX ((size_t)16 << 20) /* bytes of a file that an option names */
+
+/* Reads such a file; errors begin with the option. Fails: as cmd_read_file. */
+MUST_CHECK int run_option_file(const char *option, const char *path, struct buf *b,
+                               struct err *e);
+
+/* Reads --tools into r->chat.tools: an array of declarations, or an object that has one as
+ * "tools", or one declaration. Fails: as cmd_read_file; E_INVALID it is none of these. */
+MUST_CHECK int run_tools_open(struct run *r, struct err *e);
+/* Checks --tool-choice, which is given: a name must be one of a tool. Fails: E_INVALID. */
+MUST_CHECK int run_tools_choice(const struct run *r, struct err *e);
+/* What may be called, as a grammar wants it. 1: something must be. */
+int run_tools_calls(const struct run *r, struct reply_tools *t);
 
 /* -- answers (run_answer.c) -------------------------------------------------------------- */
 

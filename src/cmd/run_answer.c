@@ -446,6 +446,7 @@ static int generate(struct answer *a, const int32_t *ids, size_t n, struct heart
         .n_stop = r->opt.stop.n,
         .show_control = r->opt.special || a->reply,
         .guide = a->guide ? &guide : NULL,
+        .hidden = r->chat.hidden,
     };
     struct hearth_error he = {0};
     int rc, len = hearth_seq_len(r->seq);

@@ -12,11 +12,9 @@
 #include <string.h>
 #include <time.h>
 
-#define FILE_MAX ((size_t)16 << 20)
-
 /* -- files that options name ------------------------------------------------------------- */
 
-static int option_file(const char *option, const char *path, struct buf *b, struct err *e)
+int run_option_file(const char *option, const char *path, struct buf *b, struct err *e)
 {
     int rc = cmd_read_file(path, b, e);
 
@@ -54,9 +52,9 @@ static int open_template(struct run *r, struct err *e)
     struct buf b;
     int rc = 0, have;
 
-    buf_init(&b, FILE_MAX);
+    buf_init(&b, RUN_FILE_MAX);
     if (r->opt.template) {
-        rc = option_file("template", r->opt.template, &b, e);
+        rc = run_option_file("template", r->opt.template, &b, e);
         s.text = (struct str){b.p ? b.p : "", b.n};
         s.kind = kind_of(r->opt.template, s.text);
         have = 1;
@@ -82,76 +80,6 @@ static int open_template(struct run *r, struct err *e)
     return rc;
 }
 
-/* What would not be read, or be read as another, is said. */
-static int check_tool(const struct run *r, size_t i, const json_t *tool, json_t *seen,
-                      struct err *e)
-{
-    const json_t *f = json_object_get(tool, "function"), *type = json_object_get(tool, "type"),
-                 *parameters = json_object_get(f, "parameters");
-    const char *name = json_string_value(json_object_get(f, "name"));
-
-    if (!name)
-        return err_set(e, E_INVALID,
-                       "--tools: %s: tool %zu has no function.name; each is {\"type\": "
-                       "\"function\", \"function\": {\"name\", \"description\", "
-                       "\"parameters\"}}",
-                       r->opt.tools, i);
-    if (type && (!json_is_string(type) || strcmp(json_string_value(type), "function") != 0))
-        return err_set(e, E_INVALID, "--tools: %s: tool %zu: type: '%s', but only function is",
-                       r->opt.tools, i, json_is_string(type) ? json_string_value(type) : "?");
-    if (json_object_get(seen, name))
-        return err_set(e, E_INVALID, "--tools: %s: tool %zu: another tool is named '%s'",
-                       r->opt.tools, i, name);
-    if (json_object_set_new(seen, name, json_true()) != 0)
-        return err_set(e, E_NOMEM, "no memory for %zu tools", i);
-    type = json_object_get(parameters, "type");
-    if ((parameters && !json_is_object(parameters) && !json_is_null(parameters)) ||
-        (json_is_string(type) && strcmp(json_string_value(type), "object") != 0))
-        return err_set(e, E_INVALID,
-                       "--tools: %s: tool %zu: function.parameters must be the schema of an "
-                       "object",
-                       r->opt.tools, i);
-    return 0;
-}
-
-/* An array of declarations, or an object that has one as "tools", or one declaration. */
-static int open_tools(struct run *r, struct err *e)
-{
-    json_t *j = NULL, *list, *tool, *seen;
-    json_error_t why;
-    struct buf b;
-    size_t i;
-    int rc;
-
-    buf_init(&b, FILE_MAX);
-    rc = option_file("tools", r->opt.tools, &b, e);
-    if (rc == 0) {
-        j = json_loadb(b.p ? b.p : "", b.n, JSON_REJECT_DUPLICATES, &why);
-        if (!j)
-            rc = err_set(e, E_INVALID, "--tools: %s, line %d: %s", r->opt.tools, why.line,
-                         why.text);
-    }
-    buf_done(&b);
-    if (rc < 0)
-        return rc;
-    list = json_is_array(j) ? json_incref(j) : json_incref(json_object_get(j, "tools"));
-    if (!list && json_is_object(j))
-        list = json_pack("[O]", j);
-    json_decref(j);
-    r->chat.tools = list;
-    if (!json_array_size(list))
-        return err_set(e, E_INVALID, "--tools: %s: no array of tool declarations",
-                       r->opt.tools);
-    seen = json_object();
-    json_array_foreach(list, i, tool)
-    {
-        if (rc == 0)
-            rc = check_tool(r, i, tool, seen, e);
-    }
-    json_decref(seen);
-    return rc;
-}
-
 /* Reads what --format names. */
 static int open_format(struct run *r, const char *format, struct err *e)
 {
@@ -165,8 +93,8 @@ static int open_format(struct run *r, const char *format, struct err *e)
         r->chat.any_json = 1;
         return 0;
     }
-    buf_init(&b, FILE_MAX);
-    rc = option_file("format", format, &b, e);
+    buf_init(&b, RUN_FILE_MAX);
+    rc = run_option_file("format", format, &b, e);
     if (rc == E_NOT_FOUND)
         rc = err_set(e, rc,
                      "--format: '%s' is neither text nor json, nor a file with a JSON "
@@ -202,37 +130,6 @@ static int open_think(struct run *r, const char *think, int off, struct err *e)
     return 0;
 }
 
-/* A name that is given must be one of a tool. */
-static int check_choice(const struct run *r, struct err *e)
-{
-    static const char *const words[] = {"auto", "none", "required"};
-    const char *choice = r->opt.choice;
-    const json_t *tool;
-    struct buf names;
-    size_t i;
-    int rc;
-
-    for (i = 0; i < sizeof(words) / sizeof(*words); i++)
-        if (strcmp(choice, words[i]) == 0)
-            return 0;
-    buf_init(&names, FILE_MAX);
-    json_array_foreach(r->chat.tools, i, tool)
-    {
-        const json_t *name = json_object_get(json_object_get(tool, "function"), "name");
-
-        if (strcmp(json_string_value(name), choice) == 0) {
-            buf_done(&names);
-            return 0;
-        }
-        if (buf_fmt(&names, ", %s", json_string_value(name)) < 0)
-            break;
-    }
-    rc = err_set(e, E_INVALID, "--tool-choice: no tool '%s'; auto, none, required%s", choice,
-                 names.n ? names.p : "");
-    buf_done(&names);
-    return rc;
-}
-
 /* What was asked for and the template cannot do is said before anything is computed. */
 static int check_abilities(const struct run *r, struct err *e)
 {
@@ -243,6 +140,7 @@ static int check_abilities(const struct run *r, struct err *e)
         const char *what = c->tools                      ? "tools"
                            : c->think != CHAT_THINK_AUTO ? "think"
                            : r->opt.choice               ? "tool-choice"
+                           : r->opt.one_call             ? "one-call"
                                                          : NULL;
 
         return what ? err_set(e, E_INVALID,
@@ -254,7 +152,7 @@ static int check_abilities(const struct run *r, struct err *e)
         return err_set(e, E_INVALID, "%s without --tools",
                        r->opt.choice ? "--tool-choice" : "--one-call");
     if (r->opt.choice) {
-        int rc = check_choice(r, e);
+        int rc = run_tools_choice(r, e);
 
         if (rc < 0)
             return rc;
@@ -288,6 +186,17 @@ static int check_texts(const struct run *r, struct err *e)
     return 0;
 }
 
+static int open_hidden(struct run *r, struct err *e)
+{
+    size_t n = MASK_WORDS(tok_count(infer_tok(r->model)));
+
+    r->chat.hidden = mem_calloc(n, sizeof(*r->chat.hidden));
+    if (!r->chat.hidden)
+        return err_set(e, E_NOMEM, "no memory for a conversation");
+    chat_hidden(r->chat.chat, r->chat.tools != NULL, r->chat.hidden);
+    return 0;
+}
+
 int run_chat_open(struct run *r, struct err *e)
 {
     int rc = open_think(r, r->opt.think, r->opt.no_think, e);
@@ -300,13 +209,15 @@ int run_chat_open(struct run *r, struct err *e)
     if (rc == 0 && !r->opt.raw)
         rc = open_template(r, e);
     if (rc == 0 && r->opt.tools)
-        rc = open_tools(r, e);
+        rc = run_tools_open(r, e);
     if (rc == 0)
         rc = open_format(r, r->opt.format, e);
     if (rc == 0)
         rc = check_texts(r, e);
     if (rc == 0)
         rc = check_abilities(r, e);
+    if (rc == 0 && r->chat.chat && !r->opt.special)
+        rc = open_hidden(r, e);
     return rc < 0 ? rc : run_chat_grammar(r, e);
 }
 
@@ -317,6 +228,7 @@ void run_chat_close(struct run *r)
     gram_free(c->gram);
     mask_vocab_free(c->vocab);
     chat_free(c->chat);
+    mem_free(c->hidden);
     json_decref(c->messages);
     json_decref(c->tools);
     json_decref(c->schema);
@@ -331,24 +243,6 @@ const struct reply_style *run_chat_style(const struct run *r)
 }
 
 /* -- grammar ------------------------------------------------------------------------------ */
-
-static int calls_of(const struct run *r, struct reply_tools *t)
-{
-    const char *choice = r->opt.choice;
-
-    *t = (struct reply_tools){
-        .tools = r->chat.tools, .choice = REPLY_AUTO, .parallel = !r->opt.one_call};
-    if (!choice || strcmp(choice, "auto") == 0)
-        return 0;
-    if (strcmp(choice, "none") == 0) {
-        t->choice = REPLY_NONE;
-        return 0;
-    }
-    t->choice = REPLY_REQUIRED;
-    if (strcmp(choice, "required") != 0)
-        t->only = choice;
-    return 1;
-}
 
 static int content_grammar(const struct run *r, gram_ref *out, struct err *e)
 {
@@ -369,9 +263,13 @@ static int answer_grammar(struct run *r, gram_ref *out, struct err *e)
     struct gram *g = r->chat.gram;
     gram_ref part[2] = {GRAM_NEVER, GRAM_NEVER};
     struct reply_tools t;
-    int must = calls_of(r, &t);
+    int must = run_tools_calls(r, &t);
 
-    if (format && !must) {
+    if (format && must)
+        return err_set(e, E_INVALID,
+                       "--format: with --tool-choice %s every answer is a call; leave one out",
+                       r->opt.choice);
+    if (format) {
         rc = content_grammar(r, &part[0], e);
         if (rc < 0)
             return err_wrap(e, rc, "--format");

@@ -199,11 +199,12 @@ static int gen_catch_up(struct gen *g, struct err *e)
 /* The text that token id makes ready; id -1: the end, what is still held. */
 static int gen_text(struct gen *g, int id, struct err *e)
 {
+    const uint32_t *hidden = g->opt->hidden;
     int rc = 0;
 
     buf_clear(&g->raw);
     buf_clear(&g->ready);
-    if (g->s->en->model->tok)
+    if (g->s->en->model->tok && !(id >= 0 && hidden && hidden[id / 32] >> (id % 32) & 1))
         rc = id < 0 ? tok_stream_end(&g->stream, &g->raw)
                     : tok_stream_put(&g->stream, id, &g->raw);
     if (rc == 0 && g->raw.n)

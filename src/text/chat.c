@@ -98,6 +98,18 @@ int chat_has_levels(const struct chat *c, int with_tools)
     return tmpl_mentions(form_of(c, with_tools)->tmpl, EFFORT);
 }
 
+void chat_hidden(const struct chat *c, int with_tools, uint32_t *bits)
+{
+    const struct reply_style *style = &chat_probe(c, with_tools)->style;
+
+    for (int32_t id = 0; id < tok_count(c->tok); id++) {
+        struct str text = tok_piece(c->tok, id, 1);
+
+        if (text.n && !tok_piece(c->tok, id, 0).n && !reply_uses(style, text))
+            bits[id / 32] |= 1u << (id % 32);
+    }
+}
+
 void chat_prompt_done(struct chat_prompt *p)
 {
     marked_done(&p->text);

@@ -59,6 +59,10 @@ struct chat_prompt {
 
 void chat_prompt_done(struct chat_prompt *p);
 
+/* Sets the bits of control tokens by which its model marks nothing, so that a reader need not
+ * see them; bits: (tok_count + 31) / 32 words, zeroed before. */
+void chat_hidden(const struct chat *c, int with_tools, uint32_t *bits);
+
 /* The caller zeroes *out first and calls chat_prompt_done, also after a failure. Fails: as
  * tmpl_render; E_UNSUPPORTED parts that are not text, a role that the template has not, a
  * level of reasoning where it knows none; E_INVALID messages of another shape, reasoning is to

@@ -162,6 +162,9 @@ echo 'not JSON' >"$work/broken.json"
 refused "broken tools" 64 "line 1" --tools "$work/broken.json" --template $data/chatml.jinja
 
 refused "a system text that is not UTF-8" 64 "^error: --system: .*not UTF-8" --system $'a\xff' --template $data/chatml.jinja
+refused "a form of answers that must be calls" 64 "--format: with --tool-choice required every" --format json \
+    --tools $data/tools.json --tool-choice required --template $data/chatml.jinja
+refused "one call of a model without a template" 64 "--one-call needs a chat template" --one-call
 refused "one call of no tools" 64 "--one-call without --tools" --one-call --template $data/chatml.jinja
 refused "a stop text that is empty" 64 "--stop: an empty text" --stop ""
 refused "tools that are none of the kind" 64 "--tools: .*tool 0" --template $data/chatml.jinja --tools <(echo '[{"name":"x"}]')

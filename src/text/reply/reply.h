@@ -79,6 +79,10 @@ MUST_CHECK int reply_put(struct reply *r, const char *p, size_t n, struct err *e
  * dropped. What was held back and is no marker is passed on. */
 MUST_CHECK int reply_end(struct reply *r, int cut, struct err *e);
 
+/* 1: the text of a control token is, or is part of, or has in it, something by which this style
+ * marks what it writes. Others say nothing to a reader. */
+int reply_uses(const struct reply_style *style, struct str token);
+
 int reply_calls(const struct reply *r);        /* calls so far */
 int reply_in_reasoning(const struct reply *r); /* 1: between the markers of reasoning */
 

@@ -95,3 +95,41 @@ const char *reply_name(int i)
                ? reply_formats[i]->name
                : NULL;
 }
+
+static int shares(struct str token, const char *text)
+{
+    size_t n = text ? strlen(text) : 0;
+
+    return n && token.n &&
+           (memmem(text, n, token.p, token.n) || memmem(token.p, token.n, text, n));
+}
+
+static int writing_uses(const struct reply_writing *w, struct str token)
+{
+    const char *const texts[] = {w->begin,        w->end,        w->sep,         w->before_name,
+                                 w->after_name,   w->after_args, w->before_key,  w->after_key,
+                                 w->after_string, w->string_end, w->after_value, w->lead};
+
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        if (shares(token, texts[i]))
+            return 1;
+    return 0;
+}
+
+int reply_uses(const struct reply_style *style, struct str token)
+{
+    const struct reply_format *f = style->format;
+    int uses = shares(token, style->think_open) || shares(token, style->think_close);
+
+    for (int i = 0; reply_ends[i] && !uses; i++)
+        uses = str_is(token, reply_ends[i]);
+    if (uses || !f)
+        return uses;
+    for (int i = 0; i < f->n_steps && !uses; i++)
+        uses = shares(token, f->steps[i].lit) || shares(token, f->steps[i].until);
+    for (const struct reply_writing *w = f->writing; w && !uses; w = w->other)
+        uses = writing_uses(w, token);
+    return uses || shares(token, f->think[0]) || shares(token, f->think[1]) ||
+           shares(token, f->mark) || shares(token, f->end) || shares(token, f->heading[0]) ||
+           shares(token, f->heading[1]) || shares(token, f->closing);
+}

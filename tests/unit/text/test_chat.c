@@ -287,6 +287,34 @@ static void test_injection(void **state)
     rig_close(&r);
 }
 
+/* Control tokens are text only where the model marks something with them. */
+static void test_hidden(void **state)
+{
+    static struct rig r;
+    uint32_t bits[64] = {0};
+    int start, end;
+
+    (void)state;
+    rig_open(&r, PLAIN, NULL);
+    assert_true(tok_count(r.tok) < 64 * 32);
+    start = small_find(&r.small, "<|im_start|>");
+    end = small_find(&r.small, "<|im_end|>");
+    chat_hidden(r.chat, 0, bits);
+    assert_true(bits[start / 32] >> (start % 32) & 1);
+    assert_false(bits[end / 32] >> (end % 32) & 1); /* the end of a turn */
+    assert_false(bits[0] == UINT32_MAX);
+    rig_close(&r);
+    memset(bits, 0, sizeof(bits));
+    rig_open(&r,
+             "{% for m in messages %}{{ m.role }}: {% if m.reasoning_content %}<|im_start|>"
+             "{{ m.reasoning_content }}</think>{% endif %}{{ m.content }}{% endfor %}",
+             NULL);
+    assert_string_equal(chat_probe(r.chat, 0)->style.think_open, "<|im_start|>");
+    chat_hidden(r.chat, 0, bits);
+    assert_false(bits[start / 32] >> (start % 32) & 1);
+    rig_close(&r);
+}
+
 static void test_two_templates(void **state)
 {
     static struct rig r;
@@ -306,7 +334,7 @@ int main(void)
         cmocka_unit_test(test_forms),         cmocka_unit_test(test_system),
         cmocka_unit_test(test_reasoning),     cmocka_unit_test(test_open),
         cmocka_unit_test(test_arguments),     cmocka_unit_test(test_injection),
-        cmocka_unit_test(test_two_templates),
+        cmocka_unit_test(test_two_templates), cmocka_unit_test(test_hidden),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
