@@ -102,7 +102,8 @@ static int open_format(struct run *r, const char *format, struct err *e)
                      format);
     if (rc == 0) {
         r->chat.schema =
-            json_loadb(b.p ? b.p : "", b.n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
+            json_loadb(b.p ? b.p : "", b.n,
+                       JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &why);
         if (!r->chat.schema)
             rc = err_set(e, E_INVALID, "--format: %s, line %d: %s", format, why.line, why.text);
     }

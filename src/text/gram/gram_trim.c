@@ -184,6 +184,7 @@ int gram_trim(struct gram *g, struct err *e)
     m.frames = g->frames;
     m.states = g->states;
     m.os = g->os;
+    g->frames = g->states = g->os = (struct gram_table){0};
     m.raws = g->raws;
     g->heap -= (g->raw.cap + g->steps.cap) * sizeof(struct map64_slot);
     map64_done(&g->raw);
@@ -196,6 +197,11 @@ int gram_trim(struct gram *g, struct err *e)
         rc = E_NOMEM;
     if (rc == 0)
         rc = move_all(&m);
+    if (rc < 0) { /* of some states there are only old numbers: nobody may go on from those */
+        g->start = 0;
+        for (struct gram_pin *p = g->pins; p; p = p->next)
+            p->s = 0;
+    }
     g->epoch++;
     forget(&m);
     return rc < 0 ? gram_full(g, e) : 0;

@@ -94,6 +94,19 @@ static int cut(struct mask *m, const struct buf *text, size_t skip, size_t keep,
     return rc < 0 ? rc : n;
 }
 
+/* How many of the tokens the grammar takes: the tokenizer also finds marks in strings, where
+ * only their letters may stand. */
+static int taken(struct mask *m, const int32_t *ids, int n, struct err *e)
+{
+    gram_state at = m->at.s;
+    int i = 0, rc = 0;
+
+    while (i < n && (rc = mask_accept(m, ids[i], e)) == 0)
+        i++;
+    m->at.s = at;
+    return rc < 0 && rc != E_INVALID ? rc : i;
+}
+
 int mask_forced(struct mask *m, int32_t *ids, int max, struct err *e)
 {
     struct err own = {0};
@@ -108,6 +121,8 @@ int mask_forced(struct mask *m, int32_t *ids, int max, struct err *e)
         struct buf behind = {.p = text.p + 1, .n = text.n - 1};
 
         rc = cut(m, &text, 1, ends ? text.n : 1 + settled(m->v, &behind), ids, max, &own);
+        if (rc > 0)
+            rc = taken(m, ids, rc, &own);
     }
     buf_done(&text);
     if (rc < 0 && e)

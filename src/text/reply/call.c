@@ -1,6 +1,8 @@
 /* The steps of a call. */
 #include "text/reply/reply_priv.h"
 
+#include "base/utf8.h"
+
 #define BIT(place) (1u << (unsigned)(place))
 
 static int blank_char(char c)
@@ -164,6 +166,22 @@ static struct str name_of_id(struct str s)
     return s;
 }
 
+/* An id, as UTF-8 whatever came. */
+static int keep_id(struct reply *r, struct str s)
+{
+    int rc = 0;
+
+    r->id.n = 0;
+    for (size_t i = 0; i < s.n && rc == 0;) {
+        int32_t cp;
+        int n = utf8_next(s.p + i, s.n - i, &cp);
+
+        rc = cp < 0 ? buf_str(&r->id, "\xef\xbf\xbd") : buf_put(&r->id, s.p + i, (size_t)n);
+        i += (size_t)n;
+    }
+    return rc == 0;
+}
+
 /* What was read up to `until` is complete. */
 static int complete(struct reply *r, struct str s)
 {
@@ -177,11 +195,9 @@ static int complete(struct reply *r, struct str s)
     case REPLY_NAME:
         return reply_call_named(r, s);
     case REPLY_IDNAME:
-        r->id.n = 0;
-        return buf_put(&r->id, s.p, s.n) == 0 && reply_call_named(r, name_of_id(s));
+        return keep_id(r, s) && reply_call_named(r, name_of_id(s));
     case REPLY_TAKE:
-        r->id.n = 0;
-        return buf_put(&r->id, s.p, s.n) == 0;
+        return keep_id(r, s);
     case REPLY_KEY:
         reply_param_key(r, s);
         return 1;

@@ -3,6 +3,8 @@
 
 #include "base/mem.h"
 
+#include <math.h>
+
 static const struct schema_options writing = {.writing = 1};
 
 struct param {
@@ -28,12 +30,34 @@ static int known(const char *keyword)
     return 0;
 }
 
-static uint32_t length(const json_t *schema, const char *key, uint32_t otherwise)
+/* A bound of a string's length, when the schema has it. */
+static int length(const json_t *schema, const char *key, uint32_t *out, struct err *e)
 {
     const json_t *v = json_object_get(schema, key);
-    json_int_t n = json_is_integer(v) ? json_integer_value(v) : -1;
+    double n = json_is_number(v) ? json_number_value(v) : -1;
 
-    return n < 0 || n > 1000000 ? otherwise : (uint32_t)n;
+    if (!v)
+        return 0;
+    if (n < 0 || n != floor(n))
+        return err_set(e, E_INVALID, "%s: must be a whole number, 0 or more", key);
+    if (n >= RX_INF)
+        return err_set(e, E_TOO_LONG, "%s: is too large", key);
+    *out = (uint32_t)n;
+    return 0;
+}
+
+static int rx_of_length(struct rx *rx, const json_t *schema, rx_id *out, struct err *e)
+{
+    uint32_t min = 0, max = RX_INF;
+    int rc = length(schema, "minLength", &min, e);
+
+    if (rc == 0)
+        rc = length(schema, "maxLength", &max, e);
+    if (rc == 0 && min > max)
+        rc = err_set(e, E_INVALID, "minLength: is more than \"maxLength\"");
+    if (rc == 0)
+        *out = rx_repeat(rx, rx_any(rx), min, max);
+    return rc;
 }
 
 static rx_id text_rx(struct rx *rx, const json_t *s)
@@ -64,11 +88,14 @@ static int raw_rx(struct rx *rx, json_t *schema, const char *end, rx_id *out, st
     }
     if ((v = json_object_get(schema, "const")))
         all = rx_and(rx, all, text_rx(rx, v));
-    all = rx_and(rx, all,
-                 rx_repeat(rx, rx_any(rx), length(schema, "minLength", 0),
-                           length(schema, "maxLength", RX_INF)));
+    rc = rx_of_length(rx, schema, &one, e);
+    if (rc < 0)
+        return rc;
+    all = rx_and(rx, all, one);
     v = json_object_get(schema, "pattern");
-    if (json_is_string(v)) {
+    if (v && !json_is_string(v))
+        return err_set(e, E_INVALID, "pattern: must be a string");
+    if (v) {
         rc = rx_parse(rx, (struct str){json_string_value(v), json_string_length(v)}, RX_SEARCH,
                       &one, e);
         if (rc < 0)
@@ -181,6 +208,12 @@ static int object_fits(json_t *schema, struct err *e)
             return err_set(e, E_UNSUPPORTED,
                            "parameters: %s, where arguments are not written as JSON", key);
     }
+    v = json_object_get(schema, "properties");
+    if (v && !json_is_object(v))
+        return err_set(e, E_INVALID, "parameters: properties: must be an object");
+    v = json_object_get(schema, "required");
+    if (v && !json_is_array(v))
+        return err_set(e, E_INVALID, "parameters: required: must be a list of names");
     return 0;
 }
 
@@ -201,8 +234,9 @@ static int is_required(const json_t *schema, const char *name)
 static json_t *with_definitions(const json_t *whole, const json_t *schema)
 {
     static const char *const keys[] = {"$defs", "definitions"};
-    json_t *copy =
-        json_is_object(schema) ? json_copy((json_t *)(uintptr_t)schema) : json_object();
+    json_t *copy = json_is_object(schema)  ? json_copy((json_t *)(uintptr_t)schema)
+                   : json_is_false(schema) ? json_pack("{s:{}}", "not")
+                                           : json_object();
 
     for (size_t i = 0; copy && i < 2; i++) {
         json_t *defs = json_object_get(whole, keys[i]);
@@ -224,8 +258,13 @@ static int collect(json_t *schema, struct param **out, size_t *n, struct err *e)
     *n = 0;
     if (!p)
         return err_set(e, E_NOMEM, "no memory");
+    *out = p;
     json_object_foreach(props, key, v)
     {
+        if (!json_is_object(v) && !json_is_boolean(v))
+            return err_set(e, E_INVALID, "parameter '%s': no schema", key);
+        if (json_is_false(v) && !is_required(schema, key))
+            continue;
         p[(*n)++] =
             (struct param){str_of(key), with_definitions(schema, v), is_required(schema, key)};
     }
@@ -234,7 +273,6 @@ static int collect(json_t *schema, struct param **out, size_t *n, struct err *e)
         if (json_is_string(name) && !json_object_get(props, json_string_value(name)))
             p[(*n)++] = (struct param){str_of(json_string_value(name)), json_object(), 1};
     }
-    *out = p;
     return 0;
 }
 

@@ -36,6 +36,7 @@ void reply_param_begin(struct reply *r)
     p->stream = act == REPLY_STRING ||
                 (act != REPLY_DATA && reply_schema_types(p->schema) == REPLY_T_STRING);
     p->first = 1;
+    p->quoted = 0;
     p->value.n = 0;
     p->until[0] = '\n';
     if (act == REPLY_NESTED)
@@ -130,6 +131,31 @@ static void value_byte(struct reply *r, char c)
     }
 }
 
+/* A grammar writes JSON where it does not write a string as it is: in the strings of that
+ * nothing ends the value. 1: c belongs to one. */
+static int in_string(struct reply *r, char c)
+{
+    struct reply_param *p = &r->param;
+    int was = p->quoted;
+
+    if (!r->guided || p->stream)
+        return 0;
+    if (was == 2)
+        p->quoted = 1;
+    else if (c == '"')
+        p->quoted = !was;
+    else if (was && c == '\\')
+        p->quoted = 2;
+    if (!was && !p->quoted)
+        return 0;
+    while (r->lex.n && !r->rc) {
+        value_byte(r, r->lex.p[0]);
+        buf_shift(&r->lex, 1);
+    }
+    value_byte(r, c);
+    return 1;
+}
+
 int reply_param_put(struct reply *r, char c)
 {
     struct reply_param *p = &r->param;
@@ -142,6 +168,8 @@ int reply_param_put(struct reply *r, char c)
         if (c == '\n' && p->n_end == 2)
             return REPLY_MORE;
     }
+    if (in_string(r, c))
+        return REPLY_MORE;
     reply_keep(r, buf_byte(&r->lex, c));
     while (r->lex.n && !r->rc && (rc = match_end(r)) != 0) {
         if (rc < 0) {

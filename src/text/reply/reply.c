@@ -316,6 +316,7 @@ void reply_guided(struct reply *r, int whole)
 {
     const char *closing = r->format ? r->format->closing : NULL;
 
+    r->guided = 1;
     for (int i = 0; i < r->n_marks; i++) {
         struct reply_mark *m = &r->marks[i];
 

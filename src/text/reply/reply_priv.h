@@ -151,6 +151,7 @@ struct reply_param { /* a value between markers; param.c */
     int n_end;
     int stream; /* it is a string: written as it comes */
     int first;  /* nothing of it was read */
+    int quoted; /* 1: in a string of its JSON; 2: behind a backslash there; guided only */
     char until[REPLY_NAME_MAX + REPLY_MARK_MAX];
 };
 
@@ -167,6 +168,7 @@ struct reply {
     int began;    /* text, reasoning or a call was there */
     int skip_nl;  /* the next newline of reasoning is not part of it */
     int verbatim; /* nothing can be marked: all is content */
+    int guided;   /* it is written under a grammar */
     int cut;      /* a limit ended the text: half a marker at its end is none of it */
     struct reply_mark marks[REPLY_MARKS_MAX];
     int n_marks;

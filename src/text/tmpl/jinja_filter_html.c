@@ -245,14 +245,14 @@ struct wrap {
 };
 
 /* The next piece that stays together: white space, or a word up to its hyphen. Its characters
- * in *chars. */
+ * in *chars. Of a word that will be broken its front is enough. */
 static size_t piece_end(const struct wrap *w, size_t from, size_t to, int64_t *chars,
                         int *space)
 {
     size_t i = from;
 
     *chars = 0;
-    while (i < to) {
+    while (i < to && (*chars <= w->width || *space || !w->break_long)) {
         int32_t cp;
         size_t n = (size_t)utf8_next(w->s->p + i, to - i, &cp);
         int is_space = jinja_space(cp);

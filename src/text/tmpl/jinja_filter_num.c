@@ -59,6 +59,8 @@ static int f_int(struct jinja_run *run, struct jinja_call *c, struct value *out)
     struct value v = c->self;
     double f = (double)NAN;
 
+    if (rc == 0 && v.kind == VALUE_STR)
+        rc = value_pay(&run->room, v.s->n / 32);
     if (rc < 0)
         return rc;
     if (v.kind == VALUE_UNDEF)
@@ -98,7 +100,7 @@ static int f_float(struct jinja_run *run, struct jinja_call *c, struct value *ou
         *out = value_float(f);
     else
         *out = jinja_absent(c->a[0]) ? value_float(0) : c->a[0];
-    return 0;
+    return v.kind == VALUE_STR ? value_pay(&run->room, v.s->n / 32) : 0;
 }
 
 static int f_abs(struct jinja_run *run, struct jinja_call *c, struct value *out)

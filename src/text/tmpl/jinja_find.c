@@ -153,6 +153,8 @@ static int affix(struct jinja_run *run, struct jinja_call *c, int end, struct va
     for (size_t i = 0; i < n && rc == 0; i++) {
         rc = jinja_need_str(run, one[i], end ? "endswith" : "startswith");
         if (rc == 0)
+            rc = value_pay(&run->room, one[i].s->n / 64);
+        if (rc == 0)
             yes |= from <= to && has_affix(s, value_bytes(one[i]), end);
     }
     *out = value_bool(yes);

@@ -24,7 +24,8 @@ static int strip(struct jinja_run *run, struct jinja_call *c, int sides, struct 
         *out = c->self;
         return value_pay(&run->room, 1);
     }
-    return value_cut(&run->room, s, from, to, out);
+    rc = value_pay(&run->room, (s->n - (to - from)) / 32); /* what was looked at */
+    return rc < 0 ? rc : value_cut(&run->room, s, from, to, out);
 }
 
 static int m_strip(struct jinja_run *run, struct jinja_call *c, struct value *out)

@@ -448,8 +448,51 @@ static int see(void *ctx, const struct hearth_piece *p)
     return 0;
 }
 
-static struct hearth_stats generate(struct hearth_model *m, int n_draft, struct seen *seen)
+/* A guide that allows a few tokens of each place, and is certain of some places. */
+static int32_t narrow_id(int n, int k)
 {
+    return (int32_t)((unsigned)n * 7919U + (unsigned)k * 104729U) % (TINY_VOCAB - 3) + 3;
+}
+
+static int narrow_mask(void *ctx, uint32_t *bits, struct hearth_error *e)
+{
+    const int *n = ctx;
+
+    (void)e;
+    for (int k = 0; k < (*n % 5 == 3 ? 1 : 3); k++)
+        bits[narrow_id(*n, k) / 32] |= 1u << (narrow_id(*n, k) % 32);
+    return 1;
+}
+
+static int narrow_accept(void *ctx, int32_t id, struct hearth_error *e)
+{
+    int *n = ctx, ok = 0;
+
+    (void)e;
+    for (int k = 0; k < (*n % 5 == 3 ? 1 : 3); k++)
+        ok |= id == narrow_id(*n, k);
+    assert_true(ok);
+    ++*n;
+    return 0;
+}
+
+static int narrow_forced(void *ctx, int32_t *ids, int max, struct hearth_error *e)
+{
+    const int *n = ctx;
+
+    (void)e;
+    if (*n % 5 != 3 || max < 1)
+        return 0;
+    ids[0] = narrow_id(*n, 0);
+    return 1;
+}
+
+static struct hearth_stats generate_with(struct hearth_model *m, int n_draft, int narrow,
+                                         struct seen *seen)
+{
+    int taken = 0;
+    const struct hearth_guide guide = {
+        .ctx = &taken, .mask = narrow_mask, .accept = narrow_accept, .forced = narrow_forced};
     struct hearth_engine *en = engine_make(
         m, (struct hearth_engine_options){.n_ctx = 400, .n_thread = 1, .n_draft = n_draft});
     struct hearth_seq *s = seq_make(en);
@@ -463,14 +506,23 @@ static struct hearth_stats generate(struct hearth_model *m, int n_draft, struct 
     hearth_sampling_defaults(&sampling);
     sampling.seed = 3;
     seen->n = 0;
-    FINE(hearth_generate(
-        s, ids, 100,
-        &(struct hearth_generate_options){
-            .n_predict = 150, .sampling = &sampling, .n_logprobs = 1, .ignore_eog = 1},
-        &st, see, seen, &fine));
+    FINE(hearth_generate(s, ids, 100,
+                         &(struct hearth_generate_options){
+                             .n_predict = 150,
+                             .sampling = &sampling,
+                             .n_logprobs = !narrow,
+                             .ignore_eog = !narrow,
+                             .guide = narrow ? &guide : NULL,
+                         },
+                         &st, see, seen, &fine));
     hearth_seq_close(s);
     hearth_engine_free(en);
     return st;
+}
+
+static struct hearth_stats generate(struct hearth_model *m, int n_draft, struct seen *seen)
+{
+    return generate_with(m, n_draft, 0, seen);
 }
 
 /* Guesses of a random model are wrong nearly always, so the state goes back all the time. */
@@ -492,6 +544,29 @@ static void test_guesses(void **state)
         assert_int_equal(ahead.n, plain.n);
         assert_memory_equal(ahead.id, plain.id, sizeof(plain.id[0]) * 150);
         assert_memory_equal(ahead.logprob, plain.logprob, sizeof(plain.logprob[0]) * 150);
+    }
+    hearth_model_close(m);
+}
+
+/* Under a guide, too, also where it knows the next token itself; the guesses do not know it. */
+static void test_guided_guesses(void **state)
+{
+    struct tiny t = tiny_with("qwen35", QUANT_F32);
+    struct seen plain, ahead;
+    struct hearth_stats st;
+    struct hearth_model *m;
+
+    (void)state;
+    t.n_nextn = 1;
+    m = model_make(&t, kern_tier_best(), 1);
+    st = generate_with(m, 0, 1, &plain);
+    assert_int_equal(plain.n, 150);
+    assert_int_equal(st.n_forced, 30);
+    for (int n = 1; n <= 5; n += 2) {
+        st = generate_with(m, n, 1, &ahead);
+        assert_true(st.n_drafted > 50);
+        assert_int_equal(ahead.n, plain.n);
+        assert_memory_equal(ahead.id, plain.id, sizeof(plain.id[0]) * 150);
     }
     hearth_model_close(m);
 }
@@ -564,11 +639,17 @@ static void test_guesses_in_pieces(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pieces),      cmocka_unit_test(test_reuse),
-        cmocka_unit_test(test_truncate),    cmocka_unit_test(test_exhausted),
-        cmocka_unit_test(test_other_start), cmocka_unit_test(test_random_life),
-        cmocka_unit_test(test_cancel),      cmocka_unit_test(test_no_allocation),
-        cmocka_unit_test(test_guesses),     cmocka_unit_test(test_guesses_in_pieces),
+        cmocka_unit_test(test_pieces),
+        cmocka_unit_test(test_reuse),
+        cmocka_unit_test(test_truncate),
+        cmocka_unit_test(test_exhausted),
+        cmocka_unit_test(test_other_start),
+        cmocka_unit_test(test_random_life),
+        cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_no_allocation),
+        cmocka_unit_test(test_guesses),
+        cmocka_unit_test(test_guided_guesses),
+        cmocka_unit_test(test_guesses_in_pieces),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -229,6 +229,19 @@ static void test_limits(void **state)
     expect_error("{% macro m(n) %}{% if n %}{{ m(n - 1) }}{% endif %}{% endmacro %}{{ m(9) }}",
                  &(struct tmpl_limits){.depth = 8}, E_TOO_LONG, "8 deep");
     expect_error("\n\n{{ 9223372036854775807 + 1 }}", NULL, E_INVALID, "line 3");
+    /* What is looked at is paid for. */
+    for (size_t i = 0; i < 3; i++) {
+        static const char *const looks[] = {
+            "{% set s = ' ' * 9999 %}{% for a in range(99) %}{{ s.strip() }}{% endfor %}",
+            "{% set s = ' ' * 9999 %}{% for a in range(99) %}{% set _ = s | int %}{% endfor %}",
+            "{% set s = ' ' * 9999 %}{% for a in range(99) %}{% set _ = s | float %}{% endfor "
+            "%}"};
+
+        expect_error(looks[i], &(struct tmpl_limits){.steps = 20000}, E_TOO_LONG, "steps");
+    }
+    /* In time that grows like the text, so that it comes to what is behind. */
+    expect_error("{% set _ = ('a' * 999999) | wordwrap(1) %}{{ 2 ** 64 }}", NULL, E_INVALID,
+                 "64 bits");
     expect_error("{{ 2 ** 64 }}", NULL, E_INVALID, "64 bits");
     expect_error("{{ 99999999999999999999 }}", NULL, E_INVALID, "too large");
     expect_error("{{ (-9223372036854775807 - 1) // -1 }}", NULL, E_INVALID, "64 bits");

@@ -579,6 +579,22 @@ static void test_at_once(void **state)
     json_decref(tools);
 }
 
+/* An id goes into JSON, so that it is UTF-8 whatever the model wrote. */
+static void test_id(void **state)
+{
+    static const char text[] = "[TOOL_CALLS]get_x[CALL_ID]\xffx[ARGS]{}";
+    struct reply_style style = style_of("mistral-v13", "", "");
+    json_t *tools = json_loads(tools_text, 0, NULL);
+    struct replies r = {0};
+
+    (void)state;
+    parse(&r, &style, tools, 0, 0, str_of(text), NULL, 0);
+    assert_int_equal(r.n, 1);
+    assert_string_equal(r.call[0].id, "\xef\xbf\xbdx");
+    replies_clear(&r);
+    json_decref(tools);
+}
+
 /* Under a grammar no call begins within reasoning, and content that is held to a form is what
  * it is. */
 static void test_guided(void **state)
@@ -801,15 +817,11 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_vectors),
-        cmocka_unit_test(test_ones),
-        cmocka_unit_test(test_cut),
-        cmocka_unit_test(test_cut_markers),
-        cmocka_unit_test(test_at_once),
-        cmocka_unit_test(test_guided),
-        cmocka_unit_test(test_long),
-        cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_sink_and_tools),
+        cmocka_unit_test(test_vectors),   cmocka_unit_test(test_ones),
+        cmocka_unit_test(test_cut),       cmocka_unit_test(test_cut_markers),
+        cmocka_unit_test(test_at_once),   cmocka_unit_test(test_guided),
+        cmocka_unit_test(test_id),        cmocka_unit_test(test_long),
+        cmocka_unit_test(test_limits),    cmocka_unit_test(test_sink_and_tools),
         cmocka_unit_test(test_no_memory),
     };
 

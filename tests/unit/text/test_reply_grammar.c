@@ -21,7 +21,9 @@ static const char tools_text[] =
     "\"l\": "
     "{\"type\": \"array\", \"items\": {\"type\": \"boolean\"}, \"maxItems\": 3}, \"u\": "
     "{\"type\": "
-    "[\"string\", \"null\"], \"maxLength\": 4}, \"r\": {\"$ref\": \"#/$defs/p\"}, \"o\": "
+    "[\"string\", \"null\"], \"maxLength\": 4}, \"w\": {\"type\": \"array\", \"maxItems\": 2, "
+    "\"items\": {\"enum\": [\"</parameter>\", \"</arg_value>x\", \"\\\"]]></param>\"]}}, "
+    "\"no\": false, \"r\": {\"$ref\": \"#/$defs/p\"}, \"o\": "
     "{\"type\": "
     "\"object\", \"properties\": {\"k\": {\"type\": \"number\"}}, \"required\": [\"k\"], "
     "\"additionalProperties\": false}}, \"required\": [\"s\", \"e\"], "
@@ -69,6 +71,7 @@ static void parse(const struct reply_style *style, const json_t *tools, const st
 
     replies_clear(out);
     assert_int_equal(reply_new(&r, style, tools, 0, replies_sink, out, &e), 0);
+    reply_guided(r, 0);
     assert_int_equal(reply_put(r, text->p ? text->p : "", text->n, &e), 0);
     assert_int_equal(reply_end(r, 0, &e), 0);
     reply_free(r);
@@ -282,6 +285,25 @@ static void test_refused(void **state)
          "[{\"name\": \"f\", \"parameters\": {\"properties\": {\"p\": {\"type\": "
          "\"string\", \"format\": \"date\"}}}}]",
          NULL, "'p': format"},
+#define STRING(word)                                                                           \
+    "[{\"name\": \"f\", \"parameters\": {\"properties\": {\"p\": {\"type\": \"string\", " word \
+    "}}}}]"
+        {"qwen3-xml", STRING("\"minLength\": -1"), NULL, "'p': minLength"},
+        {"qwen3-xml", STRING("\"maxLength\": 1.5"), NULL, "'p': maxLength"},
+        {"qwen3-xml", STRING("\"minLength\": 1e10"), NULL, "'p': minLength: is too large"},
+        {"qwen3-xml", STRING("\"minLength\": 2, \"maxLength\": 1"), NULL, "'p': minLength"},
+        {"qwen3-xml", STRING("\"pattern\": 7"), NULL, "'p': pattern"},
+#undef STRING
+        {"qwen3-xml", "[{\"name\": \"f\", \"parameters\": {\"properties\": {\"p\": 5}}}]", NULL,
+         "'p'"},
+        {"qwen3-xml", "[{\"name\": \"f\", \"parameters\": {\"properties\": 5}}]", NULL,
+         "properties"},
+        {"qwen3-xml", "[{\"name\": \"f\", \"parameters\": {\"required\": \"p\"}}]", NULL,
+         "required"},
+        {"qwen3-xml",
+         "[{\"name\": \"f\", \"parameters\": {\"properties\": {\"p\": false}, \"required\": "
+         "[\"p\"]}}]",
+         NULL, "'p'"},
     };
 
     (void)state;

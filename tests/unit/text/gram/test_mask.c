@@ -433,6 +433,32 @@ static void test_long(void **state)
     with_done(&w);
 }
 
+/* When there is no memory to forget in, the text is lost: nothing stands in a place that has
+ * another number now. */
+static void test_no_room_to_forget(void **state)
+{
+    struct with w;
+    struct err e = {0};
+    int rc;
+
+    (void)state;
+    with_init(&w, counted, &(struct gram_limits){.bytes = 1536 * 1024});
+    type(&w, "[");
+    for (uint64_t i = 0; i < 100000 && mask_state(w.m); i++) {
+        (void)mem_fail_at(1 + i % 8, 1);
+        rc = mask_fill(w.m, w.bits, &e);
+        (void)mem_fail_at(0, 0);
+        assert_true(rc > 0 || mask_state(w.m) || rc == E_NOMEM);
+        if (mask_state(w.m))
+            type(&w, "1,");
+    }
+    assert_int_equal(mask_state(w.m), 0);
+    assert_int_equal(gram_start(w.g), 0);
+    assert_true(mask_fill(w.m, w.bits, &e) < 0);
+    assert_true(mask_accept(w.m, find(&w, "<0x31>"), &e) < 0);
+    with_done(&w);
+}
+
 /* -- what is certain ------------------------------------------------------------------ */
 
 static gram_ref greeting(struct gram *g)
@@ -501,9 +527,9 @@ static void test_forced(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_small), cmocka_unit_test(test_cannot_write),
-        cmocka_unit_test(test_long), cmocka_unit_test(test_forced),
-        cmocka_unit_test(test_vocabularies)};
+        cmocka_unit_test(test_small),  cmocka_unit_test(test_cannot_write),
+        cmocka_unit_test(test_long),   cmocka_unit_test(test_no_room_to_forget),
+        cmocka_unit_test(test_forced), cmocka_unit_test(test_vocabularies)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
