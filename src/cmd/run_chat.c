@@ -3,6 +3,7 @@
 #include "cmd/run.h"
 
 #include "base/buf.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "fmt/jfile.h"
@@ -286,6 +287,16 @@ static int answer_grammar(struct run *r, gram_ref *out, struct err *e)
     return 0;
 }
 
+/* 1: nothing was asked for but that tools may be called: what a grammar cannot say of their
+ * arguments is no reason to go without them. */
+static int may_be_free(const struct run *r)
+{
+    struct reply_tools t;
+
+    return !r->chat.any_json && !r->chat.schema && !run_tools_calls(r, &t) &&
+           t.choice == REPLY_AUTO && !r->opt.one_call;
+}
+
 int run_chat_grammar(struct run *r, struct err *e)
 {
     struct run_chat *c = &r->chat;
@@ -306,6 +317,12 @@ int run_chat_grammar(struct run *r, struct err *e)
         rc = gram_new(&c->gram, NULL, e);
     if (rc == 0)
         rc = answer_grammar(r, &root, e);
+    if (rc == E_UNSUPPORTED && may_be_free(r)) {
+        log_line(LOG_WARN, "calls are not held to what their tools declare: %s", e->msg);
+        gram_free(c->gram);
+        c->gram = NULL;
+        return 0;
+    }
     return rc < 0 ? rc : gram_finish(c->gram, root, e);
 }
 

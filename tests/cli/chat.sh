@@ -177,6 +177,16 @@ refused "parameters that are no object" 64 "--tools: .*tool 0: function.paramete
     --tools <(echo '[{"function":{"name":"x","parameters":[]}}]')
 refused "parameters of another type" 64 "--tools: .*tool 0: function.parameters" --template $data/chatml.jinja \
     --tools <(echo '[{"function":{"name":"x","parameters":{"type":"string"}}}]')
+cat >"$work/odd.json" <<'END'
+[{"type": "function", "function": {"name": "f", "parameters": {"type": "object",
+ "properties": {"l": {"type": "array", "uniqueItems": true}}}}}]
+END
+one -c 1024 --tools "$work/odd.json" "Hi" && [ -s "$work/out" ] &&
+    grep -q '^warning: calls are not held .*uniqueItems' "$work/err"
+ok "tools that cannot be held to their schema may be called, which is said" $?
+one -c 1024 --tools "$work/odd.json" --tool-choice required "Hi"
+[ $? = 3 ] && grep -q '^error: .*uniqueItems' "$work/err"
+ok "and are refused where a call must hold" $?
 refused "a choice that is no tool" 64 "--tool-choice: no tool 'nothing'; .*add" --tool-choice nothing \
     --tools $data/tools.json --template $data/chatml.jinja
 refused "a directory as tools" 5 "^error: --tools: read $work: Is a directory" --tools "$work" --template $data/chatml.jinja

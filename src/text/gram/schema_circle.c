@@ -19,6 +19,18 @@ static void add(const struct schema *s, const json_t *v, uint32_t *kid, uint32_t
     ++*n;
 }
 
+/* The members of a map of schemas. */
+static void add_members(const struct schema *s, json_t *map, uint32_t *kid, uint32_t *k)
+{
+    const char *key;
+    json_t *sub;
+
+    json_object_foreach(map, key, sub)
+    {
+        add(s, sub, kid, k);
+    }
+}
+
 /* Writes the schemas that node applies in place, if kid is there; returns how many. */
 static uint32_t kids(const struct schema *s, uint32_t node, uint32_t *kid)
 {
@@ -28,8 +40,6 @@ static uint32_t kids(const struct schema *s, uint32_t node, uint32_t *kid)
     const struct schema_node *n = &s->node[node];
     const uint32_t refs[] = {n->ref, n->dynamic_ref};
     uint32_t k = 0;
-    const char *key;
-    json_t *sub;
 
     for (int i = 0; i < 2; i++) {
         if (refs[i] != NODE_NONE)
@@ -43,11 +53,8 @@ static uint32_t kids(const struct schema *s, uint32_t node, uint32_t *kid)
         for (size_t j = 0; j < json_array_size(list); j++)
             add(s, json_array_get(list, j), kid, &k);
     }
-    for (int i = 0; i < 2; i++) {
-        json_t *map = (json_t *)(uintptr_t)schema_kw(n, maps[i]);
-
-        json_object_foreach(map, key, sub) add(s, sub, kid, &k);
-    }
+    for (int i = 0; i < 2; i++)
+        add_members(s, (json_t *)(uintptr_t)schema_kw(n, maps[i]), kid, &k);
     return k;
 }
 
