@@ -30,16 +30,23 @@ static int op_at(struct jinja_parser *p, const struct operator* ops)
     return -1;
 }
 
-/* next (op next)*: one N_MATH for all of them. */
-static int parse_math(struct jinja_parser *p, const struct operator* ops, parse_fn next,
-                      struct jinja_node **out)
+/* next (op next)*: one node of that type for all of them. words: reads an operator that is
+ * written in words, or gives -1; NULL: there is none. */
+static int parse_terms(struct jinja_parser *p, int type, const struct operator* ops,
+                       int (*words)(struct jinja_parser *p), parse_fn next,
+                       struct jinja_node **out)
 {
     struct jinja_node **end = NULL;
     int rc = next(p, out), op;
 
-    while (rc == 0 && (op = op_at(p, ops)) >= 0) {
+    while (rc == 0) {
+        op = words ? words(p) : -1;
+        if (op < 0)
+            op = op_at(p, ops);
+        if (op < 0)
+            break;
         if (!end) {
-            *out = jinja_list_head(p, N_MATH, *out);
+            *out = jinja_list_head(p, type, *out);
             if (!*out)
                 return value_failed(&p->room);
             end = &(*out)->b;
@@ -63,7 +70,7 @@ static int parse_pow(struct jinja_parser *p, struct jinja_node **out)
 {
     static const struct operator ops[] = {{"**", OP_POW}, {0}};
 
-    return parse_math(p, ops, parse_operand, out);
+    return parse_terms(p, N_MATH, ops, NULL, parse_operand, out);
 }
 
 static int parse_product(struct jinja_parser *p, struct jinja_node **out)
@@ -71,7 +78,7 @@ static int parse_product(struct jinja_parser *p, struct jinja_node **out)
     static const struct operator ops[] = {
         {"*", OP_MUL}, {"/", OP_DIV}, {"//", OP_FLOOR}, {"%", OP_MOD}, {0}};
 
-    return parse_math(p, ops, parse_pow, out);
+    return parse_terms(p, N_MATH, ops, NULL, parse_pow, out);
 }
 
 /* Operands one after the other, in a list of their own type. */
@@ -106,10 +113,21 @@ static int parse_sum(struct jinja_parser *p, struct jinja_node **out)
 {
     static const struct operator ops[] = {{"+", OP_ADD}, {"-", OP_SUB}, {0}};
 
-    return parse_math(p, ops, parse_concat, out);
+    return parse_terms(p, N_MATH, ops, NULL, parse_concat, out);
 }
 
-static int compare_at(struct jinja_parser *p)
+static int compare_words(struct jinja_parser *p)
+{
+    if (jinja_skip_name(p, "in"))
+        return OP_IN;
+    if (jinja_at_name(p, "not") && p->tok[1].type == TOK_NAME && str_is(p->tok[1].text, "in")) {
+        p->tok += 2;
+        return OP_NOT_IN;
+    }
+    return -1;
+}
+
+static int parse_compare(struct jinja_parser *p, struct jinja_node **out)
 {
     static const struct operator ops[] = {{"==", OP_EQ},
                                           {"!=", OP_NE},
@@ -119,35 +137,7 @@ static int compare_at(struct jinja_parser *p)
                                           {">", OP_GT},
                                           {0}};
 
-    if (jinja_skip_name(p, "in"))
-        return OP_IN;
-    if (jinja_at_name(p, "not") && p->tok[1].type == TOK_NAME && str_is(p->tok[1].text, "in")) {
-        p->tok += 2;
-        return OP_NOT_IN;
-    }
-    return op_at(p, ops);
-}
-
-static int parse_compare(struct jinja_parser *p, struct jinja_node **out)
-{
-    struct jinja_node **end = NULL;
-    int rc = parse_sum(p, out), op;
-
-    while (rc == 0 && (op = compare_at(p)) >= 0) {
-        if (!end) {
-            *out = jinja_list_head(p, N_COMPARE, *out);
-            if (!*out)
-                return value_failed(&p->room);
-            end = &(*out)->b;
-        }
-        *end = jinja_node(p, N_TERM);
-        if (!*end)
-            return value_failed(&p->room);
-        (*end)->op = (uint8_t)op;
-        rc = parse_sum(p, &(*end)->a);
-        end = &(*end)->next;
-    }
-    return rc;
+    return parse_terms(p, N_COMPARE, ops, compare_words, parse_sum, out);
 }
 
 static int parse_not(struct jinja_parser *p, struct jinja_node **out)
