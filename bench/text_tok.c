@@ -136,7 +136,7 @@ static void decode(void *ctx)
 /* MB/s that the peer says, or 0. */
 static double ask_peer(const char *peer, const char *vocabulary, struct str text)
 {
-    char path[] = "/tmp/hearth-bench-XXXXXX", line[64] = "";
+    char path[] = P_tmpdir "/hearth-bench-XXXXXX", line[64] = "";
     char *command = NULL;
     int fd = mkstemp(path);
     FILE *f = fd < 0 ? NULL : fdopen(fd, "wb");

@@ -189,7 +189,7 @@ static int on_piece(void *ctx, const struct hearth_piece *p)
     int rc = 0;
 
     atomic_store(&run_engine, NULL); /* the prompt is done; from here on the flag is enough */
-    if (p->id >= 0 && json_array_append_new(a->ids, json_integer(p->id)) != 0)
+    if (p->id >= 0 && r->opt.json && json_array_append_new(a->ids, json_integer(p->id)) != 0)
         rc = no_room(a);
     if (rc == 0 && p->id >= 0)
         rc = run_ids_add(r, &p->id, 1, &why);

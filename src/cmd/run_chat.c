@@ -326,8 +326,7 @@ int run_chat_grammar(struct run *r, struct err *e)
     return rc < 0 ? rc : gram_finish(c->gram, root, e);
 }
 
-/* -- what the interactive mode changes ------------------------------------------------------
- */
+/* -- what the interactive mode changes ------------------------------------------------ */
 
 int run_chat_format(struct run *r, const char *format, struct err *e)
 {

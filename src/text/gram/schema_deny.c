@@ -13,7 +13,7 @@ static int with_lit(struct schema_job *j, const struct schema_at *at, schema_lit
 {
     struct schema_at way = *at;
 
-    schema_push(j, &way, TODO_LIT, l, NULL);
+    schema_push(j, &way, TASK_LIT, l, NULL);
     return schema_branch(j, way);
 }
 
@@ -22,8 +22,8 @@ static int with_lits(struct schema_job *j, const struct schema_at *at, schema_li
 {
     struct schema_at way = *at;
 
-    schema_push(j, &way, TODO_LIT, b, NULL);
-    schema_push(j, &way, TODO_LIT, a, NULL);
+    schema_push(j, &way, TASK_LIT, b, NULL);
+    schema_push(j, &way, TASK_LIT, a, NULL);
     return schema_branch(j, way);
 }
 
@@ -124,7 +124,7 @@ static int deny_values(struct schema_job *j, const struct schema_at *at,
     for (size_t i = 0; i < json_array_size(list) && rc == 0; i++) {
         rc = schema_value_of(j->s, json_array_get(list, i), &l);
         if (rc == 0)
-            schema_push(j, &way, TODO_LIT, l | 1, NULL);
+            schema_push(j, &way, TASK_LIT, l | 1, NULL);
     }
     return rc == 0 && list ? schema_branch(j, way) : rc;
 }
@@ -139,7 +139,7 @@ static int deny_all(struct schema_job *j, const struct schema_at *at, const json
     if (!list)
         return 0;
     for (size_t i = json_array_size(list); i-- > 0;)
-        schema_push(j, &way, TODO_LIT, lit_at(j, json_array_get(list, i)) | 1, NULL);
+        schema_push(j, &way, TASK_LIT, lit_at(j, json_array_get(list, i)) | 1, NULL);
     return schema_branch(j, way);
 }
 

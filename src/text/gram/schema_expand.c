@@ -20,16 +20,16 @@ static int is_tracked(const struct schema_scope *scope)
     return scope && scope->up;
 }
 
-void schema_push(struct schema_job *j, struct schema_at *at, enum schema_todo_kind kind,
+void schema_push(struct schema_job *j, struct schema_at *at, enum schema_task_kind kind,
                  schema_lit l, const struct schema_scope *scope)
 {
-    struct schema_todo *t = arena_alloc(&j->s->arena, sizeof(*t));
+    struct schema_task *t = arena_alloc(&j->s->arena, sizeof(*t));
 
     if (!t) {
         j->rc = schema_nomem(j->s);
         return;
     }
-    *t = (struct schema_todo){.kind = kind, .lit = l, .scope = scope, .next = at->todo};
+    *t = (struct schema_task){.kind = kind, .lit = l, .scope = scope, .next = at->todo};
     at->todo = t;
 }
 
@@ -49,14 +49,14 @@ void schema_fact_add(struct schema_job *j, struct schema_at *at, struct schema_f
 static void push_node(struct schema_job *j, struct schema_at *at, const json_t *v, int neg,
                       const struct schema_scope *scope)
 {
-    schema_push(j, at, TODO_LIT, LIT_NODE(schema_node_at(j->s, v)) | (neg ? 1U : 0), scope);
+    schema_push(j, at, TASK_LIT, LIT_NODE(schema_node_at(j->s, v)) | (neg ? 1U : 0), scope);
 }
 
 /* -- choices --------------------------------------------------------------------------- */
 
 /* Each set of alternatives that may be valid together. */
 static int choose_sets(struct schema_job *j, const struct schema_at *at, const json_t *list,
-                       const struct schema_todo *t)
+                       const struct schema_task *t)
 {
     size_t n = json_array_size(list);
     int rc = 0;
@@ -78,7 +78,7 @@ static int choose_sets(struct schema_job *j, const struct schema_at *at, const j
 }
 
 static int choose_any(struct schema_job *j, const struct schema_at *at,
-                      const struct schema_todo *t)
+                      const struct schema_task *t)
 {
     const json_t *list = schema_kw(&j->s->node[t->lit >> 2], KW_any_of);
     int rc = 0;
@@ -96,7 +96,7 @@ static int choose_any(struct schema_job *j, const struct schema_at *at,
 
 /* Each alternative, and none of those that could be valid beside it. */
 static int choose_one(struct schema_job *j, const struct schema_at *at,
-                      const struct schema_todo *t)
+                      const struct schema_task *t)
 {
     const json_t *list = schema_kw(&j->s->node[t->lit >> 2], KW_one_of);
     int told = schema_told_apart(j->s, list, j->t), rc = 0;
@@ -113,9 +113,9 @@ static int choose_one(struct schema_job *j, const struct schema_at *at,
         for (size_t k = 0; k < json_array_size(list) && rc >= 0 && !told; k++) {
             b = LIT_NODE(schema_node_at(j->s, json_array_get(list, k)));
             if (k != i && (rc = schema_apart(j->s, a, b, j->t)) == 0)
-                schema_push(j, &way, TODO_LIT, b | 1, NULL);
+                schema_push(j, &way, TASK_LIT, b | 1, NULL);
         }
-        schema_push(j, &way, TODO_LIT, a, t->scope);
+        schema_push(j, &way, TASK_LIT, a, t->scope);
         if (rc >= 0)
             rc = schema_branch(j, way);
     }
@@ -123,7 +123,7 @@ static int choose_one(struct schema_job *j, const struct schema_at *at,
 }
 
 static int choose_if(struct schema_job *j, const struct schema_at *at,
-                     const struct schema_todo *t)
+                     const struct schema_task *t)
 {
     const struct schema_node *n = &j->s->node[t->lit >> 2];
     struct schema_at yes = *at, no = *at;
@@ -138,7 +138,7 @@ static int choose_if(struct schema_job *j, const struct schema_at *at,
 }
 
 static int choose_value(struct schema_job *j, const struct schema_at *at,
-                        const struct schema_todo *t)
+                        const struct schema_task *t)
 {
     uint32_t node = t->lit >> 2;
     const json_t *list = schema_kw(&j->s->node[node], KW_enum);
@@ -159,7 +159,7 @@ static int choose_value(struct schema_job *j, const struct schema_at *at,
 
 /* A property is not there, or it is and the schema holds. */
 static int choose_depends(struct schema_job *j, const struct schema_at *at,
-                          const struct schema_todo *t)
+                          const struct schema_task *t)
 {
     uint32_t node = t->lit >> 2;
     struct str name = str_of(t->name);
@@ -180,12 +180,12 @@ static int choose_depends(struct schema_job *j, const struct schema_at *at,
     return rc < 0 ? rc : schema_branch(j, without);
 }
 
-static int choose(struct schema_job *j, const struct schema_at *at, const struct schema_todo *t)
+static int choose(struct schema_job *j, const struct schema_at *at, const struct schema_task *t)
 {
     static int (*const how[])(struct schema_job *, const struct schema_at *,
-                              const struct schema_todo *) = {
-        [TODO_ANY] = choose_any,    [TODO_ONE] = choose_one,         [TODO_IF] = choose_if,
-        [TODO_ENUM] = choose_value, [TODO_DEPENDS] = choose_depends,
+                              const struct schema_task *) = {
+        [TASK_ANY] = choose_any,    [TASK_ONE] = choose_one,         [TASK_IF] = choose_if,
+        [TASK_ENUM] = choose_value, [TASK_DEPENDS] = choose_depends,
     };
     int rc = how[t->kind](j, at, t);
 
@@ -204,9 +204,9 @@ static void push_depends(struct schema_job *j, struct schema_at *at, uint32_t no
     {
         if (json_is_array(v))
             continue;
-        schema_push(j, at, TODO_DEPENDS, LIT_NODE(node), scope);
+        schema_push(j, at, TASK_DEPENDS, LIT_NODE(node), scope);
         if (j->rc == 0)
-            ((struct schema_todo *)(uintptr_t)at->todo)->name = key;
+            ((struct schema_task *)(uintptr_t)at->todo)->name = key;
     }
 }
 
@@ -227,7 +227,7 @@ static int apply_values(struct schema_job *j, struct schema_at *at, uint32_t nod
     if (list && !left)
         return 1;
     if (list)
-        schema_push(j, at, TODO_ENUM, LIT_NODE(node), NULL);
+        schema_push(j, at, TASK_ENUM, LIT_NODE(node), NULL);
     return 0;
 }
 
@@ -242,11 +242,11 @@ static void push_choices(struct schema_job *j, struct schema_at *at, uint32_t no
     }
     if (n->have & KW_BIT(KW_if) &&
         (is_tracked(scope) || n->have & (KW_BIT(KW_then) | KW_BIT(KW_else))))
-        schema_push(j, at, TODO_IF, LIT_NODE(node), scope);
+        schema_push(j, at, TASK_IF, LIT_NODE(node), scope);
     if (n->have & KW_BIT(KW_one_of))
-        schema_push(j, at, TODO_ONE, LIT_NODE(node), scope);
+        schema_push(j, at, TASK_ONE, LIT_NODE(node), scope);
     if (n->have & KW_BIT(KW_any_of))
-        schema_push(j, at, TODO_ANY, LIT_NODE(node), scope);
+        schema_push(j, at, TASK_ANY, LIT_NODE(node), scope);
 }
 
 /* A schema that asks for annotations opens a scope; *scope becomes it. */
@@ -289,28 +289,28 @@ static int apply(struct schema_job *j, struct schema_at *at, uint32_t node,
     for (size_t i = json_array_size(list); i-- > 0;)
         push_node(j, at, json_array_get(list, i), 0, scope);
     if (n->dynamic_ref != NODE_NONE)
-        schema_push(j, at, TODO_LIT, LIT_NODE(n->dynamic_ref), scope);
+        schema_push(j, at, TASK_LIT, LIT_NODE(n->dynamic_ref), scope);
     if (n->ref != NODE_NONE)
-        schema_push(j, at, TODO_LIT, LIT_NODE(n->ref), scope);
+        schema_push(j, at, TASK_LIT, LIT_NODE(n->ref), scope);
     return 0;
 }
 
 /* 1: it was looked at on this way already. */
-static int was_done(const struct schema_at *at, const struct schema_todo *t)
+static int was_done(const struct schema_at *at, const struct schema_task *t)
 {
-    for (const struct schema_todo *d = at->done; d; d = d->next) {
+    for (const struct schema_task *d = at->done; d; d = d->next) {
         if (d->lit == t->lit && d->scope == t->scope)
             return 1;
     }
     return 0;
 }
 
-static int look(struct schema_job *j, struct schema_at *at, const struct schema_todo *t)
+static int look(struct schema_job *j, struct schema_at *at, const struct schema_task *t)
 {
     struct schema *s = j->s;
     uint32_t i = t->lit >> 2;
 
-    if (t->kind != TODO_LIT)
+    if (t->kind != TASK_LIT)
         return choose(j, at, t);
     if (!(t->lit & 2))
         return t->lit & 1 ? schema_deny(j, at, i) : apply(j, at, i, t->scope);
@@ -331,18 +331,18 @@ int schema_branch(struct schema_job *j, struct schema_at at)
         return err_set(s->e, E_TOO_LONG, "more than %d choices within each other", BRANCHES);
     j->depth++;
     while (rc == 0 && at.todo) {
-        const struct schema_todo *t = at.todo;
+        const struct schema_task *t = at.todo;
         struct schema_at keep;
 
         at.todo = t->next;
         s->steps++;
         if ((rc = schema_check_steps(s)) < 0)
             break;
-        if (t->kind == TODO_LIT && was_done(&at, t))
+        if (t->kind == TASK_LIT && was_done(&at, t))
             continue;
-        if (t->kind == TODO_LIT) {
+        if (t->kind == TASK_LIT) {
             keep = (struct schema_at){.todo = at.done};
-            schema_push(j, &keep, TODO_LIT, t->lit, t->scope);
+            schema_push(j, &keep, TASK_LIT, t->lit, t->scope);
             at.done = keep.todo;
         }
         rc = look(j, &at, t);
@@ -361,6 +361,6 @@ int schema_expand(struct schema *s, const schema_lit *lit, uint32_t n, enum sche
     struct schema_at at = {NULL, NULL, NULL};
 
     while (n-- > 0)
-        schema_push(&j, &at, TODO_LIT, lit[n], &outermost);
+        schema_push(&j, &at, TASK_LIT, lit[n], &outermost);
     return schema_branch(&j, at);
 }

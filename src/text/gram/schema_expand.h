@@ -8,19 +8,19 @@
 #include "text/gram/schema_part.h"
 
 /* What is still to be looked at, and what was found. */
-enum schema_todo_kind { TODO_LIT, TODO_ANY, TODO_ONE, TODO_IF, TODO_ENUM, TODO_DEPENDS };
+enum schema_task_kind { TASK_LIT, TASK_ANY, TASK_ONE, TASK_IF, TASK_ENUM, TASK_DEPENDS };
 
-struct schema_todo {
-    enum schema_todo_kind kind;
+struct schema_task {
+    enum schema_task_kind kind;
     schema_lit lit; /* the others: LIT_NODE of the keyword's node */
     const char *name;
     const struct schema_scope *scope;
-    const struct schema_todo *next;
+    const struct schema_task *next;
 };
 
 struct schema_at {
-    const struct schema_todo *todo;
-    const struct schema_todo *done;
+    const struct schema_task *todo;
+    const struct schema_task *done;
     const struct schema_fact *facts;
 };
 
@@ -33,7 +33,7 @@ struct schema_job {
     int rc;         /* of adding to lists */
 };
 
-void schema_push(struct schema_job *j, struct schema_at *at, enum schema_todo_kind kind,
+void schema_push(struct schema_job *j, struct schema_at *at, enum schema_task_kind kind,
                  schema_lit l, const struct schema_scope *scope);
 void schema_fact_add(struct schema_job *j, struct schema_at *at, struct schema_fact f);
 MUST_CHECK int schema_branch(struct schema_job *j, struct schema_at at);
