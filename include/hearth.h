@@ -311,7 +311,8 @@ struct hearth_generate_options {
     int show_control; /* control tokens appear in the text */
     int ignore_eog;   /* go on past end-of-generation tokens, for benchmarks */
     const struct hearth_guide *guide; /* NULL: none. Not with ignore_eog */
-    /* Bits, 32 to a word, of tokens that give no text in spite of show_control; NULL: none. */
+    /* n_vocab bits, 32 to a word, of tokens that give no text in spite of show_control; NULL:
+     * none. */
     const uint32_t *hidden;
 };
 

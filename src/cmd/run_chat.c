@@ -190,7 +190,8 @@ static int check_texts(const struct run *r, struct err *e)
 
 static int open_hidden(struct run *r, struct err *e)
 {
-    size_t n = MASK_WORDS(tok_count(infer_tok(r->model)));
+    /* Models have rows of logits past their tokens, and may choose one. */
+    size_t n = MASK_WORDS(r->info.n_vocab);
 
     r->chat.hidden = mem_calloc(n, sizeof(*r->chat.hidden));
     if (!r->chat.hidden)
