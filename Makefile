@@ -14,7 +14,7 @@ Q       := $(if $(V),,@)
 OUT     ?= build
 B       := $(OUT)/$(BUILD)$(if $(SAN),-$(SAN))
 
-PKGS    := jansson libutf8proc libedit
+PKGS    := jansson libutf8proc libedit libmicrohttpd libcyaml sqlite3 libcurl
 OPT     := -O2 -g -fno-math-errno
 WARN    := -Wall -Wextra -Wshadow -Wundef -Wvla -Wstrict-prototypes -Wmissing-prototypes \
            -Wwrite-strings -Wpointer-arith -Wdouble-promotion -Wformat=2
@@ -26,7 +26,7 @@ SANFLAGS_fuzz := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recov
 DIALECT    := -std=c17 -D_GNU_SOURCE -Isrc -Iinclude
 ALL_CFLAGS = $(DIALECT) $(OPT) $(WARN) $(if $(WERROR),-Werror) \
              -fvisibility=hidden -pthread $(SANFLAGS_$(SAN)) $(PKG_CFLAGS) $(CFLAGS)
-ALL_LDFLAGS = -pthread $(SANFLAGS_$(SAN)) $(LDFLAGS)
+ALL_LDFLAGS = -pthread -Wl,--as-needed $(SANFLAGS_$(SAN)) $(LDFLAGS)
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 LIBS       := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm
 
@@ -44,7 +44,7 @@ ISA_i8mm       := -march=armv8.2-a+dotprod+i8mm -fno-schedule-insns
 # Of the avxvnni tier's product in a test: the same instruction, as other processors code it.
 ISA_evex       := $(ISA_avx2) -mavx512f -mavx512vl -mavx512vnni -mprefer-vector-width=256
 # Where sizes come from outside, every change of width is written down.
-outside         = $(filter src/fmt/% src/net/% src/text/% src/model/hf/%,$1)
+outside         = $(filter src/fmt/% src/net/% src/text/% src/model/hf/% src/store/% src/gate/% src/serve/%,$1)
 STRICT         := -Wconversion
 STRICT_TIDY    := --checks=bugprone-implicit-widening-of-multiplication-result
 per_file = -ffp-contract=off $(ISA_$(lastword $(subst _, ,$(basename $(notdir $1))))) \
@@ -61,8 +61,11 @@ KERN_OF  := $(if $(TIERS),src/kern/$(patsubst aarch64,arm,$(patsubst x86_64,x86,
 SRC      := $(call find_c,src,*.c)
 SRC      := $(filter-out $(filter-out $(KERN_OF),src/kern/x86/% src/kern/arm/%),$(SRC))
 CMD_SRC  := $(filter src/cmd/%,$(SRC))
-LIB_SRC  := $(filter-out src/cmd/%,$(SRC))
+# The library that is installed is the engine; what is around it is linked into the program.
+APP_SRC  := $(filter src/net/% src/store/% src/gate/% src/serve/%,$(SRC))
+LIB_SRC  := $(filter-out $(CMD_SRC) $(APP_SRC),$(SRC))
 LIB      := $(B)/libhearth.a
+APP      := $(B)/libapp.a
 BIN      := $(B)/hearth
 OBJ      := $(SRC:%.c=$(B)/%.o)
 
@@ -91,11 +94,13 @@ all: $(BIN)  ## build the program, build/release/hearth (the default)
 .PHONY: lib
 lib: $(LIB)  ## build the library, build/release/libhearth.a
 
-$(BIN): $(CMD_SRC:%.c=$(B)/%.o) $(LIB) $(B)/parts
+$(BIN): $(CMD_SRC:%.c=$(B)/%.o) $(APP) $(LIB) $(B)/parts
 	@echo "  ld $@"
-	$(Q)$(CC) -o $@ $(CMD_SRC:%.c=$(B)/%.o) $(LIB) $(ALL_LDFLAGS) $(LIBS)
+	$(Q)$(CC) -o $@ $(CMD_SRC:%.c=$(B)/%.o) $(APP) $(LIB) $(ALL_LDFLAGS) $(LIBS)
 
 $(LIB): $(LIB_SRC:%.c=$(B)/%.o) $(B)/parts
+$(APP): $(APP_SRC:%.c=$(B)/%.o) $(B)/parts
+$(LIB) $(APP):
 	@echo "  ar $@"
 	$(Q)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
 
@@ -105,22 +110,22 @@ $(B)/%.o: %.c $(B)/flags
 
 # With libFuzzer its own main drives the target, without it the replay main does.
 ifeq ($(SAN),fuzz)
-$(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(LIB)
+$(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(APP) $(LIB)
 	@echo "  ld $@"
-	$(Q)$(CC) -o $@ $< $(LIB) $(ALL_LDFLAGS) -fsanitize=fuzzer $(LIBS)
+	$(Q)$(CC) -o $@ $< $(APP) $(LIB) $(ALL_LDFLAGS) -fsanitize=fuzzer $(LIBS)
 else
-$(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay_main.o $(LIB)
+$(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay_main.o $(APP) $(LIB)
 	@echo "  ld $@"
-	$(Q)$(CC) -o $@ $< $(B)/tests/fuzz/replay_main.o $(LIB) $(ALL_LDFLAGS) $(LIBS)
+	$(Q)$(CC) -o $@ $< $(B)/tests/fuzz/replay_main.o $(APP) $(LIB) $(ALL_LDFLAGS) $(LIBS)
 endif
 
 # Tests of commands link the commands' objects, all but the one with main().
-$(B)/tests/unit/cmd/%: $(B)/tests/unit/cmd/%.o $(CMD_SRC:%.c=$(B)/%.o) $(LIB)
+$(B)/tests/unit/cmd/%: $(B)/tests/unit/cmd/%.o $(CMD_SRC:%.c=$(B)/%.o) $(APP) $(LIB)
 	@echo "  ld $@"
 	$(Q)$(CC) -o $@ $(filter-out %/cmd/main.o,$(filter %.o %.a,$^)) $(ALL_LDFLAGS) $(LIBS) -lcmocka
 
 $(filter $(B)/tests/kern/%,$(UNIT)): $(KERN_AID:%.c=$(B)/%.o)
-$(B)/tests/%: $(B)/tests/%.o $(LIB)
+$(B)/tests/%: $(B)/tests/%.o $(APP) $(LIB)
 	@echo "  ld $@"
 	$(Q)$(CC) -o $@ $(filter %.o %.a,$^) $(ALL_LDFLAGS) $(LIBS) -lcmocka
 
@@ -236,7 +241,7 @@ ARM_LIB  := $(ARM_ROOT)/usr/lib/$(ARM)
 ARM_MAKE  = PKG_CONFIG_SYSROOT_DIR=$(ARM_ROOT) PKG_CONFIG_LIBDIR=$(ARM_LIB)/pkgconfig $(SUB) \
             OUT=$(ARM_OUT) CC=$(ARM)-gcc AR=$(ARM)-ar CLANG="$(CLANG) --target=$(ARM)" WERROR=1 \
             CFLAGS="-isystem $(ARM_ROOT)/usr/include" \
-            LDFLAGS="-L$(ARM_LIB) -Wl,--disable-new-dtags,-rpath,$(ARM_LIB),-rpath,$(ARM_ROOT)/lib/$(ARM)"
+            LDFLAGS="-L$(ARM_LIB) -Wl,--allow-shlib-undefined -Wl,--disable-new-dtags,-rpath,$(ARM_LIB),-rpath,$(ARM_ROOT)/lib/$(ARM)"
 ARM_TEST  = tests/run -t 900 -e "qemu-aarch64 -L /usr/$(ARM) -cpu
 ARM_BIN   = $(ARM_OUT)/release/tests
 ARM_KERN  = $(patsubst tests/%.c,$(ARM_BIN)/%,$(filter tests/kern/%,$(UNIT_SRC)))

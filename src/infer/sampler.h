@@ -32,6 +32,12 @@ struct sampler_options {
     uint64_t seed;
 };
 
+/* Added to the logit of a token before every other step; -INFINITY rules it out. */
+struct sampler_bias {
+    int32_t id;
+    float bias;
+};
+
 /* Ollama's defaults. */
 void sampler_defaults(struct sampler_options *o);
 

@@ -1,0 +1,39 @@
+/* http.h - the front: connections into calls, and who may speak at all.
+ *
+ * libmicrohttpd reads and writes; this module adds the limits (config.h), checks Host, Origin,
+ * Content-Type and the key before a handler sees anything, and lets a few threads run handlers,
+ * so that the I/O thread never waits. What is refused is answered in the dialect of its path.
+ *
+ * Threads  http_start, http_stop: one; handlers run on threads of their own
+ * Uses     serve/, sys/; libmicrohttpd
+ */
+#ifndef HEARTH_SERVE_HTTP_H
+#define HEARTH_SERVE_HTTP_H
+
+#include "base/err.h"
+#include "serve/serve.h"
+
+struct http;
+
+/* Listens as s->config says, or on the socket that systemd handed over. Fails: E_INVALID it
+ * would be open beyond loopback without keys, ...; E_IO in words: port in use, no permission.
+ */
+MUST_CHECK int http_start(struct http **out, struct serve *s, struct err *e);
+int http_port(const struct http *h);            /* of TCP; 0: a unix socket */
+const char *http_address(const struct http *h); /* "http://127.0.0.1:11434" */
+int http_connections(const struct http *h);
+/* Takes no more connections; what is under way goes on. */
+void http_quiesce(struct http *h);
+void http_stop(struct http *h); /* closes all; no handler is running any more when it returns */
+
+/* Runs the server until SIGTERM or SIGINT, then drains it: the command's whole work. SIGHUP
+ * reads the configuration again. Returns 0, or why it did not start. */
+struct server_options {
+    const char *config_path;
+    const char *const *set;
+    int n_set;
+    int quiet; /* no line about where it listens */
+};
+MUST_CHECK int server_run(const struct server_options *o, struct err *e);
+
+#endif

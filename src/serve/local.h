@@ -1,0 +1,84 @@
+/* local.h - the models of this machine as a provider: loaded on demand, kept for a while, let
+ * go when others need the room.
+ *
+ * A name is looked up in the store (or is a path, where the configuration allows it). Its model
+ * is loaded when it is first asked for, by a thread of its own, while others go on; then a
+ * thread runs its scheduler (infer/sched.h). It stays for its keep_alive after the last
+ * request. When the bytes of loaded models would pass the budget, idle ones leave: those of low
+ * priority first, then the one used longest ago; pinned ones never.
+ *
+ * Conversations become tokens by text/chat.h, forms become grammars, and what is written is
+ * taken apart by text/reply: all outside the engine's thread but the last.
+ *
+ * Threads  any
+ * Uses     gate/, store/, infer/, text/, serve/
+ */
+#ifndef HEARTH_SERVE_LOCAL_H
+#define HEARTH_SERVE_LOCAL_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "gate/provider.h"
+#include "infer/sched.h"
+
+#include <jansson.h>
+
+struct config;
+struct local;
+struct metrics;
+struct store;
+
+/* All are borrowed and outlive it. Fails: E_NOMEM. */
+MUST_CHECK int local_new(struct local **out, const struct config *config, struct store *store,
+                         struct metrics *metrics, struct err *e);
+/* Ends all requests with E_CANCELLED, unloads all. */
+void local_free(struct local *l);
+struct provider *local_provider(struct local *l);
+
+/* The configuration has changed: keep-alive, budgets and queues take effect for what comes. */
+void local_reload(struct local *l, const struct config *config);
+
+enum local_state { LOCAL_LOADING, LOCAL_READY, LOCAL_LEAVING };
+
+struct local_info {
+    const char *name, *path, *digest;
+    int state; /* enum local_state */
+    int pinned;
+    double load_progress;
+    uint64_t bytes; /* weights, cache in use, scratch */
+    uint64_t weight_bytes, kv_bytes;
+    int n_ctx, n_thread;
+    int64_t expires_at_ns; /* of CLOCK_REALTIME; GATE_KEEP_FOREVER */
+    struct sched_stats sched;
+};
+
+/* Calls visit for each loaded or loading model, longest-lived first, under a lock. */
+void local_each(struct local *l, void (*visit)(void *ctx, const struct local_info *i),
+                void *ctx);
+
+/* Lets a model go once its requests have ended; new ones load it again. Fails: E_NOT_FOUND it
+ * is not loaded. */
+MUST_CHECK int local_unload(struct local *l, struct str name, struct err *e);
+
+/* 1: the engine of some model has not ended a step for so long that it hangs; its name in *e.
+ */
+int local_hangs(struct local *l, struct err *e);
+
+/* -- for those who speak of tokens; they load the model when they must, and wait for it ------
+ */
+
+struct local_model; /* held: is not unloaded meanwhile */
+
+MUST_CHECK int local_hold(struct local *l, struct str name, struct local_model **out,
+                          struct err *e);
+void local_let_go(struct local_model *m);
+
+const struct tok *local_tok(const struct local_model *m); /* NULL: none */
+const struct hearth_model *local_hearth(const struct local_model *m);
+const struct chat *local_chat(const struct local_model *m); /* NULL: no template */
+void local_model_info(const struct local_model *m, struct local_info *out);
+/* Visits its jobs, as sched_each. */
+void local_slots(const struct local_model *m,
+                 void (*visit)(void *ctx, const struct sched_slot *slot), void *ctx);
+
+#endif
