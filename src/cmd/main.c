@@ -15,6 +15,9 @@ static int cmd_help(int argc, char **argv);
 /* clang-format off */
 static const struct command commands[] = {
     {"run",     cmd_run,     "complete a text, once or interactively"},
+    {"serve",   cmd_serve,   "answer over HTTP: Ollama, OpenAI, Anthropic, llama-server"},
+    {"config",  cmd_config,  "check or print the settings of the server"},
+    {"key",     cmd_key,     "make, list and remove its API keys"},
     {"show",    cmd_show,    "say what a model file holds"},
     {"bench",   cmd_bench,   "measure how fast a model runs here"},
     {"convert", cmd_convert, "write a Hugging Face folder as a GGUF file"},
