@@ -39,6 +39,7 @@ struct hearth_model {
     struct tok *tok;    /* NULL: the file has none */
     struct err tok_why; /* why not */
     char *name, *chat_template;
+    _Atomic(uint32_t *) dry_breakers; /* NULL: not asked for yet */
     int n_thread;
     uint64_t load_ns;
 };
@@ -129,8 +130,13 @@ const struct tok *infer_tok(const struct hearth_model *h);
 /* Fails: E_UNSUPPORTED it gives embeddings and no text; E_NOT_FOUND, E_UNSUPPORTED why it has
  * no tokenizer. */
 MUST_CHECK int infer_writes(const struct hearth_model *m, struct err *e);
+/* n_vocab bits: the tokens that DRY's repetitions do not go over, those that have one of "\n",
+ * ":", "\"", "*" in their text. Borrowed; any thread. NULL: no memory. */
+const uint32_t *infer_dry_breakers(struct hearth_model *h);
 /* The text of a string key of the model's file: 1, or 0 when it has none. Borrowed. */
 int infer_text(const struct hearth_model *h, const char *key, struct str *out);
+
+_Static_assert(sizeof(struct hearth_bias) == sizeof(struct sampler_bias), "the same fields");
 
 /* The struct err inside of a public error, which has the same fields. NULL gives NULL. */
 static inline struct err *engine_err(struct hearth_error *e)

@@ -14,16 +14,21 @@ void hearth_sampling_defaults(struct hearth_sampling *s)
     struct sampler_options o;
 
     sampler_defaults(&o);
-    *s = (struct hearth_sampling){o.temperature,
-                                  o.top_k,
-                                  o.top_p,
-                                  o.min_p,
-                                  o.typical_p,
-                                  o.repeat_penalty,
-                                  o.presence_penalty,
-                                  o.frequency_penalty,
-                                  o.repeat_last_n,
-                                  o.seed};
+    *s = (struct hearth_sampling){.temperature = o.temperature,
+                                  .top_k = o.top_k,
+                                  .top_p = o.top_p,
+                                  .min_p = o.min_p,
+                                  .typical_p = o.typical_p,
+                                  .repeat_penalty = o.repeat_penalty,
+                                  .presence_penalty = o.presence_penalty,
+                                  .frequency_penalty = o.frequency_penalty,
+                                  .repeat_last_n = o.repeat_last_n,
+                                  .seed = o.seed,
+                                  .xtc_threshold = o.xtc_threshold,
+                                  .dry_base = o.dry_base,
+                                  .dry_allowed_length = o.dry_allowed_length,
+                                  .dry_last_n = o.dry_last_n,
+                                  .dynatemp_exponent = o.dynatemp_exponent};
 }
 
 struct gen {
@@ -64,7 +69,25 @@ static int gen_sampler(struct gen *g, struct err *e)
                                  .presence_penalty = h->presence_penalty,
                                  .frequency_penalty = h->frequency_penalty,
                                  .repeat_last_n = h->repeat_last_n,
-                                 .seed = h->seed};
+                                 .seed = h->seed,
+                                 .bias =
+                                     (const struct sampler_bias *)(const void *)g->opt->bias,
+                                 .n_bias = g->opt->n_bias,
+                                 .top_n_sigma = h->top_n_sigma,
+                                 .xtc_probability = h->xtc_probability,
+                                 .xtc_threshold = h->xtc_threshold,
+                                 .dry_multiplier = h->dry_multiplier,
+                                 .dry_base = h->dry_base,
+                                 .dry_allowed_length = h->dry_allowed_length,
+                                 .dry_last_n = h->dry_last_n,
+                                 .dynatemp_range = h->dynatemp_range,
+                                 .dynatemp_exponent = h->dynatemp_exponent,
+                                 .min_keep = h->min_keep};
+    if (h->dry_multiplier > 0) {
+        o.dry_breakers = infer_dry_breakers(g->s->en->model);
+        if (!o.dry_breakers)
+            return err_set(e, E_NOMEM, "no memory for bits of %d tokens", m->p.n_vocab);
+    }
     return sampler_new(&g->sampler, &o, m->p.n_vocab, g->s->en->n_ctx, e);
 }
 
