@@ -146,9 +146,11 @@ void seq_spoilt(struct hearth_seq *s);
 void seq_keep(struct hearth_seq *s);
 /* Takes over published pages for waiting tokens. Returns how many tokens they hold. */
 size_t seq_reuse(struct hearth_seq *s);
+/* A sequence without a place, as seq_park leaves it. Fails: E_NOMEM. */
+MUST_CHECK int seq_new(struct hearth_seq **out, struct hearth_engine *en, struct err *e);
 /* The sequence gives up its pages, its state and its place among the engine's n_seq_max; all of
- * its tokens wait. Then nothing but seq_unpark, hearth_seq_close and hearth_seq_len may be
- * called, until seq_unpark found a place. Fails: E_BUSY. */
+ * its tokens wait. Then nothing but seq_feed without reuse, seq_unpark, hearth_seq_close and
+ * hearth_seq_len may be called, until seq_unpark found a place. Fails: E_BUSY. */
 void seq_park(struct hearth_seq *s);
 MUST_CHECK int seq_unpark(struct hearth_seq *s, struct err *e);
 /* Holds pages for all positions below n_pos. Fails: E_BUSY, and holds what it had. */

@@ -39,32 +39,40 @@ static void leave_place(struct hearth_seq *s)
     }
 }
 
-int hearth_seq_open(struct hearth_seq **out, struct hearth_engine *en,
-                    struct hearth_error *error)
+int seq_new(struct hearth_seq **out, struct hearth_engine *en, struct err *e)
 {
-    struct err *e = engine_err(error);
     size_t n_page = ((size_t)en->n_ctx + KERN_PAGE - 1) / KERN_PAGE;
     struct hearth_seq *s = mem_calloc(1, sizeof(*s));
-    int rc;
 
     if (!s)
         return err_set(e, E_NOMEM, "no memory for a sequence");
     s->en = en;
-    rc = take_place(s, e);
-    if (rc < 0)
-        goto fail;
     s->ids = mem_calloc((size_t)en->n_ctx, sizeof(*s->ids));
     s->page = mem_calloc(n_page, sizeof(*s->page));
     s->data = mem_calloc(n_page, sizeof(unsigned char *));
     s->serial = mem_calloc(n_page, sizeof(*s->serial));
     if (!s->ids || !s->page || !s->data || !s->serial) {
-        rc = err_set(e, E_NOMEM, "no memory for a sequence of %d tokens", en->n_ctx);
-        goto fail;
+        hearth_seq_close(s);
+        return err_set(e, E_NOMEM, "no memory for a sequence of %d tokens", en->n_ctx);
     }
     *out = s;
     return 0;
-fail:
-    hearth_seq_close(s);
+}
+
+int hearth_seq_open(struct hearth_seq **out, struct hearth_engine *en,
+                    struct hearth_error *error)
+{
+    struct hearth_seq *s;
+    int rc = seq_new(&s, en, engine_err(error));
+
+    if (rc == 0)
+        rc = take_place(s, engine_err(error));
+    else
+        return rc;
+    if (rc < 0)
+        hearth_seq_close(s);
+    else
+        *out = s;
     return rc;
 }
 
