@@ -1,5 +1,4 @@
 #include "serve/route.h"
-#include "serve/api/openai_routes.h"
 #include "serve/call.h"
 
 #include <stdio.h>
@@ -7,7 +6,6 @@
 
 /* A dialect is a line here: its table and how many rows that has. */
 const struct route_list route_lists[] = {
-    {api_openai_routes, API_OPENAI_N_ROUTE},
     {NULL, 0},
 };
 

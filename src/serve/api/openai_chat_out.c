@@ -390,7 +390,7 @@ static int chat_fail(void *ctx, const struct err *e, struct buf *out)
 }
 
 const struct ask_ops openai_chat_ops = {
-    .stream_type = "text/event-stream",
+    .stream_type = "text/event-stream; charset=utf-8",
     .event = chat_event,
     .ping = openai_ping,
     .fail = chat_fail,

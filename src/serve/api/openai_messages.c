@@ -139,6 +139,9 @@ static int part(struct talk *t, const struct message_in *in, size_t at, const js
     char path[PARAM_MAX], param[PARAM_MAX + 8];
     int rc;
 
+    (void)snprintf(path, sizeof(path), "%scontent[%zu]", t->path, at);
+    if (!json_is_object(v))
+        return openai_bad(t->p, path, "must be an object");
     (void)snprintf(path, sizeof(path), "%scontent[%zu].", t->path, at);
     rc = field_read(part_rows, N(part_rows), path, v, &part, &t->p->report, &t->p->e);
     if (rc < 0)
@@ -357,8 +360,6 @@ static int role(struct talk *t, struct message_in *in, json_t *message)
 {
     char param[PARAM_MAX];
 
-    if (json_object_set_new(message, "role", json_stringn(in->role.p, in->role.n)) != 0)
-        return openai_nomem(t->p);
     if (str_is(in->role, "assistant"))
         return role_assistant(t, in, message);
     if (!json_object_get(message, "content"))
@@ -385,7 +386,8 @@ static int message(struct talk *t, const json_t *v)
     if (rc < 0)
         return rc;
     out = json_object();
-    if (!out || json_array_append_new(t->out, out) != 0)
+    if (!out || json_array_append_new(t->out, out) != 0 ||
+        json_object_set_new(out, "role", json_stringn(in.role.p, in.role.n)) != 0)
         return openai_nomem(t->p);
     rc = content(t, &in, &body);
     if (body && json_object_set_new(out, "content", body) != 0 && rc == 0)

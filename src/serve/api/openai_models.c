@@ -1,4 +1,5 @@
-/* GET /v1/models and /v1/models/NAME. */
+/* GET /v1/models and /v1/models/NAME. Anthropic's clients ask at the same paths. */
+#include "serve/api/anthropic.h"
 #include "serve/api/openai.h"
 #include "serve/api/openai_routes.h"
 
@@ -55,6 +56,11 @@ void openai_models(struct serve *s, struct call *c)
     struct err e = {0};
     int skipped = 0;
 
+    if (call_header(c, "anthropic-version")) {
+        json_decref(l.data);
+        anthropic_models(s, c);
+        return;
+    }
     if (store_each(s->store, visit, &l, &skipped, &e) < 0) {
         ask_error(c, &e, NULL);
         json_decref(l.data);
@@ -68,8 +74,13 @@ void openai_model(struct serve *s, struct call *c)
     struct store_model m = {0};
     struct err e = {0};
     struct str name = c->arg[0];
-    int rc = store_find(s->store, name, &m, &e);
+    int rc;
 
+    if (call_header(c, "anthropic-version")) {
+        anthropic_model(s, c);
+        return;
+    }
+    rc = store_find(s->store, name, &m, &e);
     if (rc == 0 && !auth_model(c->who, str_of(m.name)))
         rc = err_set(&e, E_NOT_FOUND, "model '%.*s' not found", (int)name.n, name.p);
     if (rc < 0)

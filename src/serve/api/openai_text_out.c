@@ -293,7 +293,7 @@ static int text_fail(void *ctx, const struct err *e, struct buf *out)
 }
 
 const struct ask_ops openai_text_ops = {
-    .stream_type = "text/event-stream",
+    .stream_type = "text/event-stream; charset=utf-8",
     .event = text_event,
     .ping = openai_ping,
     .fail = text_fail,

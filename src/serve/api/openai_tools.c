@@ -92,9 +92,12 @@ static int tool(struct openai_parse *p, size_t at, const json_t *v, int flat, js
     json_t *out;
     int rc;
 
+    (void)snprintf(param, sizeof(param), "tools[%zu]", at);
+    if (!json_is_object(v))
+        return openai_bad(p, param, "must be an object");
     (void)snprintf(path, sizeof(path), "tools[%zu].", at);
     (void)snprintf(param, sizeof(param), "tools[%zu].type", at);
-    if (json_is_object(v) && json_is_string(json_object_get(v, "type")) &&
+    if (json_is_string(json_object_get(v, "type")) &&
         strcmp(json_string_value(json_object_get(v, "type")), "function") != 0)
         return openai_unsupported(p, param, "'%.40s' is not supported: only functions are",
                                   json_string_value(json_object_get(v, "type")));
