@@ -258,15 +258,30 @@ struct hearth_sampling {
     float frequency_penalty; /* 0: off */
     int repeat_last_n;       /* 0: off, -1: all */
     uint64_t seed;           /* the same seed, prompt and model give the same text */
+    /* What follows is off when it is 0, and means what it means in llama-server. */
+    float top_n_sigma;                    /* below 0: off, too */
+    float xtc_probability, xtc_threshold; /* a threshold above 0.5: off */
+    float dry_multiplier, dry_base; /* repetitions end at tokens with a line's end, ":", "\"" */
+    int dry_allowed_length;         /* or "*" in them */
+    int dry_last_n;                 /* 0: off, -1: all */
+    float dynatemp_range, dynatemp_exponent;
+    int min_keep; /* filters leave at least so many tokens */
 };
 
 /* temperature 0.8, top_k 40, top_p 0.9, no penalties (which look back over 64 tokens), a
- * random seed. */
+ * random seed; XTC's threshold 0.1, DRY's base 1.75 and length 2 over all tokens, an exponent
+ * of 1, each of them off. */
 HEARTH_API void hearth_sampling_defaults(struct hearth_sampling *s);
 
 struct hearth_token_logprob {
     int32_t id;
     float logprob;
+};
+
+/* Added to the logit of a token before all else; minus infinity rules it out. */
+struct hearth_bias {
+    int32_t id;
+    float bias;
 };
 
 /* What one callback gets: text that is ready to show (whole characters, past any stop
@@ -314,6 +329,8 @@ struct hearth_generate_options {
     /* n_vocab bits, 32 to a word, of tokens that give no text in spite of show_control; NULL:
      * none. */
     const uint32_t *hidden;
+    const struct hearth_bias *bias; /* n_bias of them; several for one id add up */
+    size_t n_bias;
 };
 
 struct hearth_stats {

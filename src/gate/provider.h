@@ -16,9 +16,9 @@
  * Calls of one choice do not interleave.
  *
  * Units    times in nanoseconds; counts in tokens; logprobs are natural logarithms
- * Threads  start, cancel, resume, free: any. The sink is called by one thread at a time, the
- *          provider's own, and must not block. start may return before or after the first event
- * Uses     base/; jansson
+ * Threads  start, cancel, resume, free: any, also within the sink or while it runs: no lock
+ * that they need is held then. The sink is called by one thread at a time, the provider's own,
+ * and must not block. start may return before or after the first event Uses     base/; jansson
  */
 #ifndef HEARTH_GATE_PROVIDER_H
 #define HEARTH_GATE_PROVIDER_H
@@ -160,7 +160,8 @@ enum gate_event_kind {
     GATE_EV_QUEUED,    /* n: requests before it */
     GATE_EV_LOADING,   /* done in [0, 1] */
     GATE_EV_PREFILL,   /* n tokens of the prompt of usage.n_prompt are there */
-    GATE_EV_START,     /* the request is accepted; usage has the prompt's numbers */
+    GATE_EV_START,     /* the request is accepted; usage has the prompt's numbers, name is the
+                        * model's full one */
     GATE_EV_REASONING, /* text */
     GATE_EV_CONTENT,   /* text */
     GATE_EV_CALL,      /* a call begins: call, name, id */

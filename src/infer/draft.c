@@ -137,8 +137,7 @@ int draft_guess(struct hearth_seq *s, int32_t id, int n, int32_t *guess, struct 
 
 void draft_goes_on(struct hearth_seq *s, int row)
 {
-    const struct step_run *r = &s->en->run[0];
+    size_t n = (size_t)s->en->model->m->p.n_embd;
 
-    keep_last(s, r->pos + row,
-              s->en->known + (size_t)(r->first + row) * (size_t)s->en->model->m->p.n_embd);
+    keep_last(s, s->row_pos + row, s->en->known + (size_t)(s->row_tok + row) * n);
 }

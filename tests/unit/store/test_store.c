@@ -164,7 +164,7 @@ static void test_refused(void **state)
     };
 
     (void)state;
-    write_text(make_path("broken.gguf"), "GGUF is not all that it takes to be a model");
+    write_text(make_path("broken.gguf"), "not a model at all, whatever its name says");
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         struct err e = {0};
         int rc = create(cases[i].name, cases[i].text, &e);
