@@ -430,6 +430,8 @@ static void start(struct exchange *x)
     x->call.body = (struct str){x->body.p ? x->body.p : "", x->body.n};
     x->started = 1;
     x->state = X_RUNNING;
+    if (x->conn->half_closed)
+        x->http->sweep_ns = 0; /* is it still there? */
     atomic_fetch_add(&x->refs, 1); /* the handler's */
     if (x->call.route->flags & ROUTE_QUICK) {
         x->call.route->run(x->http->s, &x->call);
@@ -473,6 +475,10 @@ enum MHD_Result http_on_request(void *ctx, struct MHD_Connection *mhd, const cha
         return take_body(x, data, n);
     } else if (!x->started && !x->refused) {
         start(x);
+        /* Not suspended yet: libmicrohttpd would still think that it was reading, and when
+         * resumed take a client that has closed its half for one that is gone. It asks again
+         * at once. */
+        return MHD_YES;
     }
     (void)pthread_mutex_lock(&x->lock);
     if (x->gone)

@@ -31,7 +31,8 @@ enum {
     LINGER_MAX = 64,        /* connections; LINGER_S seconds */
     LINGER_S = 2,
     RATE_WINDOW_S = 30,
-    PROBE_S = 5
+    PROBE_S = 5,
+    MANY = 1000
 };
 
 /* -- taking -------------------------------------------------------------------------------- */
@@ -213,12 +214,12 @@ static void look_for(struct conn *c, uint64_t now)
 
 void http_conn_event(struct http *h, struct conn *c, uint32_t events)
 {
+    c->half_closed |= (events & EPOLLRDHUP) != 0;
     if (!c->x || c->x->close_now)
         return; /* libmicrohttpd is looking at it */
     if (events & (EPOLLHUP | EPOLLERR)) {
         drop(c);
-    } else if (events & EPOLLRDHUP) {
-        c->half_closed = 1;
+    } else if (c->half_closed) {
         if (c->x->started)
             look_for(c, clock_ns());
         h->sweep_ns = 0;
@@ -391,12 +392,15 @@ void http_sweep(struct http *h, uint64_t now)
 {
     int half_closed = 0;
 
+    int apart = atomic_load(&h->n_conn) > MANY ? 3 : 0;
+
+    h->n_sweep++;
     for (struct conn *c = h->first, *next; c; c = next) {
         next = c->next;
         if (c->x)
             sweep_busy(h, c, now);
-        else
-            sweep_idle(h, c, now);
+        else if (((c->fd ^ h->n_sweep) & apart) == 0)
+            sweep_idle(h, c, now); /* of many, a quarter each time */
         half_closed |= c->x && c->half_closed;
     }
     http_linger_end(h, now, 0);

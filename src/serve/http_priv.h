@@ -152,6 +152,7 @@ struct http {
     int n_leaving;
     int accept_stopped; /* no file descriptors: not before the next sweep */
     uint64_t sweep_ns;  /* when */
+    int n_sweep;
     atomic_int n_conn, n_active;
     atomic_int quiesce, stop;
     int quiet; /* has quiesced */
