@@ -3,6 +3,8 @@
 #include "base/mem.h"
 #include "text/tmpl/tmpl_lang.h"
 
+#include <string.h>
+
 /* By enum tmpl_kind. */
 static const struct tmpl_lang *const langs[] = {&tmpl_lang_jinja, &tmpl_lang_go};
 
@@ -38,6 +40,20 @@ void tmpl_free(struct tmpl *t)
         return;
     t->lang->drop(t->compiled);
     mem_free(t);
+}
+
+/* Go's templates name fields with a dot in front; Jinja has statements. */
+int tmpl_guess(struct str text)
+{
+    static const char *const of_go[] = {"{{ .", "{{.", "{{- "};
+
+    if (memmem(text.p, text.n, "{%", 2))
+        return TMPL_JINJA;
+    for (size_t i = 0; i < sizeof(of_go) / sizeof(of_go[0]); i++) {
+        if (memmem(text.p, text.n, of_go[i], strlen(of_go[i])))
+            return TMPL_GO;
+    }
+    return TMPL_JINJA;
 }
 
 int tmpl_mentions(const struct tmpl *t, const char *name)

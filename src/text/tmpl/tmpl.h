@@ -34,6 +34,9 @@ struct tmpl_limits {
 MUST_CHECK int tmpl_new(struct tmpl **out, int kind, struct str text, struct err *e);
 void tmpl_free(struct tmpl *t); /* NULL is fine */
 
+/* Which language a text is most likely written in: enum tmpl_kind. */
+int tmpl_guess(struct str text);
+
 /* 1: the template mentions that variable (Jinja) or field (Go, "Messages") anywhere. */
 int tmpl_mentions(const struct tmpl *t, const char *name);
 
