@@ -3,6 +3,7 @@
  *   anthropic.c         routes, errors, lists of models
  *   anthropic_read.c    a body into a gate_request
  *   anthropic_talk.c    messages and their content blocks into the canonical form
+ *   anthropic_text.c    blocks that are said to the model as text
  *   anthropic_tools.c   tools, and which of them may be called
  *   anthropic_write.c   events into a message, or into the stream that the SDKs expect
  *
@@ -13,6 +14,9 @@
 
 #include "gate/provider.h"
 #include "serve/ask.h"
+
+enum { ANTHROPIC_N_ROUTE = 2 };
+extern const struct route anthropic_routes[ANTHROPIC_N_ROUTE];
 
 /* Reads a body: fills q, which is of kind GATE_CHAT, and what else the answer needs to know.
  * Fails: E_INVALID, E_UNSUPPORTED with the field in front; E_NOMEM. */
@@ -39,7 +43,7 @@ extern const struct ask_ops anthropic_message_ops, anthropic_count_ops;
 
 struct anthropic_answer;
 
-/* NULL: no memory. Belongs to whom it is given to; anthropic_message_ops.free. */
+/* NULL: no memory. anthropic_message_ops.free frees it. */
 struct anthropic_answer *anthropic_answer_new(const struct call *c, struct str model,
                                               const struct anthropic_wish *wish);
 

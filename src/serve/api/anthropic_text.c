@@ -135,7 +135,7 @@ int anthropic_texts(struct anthropic_place *t, const char *name, const json_t *j
     {
         size_t back = anthropic_path_on(t, name, i);
 
-        rc = anthropic_next_line(out, e);
+        rc = i ? anthropic_next_line(out, e) : 0;
         if (rc == 0)
             rc = anthropic_text(t, block, out, e);
         anthropic_path_back(t, back);
@@ -238,7 +238,7 @@ int anthropic_result(struct anthropic_place *t, const json_t *content, struct bu
         size_t back = anthropic_path_on(t, ".content", i);
         struct str type = anthropic_type(block);
 
-        rc = anthropic_next_line(out, e);
+        rc = i ? anthropic_next_line(out, e) : 0;
         if (rc == 0)
             rc = (str_is(type, "document")        ? anthropic_document
                   : str_is(type, "search_result") ? anthropic_search_result

@@ -22,11 +22,11 @@ struct anthropic_answer {
     char *model;
     struct anthropic_wish wish;
     enum block open;
-    int n_block;         /* begun so far */
-    struct buf content;  /* without a stream: the blocks */
-    struct buf input;    /* without a stream: of the call that is open */
-    struct buf stop;     /* the stop string that came */
-    int finish;          /* enum gate_finish */
+    int n_block;        /* begun so far */
+    struct buf content; /* without a stream: the blocks */
+    struct buf input;   /* without a stream: of the call that is open */
+    struct buf stop;    /* the stop string that came */
+    int finish;         /* enum gate_finish */
 };
 
 /* prefix and 24 letters and digits that nobody has had before. */
@@ -78,7 +78,8 @@ static void answer_free(void *ctx)
     mem_free(a);
 }
 
-/* -- pieces of JSON -------------------------------------------------------------------------- */
+/* -- pieces of JSON --------------------------------------------------------------------------
+ */
 
 /* Begins an event of the stream: its name, and the object whose type has that name. */
 static int event_begin(struct json_out *w, struct buf *out, const char *name)
@@ -159,7 +160,8 @@ static void put_message(struct json_out *w, const struct anthropic_answer *a, st
     json_out_close(w, '}');
 }
 
-/* -- blocks ---------------------------------------------------------------------------------- */
+/* -- blocks ----------------------------------------------------------------------------------
+ */
 
 /* The block's object as it is when nothing is in it yet, open at its end. */
 static void put_block(struct json_out *w, enum block kind, struct str id, struct str name)
@@ -345,7 +347,8 @@ static int add_input(struct anthropic_answer *a, struct str text, struct buf *ou
                           : buf_put(&a->input, text.p, text.n);
 }
 
-/* -- the message ----------------------------------------------------------------------------- */
+/* -- the message -----------------------------------------------------------------------------
+ */
 
 static int begin_message(struct anthropic_answer *a, const struct gate_event *ev,
                          struct buf *out)
@@ -371,8 +374,7 @@ static int finish(struct anthropic_answer *a, const struct gate_event *ev, struc
     return end_block(a, out);
 }
 
-static int end_message(struct anthropic_answer *a, const struct gate_event *ev,
-                       struct buf *out)
+static int end_message(struct anthropic_answer *a, const struct gate_event *ev, struct buf *out)
 {
     static const struct gate_usage nothing;
     const struct gate_usage *u = ev->usage ? ev->usage : &nothing;
@@ -394,7 +396,8 @@ static int end_message(struct anthropic_answer *a, const struct gate_event *ev,
     put_usage(&w, u);
     if (rc == 0)
         rc = event_end(&w, out);
-    return rc < 0 ? rc : buf_str(out, "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n");
+    return rc < 0 ? rc
+                  : buf_str(out, "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n");
 }
 
 static int on_event(void *ctx, const struct gate_event *ev, struct buf *out)
@@ -440,8 +443,8 @@ static int fail(void *ctx, const struct err *e, struct buf *out)
     return rc < 0 ? rc : buf_str(out, "\n\n");
 }
 
-const struct ask_ops anthropic_message_ops = {"text/event-stream; charset=utf-8", on_event, ping,
-                                              fail, answer_free};
+const struct ask_ops anthropic_message_ops = {"text/event-stream; charset=utf-8", on_event,
+                                              ping, fail, answer_free};
 
 static int on_count(void *ctx, const struct gate_event *ev, struct buf *out)
 {

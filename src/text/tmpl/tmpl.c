@@ -15,6 +15,41 @@ struct tmpl {
     void *compiled;
 };
 
+/* How Go's actions begin, and Jinja's expressions do not. */
+static int is_go_action(const char *p, size_t n)
+{
+    static const char *const words[] = {".",      "$",       "/*",        "if ",  "range ",
+                                        "with ",  "define ", "template ", "else", "end",
+                                        "block ", "not ",    "json ",     "break"};
+
+    if (n && *p == '-') {
+        p++;
+        n--;
+    }
+    while (n && (*p == ' ' || *p == '\n' || *p == '\t')) {
+        p++;
+        n--;
+    }
+    for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+        if (n >= strlen(words[i]) && memcmp(p, words[i], strlen(words[i])) == 0)
+            return 1;
+    return 0;
+}
+
+int tmpl_kind_of(struct str text)
+{
+    const char *p = text.p, *end = text.p + text.n;
+
+    if (text.n == 0 || memmem(text.p, text.n, "{%", 2))
+        return TMPL_JINJA;
+    while ((p = memmem(p, (size_t)(end - p), "{{", 2)) != NULL) {
+        p += 2;
+        if (is_go_action(p, (size_t)(end - p)))
+            return TMPL_GO;
+    }
+    return TMPL_JINJA;
+}
+
 int tmpl_new(struct tmpl **out, int kind, struct str text, struct err *e)
 {
     struct tmpl *t;
@@ -40,20 +75,6 @@ void tmpl_free(struct tmpl *t)
         return;
     t->lang->drop(t->compiled);
     mem_free(t);
-}
-
-/* Go's templates name fields with a dot in front; Jinja has statements. */
-int tmpl_guess(struct str text)
-{
-    static const char *const of_go[] = {"{{ .", "{{.", "{{- "};
-
-    if (memmem(text.p, text.n, "{%", 2))
-        return TMPL_JINJA;
-    for (size_t i = 0; i < sizeof(of_go) / sizeof(of_go[0]); i++) {
-        if (memmem(text.p, text.n, of_go[i], strlen(of_go[i])))
-            return TMPL_GO;
-    }
-    return TMPL_JINJA;
 }
 
 int tmpl_mentions(const struct tmpl *t, const char *name)

@@ -20,6 +20,9 @@
 
 enum tmpl_kind { TMPL_JINJA, TMPL_GO };
 
+/* In which language a text seems to be written. */
+int tmpl_kind_of(struct str text);
+
 struct tmpl;
 
 struct tmpl_limits {
@@ -33,9 +36,6 @@ struct tmpl_limits {
 /* Fails: E_INVALID line and column, and what is wrong; E_TOO_LONG; E_NOMEM. */
 MUST_CHECK int tmpl_new(struct tmpl **out, int kind, struct str text, struct err *e);
 void tmpl_free(struct tmpl *t); /* NULL is fine */
-
-/* Which language a text is most likely written in: enum tmpl_kind. */
-int tmpl_guess(struct str text);
 
 /* 1: the template mentions that variable (Jinja) or field (Go, "Messages") anywhere. */
 int tmpl_mentions(const struct tmpl *t, const char *name);
