@@ -16,9 +16,9 @@
 enum form_kind { FORM_ANY, FORM_JSON, FORM_SCHEMA, FORM_GBNF, FORM_REGEX };
 
 struct form {
-    int kind;             /* enum form_kind */
-    const json_t *schema; /* FORM_SCHEMA; borrowed */
-    struct str text;      /* FORM_GBNF, FORM_REGEX */
+    int kind;                        /* enum form_kind */
+    const json_t *schema;            /* FORM_SCHEMA; borrowed */
+    struct str text;                 /* FORM_GBNF, FORM_REGEX */
     const struct reply_style *style; /* of a conversation; NULL: the text stands alone */
     struct reply_tools calls;        /* tools NULL or empty: none may come */
 };
