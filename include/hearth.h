@@ -150,7 +150,8 @@ enum hearth_kv_type {
 };
 
 struct hearth_engine_options {
-    int n_ctx;     /* most tokens of one sequence; 0: the smaller of 4096 and the model's own */
+    int n_ctx;     /* most tokens of one sequence; 0: the smaller of 4096 and the model's own,
+                      with kv_bytes the model's own */
     int n_seq_max; /* most sequences open at once; 0: 1 */
     int n_batch;   /* most tokens computed in one step; 0: 512; at least 32 and n_seq_max are
                       taken, and hearth_engine_info says how many */
@@ -161,6 +162,11 @@ struct hearth_engine_options {
     int n_draft;   /* tokens to guess ahead with the model's own heads, up to 16; 0: none. Text
                       and probabilities are the same; hearth_generate is faster where guesses
                       come true. Models without such heads are refused. */
+    /* Bytes that the pages of the key/value cache may take together, whatever n_ctx and
+     * n_seq_max are: pages are given to sequences as they grow, what nobody holds keeps what
+     * was computed before. At least 512 tokens, or n_ctx if that is less, must fit. 0: as much
+     * as all sequences take when they are full. */
+    uint64_t kv_bytes;
 };
 
 HEARTH_API int hearth_engine_new(struct hearth_engine **out, struct hearth_model *m,
@@ -172,6 +178,9 @@ struct hearth_engine_info {
     int n_ctx, n_seq_max, n_batch, n_thread;
     uint64_t kv_bytes, scratch_bytes;    /* the first with state, and room for copies of it */
     int pages, pages_used, pages_cached; /* of the key/value cache */
+    int page_tokens;
+    int n_fit; /* most tokens of one sequence that can be computed: n_ctx, or what all pages
+                  hold together */
 };
 
 HEARTH_API void hearth_engine_info(const struct hearth_engine *en,
@@ -206,7 +215,8 @@ HEARTH_API void hearth_seq_close(struct hearth_seq *s);
 /* Adds n tokens to what waits. A new sequence that begins like one the engine computed
  * before takes over its pages: those tokens are not computed again, and *n_reused (may be
  * NULL) says how many. Nothing is added on failure: E_INVALID an id is out of range;
- * E_TOO_LONG the sequence would pass n_ctx. */
+ * E_TOO_LONG the sequence would pass n_ctx, or has more tokens than all pages of the cache
+ * hold; E_NOMEM. */
 HEARTH_API int hearth_seq_feed(struct hearth_seq *s, const int32_t *ids, size_t n,
                                size_t *n_reused, struct hearth_error *e);
 

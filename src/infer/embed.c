@@ -35,9 +35,9 @@ void embed_reset(struct embed *p)
     memset(p->state, 0, (size_t)p->m->p.n_embd * sizeof(*p->state));
 }
 
-int embed_last_only(const struct embed *p)
+int embed_last_only(const struct model *m)
 {
-    return p->how == POOL_LAST;
+    return pooling_of(&m->p) == POOL_LAST;
 }
 
 void embed_row(struct embed *p, size_t i, const float *x)

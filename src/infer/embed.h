@@ -21,7 +21,7 @@ void embed_done(struct embed *p);
 /* Forgets what came. */
 void embed_reset(struct embed *p);
 /* 1 when only the last token's hidden state counts. */
-int embed_last_only(const struct embed *p);
+int embed_last_only(const struct model *m);
 /* The hidden state of token i. Rows come in order; others than the last may be left out where
  * only that counts. */
 void embed_row(struct embed *p, size_t i, const float *x);

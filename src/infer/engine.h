@@ -32,8 +32,9 @@ enum {
     ENGINE_DRAFT_MAX = 16
 };
 
-/* The default context, where the model allows more: as much as most conversations need. */
-enum { ENGINE_CTX = 4096 };
+/* The default context, where the model allows more: as much as most conversations need. And
+ * what a cache with a budget must hold at least. */
+enum { ENGINE_CTX = 4096, ENGINE_CTX_LEAST = 512 };
 
 struct hearth_model {
     struct model *m;
@@ -47,9 +48,10 @@ struct hearth_model {
 
 struct hearth_seq {
     struct hearth_engine *en;
-    int32_t *ids;         /* [n_ctx] */
+    int cap;              /* tokens that there is room for; grows when they are fed */
+    int32_t *ids;         /* [cap] */
     int n_len, n_done;    /* fed; computed */
-    int *page;            /* [n_ctx / KERN_PAGE] held pages, n_page of them */
+    int *page;            /* [cap / KERN_PAGE] held pages, n_page of them */
     unsigned char **data; /* their memory */
     uint64_t *serial;     /* of published ones */
     int n_page, n_published;
@@ -77,6 +79,7 @@ struct hearth_engine {
     size_t n_states;       /* bytes */
     struct snap *snap;     /* copies of them; NULL: layers keep no state */
     int n_ctx, n_batch, n_row;
+    int n_fit; /* tokens of one sequence that pages can be had for */
     /* Guessing ahead (draft.h). */
     int n_draft;
     float *known; /* [2][n_batch][n_embd]: hidden states of the step, of the tokens before */
@@ -122,6 +125,18 @@ struct engine_part {
 MUST_CHECK int engine_compute_parts(struct hearth_engine *en, struct engine_part *part, int n,
                                     int hidden, struct err *e);
 
+/* Pages, states and room for copies of them, as asked for; after read_options.
+ * Fails: E_INVALID, E_UNSUPPORTED, E_NOMEM; then engine_cache_free is called all the same. */
+MUST_CHECK int engine_cache_make(struct hearth_engine *en,
+                                 const struct hearth_engine_options *o, struct err *e);
+void engine_cache_free(struct hearth_engine *en);
+uint64_t engine_machine_bytes(void); /* of memory */
+
+static inline int engine_pick(int asked, int fallback)
+{
+    return asked ? asked : fallback;
+}
+
 /* Rows of logits are about to be written over: what sequences have of them is gone. */
 void engine_void_rows(struct hearth_engine *en);
 
@@ -146,9 +161,11 @@ void seq_spoilt(struct hearth_seq *s);
 void seq_keep(struct hearth_seq *s);
 /* Takes over published pages for waiting tokens. Returns how many tokens they hold. */
 size_t seq_reuse(struct hearth_seq *s);
+/* A sequence without a place, as seq_park leaves it. Fails: E_NOMEM. */
+MUST_CHECK int seq_new(struct hearth_seq **out, struct hearth_engine *en, struct err *e);
 /* The sequence gives up its pages, its state and its place among the engine's n_seq_max; all of
- * its tokens wait. Then nothing but seq_unpark, hearth_seq_close and hearth_seq_len may be
- * called, until seq_unpark found a place. Fails: E_BUSY. */
+ * its tokens wait. Then nothing but seq_feed without reuse, seq_unpark, hearth_seq_close and
+ * hearth_seq_len may be called, until seq_unpark found a place. Fails: E_BUSY. */
 void seq_park(struct hearth_seq *s);
 MUST_CHECK int seq_unpark(struct hearth_seq *s, struct err *e);
 /* Holds pages for all positions below n_pos. Fails: E_BUSY, and holds what it had. */

@@ -93,7 +93,7 @@ int gen_new(struct gen **out, struct hearth_engine *en, const struct gen_options
     g->opt.stop = NULL;
     g->opt.guide = NULL;
     g->n_vocab = en->model->m->p.n_vocab;
-    g->n_ctx = o->n_ctx > 0 && o->n_ctx < en->n_ctx ? o->n_ctx : en->n_ctx;
+    g->n_ctx = o->n_ctx > 0 && o->n_ctx < en->n_fit ? o->n_ctx : en->n_fit;
     g->piece = piece;
     g->ctx = ctx;
     g->finish = -1;

@@ -32,9 +32,6 @@ struct gen_options {
     const uint32_t *hidden;           /* as in hearth.h; borrowed */
 };
 
-/* The options of the public face. */
-void gen_options_of(struct gen_options *out, const struct hearth_generate_options *o);
-
 /* Gets each token (hearth_piece); nonzero: stop. */
 typedef int gen_piece(void *ctx, const struct hearth_piece *p);
 

@@ -25,7 +25,7 @@ void hearth_sampling_defaults(struct hearth_sampling *s)
                                   .dynatemp_exponent = o.dynatemp_exponent};
 }
 
-void gen_options_of(struct gen_options *out, const struct hearth_generate_options *o)
+static void options_of(struct gen_options *out, const struct hearth_generate_options *o)
 {
     struct hearth_sampling d;
     const struct hearth_sampling *h = o->sampling;
@@ -137,7 +137,7 @@ int hearth_generate(struct hearth_seq *s, const int32_t *prompt, size_t n_prompt
 
     if (stats)
         *stats = (struct hearth_stats){0};
-    gen_options_of(&o, opt ? opt : &none);
+    options_of(&o, opt ? opt : &none);
     if (opt && opt->n_logprobs < 0)
         return err_set(e, E_INVALID, "n_logprobs: %d, expected 0 or more", opt->n_logprobs);
     rc = gen_new(&g, s->en, &o, piece, ctx, e);

@@ -39,32 +39,66 @@ static void leave_place(struct hearth_seq *s)
     }
 }
 
-int hearth_seq_open(struct hearth_seq **out, struct hearth_engine *en,
-                    struct hearth_error *error)
+enum { CAP_FIRST = 4096 };
+
+/* Room for n tokens in all, and their pages. As much again as there is, so that a text that
+ * grows by single tokens seldom asks for more. */
+static int reserve(struct hearth_seq *s, int n, struct err *e)
 {
-    struct err *e = engine_err(error);
-    size_t n_page = ((size_t)en->n_ctx + KERN_PAGE - 1) / KERN_PAGE;
+    int most = s->en->n_ctx, cap = n > CAP_FIRST ? n : CAP_FIRST;
+    size_t n_page;
+    void *ids, *page, *data, *serial;
+
+    if (n <= s->cap)
+        return 0;
+    cap = cap > s->cap && cap - s->cap > s->cap ? cap : s->cap < most / 2 ? 2 * s->cap : most;
+    cap = cap < most ? cap : most;
+    n_page = ((size_t)cap + KERN_PAGE - 1) / KERN_PAGE;
+    ids = mem_realloc(s->ids, (size_t)cap * sizeof(*s->ids));
+    s->ids = ids ? ids : s->ids;
+    page = mem_realloc(s->page, n_page * sizeof(*s->page));
+    s->page = page ? page : s->page;
+    data = mem_realloc(s->data, n_page * sizeof(unsigned char *));
+    s->data = data ? data : s->data;
+    serial = mem_realloc(s->serial, n_page * sizeof(*s->serial));
+    s->serial = serial ? serial : s->serial;
+    if (!ids || !page || !data || !serial)
+        return err_set(e, E_NOMEM, "no memory for a sequence of %d tokens", n);
+    s->cap = cap;
+    return 0;
+}
+
+int seq_new(struct hearth_seq **out, struct hearth_engine *en, struct err *e)
+{
     struct hearth_seq *s = mem_calloc(1, sizeof(*s));
     int rc;
 
     if (!s)
         return err_set(e, E_NOMEM, "no memory for a sequence");
     s->en = en;
-    rc = take_place(s, e);
-    if (rc < 0)
-        goto fail;
-    s->ids = mem_calloc((size_t)en->n_ctx, sizeof(*s->ids));
-    s->page = mem_calloc(n_page, sizeof(*s->page));
-    s->data = mem_calloc(n_page, sizeof(unsigned char *));
-    s->serial = mem_calloc(n_page, sizeof(*s->serial));
-    if (!s->ids || !s->page || !s->data || !s->serial) {
-        rc = err_set(e, E_NOMEM, "no memory for a sequence of %d tokens", en->n_ctx);
-        goto fail;
+    rc = reserve(s, 1, e);
+    if (rc < 0) {
+        hearth_seq_close(s);
+        return rc;
     }
     *out = s;
     return 0;
-fail:
-    hearth_seq_close(s);
+}
+
+int hearth_seq_open(struct hearth_seq **out, struct hearth_engine *en,
+                    struct hearth_error *error)
+{
+    struct hearth_seq *s;
+    int rc = seq_new(&s, en, engine_err(error));
+
+    if (rc == 0)
+        rc = take_place(s, engine_err(error));
+    else
+        return rc;
+    if (rc < 0)
+        hearth_seq_close(s);
+    else
+        *out = s;
     return rc;
 }
 
@@ -331,11 +365,17 @@ int seq_feed(struct hearth_seq *s, const int32_t *ids, size_t n, int reuse, size
 {
     int n_vocab = s->en->model->m->p.n_vocab;
     size_t reused = 0;
+    int rc;
 
     if (n > (size_t)(s->en->n_ctx - s->n_len))
         return err_set(e, E_TOO_LONG,
                        "%zu tokens after the %d there are do not fit a context of %d", n,
                        s->n_len, s->en->n_ctx);
+    if (n > (size_t)(s->en->n_fit - s->n_len))
+        return err_set(e, E_TOO_LONG,
+                       "%zu tokens after the %d there are: the key/value cache has pages for "
+                       "%d (kv_bytes)",
+                       n, s->n_len, s->en->n_fit);
     if (s->en->model->m->global.t[T_POSITION_EMBD] &&
         (int)n > s->en->model->m->p.n_ctx_train - s->n_len - s->base)
         return err_set(e, E_TOO_LONG,
@@ -347,6 +387,9 @@ int seq_feed(struct hearth_seq *s, const int32_t *ids, size_t n, int reuse, size
             return err_set(e, E_INVALID, "token id %d (number %zu): expected 0 to %d",
                            (int)ids[i], i, n_vocab - 1);
     }
+    rc = reserve(s, s->n_len + (int)n, e);
+    if (rc < 0)
+        return rc;
     if (n)
         memcpy(s->ids + s->n_len, ids, n * sizeof(*ids));
     s->n_len += (int)n;

@@ -114,13 +114,13 @@ static void transcript_error(struct fake *f, const char *line)
     fake_error(f, code, line + at);
 }
 
-static void transcript_tool(struct fake *f, const char *line)
+static void transcript_tool(struct fake *f, int call, const char *line)
 {
     char id[64] = "", name[64] = "";
     int at = 0, piece = 0;
 
     assert_int_equal(sscanf(line, "%63s %63s %d %n", id, name, &piece, &at), 3);
-    fake_tool(f, 0, 0, strcmp(id, "-") == 0 ? "" : id, name, line + at, (size_t)piece);
+    fake_tool(f, 0, call, strcmp(id, "-") == 0 ? "" : id, name, line + at, (size_t)piece);
 }
 
 static void transcript_vector(struct fake *f, const char *line)
@@ -154,29 +154,34 @@ static void transcript_usage(struct fake *f, const char *line)
     f->usage.output_ns = output_ms * 1000000;
 }
 
-/* One event. */
+/* One event: "text#1" is of choice 1, "tool#1" is the second call. */
 static void transcript_say(struct fake *f, char *line)
 {
-    char *rest = strchr(line, ' ');
-    int a = 0, b = 0;
+    char *rest = strchr(line, ' '), *number;
+    int a = 0, b = 0, n = 0;
 
     if (rest)
         *rest++ = '\0';
     else
         rest = line + strlen(line);
+    number = strchr(line, '#');
+    if (number) {
+        n = atoi(number + 1);
+        *number = '\0';
+    }
     if (strcmp(line, "token") != 0)
         transcript_unescape(rest);
     if (strcmp(line, "start") == 0) {
         assert_int_equal(sscanf(rest, "%d %d", &a, &b), 2);
         fake_start(f, a, b);
     } else if (strcmp(line, "text") == 0) {
-        fake_text(f, 0, rest);
+        fake_text(f, n, rest);
     } else if (strcmp(line, "think") == 0) {
-        fake_reasoning(f, 0, rest);
+        fake_reasoning(f, n, rest);
     } else if (strcmp(line, "token") == 0) {
         transcript_token(f, rest);
     } else if (strcmp(line, "tool") == 0) {
-        transcript_tool(f, rest);
+        transcript_tool(f, n, rest);
     } else if (strcmp(line, "vector") == 0) {
         transcript_vector(f, rest);
     } else if (strcmp(line, "score") == 0) {
@@ -199,10 +204,28 @@ static void transcript_say(struct fake *f, char *line)
     }
 }
 
-/* Ids become ID. */
+/* How long the digits at p are, when what is said there differs each time. */
+static size_t transcript_time(const char *p, size_t n)
+{
+    static const char *const before[] = {
+        "\"created\":", "\"created_at\":", "\"completed_at\":"};
+    size_t len = 0, digits = 0;
+
+    for (size_t k = 0; k < sizeof(before) / sizeof(*before) && !digits; k++) {
+        len = strlen(before[k]);
+        if (n > len && memcmp(p, before[k], len) == 0)
+            while (len + digits < n && isdigit((unsigned char)p[len + digits]))
+                digits++;
+    }
+    return digits > 8 ? len : 0;
+}
+
+/* Ids become ID, times of now TIME. */
 static void transcript_mask(struct buf *out, struct str s)
 {
-    static const char *const before[] = {"msg_", "toolu_", "\"signature\":\"", "cmpl_"};
+    static const char *const before[] = {
+        "msg_", "toolu_", "\"signature\":\"", "cmpl_", "cmpl-", "call_", "resp_",
+        "fc_",  "rs_",    "rerank-"};
 
     for (size_t i = 0; i < s.n;) {
         size_t n = 0, skip = 0;
@@ -217,7 +240,13 @@ static void transcript_mask(struct buf *out, struct str s)
             if (n == len + 24)
                 skip = len;
         }
-        if (skip) {
+        if (transcript_time(s.p + i, s.n - i)) {
+            skip = transcript_time(s.p + i, s.n - i);
+            assert_int_equal(buf_put(out, s.p + i, skip), 0);
+            assert_int_equal(buf_str(out, "TIME"), 0);
+            for (i += skip; i < s.n && isdigit((unsigned char)s.p[i]); i++) {
+            }
+        } else if (skip) {
             assert_int_equal(buf_put(out, s.p + i, skip), 0);
             assert_int_equal(buf_str(out, "ID"), 0);
             i += n;
