@@ -104,7 +104,9 @@ struct gate_request {
     int prefill; /* the last message is the assistant's and is to be gone on with */
 
     /* The other kinds. */
-    const struct gate_input *input; /* GATE_TEXT, GATE_INFILL: one, the prompt */
+    const struct gate_input *input; /* GATE_TEXT, GATE_INFILL: one, the prompt. Through
+                                     * gate/many.h GATE_TEXT may have more: answer c of prompt
+                                     * i is choice i * n_choice + c */
     size_t n_input;
     struct str system;        /* GATE_TEXT by a template (raw 0) */
     int raw;                  /* GATE_TEXT: 1: the text as it stands; 0: as a user's message */
