@@ -29,19 +29,14 @@ static int ends_with(const char *s, const char *end)
     return n >= k && strcmp(s + n - k, end) == 0;
 }
 
-/* Go's templates name fields with a dot in front; Jinja has statements. */
+/* Names of files say it, or what is in them. */
 static int kind_of(const char *path, struct str text)
 {
     if (cmd_is_go(path))
         return TMPL_GO;
     if (ends_with(path, ".jinja") || ends_with(path, ".j2"))
         return TMPL_JINJA;
-    if (memmem(text.p, text.n, "{%", 2))
-        return TMPL_JINJA;
-    return memmem(text.p, text.n, "{{ .", 4) || memmem(text.p, text.n, "{{.", 3) ||
-                   memmem(text.p, text.n, "{{- ", 4)
-               ? TMPL_GO
-               : TMPL_JINJA;
+    return tmpl_kind_of(text);
 }
 
 /* -- opening ------------------------------------------------------------------------------ */

@@ -120,7 +120,7 @@ int draft_guess(struct hearth_seq *s, int32_t id, int n, int32_t *guess, struct 
     float *h = en->known; /* of the last step, not needed any more */
 
     known_before(s, at, h);
-    n = n < en->n_ctx - at - 1 ? n : en->n_ctx - at - 1;
+    n = n < en->n_fit - at - 1 ? n : en->n_fit - at - 1;
     while (made < n) {
         int best, rc = draft_head(s, at + made, &id, 1, h, e);
 
@@ -137,8 +137,7 @@ int draft_guess(struct hearth_seq *s, int32_t id, int n, int32_t *guess, struct 
 
 void draft_goes_on(struct hearth_seq *s, int row)
 {
-    const struct step_run *r = &s->en->run[0];
+    size_t n = (size_t)s->en->model->m->p.n_embd;
 
-    keep_last(s, r->pos + row,
-              s->en->known + (size_t)(r->first + row) * (size_t)s->en->model->m->p.n_embd);
+    keep_last(s, s->row_pos + row, s->en->known + (size_t)(s->row_tok + row) * n);
 }

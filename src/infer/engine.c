@@ -6,20 +6,10 @@
 #include "sys/mmap.h"
 
 #include <string.h>
-#include <unistd.h>
 
 enum { PACK_NS_MAX = 30 * 1000000 };
 
-/* Copies of state that an engine keeps: for each sequence, and in all as a part of the memory.
- */
-enum { SNAPS_SEQ = 8, SNAPS_PART = 8 };
-
 /* -- making ---------------------------------------------------------------------------- */
-
-static int pick(int asked, int fallback)
-{
-    return asked ? asked : fallback;
-}
 
 static int check_range(const char *name, int v, int max, struct err *e)
 {
@@ -41,9 +31,10 @@ static int read_options(struct hearth_engine *en, const struct hearth_engine_opt
     const struct params *p = &en->model->m->p;
     int rc;
 
-    en->n_ctx = pick(o->n_ctx, p->n_ctx_train < ENGINE_CTX ? p->n_ctx_train : ENGINE_CTX);
-    en->n_seq_max = pick(o->n_seq_max, 1);
-    en->n_batch = pick(o->n_batch, ENGINE_BATCH);
+    en->n_ctx = engine_pick(
+        o->n_ctx, p->n_ctx_train < ENGINE_CTX || o->kv_bytes ? p->n_ctx_train : ENGINE_CTX);
+    en->n_seq_max = engine_pick(o->n_seq_max, 1);
+    en->n_batch = engine_pick(o->n_batch, ENGINE_BATCH);
     rc = check_range("n_ctx", en->n_ctx, PARAMS_CTX_MAX, e);
     if (rc == 0)
         rc = check_range("n_seq_max", en->n_seq_max, ENGINE_SEQ_MAX, e);
@@ -58,56 +49,15 @@ static int read_options(struct hearth_engine *en, const struct hearth_engine_opt
     en->n_row = en->n_seq_max > ENGINE_ROWS ? en->n_seq_max : ENGINE_ROWS;
     if (en->n_row > en->n_batch)
         en->n_batch = en->n_row;
+    if (ENGINE_ROWS_SEQ * en->n_seq_max > en->n_row)
+        en->n_row = ENGINE_ROWS_SEQ * en->n_seq_max < en->n_batch
+                        ? ENGINE_ROWS_SEQ * en->n_seq_max
+                        : en->n_batch;
+    if (!en->model->m->global.t[T_OUTPUT]) /* hidden states are small */
+        en->n_row = en->n_batch;
     if (!p->causal) /* every token sees all others: they are computed together */
         en->n_row = en->n_batch = en->n_ctx > en->n_batch ? en->n_ctx : en->n_batch;
     return 0;
-}
-
-static uint64_t machine_bytes(void)
-{
-    return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
-/* The numbers of enum kern_kv, with one for "auto" before them. */
-_Static_assert(HEARTH_KV_F16 == KERN_KV_F16 + 1 && HEARTH_KV_F32 == KERN_KV_F32 + 1 &&
-                   HEARTH_KV_Q8_0 == KERN_KV_Q8_0 + 1 && HEARTH_KV_Q4_0 == KERN_KV_Q4_0 + 1,
-               "the same order");
-
-/* State of each sequence, twice for those who go back often; and room for copies. */
-static int make_states(struct hearth_engine *en, int drafts, struct err *e)
-{
-    size_t n = en->layout.state_bytes, most = (size_t)machine_bytes() / SNAPS_PART / n,
-           want = SNAPS_SEQ * (size_t)en->n_seq_max;
-
-    en->n_states = (size_t)(drafts ? 2 : 1) * n * (size_t)en->n_seq_max;
-    en->states = en->n_states <= machine_bytes() ? vm_alloc(en->n_states) : NULL;
-    if (!en->states)
-        return err_set(e, E_NOMEM, "no memory for the state of %d sequences, %zu KiB each",
-                       en->n_seq_max, n >> 10);
-    return snap_new(&en->snap, n, (int)(want < most ? want : most), e);
-}
-
-static int make_cache(struct hearth_engine *en, const struct hearth_engine_options *o,
-                      struct err *e)
-{
-    int kv_k = pick(o->kv_type, HEARTH_KV_F16), kv_v = pick(o->kv_type_v, kv_k);
-    uint64_t pages = (uint64_t)en->n_seq_max *
-                     (((uint64_t)en->n_ctx + KERN_PAGE - 1) / KERN_PAGE + 1),
-             have = machine_bytes();
-    int rc = cache_layout_init(&en->layout, en->model->m, kv_k - HEARTH_KV_F16,
-                               kv_v - HEARTH_KV_F16, e);
-
-    if (rc < 0)
-        return rc;
-    if (pages > INT32_MAX || pages * en->layout.page_bytes > have)
-        return err_set(e, E_NOMEM,
-                       "a context of %d tokens for %d sequences needs %llu MiB of key/value "
-                       "cache, this machine has %llu MiB; ask for a smaller context",
-                       en->n_ctx, en->n_seq_max,
-                       (unsigned long long)(pages * (en->layout.page_bytes >> 10) >> 10),
-                       (unsigned long long)(have >> 20));
-    rc = kv_new(&en->kv, en->layout.page_bytes, (int)pages, KERN_PAGE, e);
-    return rc < 0 || !en->layout.state_bytes ? rc : make_states(en, o->n_draft > 0, e);
 }
 
 static size_t round64(size_t n)
@@ -130,7 +80,7 @@ static int make_block(struct hearth_engine *en, struct err *e)
     n_hidden = round64((size_t)en->n_row * (size_t)p->n_embd * sizeof(float));
     n_worker = round64(n_worker);
     en->n_block = n_scratch + n_worker * n_workers + n_logits + n_hidden;
-    en->block = at = en->n_block <= machine_bytes() ? vm_alloc(en->n_block) : NULL;
+    en->block = at = en->n_block <= engine_machine_bytes() ? vm_alloc(en->n_block) : NULL;
     if (!at)
         return err_set(e, E_NOMEM,
                        "no memory for %zu MiB of scratch; ask for fewer tokens in a step",
@@ -151,11 +101,13 @@ static int make_arrays(struct hearth_engine *en, struct err *e)
 
     en->seq = mem_calloc(n_seq, sizeof(struct hearth_seq *));
     en->run_seq = mem_calloc(n_seq, sizeof(struct hearth_seq *));
+    en->run_rows = mem_calloc(n_seq, sizeof(*en->run_rows));
     en->run = mem_calloc(n_seq, sizeof(*en->run));
     en->id = mem_calloc(n_tok, sizeof(*en->id));
     en->pos = mem_calloc(n_tok, sizeof(*en->pos));
     en->out = mem_calloc((size_t)en->n_row, sizeof(*en->out));
-    if (!en->seq || !en->run_seq || !en->run || !en->id || !en->pos || !en->out)
+    if (!en->seq || !en->run_seq || !en->run_rows || !en->run || !en->id || !en->pos ||
+        !en->out)
         return err_set(e, E_NOMEM, "no memory for %zu sequences", n_seq);
     return 0;
 }
@@ -175,9 +127,10 @@ int hearth_engine_new(struct hearth_engine **out, struct hearth_model *model,
     rc = read_options(en, o, e);
     if (rc == 0)
         rc = pool_new(&en->pool,
-                      &(struct pool_options){pick(o->n_thread, model->n_thread), o->pin}, e);
+                      &(struct pool_options){engine_pick(o->n_thread, model->n_thread), o->pin},
+                      e);
     if (rc == 0)
-        rc = make_cache(en, o, e);
+        rc = engine_cache_make(en, o, e);
     if (rc == 0)
         rc = make_block(en, e);
     if (rc == 0)
@@ -208,16 +161,14 @@ void hearth_engine_free(struct hearth_engine *en)
         return;
     mem_free(en->seq);
     mem_free(en->run_seq);
+    mem_free(en->run_rows);
     mem_free(en->run);
     mem_free(en->id);
     mem_free(en->pos);
     mem_free(en->out);
     vm_free(en->block, en->n_block);
     draft_free(en);
-    kv_free(en->kv);
-    vm_free(en->states, en->n_states);
-    snap_free(en->snap);
-    cache_layout_done(&en->layout);
+    engine_cache_free(en);
     pool_free(en->pool);
     mem_free(en);
 }
@@ -238,6 +189,8 @@ void hearth_engine_info(const struct hearth_engine *en, struct hearth_engine_inf
         .pages = st.n_page,
         .pages_used = st.used,
         .pages_cached = st.cached,
+        .page_tokens = KERN_PAGE,
+        .n_fit = en->n_fit,
     };
 }
 
@@ -309,29 +262,35 @@ static int take_all(struct hearth_engine *en, struct err *e)
     return en->step.n_run ? 0 : rc;
 }
 
-/* Which tokens are wanted: the last of each sequence that catches up, or all. */
-static void choose_rows(struct hearth_engine *en, int want)
+/* Of which tokens rows are wanted: the last of each sequence that catches up, or all. */
+static void want_rows(struct hearth_engine *en, int want)
+{
+    for (int i = 0; i < en->step.n_run; i++) {
+        const struct step_run *r = &en->run[i];
+        const struct hearth_seq *s = en->run_seq[i];
+
+        en->run_rows[i] = want != WANT_LAST ? r->n : s->n_done + r->n == s->n_len;
+    }
+}
+
+static void choose_rows(struct hearth_engine *en)
 {
     struct step *st = &en->step;
 
     st->n_out = 0;
     for (int i = 0; i < st->n_run; i++) {
         const struct step_run *r = &en->run[i];
-        const struct hearth_seq *s = en->run_seq[i];
+        int at = r->n - en->run_rows[i];
 
-        if (want != WANT_LAST) {
-            for (int t = 0; t < r->n; t++)
-                en->out[st->n_out++] = r->first + t;
-        } else if (s->n_done + r->n == s->n_len) {
-            en->out[st->n_out++] = r->first + r->n - 1;
-        }
+        en->run_seq[i]->row_tok = r->first + at;
+        en->run_seq[i]->row_pos = r->pos + at;
+        for (; at < r->n; at++)
+            en->out[st->n_out++] = r->first + at;
     }
-    st->logits = want == WANT_ALL_HIDDEN ? NULL : en->logits;
-    st->hidden = want == WANT_ALL_HIDDEN ? en->hidden : NULL;
 }
 
 /* The step is done: sequences move on, and get their rows. */
-static void finish(struct hearth_engine *en, int want)
+static void finish(struct hearth_engine *en, int theirs)
 {
     struct step *st = &en->step;
     size_t row = 0, n_vocab = (size_t)en->model->m->p.n_vocab;
@@ -340,8 +299,9 @@ static void finish(struct hearth_engine *en, int want)
         struct hearth_seq *s = en->run_seq[i];
 
         seq_advance(s, en->run[i].n);
-        if (want == WANT_LAST && s->n_done == s->n_len && en->logits)
-            s->logits = en->logits + n_vocab * row++;
+        if (theirs && en->run_rows[i] && en->logits)
+            s->logits = en->logits + n_vocab * row;
+        row += (size_t)en->run_rows[i];
     }
 }
 
@@ -360,24 +320,16 @@ void engine_void_rows(struct hearth_engine *en)
     }
 }
 
-int engine_compute(struct hearth_engine *en, struct hearth_seq *only, int want, struct err *e)
+/* Computes the step that was put together. theirs: 1: rows are the sequences' logits. */
+static int compute(struct hearth_engine *en, int hidden, int theirs, struct err *e)
 {
     struct step *st = &en->step;
     uint64_t start;
-    int rc;
 
-    st->n_tok = st->n_run = 0;
-    if (!only)
-        rc = take_all(en, e);
-    else
-        rc = only->n_len > only->n_done
-                 ? take_run(en, only, want == WANT_LAST ? en->n_batch : en->n_row,
-                            want == WANT_LAST, e)
-                 : 0;
-    if (rc < 0 || st->n_run == 0)
-        return rc;
     engine_void_rows(en); /* a step that has nothing to do leaves them */
-    choose_rows(en, want);
+    choose_rows(en);
+    st->logits = hidden == 1 ? NULL : en->logits;
+    st->hidden = hidden ? en->hidden : NULL;
     st->all_hidden = en->n_draft ? en->known : NULL;
     pack_some(en->model->m->packer, en->pool, pack_time(en));
     start = clock_ns();
@@ -390,8 +342,65 @@ int engine_compute(struct hearth_engine *en, struct hearth_seq *only, int want, 
             seq_spoilt(en->run_seq[i]);
         return err_set(e, E_CANCELLED, "stopped");
     }
-    finish(en, want);
+    finish(en, theirs);
     return st->n_tok;
+}
+
+int engine_compute(struct hearth_engine *en, struct hearth_seq *only, int want, struct err *e)
+{
+    struct step *st = &en->step;
+    int rc;
+
+    st->n_tok = st->n_run = 0;
+    if (!only)
+        rc = take_all(en, e);
+    else
+        rc = only->n_len > only->n_done
+                 ? take_run(en, only, want == WANT_LAST ? en->n_batch : en->n_row,
+                            want == WANT_LAST, e)
+                 : 0;
+    if (rc < 0 || st->n_run == 0)
+        return rc;
+    want_rows(en, want);
+    return compute(en, want == WANT_ALL_HIDDEN, want == WANT_LAST, e);
+}
+
+/* Takes a part into the step, as much of it as fits. */
+static int take_part(struct hearth_engine *en, struct engine_part *p, int n_out, struct err *e)
+{
+    struct step *st = &en->step;
+    int i = st->n_run, left = en->n_batch - st->n_tok, asked = p->n, rc;
+
+    p->n = 0;
+    if (asked <= 0 || left <= 0 || n_out + p->rows > en->n_row || i == en->n_seq_max ||
+        (p->rows > 1 && asked > left))
+        return 0;
+    rc = take_run(en, p->seq, asked < left ? asked : left, p->rows <= 1, e);
+    if (rc < 0 || st->n_run == i)
+        return rc;
+    p->n = en->run[i].n;
+    en->run_rows[i] = p->n == asked ? p->rows : 0;
+    return 0;
+}
+
+int engine_compute_parts(struct hearth_engine *en, struct engine_part *part, int n, int hidden,
+                         struct err *e)
+{
+    struct step *st = &en->step;
+    int n_out = 0, rc = 0;
+
+    st->n_tok = st->n_run = 0;
+    for (int i = 0; i < n; i++) {
+        int before = st->n_run, got = take_part(en, &part[i], n_out, e);
+
+        rc = got < 0 ? got : rc;
+        part[i].row = n_out;
+        part[i].rows = st->n_run > before ? en->run_rows[before] : 0;
+        n_out += part[i].rows;
+    }
+    if (st->n_run == 0)
+        return rc;
+    return compute(en, hidden, hidden != 1, e);
 }
 
 int hearth_engine_pack(struct hearth_engine *en, int (*progress)(void *ctx, double done),

@@ -21,33 +21,37 @@
 
 #include <stdatomic.h>
 
-/* Rows of logits in one step: one for each sequence, and at least this many for those who
- * ask for the logits of every position. */
+/* Rows of logits in one step: one for each sequence and guesses for some of them, and at least
+ * this many for those who ask for the logits of every position. */
 enum {
     ENGINE_ROWS = 32,
+    ENGINE_ROWS_SEQ = 4, /* on average, where a step takes so many tokens */
     ENGINE_BATCH = 512,
     ENGINE_BATCH_MAX = 8192,
     ENGINE_SEQ_MAX = 1024,
     ENGINE_DRAFT_MAX = 16
 };
 
-/* The default context, where the model allows more: as much as most conversations need. */
-enum { ENGINE_CTX = 4096 };
+/* The default context, where the model allows more: as much as most conversations need. And
+ * what a cache with a budget must hold at least. */
+enum { ENGINE_CTX = 4096, ENGINE_CTX_LEAST = 512 };
 
 struct hearth_model {
     struct model *m;
     struct tok *tok;    /* NULL: the file has none */
     struct err tok_why; /* why not */
     char *name, *chat_template;
+    _Atomic(uint32_t *) dry_breakers; /* NULL: not asked for yet */
     int n_thread;
     uint64_t load_ns;
 };
 
 struct hearth_seq {
     struct hearth_engine *en;
-    int32_t *ids;         /* [n_ctx] */
+    int cap;              /* tokens that there is room for; grows when they are fed */
+    int32_t *ids;         /* [cap] */
     int n_len, n_done;    /* fed; computed */
-    int *page;            /* [n_ctx / KERN_PAGE] held pages, n_page of them */
+    int *page;            /* [cap / KERN_PAGE] held pages, n_page of them */
     unsigned char **data; /* their memory */
     uint64_t *serial;     /* of published ones */
     int n_page, n_published;
@@ -61,7 +65,9 @@ struct hearth_seq {
     int hidden_of;
     float *back_hidden; /* what these were then */
     int back_hidden_of;
-    const float *logits; /* of token n_done - 1, or NULL */
+    const float *logits; /* of token n_done - 1, or NULL. Of a part with more rows: the first */
+    /* Which token of the last step had the first row, and its place. */
+    int row_tok, row_pos;
 };
 
 struct hearth_engine {
@@ -73,6 +79,7 @@ struct hearth_engine {
     size_t n_states;       /* bytes */
     struct snap *snap;     /* copies of them; NULL: layers keep no state */
     int n_ctx, n_batch, n_row;
+    int n_fit; /* tokens of one sequence that pages can be had for */
     /* Guessing ahead (draft.h). */
     int n_draft;
     float *known; /* [2][n_batch][n_embd]: hidden states of the step, of the tokens before */
@@ -87,6 +94,7 @@ struct hearth_engine {
     int32_t *id, *pos, *out;
     struct step_run *run;
     struct hearth_seq **run_seq;
+    int *run_rows;          /* of how many of its last tokens a run gets rows */
     float *logits, *hidden; /* [n_row][...] */
     void *block;            /* one allocation for scratch and rows */
     size_t n_block;
@@ -101,12 +109,46 @@ enum engine_want { WANT_LAST, WANT_ALL_LOGITS, WANT_ALL_HIDDEN };
 MUST_CHECK int engine_compute(struct hearth_engine *en, struct hearth_seq *only, int want,
                               struct err *e);
 
+/* What one sequence does in a step that is put together by its caller. */
+struct engine_part {
+    struct hearth_seq *seq;
+    int n;    /* at most so many of its waiting tokens; then: how many were computed */
+    int rows; /* of so many of these, the last ones, rows are wanted; then: how many there are
+               */
+    int row;  /* then: the first of its rows in logits and hidden */
+};
+
+/* One step over these parts, n_row rows and n_batch tokens at most in all: what does not fit
+ * is left out (n is 0 then). A part with one row that is cut short (seq_take) gets none; one
+ * with more is not cut. hidden: 0 logits, which sequences get as theirs; 1 hidden states; 2
+ * both. Returns how many tokens it computed. Fails as hearth_engine_step does. */
+MUST_CHECK int engine_compute_parts(struct hearth_engine *en, struct engine_part *part, int n,
+                                    int hidden, struct err *e);
+
+/* Pages, states and room for copies of them, as asked for; after read_options.
+ * Fails: E_INVALID, E_UNSUPPORTED, E_NOMEM; then engine_cache_free is called all the same. */
+MUST_CHECK int engine_cache_make(struct hearth_engine *en,
+                                 const struct hearth_engine_options *o, struct err *e);
+void engine_cache_free(struct hearth_engine *en);
+uint64_t engine_machine_bytes(void); /* of memory */
+
+static inline int engine_pick(int asked, int fallback)
+{
+    return asked ? asked : fallback;
+}
+
 /* Rows of logits are about to be written over: what sequences have of them is gone. */
 void engine_void_rows(struct hearth_engine *en);
 
 /* Adds tokens; reuse: 1 takes over published pages. */
 MUST_CHECK int seq_feed(struct hearth_seq *s, const int32_t *ids, size_t n, int reuse,
                         size_t *n_reused, struct err *e);
+
+/* Feeds and computes in steps of at most n_row tokens, with a row of every position: row(ctx,
+ * i, x) of ids[i]; want: WANT_ALL_LOGITS or WANT_ALL_HIDDEN. */
+MUST_CHECK int seq_each_row(struct hearth_seq *s, const int32_t *ids, size_t n, int want,
+                            int (*row)(void *ctx, size_t i, const float *x), void *ctx,
+                            struct err *e);
 
 /* After n more tokens of s were computed: publishes what is full. */
 void seq_advance(struct hearth_seq *s, int n);
@@ -117,6 +159,15 @@ int seq_take(const struct hearth_seq *s, int n);
 void seq_spoilt(struct hearth_seq *s);
 /* The tokens that follow may soon be cut off again: remembers the state there is now. */
 void seq_keep(struct hearth_seq *s);
+/* Takes over published pages for waiting tokens. Returns how many tokens they hold. */
+size_t seq_reuse(struct hearth_seq *s);
+/* A sequence without a place, as seq_park leaves it. Fails: E_NOMEM. */
+MUST_CHECK int seq_new(struct hearth_seq **out, struct hearth_engine *en, struct err *e);
+/* The sequence gives up its pages, its state and its place among the engine's n_seq_max; all of
+ * its tokens wait. Then nothing but seq_feed without reuse, seq_unpark, hearth_seq_close and
+ * hearth_seq_len may be called, until seq_unpark found a place. Fails: E_BUSY. */
+void seq_park(struct hearth_seq *s);
+MUST_CHECK int seq_unpark(struct hearth_seq *s, struct err *e);
 /* Holds pages for all positions below n_pos. Fails: E_BUSY, and holds what it had. */
 MUST_CHECK int seq_cover(struct hearth_seq *s, int n_pos, struct err *e);
 
@@ -129,8 +180,13 @@ const struct tok *infer_tok(const struct hearth_model *h);
 /* Fails: E_UNSUPPORTED it gives embeddings and no text; E_NOT_FOUND, E_UNSUPPORTED why it has
  * no tokenizer. */
 MUST_CHECK int infer_writes(const struct hearth_model *m, struct err *e);
+/* n_vocab bits: the tokens that DRY's repetitions do not go over, those that have one of "\n",
+ * ":", "\"", "*" in their text. Borrowed; any thread. NULL: no memory. */
+const uint32_t *infer_dry_breakers(struct hearth_model *h);
 /* The text of a string key of the model's file: 1, or 0 when it has none. Borrowed. */
 int infer_text(const struct hearth_model *h, const char *key, struct str *out);
+
+_Static_assert(sizeof(struct hearth_bias) == sizeof(struct sampler_bias), "the same fields");
 
 /* The struct err inside of a public error, which has the same fields. NULL gives NULL. */
 static inline struct err *engine_err(struct hearth_error *e)

@@ -1,51 +1,105 @@
 #include "infer/engine.h"
 
 #include "base/mem.h"
-#include "model/head.h"
 
 #include <string.h>
 
-int hearth_seq_open(struct hearth_seq **out, struct hearth_engine *en,
-                    struct hearth_error *error)
+/* A place among the engine's sequences, with the state that belongs to it. */
+static int take_place(struct hearth_seq *s, struct err *e)
 {
-    struct err *e = engine_err(error);
-    size_t n_page = ((size_t)en->n_ctx + KERN_PAGE - 1) / KERN_PAGE;
-    struct hearth_seq *s;
-    int slot = 0;
+    struct hearth_engine *en = s->en;
+    int i = 0;
 
-    while (slot < en->n_seq_max && en->seq[slot])
-        slot++;
-    if (slot == en->n_seq_max)
+    while (i < en->n_seq_max && en->seq[i])
+        i++;
+    if (i == en->n_seq_max)
         return err_set(e, E_BUSY, "all %d sequences of the engine are open", en->n_seq_max);
-    s = mem_calloc(1, sizeof(*s));
-    if (!s)
-        return err_set(e, E_NOMEM, "no memory for a sequence");
-    s->en = en;
     if (en->states) {
-        s->state = en->states + en->layout.state_bytes * (size_t)slot;
+        s->state = en->states + en->layout.state_bytes * (size_t)i;
         memset(s->state, 0, en->layout.state_bytes);
         if (en->n_states > en->layout.state_bytes * (size_t)en->n_seq_max)
             s->back = s->state + en->layout.state_bytes * (size_t)en->n_seq_max;
     }
-    s->back_of = -1;
     if (en->last_hidden) {
         size_t n = (size_t)en->model->m->p.n_embd;
 
-        s->hidden = en->last_hidden + (size_t)slot * n;
-        s->back_hidden = en->last_hidden + (size_t)(en->n_seq_max + slot) * n;
+        s->hidden = en->last_hidden + (size_t)i * n;
+        s->back_hidden = en->last_hidden + (size_t)(en->n_seq_max + i) * n;
     }
-    s->hidden_of = -1;
-    s->ids = mem_calloc((size_t)en->n_ctx, sizeof(*s->ids));
-    s->page = mem_calloc(n_page, sizeof(*s->page));
-    s->data = mem_calloc(n_page, sizeof(unsigned char *));
-    s->serial = mem_calloc(n_page, sizeof(*s->serial));
-    if (!s->ids || !s->page || !s->data || !s->serial) {
+    s->back_of = s->hidden_of = -1;
+    en->seq[i] = s;
+    return 0;
+}
+
+static void leave_place(struct hearth_seq *s)
+{
+    for (int i = 0; i < s->en->n_seq_max; i++) {
+        if (s->en->seq[i] == s)
+            s->en->seq[i] = NULL;
+    }
+}
+
+enum { CAP_FIRST = 4096 };
+
+/* Room for n tokens in all, and their pages. As much again as there is, so that a text that
+ * grows by single tokens seldom asks for more. */
+static int reserve(struct hearth_seq *s, int n, struct err *e)
+{
+    int most = s->en->n_ctx, cap = n > CAP_FIRST ? n : CAP_FIRST;
+    size_t n_page;
+    void *ids, *page, *data, *serial;
+
+    if (n <= s->cap)
+        return 0;
+    cap = cap > s->cap && cap - s->cap > s->cap ? cap : s->cap < most / 2 ? 2 * s->cap : most;
+    cap = cap < most ? cap : most;
+    n_page = ((size_t)cap + KERN_PAGE - 1) / KERN_PAGE;
+    ids = mem_realloc(s->ids, (size_t)cap * sizeof(*s->ids));
+    s->ids = ids ? ids : s->ids;
+    page = mem_realloc(s->page, n_page * sizeof(*s->page));
+    s->page = page ? page : s->page;
+    data = mem_realloc(s->data, n_page * sizeof(unsigned char *));
+    s->data = data ? data : s->data;
+    serial = mem_realloc(s->serial, n_page * sizeof(*s->serial));
+    s->serial = serial ? serial : s->serial;
+    if (!ids || !page || !data || !serial)
+        return err_set(e, E_NOMEM, "no memory for a sequence of %d tokens", n);
+    s->cap = cap;
+    return 0;
+}
+
+int seq_new(struct hearth_seq **out, struct hearth_engine *en, struct err *e)
+{
+    struct hearth_seq *s = mem_calloc(1, sizeof(*s));
+    int rc;
+
+    if (!s)
+        return err_set(e, E_NOMEM, "no memory for a sequence");
+    s->en = en;
+    rc = reserve(s, 1, e);
+    if (rc < 0) {
         hearth_seq_close(s);
-        return err_set(e, E_NOMEM, "no memory for a sequence of %d tokens", en->n_ctx);
+        return rc;
     }
-    en->seq[slot] = s;
     *out = s;
     return 0;
+}
+
+int hearth_seq_open(struct hearth_seq **out, struct hearth_engine *en,
+                    struct hearth_error *error)
+{
+    struct hearth_seq *s;
+    int rc = seq_new(&s, en, engine_err(error));
+
+    if (rc == 0)
+        rc = take_place(s, engine_err(error));
+    else
+        return rc;
+    if (rc < 0)
+        hearth_seq_close(s);
+    else
+        *out = s;
+    return rc;
 }
 
 /* Lets go of pages from n on, the last first: of a text that is cached, the end leaves
@@ -63,15 +117,27 @@ void hearth_seq_close(struct hearth_seq *s)
     if (!s)
         return;
     drop_pages(s, 0);
-    for (int i = 0; i < s->en->n_seq_max; i++) {
-        if (s->en->seq[i] == s)
-            s->en->seq[i] = NULL;
-    }
+    leave_place(s);
     mem_free(s->ids);
     mem_free(s->page);
     mem_free(s->data);
     mem_free(s->serial);
     mem_free(s);
+}
+
+void seq_park(struct hearth_seq *s)
+{
+    drop_pages(s, 0);
+    leave_place(s);
+    s->n_done = 0;
+    s->state = s->back = NULL;
+    s->hidden = s->back_hidden = NULL;
+    s->logits = NULL;
+}
+
+int seq_unpark(struct hearth_seq *s, struct err *e)
+{
+    return take_place(s, e);
 }
 
 static void add_page(struct hearth_seq *s, int page, uint64_t serial)
@@ -261,7 +327,7 @@ void seq_advance(struct hearth_seq *s, int n)
 
 /* Takes over published pages while the waiting tokens fill whole ones, as far as there is state
  * to go on from. The last token is always computed: somebody wants its logits. */
-static size_t reuse_pages(struct hearth_seq *s)
+size_t seq_reuse(struct hearth_seq *s)
 {
     int begun = s->n_page, good = begun;
     const unsigned char *from = NULL;
@@ -299,11 +365,17 @@ int seq_feed(struct hearth_seq *s, const int32_t *ids, size_t n, int reuse, size
 {
     int n_vocab = s->en->model->m->p.n_vocab;
     size_t reused = 0;
+    int rc;
 
     if (n > (size_t)(s->en->n_ctx - s->n_len))
         return err_set(e, E_TOO_LONG,
                        "%zu tokens after the %d there are do not fit a context of %d", n,
                        s->n_len, s->en->n_ctx);
+    if (n > (size_t)(s->en->n_fit - s->n_len))
+        return err_set(e, E_TOO_LONG,
+                       "%zu tokens after the %d there are: the key/value cache has pages for "
+                       "%d (kv_bytes)",
+                       n, s->n_len, s->en->n_fit);
     if (s->en->model->m->global.t[T_POSITION_EMBD] &&
         (int)n > s->en->model->m->p.n_ctx_train - s->n_len - s->base)
         return err_set(e, E_TOO_LONG,
@@ -315,6 +387,9 @@ int seq_feed(struct hearth_seq *s, const int32_t *ids, size_t n, int reuse, size
             return err_set(e, E_INVALID, "token id %d (number %zu): expected 0 to %d",
                            (int)ids[i], i, n_vocab - 1);
     }
+    rc = reserve(s, s->n_len + (int)n, e);
+    if (rc < 0)
+        return rc;
     if (n)
         memcpy(s->ids + s->n_len, ids, n * sizeof(*ids));
     s->n_len += (int)n;
@@ -323,7 +398,7 @@ int seq_feed(struct hearth_seq *s, const int32_t *ids, size_t n, int reuse, size
     if (n && !s->en->model->m->p.causal) /* earlier tokens see the new ones */
         rewind_to(s, 0);
     if (reuse)
-        reused = reuse_pages(s);
+        reused = seq_reuse(s);
     if (n_reused)
         *n_reused = reused;
     return 0;
@@ -373,9 +448,8 @@ int hearth_seq_set_position(struct hearth_seq *s, int pos, struct hearth_error *
     return 0;
 }
 
-/* Feeds and computes in steps of at most n_row tokens, with a row of every position. */
-static int each_row(struct hearth_seq *s, const int32_t *ids, size_t n, int want,
-                    int (*row)(void *ctx, size_t i, const float *x), void *ctx, struct err *e)
+int seq_each_row(struct hearth_seq *s, const int32_t *ids, size_t n, int want,
+                 int (*row)(void *ctx, size_t i, const float *x), void *ctx, struct err *e)
 {
     struct hearth_engine *en = s->en;
     size_t width = (size_t)(want == WANT_ALL_HIDDEN ? en->model->m->p.n_embd
@@ -405,65 +479,12 @@ int hearth_seq_logits_all(struct hearth_seq *s, const int32_t *ids, size_t n,
                           int (*rows)(void *ctx, size_t i, const float *logits), void *ctx,
                           struct hearth_error *error)
 {
-    return each_row(s, ids, n, WANT_ALL_LOGITS, rows, ctx, engine_err(error));
+    return seq_each_row(s, ids, n, WANT_ALL_LOGITS, rows, ctx, engine_err(error));
 }
 
 int hearth_seq_hidden_all(struct hearth_seq *s, const int32_t *ids, size_t n,
                           int (*rows)(void *ctx, size_t i, const float *hidden), void *ctx,
                           struct hearth_error *error)
 {
-    return each_row(s, ids, n, WANT_ALL_HIDDEN, rows, ctx, engine_err(error));
-}
-
-struct pooled {
-    int how; /* enum pooling */
-    size_t n, n_embd;
-    float *out;
-};
-
-static int pool_row(void *ctx, size_t i, const float *x)
-{
-    struct pooled *p = ctx;
-
-    if ((p->how == POOL_LAST && i + 1 == p->n) || (p->how == POOL_CLS && i == 0))
-        memcpy(p->out, x, p->n_embd * sizeof(*x));
-    for (size_t d = 0; d < p->n_embd && p->how == POOL_MEAN; d++)
-        p->out[d] += x[d] / (float)p->n;
-    return 0;
-}
-
-/* Of which tokens the result is made: what the file says; else, and under a classifier, what
- * sees the whole text. */
-static int pooling_of(const struct params *p)
-{
-    if (p->pooling == POOL_RANK)
-        return p->causal ? POOL_LAST : POOL_CLS;
-    if (p->pooling == POOL_NONE)
-        return p->causal ? POOL_LAST : POOL_MEAN;
-    return p->pooling;
-}
-
-int hearth_seq_embed(struct hearth_seq *s, const int32_t *ids, size_t n, float *out,
-                     struct hearth_error *error)
-{
-    struct err *e = engine_err(error);
-    const struct model *m = s->en->model->m;
-    size_t n_embd = (size_t)m->p.n_embd;
-    struct pooled pooled = {pooling_of(&m->p), n, n_embd, NULL};
-    int rc;
-
-    if (n == 0 || s->n_len)
-        return err_set(e, E_INVALID, n ? "the sequence is not empty" : "no tokens to embed");
-    pooled.out = mem_calloc(n_embd, sizeof(*out));
-    if (!pooled.out)
-        return err_set(e, E_NOMEM, "no memory for %zu numbers", n_embd);
-    rc = each_row(s, ids, n, WANT_ALL_HIDDEN, pool_row, &pooled, e);
-    if (rc == 0 && m->p.pooling == POOL_RANK)
-        rc = head_rank(m, pooled.out, out, e);
-    else if (rc == 0)
-        rc = head_embed(m, pooled.out, out, e);
-    mem_free(pooled.out);
-    if (hearth_seq_truncate(s, 0, NULL) < 0)
-        return E_INTERNAL;
-    return rc;
+    return seq_each_row(s, ids, n, WANT_ALL_HIDDEN, rows, ctx, engine_err(error));
 }

@@ -1,4 +1,6 @@
 #include "serve/route.h"
+#include "serve/api/anthropic.h"
+#include "serve/api/openai_routes.h"
 #include "serve/call.h"
 
 #include <stdio.h>
@@ -6,6 +8,8 @@
 
 /* A dialect is a line here: its table and how many rows that has. */
 const struct route_list route_lists[] = {
+    {api_openai_routes, API_OPENAI_N_ROUTE},
+    {anthropic_routes, ANTHROPIC_N_ROUTE},
     {NULL, 0},
 };
 
