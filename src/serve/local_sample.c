@@ -11,27 +11,37 @@
 enum kind { NUMBER, COUNT };
 
 struct row {
-    const char *name; /* in the model's parameters; NULL: it has none */
+    const char *name; /* in the model's parameters */
     int kind;
     size_t from, to; /* in gate_sampling; in sampler_options */
 };
 
-#define ROW(kind, from, to)                                                                    \
+#define ROW(kind, name)                                                                        \
     {                                                                                          \
-#from, kind, offsetof(struct gate_sampling, from),                                     \
-            offsetof(struct sampler_options, to)                                               \
+#name, kind, offsetof(struct gate_sampling, name),                                     \
+            offsetof(struct sampler_options, name)                                             \
     }
 
 static const struct row rows[] = {
-    ROW(NUMBER, temperature, temperature),
-    ROW(NUMBER, top_p, top_p),
-    ROW(NUMBER, min_p, min_p),
-    ROW(NUMBER, typical_p, typical_p),
-    ROW(NUMBER, repeat_penalty, repeat_penalty),
-    ROW(NUMBER, presence_penalty, presence_penalty),
-    ROW(NUMBER, frequency_penalty, frequency_penalty),
-    ROW(COUNT, top_k, top_k),
-    ROW(COUNT, repeat_last_n, repeat_last_n),
+    ROW(NUMBER, temperature),
+    ROW(NUMBER, top_p),
+    ROW(NUMBER, min_p),
+    ROW(NUMBER, typical_p),
+    ROW(NUMBER, repeat_penalty),
+    ROW(NUMBER, presence_penalty),
+    ROW(NUMBER, frequency_penalty),
+    ROW(NUMBER, top_n_sigma),
+    ROW(NUMBER, dynatemp_range),
+    ROW(NUMBER, dynatemp_exponent),
+    ROW(NUMBER, xtc_probability),
+    ROW(NUMBER, xtc_threshold),
+    ROW(NUMBER, dry_multiplier),
+    ROW(NUMBER, dry_base),
+    ROW(COUNT, dry_allowed_length),
+    ROW(COUNT, dry_last_n),
+    ROW(COUNT, min_keep),
+    ROW(COUNT, top_k),
+    ROW(COUNT, repeat_last_n),
 };
 
 enum { N_ROW = (int)(sizeof(rows) / sizeof(rows[0])) };

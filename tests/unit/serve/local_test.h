@@ -16,6 +16,7 @@
 #include "serve/local.h"
 #include "serve/metrics.h"
 #include "store/store.h"
+#include "text/tok.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -151,6 +152,7 @@ struct got {
     /* What it answers. */
     int pause_at, stop_at; /* number of the text event; 0: never */
     struct gate_call *call;
+    const struct provider_ops *ops;
 };
 
 static inline void got_init(struct got *g)
@@ -312,6 +314,7 @@ static inline void got_start(struct local *l, struct got *g, struct gate_request
 {
     struct err e = {0};
 
+    g->ops = local_provider(l)->ops;
     if (gate_start(local_provider(l), q, got_sink, g, &g->call, &e) < 0) {
         g->terminal = GATE_EV_ERROR;
         g->err = e;
@@ -319,25 +322,31 @@ static inline void got_start(struct local *l, struct got *g, struct gate_request
     }
 }
 
-/* Waits for the end, which is to be DONE. */
-static inline void got_end(struct local *l, struct got *g)
+/* Lets go of the call, also of one whose engine is gone. */
+static inline void got_free(struct got *g)
 {
-    got_wait(g);
     if (g->call)
-        local_provider(l)->ops->free(g->call);
+        g->ops->free(g->call);
     g->call = NULL;
 }
 
-static inline void got_fine(struct local *l, struct got *g)
+static inline void got_end(struct got *g)
 {
-    got_end(l, g);
+    got_wait(g);
+    got_free(g);
+}
+
+/* Waits for the end, which is to be DONE. */
+static inline void got_fine(struct got *g)
+{
+    got_end(g);
     if (g->terminal != GATE_EV_DONE)
         fail_msg("%s", g->err.msg);
 }
 
-static inline void got_error(struct local *l, struct got *g, int code, const char *words)
+static inline void got_error(struct got *g, int code, const char *words)
 {
-    got_end(l, g);
+    got_end(g);
     assert_int_equal(g->terminal, GATE_EV_ERROR);
     if (g->err.code != code || !strstr(g->err.msg, words))
         fail_msg("code %d '%s', wanted %d '%s'", g->err.code, g->err.msg, code, words);
