@@ -54,6 +54,10 @@ static int open_template(struct run *r, struct err *e)
         s.text = (struct str){b.p ? b.p : "", b.n};
         s.kind = kind_of(r->opt.template, s.text);
         have = 1;
+    } else if (r->stored.template.n) {
+        s.text = r->stored.template;
+        s.kind = tmpl_kind_of(s.text);
+        have = 1;
     } else {
         have = infer_text(r->model, "tokenizer.chat_template", &s.text);
         if (!infer_text(r->model, "tokenizer.chat_template.tool_use", &s.tools_text))
@@ -204,6 +208,9 @@ int run_chat_open(struct run *r, struct err *e)
         rc = err_set(e, E_NOMEM, "no memory for a conversation");
     if (rc == 0 && r->opt.raw && r->opt.template)
         rc = err_set(e, E_INVALID, "--raw and --template together");
+    if (rc == 0 && r->stored.messages &&
+        json_array_extend(r->chat.messages, r->stored.messages) != 0)
+        rc = err_set(e, E_NOMEM, "no memory for a conversation");
     if (rc == 0 && !r->opt.raw)
         rc = open_template(r, e);
     if (rc == 0 && r->opt.tools)
