@@ -4,11 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A dialect is a line here: its table and how many rows that has. */
-const struct route_list route_lists[] = {
-    {NULL, 0},
-};
-
 /* The next segment of *at, which is moved behind its slash. 0: there is none. */
 static int segment(struct str *at, struct str *out)
 {
