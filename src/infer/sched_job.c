@@ -187,6 +187,8 @@ int sched_job_prepare(struct sched_job *j, struct err *e)
     if (j->seq)
         return 0;
     rc = seq_new(&j->seq, j->s->en, e);
+    if (rc == 0)
+        rc = seq_set_salt(j->seq, j->q.salt, e);
     return rc < 0 ? rc : seq_feed(j->seq, j->q.ids, j->q.n, 0, NULL, e);
 }
 
