@@ -238,6 +238,7 @@ void local_job_ended(struct local_call *c, size_t i)
     j = c->job[i];
     c->job[i] = NULL;
     (void)pthread_mutex_unlock(&c->lock);
-    sched_release(j);
+    if (j)
+        sched_release(j);
     local_share_end(c);
 }

@@ -3,7 +3,7 @@
 #include "local_test.h"
 
 #include "fmt/gguf.h"
-#include "serve/local_priv.h"
+#include "serve/local_answer.h"
 
 struct vocab {
     struct gguf *file;
@@ -175,12 +175,156 @@ static void test_tokens(void **state)
     local_tokens_done(&t);
 }
 
+/* -- calls -----------------------------------------------------------------------------------
+ */
+
+#define TOOLS                                                                                  \
+    "[{\"type\":\"function\",\"function\":{\"name\":\"weather\",\"parameters\":{\"type\":"     \
+    "\"object\",\"properties\":{\"city\":{\"type\":\"string\"}}}}}]"
+#define CALL                                                                                   \
+    "<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Rome\"}}\n</tool_call>"
+
+struct talk {
+    struct local_call c;
+    struct local_answer a;
+    struct sched_job *job;
+    struct got got;
+    json_t *tools;
+    char log[4096];
+};
+
+static int log_sink(void *ctx, const struct gate_event *ev)
+{
+    static const char *const names[] = {"W", "Q", "L", "P", "", "R", "", "call ", "", ";"};
+    struct talk *t = ctx;
+    size_t at = strlen(t->log);
+    struct str s = ev->kind == GATE_EV_CALL ? ev->name : ev->text;
+
+    if (ev->kind <= GATE_EV_CALL_END)
+        (void)snprintf(t->log + at, sizeof(t->log) - at, "%s%.*s", names[ev->kind], (int)s.n,
+                       s.p ? s.p : "");
+    else if (ev->kind == GATE_EV_FINISH)
+        (void)snprintf(t->log + at, sizeof(t->log) - at, "=%d", ev->finish);
+    return GATE_MORE;
+}
+
+static void talk_open(struct talk *t, int certain, int one_call)
+{
+    static const struct reply_style style_of_think = {.think_open = "<think>",
+                                                      .think_close = "</think>"};
+    struct reply_style style = style_of_think;
+    struct err e = {0};
+
+    *t = (struct talk){0};
+    style.format = reply_find(str_of("hermes"));
+    t->tools = json_loads(TOOLS, 0, NULL);
+    t->c.sink = log_sink;
+    t->c.ctx = t;
+    t->c.q = ask(GATE_CHAT, "m");
+    t->c.q->one_call = one_call;
+    t->c.job = &t->job;
+    t->c.n_job = 1;
+    t->c.n_live = 2; /* its end is not what is looked at */
+    (void)pthread_mutex_init(&t->c.emit, NULL);
+    (void)pthread_mutex_init(&t->c.lock, NULL);
+    t->a.c = &t->c;
+    t->a.kind = GATE_EV_CONTENT;
+    t->a.certain = certain;
+    local_tokens_init(&t->a.tokens, 0, 0);
+    buf_init(&t->a.clean, 1 << 20);
+    buf_init(&t->a.name, 1 << 20);
+    buf_init(&t->a.id, 1 << 20);
+    buf_init(&t->a.arguments, 1 << 20);
+    assert_int_equal(reply_new(&t->a.reply, &style, t->tools, 0, local_on_reply, &t->a, &e), 0);
+}
+
+static void talk_close(struct talk *t)
+{
+    reply_free(t->a.reply);
+    local_tokens_done(&t->a.tokens);
+    buf_done(&t->a.clean);
+    buf_done(&t->a.name);
+    buf_done(&t->a.id);
+    buf_done(&t->a.arguments);
+    gate_request_free(t->c.q);
+    json_decref(t->tools);
+}
+
+/* The text a few bytes at a time, then the end. Returns what was said. */
+static const char *talk(struct talk *t, const char *text, size_t step, int finish)
+{
+    struct hearth_stats st = {.finish = finish};
+    struct sched_event ev = {.kind = SCHED_DONE, .stats = &st, .stop = -1};
+    size_t n = strlen(text);
+
+    for (size_t i = 0; i < n; i += step) {
+        struct hearth_piece p = {.text = text + i, .n_text = n - i < step ? n - i : step};
+        struct sched_event piece = {.kind = SCHED_PIECE, .piece = &p};
+
+        if (local_on_job(&t->a, &piece) < 0) { /* the job is cancelled */
+            struct err why = {.code = E_CANCELLED};
+
+            ev = (struct sched_event){.kind = SCHED_ERROR, .err = &why};
+            (void)local_on_job(&t->a, &ev);
+            return t->log;
+        }
+    }
+    (void)local_on_job(&t->a, &ev);
+    return t->log;
+}
+
+static void test_calls(void **state)
+{
+    static const struct {
+        const char *text;
+        int certain, one_call, finish;
+        const char *said;
+    } cases[] = {
+        {"Well. " CALL CALL, 0, 0, HEARTH_FINISH_EOG,
+         "Well.call weather{\"city\": \"Rome\"};call weather{\"city\": \"Rome\"};=3"},
+        {"<think>Hm</think>" CALL, 1, 0, HEARTH_FINISH_EOG,
+         "RHmcall weather{\"city\": \"Rome\"};=3"},
+        {CALL CALL "x", 0, 1, HEARTH_FINISH_EOG, "call weather{\"city\": \"Rome\"};=3"},
+        /* What is no call after all is text, and nothing of a call was said. */
+        {"<tool_call>\n{\"name\": \"weather\", \"arguments\": [1]}\n</tool_call>", 0, 0,
+         HEARTH_FINISH_EOG,
+         "<tool_call>\n{\"name\": \"weather\", \"arguments\": [1]}\n</tool_call>=0"},
+        {"<tool_call>\n{\"name\": \"other\", \"arguments\": {}}\n</tool_call>", 0, 0,
+         HEARTH_FINISH_EOG,
+         "<tool_call>\n{\"name\": \"other\", \"arguments\": {}}\n</tool_call>=0"},
+        /* Cut: a call that was not said is none; one that was has an end. */
+        {"A<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"ci", 0, 0,
+         HEARTH_FINISH_LENGTH, "A=2"},
+        {"A<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"ci", 1, 0,
+         HEARTH_FINISH_LENGTH, "Acall weather{\"ci;=2"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        for (size_t step = 1; step < 40; step += 6) {
+            struct talk t;
+            char *one, *said;
+
+            talk_open(&t, cases[i].certain, cases[i].one_call);
+            said = (char *)(uintptr_t)talk(&t, cases[i].text, step, cases[i].finish);
+            while ((one = strstr(said, "RR"))) /* reasoning in pieces */
+                memmove(one, one + 1, strlen(one));
+            if ((one = strstr(said, "HRm")))
+                memmove(one + 1, one + 2, strlen(one + 1));
+            assert_string_equal(said, cases[i].said);
+            assert_int_equal(t.c.n_live, 1);
+            talk_close(&t);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pair),
         cmocka_unit_test(test_gap),
         cmocka_unit_test(test_tokens),
+        cmocka_unit_test(test_calls),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
