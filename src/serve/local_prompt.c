@@ -95,10 +95,11 @@ static json_t *messages_of(const struct local_call *c)
         system = sm->system;
     if (rc == 0 && system.n)
         rc = add_text(all, "system", system);
+    /* Copies: other requests read them, too. */
     json_array_foreach(sm->messages, i, m)
     {
         if (rc == 0 && !is_system(m))
-            rc = json_array_append(all, m);
+            rc = json_array_append_new(all, json_deep_copy(m));
     }
     json_array_foreach(q->messages, i, m)
     {

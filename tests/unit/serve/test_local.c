@@ -285,10 +285,10 @@ static void test_truncate(void **state)
                                                  i % 2 ? "assistant" : "user", "content",
                                                  "Lily and Tom went to the park to play."));
     q = ask(GATE_CHAT, "talker");
-    q->messages = json_incref(m);
+    q->messages = json_deep_copy(m);
     run_error(l, q, E_TOO_LONG, "256");
     q = ask(GATE_CHAT, "talker");
-    q->messages = json_incref(m);
+    q->messages = json_deep_copy(m);
     q->overflow = GATE_TRUNCATE;
     run(l, &g, q);
     assert_true(g.usage.n_dropped_messages > 0 && g.usage.n_dropped_messages % 2 == 0);
