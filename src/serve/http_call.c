@@ -515,6 +515,6 @@ void http_on_completed(void *ctx, struct MHD_Connection *mhd, void **con_cls,
     }
     x->conn = NULL;
     http_exchange_gone(x);
-    http_log(x, why == MHD_REQUEST_TERMINATED_COMPLETED_OK);
+    http_log(x);
     http_exchange_unref(x);
 }
