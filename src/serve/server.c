@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "serve/api/openai_store.h"
 #include "serve/ask.h"
 #include "serve/auth.h"
 #include "serve/config.h"
@@ -103,6 +104,8 @@ static int reload_all(struct server *v, struct err *e)
         old ? config_load(&c, v->options->config_path, v->options->set, v->options->n_set, e)
             : err_set(e, E_NOMEM, "no memory");
 
+    if (rc == 0 && http_is_open(v->http) && !c->keys && !c->allow_no_key)
+        rc = err_set(e, E_INVALID, "other machines could ask without a key: listen.keys");
     if (rc == 0)
         rc = auth_reload(v->s.auth, c->keys, e);
     if (rc < 0) {
@@ -224,6 +227,8 @@ static int start(struct server *v, struct err *e)
     if ((rc = auth_new(&s->auth, v->config->keys, e)) < 0 ||
         (rc = store_open(&s->store, v->config->models, e)) < 0 ||
         (rc = metrics_new(&s->metrics, e)) < 0 || (rc = ask_list_new(&s->asks, e)) < 0 ||
+        (rc = openai_store_open(&s->responses, v->config->responses, v->config->responses_ttl_s,
+                                e)) < 0 ||
         (rc = local_new(&s->local, v->config, s->store, s->metrics, e)) < 0)
         return rc;
     s->provider = local_provider(s->local);
@@ -236,6 +241,7 @@ static void stop(struct server *v)
 
     http_stop(v->http);
     local_free(v->s.local);
+    openai_store_close(v->s.responses);
     ask_list_free(v->s.asks);
     metrics_free(v->s.metrics);
     store_close(v->s.store);
