@@ -469,11 +469,16 @@ static int response_event(void *ctx, const struct gate_event *ev, struct buf *ou
 static int response_fail(void *ctx, const struct err *e, struct buf *out)
 {
     struct openai_response *o = ctx;
+    json_t *words = json_string(e->msg);
     int bad = json_object_set_new(o->in.base, "status", json_string("failed"));
 
+    if (!words) /* cut within a character */
+        words = json_string("the answer could not be completed");
+    if (o->kind != NONE)
+        bad |= json_array_append_new(o->output, item_json(o, "incomplete"));
     bad |= json_object_set(o->in.base, "output", o->output);
     bad |= json_object_set_new(
-        o->in.base, "error", json_pack("{s:s,s:s}", "code", "server_error", "message", e->msg));
+        o->in.base, "error", json_pack("{s:s,s:o}", "code", "server_error", "message", words));
     return bad ? E_NOMEM
                : event(o, out, "response.failed", "response", json_incref(o->in.base));
 }
