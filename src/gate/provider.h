@@ -16,9 +16,9 @@
  * Calls of one choice do not interleave.
  *
  * Units    times in nanoseconds; counts in tokens; logprobs are natural logarithms
- * Threads  start, cancel, resume, free: any, also within the sink or while it runs: no lock that
- *          they need is held then. The sink is called by one thread at a time, the provider's,
- *          and must not block. start may return before or after the first event
+ * Threads  start, cancel, resume, free: any, also within the sink or while it runs: no lock
+ *          that they need is held then. The sink is called by one thread at a time, the
+ *          provider's, and must not block. start may return before or after the first event
  * Uses     base/; jansson
  */
 #ifndef HEARTH_GATE_PROVIDER_H

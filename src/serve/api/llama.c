@@ -1,6 +1,8 @@
 /* llama.c - routes of llama-server's own dialect, and its errors. */
 #include "serve/api/llama.h"
 
+#include "serve/api/openai_routes.h"
+
 static const char *type_of(int status, int code)
 {
     static const struct {
@@ -10,6 +12,8 @@ static const char *type_of(int status, int code)
                  {404, "not_found_error"},      {429, "rate_limit_error"},
                  {501, "not_supported_error"},  {503, "unavailable_error"}};
 
+    if (code == E_CANCELLED)
+        return "server_error";
     if (code == E_TOO_LONG)
         return "exceed_context_size_error";
     for (size_t i = 0; i < sizeof(types) / sizeof(*types); i++)
@@ -84,10 +88,12 @@ const struct route llama_routes[LLAMA_N_ROUTE] = {
     ROUTE("POST", "/infill", SCOPE_INFER, "infill", llama_infill),
     ROUTE("POST", "/tokenize", SCOPE_INFER, "tokenize", llama_tokenize),
     ROUTE("POST", "/detokenize", SCOPE_INFER, "detokenize", llama_detokenize),
+    ROUTE("POST", "/apply-template", SCOPE_INFER, "apply-template", llama_apply_template),
     ROUTE("POST", "/embedding", SCOPE_INFER, "embedding", llama_embedding),
     ROUTE("POST", "/embeddings", SCOPE_INFER, "embedding", llama_embedding),
     ROUTE("POST", "/rerank", SCOPE_INFER, "rerank", llama_rerank),
     ROUTE("POST", "/reranking", SCOPE_INFER, "rerank", llama_rerank),
+    ROUTE("GET", "/models", SCOPE_INFER, "models", openai_models),
     ROUTE("GET", "/props", SCOPE_INFER, "props", llama_props),
     ROUTE("POST", "/props", SCOPE_MANAGE, "props", refuse_props),
     ROUTE("GET", "/slots", SCOPE_INFER, "slots", llama_slots),

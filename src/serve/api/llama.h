@@ -25,7 +25,7 @@
 #include "serve/json_out.h"
 
 enum {
-    LLAMA_N_ROUTE = 15,
+    LLAMA_N_ROUTE = 17,
     LLAMA_PROMPTS_MAX = 1024, /* prompts of one request */
     LLAMA_TEXTS_MAX = 4096,   /* that are embedded or ranked */
     LLAMA_PROBS_MAX = 100,    /* n_probs */
@@ -80,9 +80,10 @@ MUST_CHECK int llama_stop(struct llama_parse *p);
 MUST_CHECK int llama_bias(struct llama_parse *p);
 MUST_CHECK int llama_check_response_fields(struct llama_parse *p);
 
-/* What `prompt` says, into p->q->input: a string; ids and strings mixed; or a list of such, and
- * then *is_list is 1. */
-MUST_CHECK int llama_prompt(struct llama_parse *p, const json_t *prompt, int *is_list);
+/* What a field of that name says, into p->q->input: a string; ids and strings mixed; or a list
+ * of such, and then *is_list is 1. */
+MUST_CHECK int llama_prompt(struct llama_parse *p, const char *name, const json_t *prompt,
+                            int *is_list);
 /* An array of ids and strings as ids; the strings are read by the model's tokenizer. */
 MUST_CHECK int llama_ids(struct llama_parse *p, const char *at, const json_t *list,
                          struct gate_input *out);

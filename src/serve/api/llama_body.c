@@ -295,7 +295,7 @@ void llama_completion(struct serve *s, struct call *c)
     if (rc == 0 && !p.in.prompt)
         rc = err_set(&p.e, E_INVALID, "prompt is required");
     if (rc == 0)
-        rc = llama_prompt(&p, p.in.prompt, &is_list);
+        rc = llama_prompt(&p, "prompt", p.in.prompt, &is_list);
     if (rc == 0)
         start_completion(&p, is_list);
     else

@@ -142,7 +142,8 @@ void llama_embedding(struct serve *s, struct call *c)
     if (!p.in.prompt == !p.in.texts)
         rc = err_set(&p.e, E_INVALID, "content is required; or input, which means the same");
     if (rc == 0)
-        rc = llama_prompt(&p, p.in.prompt ? p.in.prompt : p.in.texts, &is_list);
+        rc = p.in.prompt ? llama_prompt(&p, "content", p.in.prompt, &is_list)
+                         : llama_prompt(&p, "input", p.in.texts, &is_list);
     if (rc == 0) {
         p.q->normalize = p.in.norm == NORM_L2;
         a = answer_new(&p);

@@ -135,7 +135,7 @@ static int put_prompt(struct llama_parse *p, const char *at, const json_t *v,
                    at);
 }
 
-int llama_prompt(struct llama_parse *p, const json_t *prompt, int *is_list)
+int llama_prompt(struct llama_parse *p, const char *name, const json_t *prompt, int *is_list)
 {
     const json_t *one;
     struct gate_input *input;
@@ -145,7 +145,7 @@ int llama_prompt(struct llama_parse *p, const json_t *prompt, int *is_list)
     *is_list = json_is_array(prompt) && !has(prompt, is_integer);
     n = *is_list ? json_array_size(prompt) : 1;
     if (n < 1 || n > LLAMA_PROMPTS_MAX)
-        return err_set(&p->e, E_INVALID, "prompt has %zu items, expected 1 to %d", n,
+        return err_set(&p->e, E_INVALID, "%s has %zu items, expected 1 to %d", name, n,
                        LLAMA_PROMPTS_MAX);
     if (n * (size_t)p->q->n_choice > LLAMA_PROMPTS_MAX)
         return err_set(&p->e, E_INVALID, "prompt and n_cmpl ask for %zu answers, at most %d",
@@ -156,12 +156,12 @@ int llama_prompt(struct llama_parse *p, const json_t *prompt, int *is_list)
     p->q->input = input;
     p->q->n_input = n;
     if (!*is_list)
-        return put_prompt(p, "prompt", prompt, input);
+        return put_prompt(p, name, prompt, input);
     json_array_foreach(prompt, i, one)
     {
         char at[32];
 
-        (void)snprintf(at, sizeof(at), "prompt.%zu", i);
+        (void)snprintf(at, sizeof(at), "%.8s.%zu", name, i);
         rc = put_prompt(p, at, one, &input[i]);
         if (rc < 0)
             break;
