@@ -44,7 +44,7 @@ static void api_answer(struct fake *f, int how, const char *p, size_t n)
 {
     char text[64], name[] = "f", args[] = "{\"a\":1}";
     size_t len = utf8_whole(p, n < sizeof(text) - 1 ? n : sizeof(text) - 1);
-    int last = f->q->n_choice - 1;
+    int last = f->q->n_choice * (f->q->kind == GATE_TEXT ? (int)f->q->n_input : 1) - 1;
     float vector[2] = {0.5f, -1};
 
     memcpy(text, p, len);
