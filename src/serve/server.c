@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "gate/many.h"
 #include "serve/api/openai_store.h"
 #include "serve/ask.h"
 #include "serve/auth.h"
@@ -43,6 +44,7 @@ struct old_config {
 struct server {
     struct serve s;
     struct http *http;
+    struct many *many; /* in front of the local provider */
     struct config *config;
     struct old_config *old;
     const struct server_options *options;
@@ -241,7 +243,9 @@ static int start(struct server *v, struct err *e)
         (rc = start_responses(s, e)) < 0 ||
         (rc = local_new(&s->local, v->config, s->store, s->metrics, e)) < 0)
         return rc;
-    s->provider = local_provider(s->local);
+    if ((rc = many_new(&v->many, local_provider(s->local), e)) < 0)
+        return rc;
+    s->provider = many_provider(v->many);
     return http_start(&v->http, s, e);
 }
 
@@ -251,6 +255,7 @@ static void stop(struct server *v)
 
     http_stop(v->http);
     local_free(v->s.local);
+    many_free(v->many);
     openai_store_close(v->s.responses);
     ask_list_free(v->s.asks);
     metrics_free(v->s.metrics);
