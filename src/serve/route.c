@@ -1,5 +1,6 @@
 #include "serve/route.h"
 #include "serve/api/anthropic.h"
+#include "serve/api/ollama.h"
 #include "serve/api/openai_routes.h"
 #include "serve/call.h"
 
@@ -10,6 +11,7 @@
 const struct route_list route_lists[] = {
     {api_openai_routes, API_OPENAI_N_ROUTE},
     {anthropic_routes, ANTHROPIC_N_ROUTE},
+    {ollama_routes, OLLAMA_N_ROUTE},
     {NULL, 0},
 };
 
