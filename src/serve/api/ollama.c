@@ -10,7 +10,8 @@
 /* The API that is spoken here: clients compare it with what they need. */
 #define API_VERSION "0.33.0"
 
-/* -- errors ---------------------------------------------------------------------------------- */
+/* -- errors ----------------------------------------------------------------------------------
+ */
 
 static int error_json(struct buf *out, int status, const struct err *e, const char *param,
                       const char *id)
@@ -28,7 +29,8 @@ static int error_json(struct buf *out, int status, const struct err *e, const ch
 
 const struct dialect dialect_ollama = {"ollama", "application/json; charset=utf-8", error_json};
 
-/* -- generate and chat ------------------------------------------------------------------------- */
+/* -- generate and chat
+ * ------------------------------------------------------------------------- */
 
 static void answer(struct serve *s, struct call *c, int chat)
 {
@@ -69,7 +71,8 @@ static void run_chat(struct serve *s, struct call *c)
     answer(s, c, 1);
 }
 
-/* -- small ones -------------------------------------------------------------------------------- */
+/* -- small ones
+ * -------------------------------------------------------------------------------- */
 
 static void run_version(struct serve *s, struct call *c)
 {
@@ -78,15 +81,8 @@ static void run_version(struct serve *s, struct call *c)
              json_pack("{s:s, s:s}", "version", API_VERSION, "hearth", hearth_version()));
 }
 
-static void run_root(struct serve *s, struct call *c)
-{
-    static const char text[] = "Ollama is running";
-
-    (void)s;
-    call_reply(c, 200, "text/plain; charset=utf-8", text, strlen(text));
-}
-
-/* -- what comes later -------------------------------------------------------------------------- */
+/* -- what comes later
+ * -------------------------------------------------------------------------- */
 
 static void not_here(struct call *c, const char *what)
 {
@@ -134,11 +130,11 @@ static void run_blob(struct serve *s, struct call *c)
                 "machine has, by 'hearth create'");
 }
 
-/* -- routes ------------------------------------------------------------------------------------ */
+/* -- routes
+ * ------------------------------------------------------------------------------------ */
 
 /* clang-format off */
 const struct route ollama_routes[OLLAMA_N_ROUTE] = {
-    {"GET",    "/",                  SCOPE_PUBLIC, ROUTE_QUICK, "ollama.root", &dialect_ollama, run_root},
     {"GET",    "/api/version",       SCOPE_PUBLIC, ROUTE_QUICK, "ollama.version", &dialect_ollama, run_version},
     {"POST",   "/api/generate",      SCOPE_INFER,  0, "ollama.generate", &dialect_ollama, run_generate},
     {"POST",   "/api/chat",          SCOPE_INFER,  0, "ollama.chat", &dialect_ollama, run_chat},

@@ -1,8 +1,8 @@
 /* ollama_context.c - what /api/generate gives as "context", and takes back.
  *
  * Once these numbers were the tokens of the conversation. Clients only hand them back, so here
- * they hold the conversation itself: a mark that no token is, its length in bytes, and its JSON,
- * three bytes to a number. A template then writes it as any other conversation. */
+ * they hold the conversation itself: a mark that no token is, its length in bytes, and its
+ * JSON, three bytes to a number. A template then writes it as any other conversation. */
 #include "serve/api/ollama.h"
 
 #include "serve/json_out.h"
@@ -46,8 +46,9 @@ int ollama_context_put(struct buf *out, const json_t *messages)
 
 static int bad(struct err *e)
 {
-    return err_set(e, E_INVALID, "context is not one that this server gave; conversations of "
-                                 "other servers can be gone on with by /api/chat");
+    return err_set(e, E_INVALID,
+                   "context is not one that this server gave; conversations of "
+                   "other servers can be gone on with by /api/chat");
 }
 
 static int get_bytes(const json_t *context, struct buf *out, struct err *e)
@@ -77,7 +78,8 @@ static int is_conversation(const json_t *messages)
     const json_t *m;
     size_t i;
 
-    json_array_foreach (messages, i, m) {
+    json_array_foreach(messages, i, m)
+    {
         const char *role = json_string_value(json_object_get(m, "role"));
 
         if (!role || json_object_size(m) != 2 ||

@@ -18,7 +18,10 @@ struct body {
     int stream;
 };
 
-#define ROW(n, t, field) {.name = (n), .type = (t), .at = offsetof(struct body, field)}
+#define ROW(n, t, field)                                                                       \
+    {                                                                                          \
+        .name = (n), .type = (t), .at = offsetof(struct body, field)                           \
+    }
 
 /* clang-format off */
 static const struct field_row rows[] = {
@@ -90,7 +93,8 @@ static int set_params(struct modelfile *mf, const json_t *o, struct field_report
     json_t *v;
     int rc = 0;
 
-    json_object_foreach ((json_t *)(uintptr_t)o, name, v) {
+    json_object_foreach((json_t *)(uintptr_t)o, name, v)
+    {
         note = NULL;
         if (rc == 0)
             rc = modelfile_param_json(mf->params, str_of(name), v, &note, e);
@@ -105,7 +109,8 @@ static int set_messages(struct modelfile *mf, const json_t *list, struct err *e)
     const json_t *m;
     size_t i;
 
-    json_array_foreach (list, i, m) {
+    json_array_foreach(list, i, m)
+    {
         const char *role = json_string_value(json_object_get(m, "role"));
         json_t *content = json_object_get(m, "content");
 
@@ -116,8 +121,8 @@ static int set_messages(struct modelfile *mf, const json_t *list, struct err *e)
                            "messages[%zu] must have a role, one of system, user and assistant, "
                            "and a content that is a string",
                            i);
-        if (json_array_append_new(mf->messages, json_pack("{s:s, s:O}", "role", role, "content",
-                                                          content)) != 0)
+        if (json_array_append_new(
+                mf->messages, json_pack("{s:s, s:O}", "role", role, "content", content)) != 0)
             return err_set(e, E_NOMEM, "no memory for a model");
     }
     return 0;
@@ -165,7 +170,8 @@ static int to_modelfile(struct modelfile *mf, struct body *b, struct field_repor
     return rc < 0 ? rc : set_messages(mf, b->messages, e);
 }
 
-/* -- progress ---------------------------------------------------------------------------------- */
+/* -- progress
+ * ---------------------------------------------------------------------------------- */
 
 static void say(void *ctx, const char *status)
 {

@@ -1,4 +1,5 @@
-/* ollama_embed.c - /api/embed, the older /api/embeddings, and /api/rerank, which Ollama has not.
+/* ollama_embed.c - /api/embed, the older /api/embeddings, and /api/rerank, which Ollama has
+ * not.
  *
  * Vectors come in any order and are kept as JSON until all are there. */
 #include "serve/api/ollama.h"
@@ -31,12 +32,10 @@ static int read_keep_alive(void *into, const json_t *v, struct err *e)
 }
 
 #define ROW(n, t, field, lo, hi, f)                                                            \
-    {.name = (n),                                                                              \
-     .type = (t),                                                                              \
-     .at = offsetof(struct body, field),                                                       \
-     .min = (lo),                                                                              \
-     .max = (hi),                                                                              \
-     .flags = (f)}
+    {                                                                                          \
+        .name = (n), .type = (t), .at = offsetof(struct body, field), .min = (lo),             \
+        .max = (hi), .flags = (f)                                                              \
+    }
 #define COMMON                                                                                 \
     ROW("model", FIELD_STR, model, 1, MODEL_LEN, FIELD_NEEDED),                                \
         ROW("options", FIELD_OBJECT, options, 0, 0, 0),                                        \
@@ -74,7 +73,8 @@ static const struct {
     [FORM_RERANK] = {rerank_rows, sizeof(rerank_rows) / sizeof(*rerank_rows), "ollama.rerank"},
 };
 
-/* -- the answer ------------------------------------------------------------------------------ */
+/* -- the answer ------------------------------------------------------------------------------
+ */
 
 struct answer {
     enum form form;
@@ -86,7 +86,7 @@ struct answer {
         size_t index;
         double score;
         int there;
-    } *score;
+    } * score;
 };
 
 static void answer_free(void *ctx)
@@ -222,7 +222,8 @@ static int on_event(void *ctx, const struct gate_event *ev, struct buf *out)
 
 static const struct ask_ops ops = {.event = on_event, .free = answer_free};
 
-/* -- the request ------------------------------------------------------------------------------- */
+/* -- the request
+ * ------------------------------------------------------------------------------- */
 
 static int nomem(struct err *e)
 {
@@ -236,8 +237,8 @@ static int set_inputs(struct gate_request *q, const char *field, const json_t *v
     struct gate_input *in;
 
     if (!json_is_string(v) && !json_is_array(v))
-        return err_set(e, E_INVALID, "invalid %s type: expected a string or an array of strings",
-                       field);
+        return err_set(e, E_INVALID,
+                       "invalid %s type: expected a string or an array of strings", field);
     if (n > INPUTS_MAX)
         return err_set(e, E_INVALID, "%s has %zu items, expected %d at most", field, n,
                        INPUTS_MAX);

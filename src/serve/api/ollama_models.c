@@ -7,7 +7,8 @@
 
 #include <string.h>
 
-/* -- finding --------------------------------------------------------------------------------- */
+/* -- finding ---------------------------------------------------------------------------------
+ */
 
 int ollama_name(struct call *c, const json_t *body, struct str *out)
 {
@@ -19,9 +20,9 @@ int ollama_name(struct call *c, const json_t *body, struct str *out)
     *out = (struct str){json_string_value(v), json_string_length(v)};
     if (json_is_string(v) && out->n)
         return 1;
-    (void)err_set(&e, E_INVALID, v && !json_is_string(v) && !json_is_null(v)
-                                     ? "model must be a string"
-                                     : "model is required");
+    (void)err_set(&e, E_INVALID,
+                  v && !json_is_string(v) && !json_is_null(v) ? "model must be a string"
+                                                              : "model is required");
     ask_error(c, &e, "model");
     return 0;
 }
@@ -46,7 +47,8 @@ int ollama_find(struct serve *s, struct call *c, struct str name, struct store_m
     return 0;
 }
 
-/* -- as JSON --------------------------------------------------------------------------------- */
+/* -- as JSON ---------------------------------------------------------------------------------
+ */
 
 json_t *ollama_details(const struct store_model *m)
 {
@@ -155,7 +157,8 @@ void ollama_ps(struct serve *s, struct call *c)
     ask_json(c, 200, NULL);
 }
 
-/* -- copy and delete --------------------------------------------------------------------------- */
+/* -- copy and delete
+ * --------------------------------------------------------------------------- */
 
 static int check_name(struct call *c, const char *what, const json_t *v, struct str *out)
 {
@@ -229,9 +232,9 @@ void ollama_delete(struct serve *s, struct call *c)
         if (rc < 0)
             (void)err_set(&e, rc, "name \"%.*s\" is invalid", shown(name), name.p);
         else
-            rc = may_use(c, name) ? store_remove(s->store, name, &e)
-                                  : err_set(&e, E_NOT_FOUND, "model '%.*s' not found",
-                                            shown(name), name.p);
+            rc = may_use(c, name)
+                     ? store_remove(s->store, name, &e)
+                     : err_set(&e, E_NOT_FOUND, "model '%.*s' not found", shown(name), name.p);
         if (rc == 0) {
             unload(s, name);
             done(c);

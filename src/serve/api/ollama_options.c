@@ -18,28 +18,25 @@ struct options {
 };
 
 #define FLOAT(field, lo, hi, flag)                                                             \
-    {.name = #field,                                                                           \
-     .type = FIELD_FLOAT,                                                                      \
-     .at = offsetof(struct options, sampling.field),                                           \
-     .min = (lo),                                                                              \
-     .max = (hi),                                                                              \
-     .flags = (flag)}
+    {                                                                                          \
+        .name = #field, .type = FIELD_FLOAT, .at = offsetof(struct options, sampling.field),   \
+        .min = (lo), .max = (hi), .flags = (flag)                                              \
+    }
 #define INT(field, lo, hi)                                                                     \
-    {.name = #field,                                                                           \
-     .type = FIELD_INT,                                                                        \
-     .at = offsetof(struct options, sampling.field),                                           \
-     .min = (lo),                                                                              \
-     .max = (hi),                                                                              \
-     .flags = FIELD_CLAMP}
+    {                                                                                          \
+        .name = #field, .type = FIELD_INT, .at = offsetof(struct options, sampling.field),     \
+        .min = (lo), .max = (hi), .flags = FIELD_CLAMP                                         \
+    }
 #define BY_SERVER(n)                                                                           \
-    {.name = (n),                                                                              \
-     .type = FIELD_WARNED,                                                                     \
-     .why = "has no effect: memory and threads are set where the server is"}
+    {                                                                                          \
+        .name = (n), .type = FIELD_WARNED,                                                     \
+        .why = "has no effect: memory and threads are set where the server is"                 \
+    }
 #define GONE(n, same)                                                                          \
-    {.name = (n),                                                                              \
-     .type = FIELD_WARNED,                                                                     \
-     .harmless = (same),                                                                       \
-     .why = "has no effect: it is gone from Ollama, too"}
+    {                                                                                          \
+        .name = (n), .type = FIELD_WARNED, .harmless = (same),                                 \
+        .why = "has no effect: it is gone from Ollama, too"                                    \
+    }
 
 static const struct field_row rows[] = {
     FLOAT(temperature, 0, TEMP_MAX, 0),
@@ -121,8 +118,9 @@ static int read_stop(struct gate_request *q, const json_t *v, struct err *e)
         if (!json_is_string(s))
             return err_set(e, E_INVALID, "options.stop must be an array of strings");
         if (len < 1 || len > STOP_BYTES)
-            return err_set(e, E_INVALID, "options.stop: item %zu has %zu bytes, expected 1 to "
-                                         "%d",
+            return err_set(e, E_INVALID,
+                           "options.stop: item %zu has %zu bytes, expected 1 to "
+                           "%d",
                            i, len, STOP_BYTES);
         list[i] = gate_str(q, json_string_value(s), len);
         if (!list[i].p)
@@ -136,10 +134,8 @@ static int read_stop(struct gate_request *q, const json_t *v, struct err *e)
 int ollama_options(struct gate_request *q, const json_t *options, struct field_report *r,
                    struct err *e)
 {
-    struct options o = {.sampling = q->sampling,
-                        .num_predict = GATE_UNSET,
-                        .num_ctx = GATE_UNSET,
-                        .seed = -1};
+    struct options o = {
+        .sampling = q->sampling, .num_predict = GATE_UNSET, .num_ctx = GATE_UNSET, .seed = -1};
     int rc;
 
     if (!options)
@@ -170,8 +166,9 @@ int ollama_format(struct gate_request *q, const json_t *format, struct err *e)
         return 0;
     }
     if (!json_is_object(format))
-        return err_set(e, E_INVALID, "invalid format: %s%.40s%s; expected \"json\" or a valid "
-                                     "JSON Schema object",
+        return err_set(e, E_INVALID,
+                       "invalid format: %s%.40s%s; expected \"json\" or a valid "
+                       "JSON Schema object",
                        text ? "\"" : "", text ? text : "a value of another type",
                        text ? "\"" : "");
     q->form = GATE_SCHEMA;
@@ -208,7 +205,8 @@ int ollama_read_keep_alive(const json_t *v, int64_t *ns, struct err *e)
     if (json_is_string(v))
         return err_set(e, E_INVALID, "is no duration: expected \"5m\", seconds, or -1");
     if (!json_is_number(v))
-        return err_set(e, E_INVALID, "has an unsupported type: expected \"5m\", seconds, or -1");
+        return err_set(e, E_INVALID,
+                       "has an unsupported type: expected \"5m\", seconds, or -1");
     *ns = s < 0 || s > 9e9 ? GATE_KEEP_FOREVER : (int64_t)(s * 1e9);
     return 0;
 }

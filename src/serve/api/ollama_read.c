@@ -23,7 +23,10 @@ static int read_top_logprobs(void *into, const json_t *v, struct err *e)
     return 0;
 }
 
-#define ROW(n, t, field) {.name = (n), .type = (t), .at = offsetof(struct ollama_body, field)}
+#define ROW(n, t, field)                                                                       \
+    {                                                                                          \
+        .name = (n), .type = (t), .at = offsetof(struct ollama_body, field)                    \
+    }
 #define COMMON                                                                                 \
     {.name = "model",                                                                          \
      .type = FIELD_STR,                                                                        \
@@ -66,7 +69,8 @@ static int nomem(struct err *e)
     return err_set(e, E_NOMEM, "no memory for a request");
 }
 
-/* -- what the model can do ---------------------------------------------------------------------- */
+/* -- what the model can do
+ * ---------------------------------------------------------------------- */
 
 /* Said before anything is loaded, in Ollama's words. What the store does not know, the provider
  * may. */
@@ -83,7 +87,8 @@ static int check_able(struct serve *s, const struct ollama_body *b, struct err *
             store_model_done(&m);
         return 0;
     }
-    json_array_foreach (b->messages, i, v) {
+    json_array_foreach(b->messages, i, v)
+    {
         images |= json_array_size(json_object_get(v, "images")) > 0;
     }
     if (b->think == GATE_THINK_ON && !(m.can & STORE_THINKING))
@@ -100,7 +105,8 @@ static int check_able(struct serve *s, const struct ollama_body *b, struct err *
                 : 0;
 }
 
-/* -- what both have ------------------------------------------------------------------------------ */
+/* -- what both have
+ * ------------------------------------------------------------------------------ */
 
 static int copy(struct gate_request *q, struct str *out, struct str s, struct err *e)
 {
@@ -144,7 +150,8 @@ static void only_load(struct gate_request *q, struct ollama_wish *wish)
     wish->stream = 0;
 }
 
-/* -- generate ------------------------------------------------------------------------------------ */
+/* -- generate
+ * ------------------------------------------------------------------------------------ */
 
 static int set_input(struct gate_request *q, struct str prompt, struct err *e)
 {
@@ -169,13 +176,13 @@ static int with_images(struct gate_request *q, const struct ollama_body *b, stru
     q->kind = GATE_CHAT;
     if (!q->messages)
         q->messages = json_array();
-    if (json_array_append_new(q->messages, json_pack("{s:s, s:o}", "role", "user", "content",
-                                                     content)) != 0)
+    if (json_array_append_new(q->messages,
+                              json_pack("{s:s, s:o}", "role", "user", "content", content)) != 0)
         return nomem(e);
     if (b->system.n &&
         json_array_insert_new(q->messages, 0,
-                              json_pack("{s:s, s:s%}", "role", "system", "content",
-                                        b->system.p, b->system.n)) != 0)
+                              json_pack("{s:s, s:s%}", "role", "system", "content", b->system.p,
+                                        b->system.n)) != 0)
         return nomem(e);
     return 0;
 }
@@ -186,8 +193,7 @@ static int read_generate(struct gate_request *q, const struct ollama_body *b,
     int rc = 0;
 
     if (b->raw && (b->system.n || b->chat_template.n || json_array_size(b->context)))
-        return err_set(e, E_INVALID,
-                       "raw mode does not support template, system, or context");
+        return err_set(e, E_INVALID, "raw mode does not support template, system, or context");
     if (!b->prompt.n && !b->suffix.n && !json_array_size(b->images)) {
         only_load(q, wish);
         return 0;
@@ -218,7 +224,8 @@ static int read_generate(struct gate_request *q, const struct ollama_body *b,
     return 0;
 }
 
-/* -- all of it ------------------------------------------------------------------------------------ */
+/* -- all of it
+ * ------------------------------------------------------------------------------------ */
 
 static int read_chat(struct gate_request *q, const struct ollama_body *b,
                      struct ollama_wish *wish, struct field_report *r, struct err *e)
@@ -236,15 +243,13 @@ static int read_chat(struct gate_request *q, const struct ollama_body *b,
 int ollama_read(struct serve *s, const json_t *body, int chat, struct gate_request **out,
                 struct ollama_wish *wish, struct field_report *r, struct err *e)
 {
-    struct ollama_body b = {.stream = 1,
-                            .truncate = 1,
-                            .shift = -1,
-                            .keep_alive_ns = GATE_KEEP_DEFAULT};
+    struct ollama_body b = {
+        .stream = 1, .truncate = 1, .shift = -1, .keep_alive_ns = GATE_KEEP_DEFAULT};
     struct gate_request *q;
-    int rc = chat ? field_read(chat_rows, sizeof(chat_rows) / sizeof(*chat_rows), "", body, &b,
-                               r, e)
-                  : field_read(generate_rows, sizeof(generate_rows) / sizeof(*generate_rows),
-                               "", body, &b, r, e);
+    int rc =
+        chat ? field_read(chat_rows, sizeof(chat_rows) / sizeof(*chat_rows), "", body, &b, r, e)
+             : field_read(generate_rows, sizeof(generate_rows) / sizeof(*generate_rows), "",
+                          body, &b, r, e);
 
     if (rc == 0 && b.model.n == 0)
         rc = err_set(e, E_INVALID, "model is required");

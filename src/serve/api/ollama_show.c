@@ -17,7 +17,8 @@ struct show {
     int verbose;
 };
 
-/* -- keys of the file -------------------------------------------------------------------------- */
+/* -- keys of the file
+ * -------------------------------------------------------------------------- */
 
 static void put_elems(struct json_out *w, const struct gguf_kv *kv)
 {
@@ -124,7 +125,8 @@ static void put_tensors(struct json_out *w, const struct gguf *g)
     json_out_close(w, ']');
 }
 
-/* -- texts ------------------------------------------------------------------------------------- */
+/* -- texts
+ * ------------------------------------------------------------------------------------- */
 
 static void put_text(struct json_out *w, const char *name, struct str s)
 {
@@ -154,12 +156,14 @@ static int put_params(struct json_out *w, const json_t *params)
     int rc = 0;
 
     buf_init(&b, TEXT_MAX);
-    json_object_foreach ((json_t *)(uintptr_t)params, name, v) {
+    json_object_foreach((json_t *)(uintptr_t)params, name, v)
+    {
         if (!json_is_array(v)) {
             rc = rc < 0 ? rc : put_param(&b, name, v);
             continue;
         }
-        json_array_foreach (v, i, item) {
+        json_array_foreach(v, i, item)
+        {
             rc = rc < 0 ? rc : put_param(&b, name, item);
         }
     }
@@ -237,7 +241,8 @@ static int put_all(struct buf *out, const struct show *s)
     return rc < 0 ? rc : json_out_end(&w);
 }
 
-/* -- the call ---------------------------------------------------------------------------------- */
+/* -- the call
+ * ---------------------------------------------------------------------------------- */
 
 struct body {
     struct str model, name, system, chat_template;
@@ -245,7 +250,10 @@ struct body {
     int verbose;
 };
 
-#define ROW(n, t, field) {.name = (n), .type = (t), .at = offsetof(struct body, field)}
+#define ROW(n, t, field)                                                                       \
+    {                                                                                          \
+        .name = (n), .type = (t), .at = offsetof(struct body, field)                           \
+    }
 
 static const struct field_row rows[] = {
     ROW("model", FIELD_STR, model),
@@ -267,7 +275,8 @@ static int override(struct show *s, const struct body *b, struct err *e)
         s->m.system = b->system;
     if (b->chat_template.n)
         s->m.template = b->chat_template;
-    json_object_foreach ((json_t *)(uintptr_t)b->options, name, v) {
+    json_object_foreach((json_t *)(uintptr_t)b->options, name, v)
+    {
         if (rc == 0)
             rc = modelfile_param_json(s->m.params, str_of(name), v, NULL, e);
     }

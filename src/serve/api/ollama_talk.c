@@ -49,7 +49,8 @@ static json_t *text_json(struct str s)
     return json_stringn_nocheck(s.p ? s.p : "", s.n);
 }
 
-/* -- pictures -------------------------------------------------------------------------------- */
+/* -- pictures --------------------------------------------------------------------------------
+ */
 
 static const char *mime_of(const unsigned char *p, size_t n)
 {
@@ -97,7 +98,8 @@ int ollama_images(struct str text, const json_t *images, json_t **content, const
     size_t i;
     int rc = parts ? 0 : no_memory(e);
 
-    json_array_foreach (images, i, v) {
+    json_array_foreach(images, i, v)
+    {
         part = NULL;
         if (rc == 0)
             rc = picture(v, &part, field, i, e);
@@ -131,9 +133,8 @@ static int call_json(struct talk *t, const json_t *v, size_t i, json_t *list, st
                        t->path, i);
     (void)snprintf(made, sizeof(made), "call_%d", t->n_call++);
     id = id && *id ? id : made;
-    if (json_array_append_new(
-            t->waiting, json_pack("{s:s, s:O}", "id", id, "name", (json_t *)(uintptr_t)name)) !=
-            0 ||
+    if (json_array_append_new(t->waiting, json_pack("{s:s, s:O}", "id", id, "name",
+                                                    (json_t *)(uintptr_t)name)) != 0 ||
         json_array_append_new(
             list, json_pack("{s:s, s:s, s:{s:O, s:o}}", "id", id, "type", "function",
                             "function", "name", (json_t *)(uintptr_t)name, "arguments",
@@ -179,7 +180,8 @@ static int add_result(struct talk *t, const struct message *m, json_t *o, struct
     return bad ? no_memory(e) : 0;
 }
 
-/* -- messages ---------------------------------------------------------------------------------- */
+/* -- messages
+ * ---------------------------------------------------------------------------------- */
 
 static int has_role(const struct message *m, const char *role)
 {
@@ -220,7 +222,8 @@ static int add_calls(struct talk *t, const struct message *m, json_t *o, struct 
     int rc = list ? 0 : no_memory(e);
 
     (void)json_array_clear(t->waiting);
-    json_array_foreach (m->calls, i, v) {
+    json_array_foreach(m->calls, i, v)
+    {
         if (rc == 0)
             rc = call_json(t, v, i, list, e);
     }
@@ -254,7 +257,8 @@ static int add_message(struct talk *t, const struct message *m, struct err *e)
     if (rc == 0 && json_array_size(m->calls))
         rc = has_role(m, "assistant")
                  ? add_calls(t, m, o, e)
-                 : err_set(e, E_INVALID, "%stool_calls: only the assistant calls tools", t->path);
+                 : err_set(e, E_INVALID, "%stool_calls: only the assistant calls tools",
+                           t->path);
     if (rc == 0 && has_role(m, "tool"))
         rc = add_result(t, m, o, e);
     if (rc == 0 && json_array_append(t->out, o) != 0)
@@ -272,7 +276,8 @@ int ollama_talk(struct gate_request *q, const json_t *messages, struct field_rep
     size_t i;
     int rc = t.out && t.waiting ? 0 : no_memory(e);
 
-    json_array_foreach (messages, i, v) {
+    json_array_foreach(messages, i, v)
+    {
         if (rc < 0)
             break;
         m = (struct message){.role = {"", 0}};
@@ -282,8 +287,8 @@ int ollama_talk(struct gate_request *q, const json_t *messages, struct field_rep
         if (rc == 0)
             rc = add_message(&t, &m, e);
     }
-    q->prefill = rc == 0 && has_role(&m, "assistant") && m.content.n &&
-                 !json_array_size(m.calls);
+    q->prefill =
+        rc == 0 && has_role(&m, "assistant") && m.content.n && !json_array_size(m.calls);
     json_decref(t.waiting);
     if (rc == 0)
         q->messages = t.out;
@@ -292,7 +297,8 @@ int ollama_talk(struct gate_request *q, const json_t *messages, struct field_rep
     return rc;
 }
 
-/* -- tools ------------------------------------------------------------------------------------- */
+/* -- tools
+ * ------------------------------------------------------------------------------------- */
 
 static int check_tool(const json_t *tools, size_t i, struct err *e)
 {
