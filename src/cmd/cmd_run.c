@@ -125,9 +125,10 @@ static const struct opt_row rows[] = {
 /* clang-format on */
 
 const struct opt_spec run_spec = {
-    .usage = "hearth run FILE [PROMPT...]",
+    .usage = "hearth run FILE|NAME [PROMPT...]",
     .about =
-        "Answers PROMPT with the model in FILE; a model without a chat template completes\n"
+        "Answers PROMPT with the model in FILE, or of that NAME in the store; a model without "
+        "a chat template completes\n"
         "it. What is piped to stdin goes before it. Without a prompt, on a terminal, it\n"
         "asks for one again and again. An empty prompt (\"\") only loads the model. Words\n"
         "after -- are never options.",
@@ -141,6 +142,7 @@ static void run_close(struct run *r)
     hearth_seq_close(r->seq);
     hearth_engine_free(r->engine);
     hearth_model_close(r->model);
+    store_model_done(&r->stored);
 }
 
 /* An engine whose context is too large for this machine says so without our option's name. */
@@ -229,6 +231,31 @@ static int keep_packed(struct run *r, struct err *e)
     return rc;
 }
 
+/* Options are read twice when a model of the store has some, too; reading moves words. */
+static int options(struct run *r, int argc, char **argv, int *status)
+{
+    char **copy = mem_calloc((size_t)argc + 1, sizeof(*copy));
+    struct err e = {0};
+    int n, rc = 0;
+
+    if (!copy) {
+        (void)err_set(&e, E_NOMEM, "no memory for %d words", argc);
+        *status = cmd_fail(&e);
+        return -1;
+    }
+    memcpy(copy, argv, (size_t)argc * sizeof(*copy));
+    n = cmd_options(&run_spec, argc, argv, &r->opt, 1, -1, status);
+    if (n >= 0) {
+        r->path = argv[0];
+        rc = run_stored(r, argc, copy, &e);
+    }
+    mem_free(copy);
+    if (rc == 0)
+        return n;
+    *status = cmd_fail(&e);
+    return -1;
+}
+
 int cmd_run(int argc, char **argv)
 {
     struct run r = {.start_ns = clock_ns()};
@@ -236,11 +263,12 @@ int cmd_run(int argc, char **argv)
     struct buf prompt;
     int status = 0, n, rc = 0;
 
-    n = cmd_options(&run_spec, argc, argv, &r.opt, 1, -1, &status);
-    if (n < 0)
+    n = options(&r, argc, argv, &status);
+    if (n < 0) {
+        store_model_done(&r.stored);
         return status;
+    }
     buf_init(&prompt, STDIN_MAX);
-    r.path = argv[0];
     r.stdout_tty = isatty(STDOUT_FILENO);
     r.interactive = n == 1 && r.stdout_tty && isatty(STDIN_FILENO);
     if (n == 1 && !r.interactive && isatty(STDIN_FILENO))

@@ -17,8 +17,9 @@
  *
  * Units    times in nanoseconds; counts in tokens; logprobs are natural logarithms
  * Threads  start, cancel, resume, free: any, also within the sink or while it runs: no lock
- * that they need is held then. The sink is called by one thread at a time, the provider's own,
- * and must not block. start may return before or after the first event Uses     base/; jansson
+ *          that they need is held then. The sink is called by one thread at a time, the
+ *          provider's, and must not block. start may return before or after the first event
+ * Uses     base/; jansson
  */
 #ifndef HEARTH_GATE_PROVIDER_H
 #define HEARTH_GATE_PROVIDER_H
@@ -104,7 +105,9 @@ struct gate_request {
     int prefill; /* the last message is the assistant's and is to be gone on with */
 
     /* The other kinds. */
-    const struct gate_input *input; /* GATE_TEXT, GATE_INFILL: one, the prompt */
+    const struct gate_input *input; /* GATE_TEXT, GATE_INFILL: one, the prompt. Through
+                                     * gate/many.h GATE_TEXT may have more: answer c of prompt
+                                     * i is choice i * n_choice + c */
     size_t n_input;
     struct str system;        /* GATE_TEXT by a template (raw 0) */
     int raw;                  /* GATE_TEXT: 1: the text as it stands; 0: as a user's message */

@@ -14,6 +14,7 @@
 #include "hearth.h"
 
 #include "infer/kv.h"
+#include "infer/kv_disk.h"
 #include "infer/sampler.h"
 #include "infer/snap.h"
 #include "model/step.h"
@@ -54,6 +55,9 @@ struct hearth_seq {
     int *page;            /* [cap / KERN_PAGE] held pages, n_page of them */
     unsigned char **data; /* their memory */
     uint64_t *serial;     /* of published ones */
+    uint64_t salt, root; /* who shares its pages; what its first page stands behind (kv_root) */
+    unsigned char (*key)[KV_DISK_KEY]; /* of its full pages, n_key of them; NULL: no disk */
+    int n_key;
     int n_page, n_published;
     int base; /* position of the first token */
     unsigned char
@@ -75,6 +79,7 @@ struct hearth_engine {
     struct pool *pool;
     struct cache_layout layout;
     struct kv *kv;
+    struct kv_tier *tier;  /* NULL: nothing is kept on disk */
     unsigned char *states; /* [1, or 2 to draft][n_seq_max][layout.state_bytes] */
     size_t n_states;       /* bytes */
     struct snap *snap;     /* copies of them; NULL: layers keep no state */
@@ -159,6 +164,12 @@ int seq_take(const struct hearth_seq *s, int n);
 void seq_spoilt(struct hearth_seq *s);
 /* The tokens that follow may soon be cut off again: remembers the state there is now. */
 void seq_keep(struct hearth_seq *s);
+/* Only sequences of the same salt share pages; 0 unless it is set. Fails: E_INVALID the
+ * sequence is not empty. */
+MUST_CHECK int seq_set_salt(struct hearth_seq *s, uint64_t salt, struct err *e);
+/* One more page that s holds; the serial that its page i stands behind. */
+void seq_add_page(struct hearth_seq *s, int page, uint64_t serial);
+uint64_t seq_parent(const struct hearth_seq *s, int i);
 /* Takes over published pages for waiting tokens. Returns how many tokens they hold. */
 size_t seq_reuse(struct hearth_seq *s);
 /* A sequence without a place, as seq_park leaves it. Fails: E_NOMEM. */

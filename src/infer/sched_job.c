@@ -118,7 +118,8 @@ static int copy_request(struct sched_job *j, const struct sched_request *q, stru
     at += n_stop;
     if (q->n_bias)
         memcpy(at, q->bias, q->n_bias * sizeof(*q->bias));
-    j->q.bias = (const struct sampler_bias *)(const void *)at;
+    j->q.bias = j->q.sampling.bias = (const struct sampler_bias *)(const void *)at;
+    j->q.sampling.n_bias = q->n_bias;
     at += q->n_bias * sizeof(*q->bias);
     memcpy(at, q->ids, q->n * sizeof(*q->ids));
     j->q.ids = (const int32_t *)(const void *)at;

@@ -1,17 +1,8 @@
 #include "serve/route.h"
-#include "serve/api/anthropic.h"
-#include "serve/api/openai_routes.h"
 #include "serve/call.h"
 
 #include <stdio.h>
 #include <string.h>
-
-/* A dialect is a line here: its table and how many rows that has. */
-const struct route_list route_lists[] = {
-    {api_openai_routes, API_OPENAI_N_ROUTE},
-    {anthropic_routes, ANTHROPIC_N_ROUTE},
-    {NULL, 0},
-};
 
 /* The next segment of *at, which is moved behind its slash. 0: there is none. */
 static int segment(struct str *at, struct str *out)

@@ -134,4 +134,10 @@ const struct route api_openai_routes[API_OPENAI_N_ROUTE] = {
     ROUTE("POST", "/v1/reranking", "rerank", openai_rerank),
     ROUTE("GET", "/v1/models", "models", openai_models),
     ROUTE("GET", "/v1/models/*name", "model", openai_model),
+    ROUTE("POST", "/v1/responses", "responses", openai_responses),
+    ROUTE("POST", "/v1/responses/input_tokens", "input_tokens", openai_responses_count),
+    ROUTE("GET", "/v1/responses/:id", "responses.get", openai_responses_get),
+    ROUTE("DELETE", "/v1/responses/:id", "responses.delete", openai_responses_delete),
+    ROUTE("POST", "/v1/responses/:id/cancel", "responses.cancel", openai_responses_cancel),
+    ROUTE("GET", "/v1/responses/:id/input_items", "responses.items", openai_responses_items),
 };

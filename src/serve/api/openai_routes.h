@@ -9,7 +9,7 @@
 
 #include <stddef.h>
 
-enum { API_OPENAI_N_ROUTE = 7 };
+enum { API_OPENAI_N_ROUTE = 13 };
 extern const struct route api_openai_routes[API_OPENAI_N_ROUTE];
 
 void openai_chat(struct serve *s, struct call *c);

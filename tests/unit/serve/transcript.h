@@ -209,7 +209,11 @@ static size_t transcript_time(const char *p, size_t n)
 {
     static const char *const before[] = {
         "\"created\":", "\"created_at\":", "\"completed_at\":"};
+    static const char took[] = "\"time_ms\":";
     size_t len = 0, digits = 0;
+
+    if (n > sizeof(took) - 1 && memcmp(p, took, sizeof(took) - 1) == 0)
+        return sizeof(took) - 1;
 
     for (size_t k = 0; k < sizeof(before) / sizeof(*before) && !digits; k++) {
         len = strlen(before[k]);
