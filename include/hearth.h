@@ -150,7 +150,8 @@ enum hearth_kv_type {
 };
 
 struct hearth_engine_options {
-    int n_ctx;     /* most tokens of one sequence; 0: the smaller of 4096 and the model's own */
+    int n_ctx;     /* most tokens of one sequence; 0: the smaller of 4096 and the model's own,
+                      with kv_bytes the model's own */
     int n_seq_max; /* most sequences open at once; 0: 1 */
     int n_batch;   /* most tokens computed in one step; 0: 512; at least 32 and n_seq_max are
                       taken, and hearth_engine_info says how many */
@@ -161,6 +162,16 @@ struct hearth_engine_options {
     int n_draft;   /* tokens to guess ahead with the model's own heads, up to 16; 0: none. Text
                       and probabilities are the same; hearth_generate is faster where guesses
                       come true. Models without such heads are refused. */
+    /* Bytes that the pages of the key/value cache may take together, whatever n_ctx and
+     * n_seq_max are: pages are given to sequences as they grow, what nobody holds keeps what
+     * was computed before. At least 512 tokens, or n_ctx if that is less, must fit. 0: as much
+     * as all sequences take when they are full. */
+    uint64_t kv_bytes;
+    /* A directory in which pages that leave memory are kept, and found again by later engines
+     * of the same model, made when it is missing; NULL: none. Its files hold the tokens of
+     * texts as they are. */
+    const char *kv_dir;
+    uint64_t kv_dir_bytes; /* that its files may take together; 0: 8 GiB */
 };
 
 HEARTH_API int hearth_engine_new(struct hearth_engine **out, struct hearth_model *m,
@@ -172,6 +183,12 @@ struct hearth_engine_info {
     int n_ctx, n_seq_max, n_batch, n_thread;
     uint64_t kv_bytes, scratch_bytes;    /* the first with state, and room for copies of it */
     int pages, pages_used, pages_cached; /* of the key/value cache */
+    int page_tokens;
+    int n_fit; /* most tokens of one sequence that can be computed: n_ctx, or what all pages
+                  hold together */
+    /* Of kv_dir: bytes in it; files read, written, left out because the disk was behind or
+     * full, found bad, removed for others. */
+    uint64_t disk_bytes, disk_read, disk_written, disk_left_out, disk_bad, disk_evicted;
 };
 
 HEARTH_API void hearth_engine_info(const struct hearth_engine *en,
@@ -206,7 +223,8 @@ HEARTH_API void hearth_seq_close(struct hearth_seq *s);
 /* Adds n tokens to what waits. A new sequence that begins like one the engine computed
  * before takes over its pages: those tokens are not computed again, and *n_reused (may be
  * NULL) says how many. Nothing is added on failure: E_INVALID an id is out of range;
- * E_TOO_LONG the sequence would pass n_ctx. */
+ * E_TOO_LONG the sequence would pass n_ctx, or has more tokens than all pages of the cache
+ * hold; E_NOMEM. */
 HEARTH_API int hearth_seq_feed(struct hearth_seq *s, const int32_t *ids, size_t n,
                                size_t *n_reused, struct hearth_error *e);
 
@@ -258,15 +276,30 @@ struct hearth_sampling {
     float frequency_penalty; /* 0: off */
     int repeat_last_n;       /* 0: off, -1: all */
     uint64_t seed;           /* the same seed, prompt and model give the same text */
+    /* What follows is off when it is 0, and means what it means in llama-server. */
+    float top_n_sigma;                    /* below 0: off, too */
+    float xtc_probability, xtc_threshold; /* a threshold above 0.5: off */
+    float dry_multiplier, dry_base; /* repetitions end at tokens with a line's end, ":", "\"" */
+    int dry_allowed_length;         /* or "*" in them */
+    int dry_last_n;                 /* 0: off, -1: all */
+    float dynatemp_range, dynatemp_exponent;
+    int min_keep; /* filters leave at least so many tokens */
 };
 
 /* temperature 0.8, top_k 40, top_p 0.9, no penalties (which look back over 64 tokens), a
- * random seed. */
+ * random seed; XTC's threshold 0.1, DRY's base 1.75 and length 2 over all tokens, an exponent
+ * of 1, each of them off. */
 HEARTH_API void hearth_sampling_defaults(struct hearth_sampling *s);
 
 struct hearth_token_logprob {
     int32_t id;
     float logprob;
+};
+
+/* Added to the logit of a token before all else; minus infinity rules it out. */
+struct hearth_bias {
+    int32_t id;
+    float bias;
 };
 
 /* What one callback gets: text that is ready to show (whole characters, past any stop
@@ -314,6 +347,8 @@ struct hearth_generate_options {
     /* n_vocab bits, 32 to a word, of tokens that give no text in spite of show_control; NULL:
      * none. */
     const uint32_t *hidden;
+    const struct hearth_bias *bias; /* n_bias of them; several for one id add up */
+    size_t n_bias;
 };
 
 struct hearth_stats {

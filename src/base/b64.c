@@ -1,6 +1,7 @@
 #include "base/b64.h"
 
 #include <limits.h>
+#include <stdint.h>
 
 static int value_of(char c)
 {
@@ -40,4 +41,31 @@ long b64_decode(struct str s, unsigned char *out, size_t *bad)
     if (bad)
         *bad = at;
     return -1;
+}
+
+int b64_encode(struct buf *out, const void *p, size_t n)
+{
+    static const char text[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const unsigned char *s = p;
+    size_t need = (n / 3 + (n % 3 != 0)) * 4;
+    char *to;
+
+    if (n > SIZE_MAX / 4 * 3 - 3 || out->n > out->max || need > out->max - out->n)
+        return E_TOO_LONG;
+    to = buf_reserve(out, need);
+    if (!to)
+        return E_NOMEM;
+    for (size_t i = 0; i < n; i += 3) {
+        unsigned bits = (unsigned)s[i] << 16 | (i + 1 < n ? (unsigned)s[i + 1] << 8 : 0) |
+                        (i + 2 < n ? s[i + 2] : 0u);
+
+        *to++ = text[bits >> 18];
+        *to++ = text[bits >> 12 & 63];
+        *to++ = i + 1 < n ? text[bits >> 6 & 63] : '=';
+        *to++ = i + 2 < n ? text[bits & 63] : '=';
+    }
+    *to = '\0';
+    out->n += need;
+    return 0;
 }

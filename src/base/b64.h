@@ -15,4 +15,7 @@
  * bytes, or -1 and in *bad (may be NULL) the place of the first character that is wrong. */
 long b64_decode(struct str s, unsigned char *out, size_t *bad);
 
+/* Appends n bytes as text, with its padding. Fails: as buf_put. */
+MUST_CHECK int b64_encode(struct buf *out, const void *p, size_t n);
+
 #endif

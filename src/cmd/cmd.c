@@ -136,7 +136,9 @@ static int path_check(const char *path, struct err *e)
     if (stat(path, &st) != 0) {
         if (errno == ENOENT || errno == ENOTDIR)
             return err_set(e, E_NOT_FOUND,
-                           "no model file '%s' here; give the path of a .gguf file", path);
+                           "no model file '%s' here, and no model of that name; give the path "
+                           "of a .gguf file, or make one with 'hearth create'",
+                           path);
         return err_sys(e, E_IO, errno, "%s", path);
     }
     return 0;

@@ -15,8 +15,16 @@
 
 int cmd_run(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
+int cmd_bench_serve(int argc, char **argv);
 int cmd_show(int argc, char **argv);
+int cmd_create(int argc, char **argv);
+int cmd_list(int argc, char **argv);
+int cmd_cp(int argc, char **argv);
+int cmd_rm(int argc, char **argv);
 int cmd_convert(int argc, char **argv);
+int cmd_serve(int argc, char **argv);
+int cmd_config(int argc, char **argv);
+int cmd_key(int argc, char **argv);
 int cmd_debug(int argc, char **argv);
 int cmd_debug_render(int argc, char **argv);
 int cmd_debug_probe(int argc, char **argv);

@@ -52,7 +52,8 @@ static const struct opt_row rows[] = {
 
 static const struct opt_spec spec = {
     .usage = "hearth bench MODEL [-p N] [-n N] [-d N] [-b N,...] [-r N] [-t N]",
-    .about = "Measures tokens per second: prefill of a prompt, and decode.",
+    .about = "Measures tokens per second: prefill of a prompt, and decode.\n"
+             "'hearth bench serve --help': of a server, under load.",
     .rows = rows,
     .n = (int)(sizeof(rows) / sizeof(rows[0])),
 };
@@ -436,6 +437,8 @@ int cmd_bench(int argc, char **argv)
     struct err e = {0};
     int status, rc;
 
+    if (argc > 0 && strcmp(argv[0], "serve") == 0)
+        return cmd_bench_serve(argc - 1, argv + 1);
     if (cmd_options(&spec, argc, argv, &b.opt, 1, 1, &status) < 0)
         return status;
     b.path = argv[0];

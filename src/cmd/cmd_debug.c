@@ -9,6 +9,7 @@
 #include "model/hf/hf.h"
 #include "model/model.h"
 #include "quant/quant.h"
+#include "serve/metrics.h"
 #include "text/tok.h"
 
 #include <errno.h>
@@ -538,6 +539,21 @@ static int list_classes(struct err *e)
     return 0;
 }
 
+static int list_metrics(struct err *e)
+{
+    static const char *const kind[] = {"counter", "gauge", "histogram"};
+
+    (void)e;
+    (void)printf("%-36s %-10s %-8s %s\n", "metric", "kind", "label", "what it says");
+    for (int i = 0; i < METRIC_N; i++) {
+        const struct metrics_row *row = &metrics_table[i];
+
+        (void)printf("%-36s %-10s %-8s %s\n", row->name, kind[row->kind],
+                     row->what[0] ? row->what : "-", row->help);
+    }
+    return 0;
+}
+
 static int debug_list(int argc, char **argv)
 {
     static const struct {
@@ -545,10 +561,10 @@ static int debug_list(int argc, char **argv)
         int (*fn)(struct err *e);
     } lists[] = {
         {"archs", list_archs},     {"classes", list_classes},       {"quants", list_quants},
-        {"kernels", list_kernels}, {"tokenizers", list_tokenizers},
+        {"kernels", list_kernels}, {"tokenizers", list_tokenizers}, {"metrics", list_metrics},
     };
     static const struct opt_spec spec = {
-        .usage = "hearth debug list archs|classes|quants|kernels|tokenizers",
+        .usage = "hearth debug list archs|classes|quants|kernels|tokenizers|metrics",
         .about = "Prints what this build knows.",
     };
     struct err e = {0};

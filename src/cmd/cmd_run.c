@@ -44,6 +44,36 @@ static const struct opt_row rows[] = {
     {.name = "repeat-last-n", .type = OPT_INT, .at = AT(sampling.repeat_last_n), .def = "64",
      .min = -1, .max = INT32_MAX, .param = "repeat_last_n", .arg = "N",
      .help = "penalties look back N tokens; 0: off, -1: all"},
+    {.name = "top-n-sigma", .type = OPT_FLOAT, .at = AT(sampling.top_n_sigma), .def = "0",
+     .min = 0, .max = 1e30, .param = "top_n_sigma", .arg = "X",
+     .help = "leave out what is more than X deviations below the likeliest; 0: off"},
+    {.name = "xtc-probability", .type = OPT_FLOAT, .at = AT(sampling.xtc_probability), .def = "0",
+     .min = 0, .max = 1, .param = "xtc_probability", .arg = "X",
+     .help = "how often the likeliest are left out for a less likely one; 0: off"},
+    {.name = "xtc-threshold", .type = OPT_FLOAT, .at = AT(sampling.xtc_threshold), .def = "0.1",
+     .min = 0, .max = 1, .param = "xtc_threshold", .arg = "X",
+     .help = "the share that makes a token likely for that; above 0.5: off"},
+    {.name = "dry-multiplier", .type = OPT_FLOAT, .at = AT(sampling.dry_multiplier), .def = "0",
+     .min = 0, .max = 1e30, .param = "dry_multiplier", .arg = "X",
+     .help = "take X off what goes on with a repetition, more for longer ones; 0: off"},
+    {.name = "dry-base", .type = OPT_FLOAT, .at = AT(sampling.dry_base), .def = "1.75",
+     .min = 0, .max = 1e30, .param = "dry_base", .arg = "X",
+     .help = "times X for each token that the repetition is longer than allowed"},
+    {.name = "dry-allowed-length", .type = OPT_INT, .at = AT(sampling.dry_allowed_length), .def = "2",
+     .min = 0, .max = INT32_MAX, .param = "dry_allowed_length", .arg = "N",
+     .help = "repetitions of less than N tokens are allowed"},
+    {.name = "dry-last-n", .type = OPT_INT, .at = AT(sampling.dry_last_n), .def = "-1",
+     .min = -1, .max = INT32_MAX, .param = "dry_last_n", .arg = "N",
+     .help = "look for repetitions in the last N tokens; 0: off, -1: all"},
+    {.name = "dynatemp-range", .type = OPT_FLOAT, .at = AT(sampling.dynatemp_range), .def = "0",
+     .min = 0, .max = 1e30, .param = "dynatemp_range", .arg = "X",
+     .help = "the temperature moves by X with the model's uncertainty; 0: off"},
+    {.name = "dynatemp-exponent", .type = OPT_FLOAT, .at = AT(sampling.dynatemp_exponent), .def = "1",
+     .min = 0, .max = 1e30, .param = "dynatemp_exponent", .arg = "X",
+     .help = "uncertainty, 0 to 1, counts to the power of X"},
+    {.name = "min-keep", .type = OPT_INT, .at = AT(sampling.min_keep), .def = "0",
+     .min = 0, .max = INT32_MAX, .param = "min_keep", .arg = "N",
+     .help = "filters leave at least N tokens"},
     {.name = "seed", .type = OPT_SEED, .at = AT(seed), .param = "seed", .arg = "N",
      .help = "the same seed gives the same text (default: another one each time)"},
     {.name = "num-predict", .letter = 'n', .type = OPT_INT, .at = AT(num_predict), .def = "-1",
@@ -95,9 +125,10 @@ static const struct opt_row rows[] = {
 /* clang-format on */
 
 const struct opt_spec run_spec = {
-    .usage = "hearth run FILE [PROMPT...]",
+    .usage = "hearth run FILE|NAME [PROMPT...]",
     .about =
-        "Answers PROMPT with the model in FILE; a model without a chat template completes\n"
+        "Answers PROMPT with the model in FILE, or of that NAME in the store; a model without "
+        "a chat template completes\n"
         "it. What is piped to stdin goes before it. Without a prompt, on a terminal, it\n"
         "asks for one again and again. An empty prompt (\"\") only loads the model. Words\n"
         "after -- are never options.",
@@ -111,6 +142,7 @@ static void run_close(struct run *r)
     hearth_seq_close(r->seq);
     hearth_engine_free(r->engine);
     hearth_model_close(r->model);
+    store_model_done(&r->stored);
 }
 
 /* An engine whose context is too large for this machine says so without our option's name. */
@@ -199,6 +231,31 @@ static int keep_packed(struct run *r, struct err *e)
     return rc;
 }
 
+/* Options are read twice when a model of the store has some, too; reading moves words. */
+static int options(struct run *r, int argc, char **argv, int *status)
+{
+    char **copy = mem_calloc((size_t)argc + 1, sizeof(*copy));
+    struct err e = {0};
+    int n, rc = 0;
+
+    if (!copy) {
+        (void)err_set(&e, E_NOMEM, "no memory for %d words", argc);
+        *status = cmd_fail(&e);
+        return -1;
+    }
+    memcpy(copy, argv, (size_t)argc * sizeof(*copy));
+    n = cmd_options(&run_spec, argc, argv, &r->opt, 1, -1, status);
+    if (n >= 0) {
+        r->path = argv[0];
+        rc = run_stored(r, argc, copy, &e);
+    }
+    mem_free(copy);
+    if (rc == 0)
+        return n;
+    *status = cmd_fail(&e);
+    return -1;
+}
+
 int cmd_run(int argc, char **argv)
 {
     struct run r = {.start_ns = clock_ns()};
@@ -206,11 +263,12 @@ int cmd_run(int argc, char **argv)
     struct buf prompt;
     int status = 0, n, rc = 0;
 
-    n = cmd_options(&run_spec, argc, argv, &r.opt, 1, -1, &status);
-    if (n < 0)
+    n = options(&r, argc, argv, &status);
+    if (n < 0) {
+        store_model_done(&r.stored);
         return status;
+    }
     buf_init(&prompt, STDIN_MAX);
-    r.path = argv[0];
     r.stdout_tty = isatty(STDOUT_FILENO);
     r.interactive = n == 1 && r.stdout_tty && isatty(STDIN_FILENO);
     if (n == 1 && !r.interactive && isatty(STDIN_FILENO))

@@ -1,7 +1,7 @@
 /* hearth show: what a model file says of itself. Everything printed comes from the file, so
  * text is printed with control characters made visible: a file cannot drive the terminal.
  */
-#include "cmd/cmd.h"
+#include "cmd/show.h"
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -26,6 +26,7 @@ enum {
 
 struct show_options {
     int json, verbose;
+    int part[SHOW_PARTS];
 };
 
 /* What the short form prints. */
@@ -480,12 +481,14 @@ static void set(json_t *o, const char *key, json_t *value, int *ok)
 }
 
 /* On a terminal all but ASCII is escaped: it holds control characters, too. */
-static int print_json(const struct gguf *g, const struct facts *f, int verbose, struct err *e)
+static int print_json(const struct gguf *g, const struct facts *f, const struct store_model *m,
+                      int verbose, struct err *e)
 {
     json_t *o = json_object();
     char *text = NULL;
     int ok = o != NULL;
 
+    ok = ok && show_stored_json(o, m) == 0;
     set(o, "path", json_text(str_of(gguf_path(g))), &ok);
     set(o, "version", json_integer(gguf_version(g)), &ok);
     set(o, "format", json_text(str_of(gguf_format(g))), &ok);
@@ -519,47 +522,86 @@ static int print_json(const struct gguf *g, const struct facts *f, int verbose, 
 static const struct opt_row rows[] = {
     {.name = "verbose", .letter = 'v', .type = OPT_FLAG, .at = AT(verbose),
      .help = "also print all metadata and tensors"},
+    {.name = "modelfile", .type = OPT_FLAG, .at = AT(part[SHOW_MODELFILE]),
+     .help = "print the Modelfile that makes this model"},
+    {.name = "parameters", .type = OPT_FLAG, .at = AT(part[SHOW_PARAMETERS]),
+     .help = "print its parameters"},
+    {.name = "template", .type = OPT_FLAG, .at = AT(part[SHOW_TEMPLATE]),
+     .help = "print its chat template"},
+    {.name = "system", .type = OPT_FLAG, .at = AT(part[SHOW_SYSTEM]),
+     .help = "print its system text"},
+    {.name = "license", .type = OPT_FLAG, .at = AT(part[SHOW_LICENSES]),
+     .help = "print its licences"},
     {.name = "json", .type = OPT_FLAG, .at = AT(json),
      .help = "print one JSON object"},
 };
 /* clang-format on */
 
+/* The weights of m, which is empty when word is a path. */
+static int show(const char *word, const struct store_model *m, const struct show_options *o,
+                struct err *e)
+{
+    const char *path = m->path ? m->path : word;
+    struct gguf *g = NULL;
+    struct err why = {0};
+    struct facts f;
+    int rc = hf_open_model(&g, path, 0, e), part = SHOW_PARTS;
+
+    if (rc == E_NOT_FOUND && access(path, F_OK) != 0) /* else a part of it is missing */
+        (void)err_set(e, rc,
+                      m->path ? "the weights of this model are gone: no file '%s'"
+                              : "no model file '%s' here, and no model of that name; give the "
+                                "path of a .gguf file",
+                      path);
+    if (rc < 0)
+        return rc;
+    if (gguf_trailing_bytes(g))
+        log_line(LOG_WARN, "%s: %" PRIu64 " bytes after the last tensor", path,
+                 gguf_trailing_bytes(g));
+    facts_read(g, &f);
+    if (hf_is_folder(path) && model_check(g, &why) < 0)
+        log_line(LOG_WARN, "it will not open: %s", why.msg);
+    for (int i = 0; i < SHOW_PARTS; i++)
+        if (o->part[i])
+            part = i;
+    if (part < SHOW_PARTS) {
+        rc = show_stored_part(m, g, part, e);
+    } else if (o->json) {
+        rc = print_json(g, &f, m, o->verbose, e);
+    } else {
+        print_facts(g, &f);
+        rc = show_stored(m, e);
+        if (o->verbose)
+            print_all(g);
+    }
+    gguf_free(g);
+    return rc;
+}
+
 int cmd_show(int argc, char **argv)
 {
     static const struct opt_spec spec = {
-        .usage = "hearth show FILE [--json] [--verbose]",
-        .about = "Says what a model file holds. FILE may be any part of a split model, or a "
-                 "Hugging Face folder.",
+        .usage = "hearth show FILE|NAME [--json] [--verbose]",
+        .about = "Says what a model is: one with a name (hearth list), or a file. FILE may be "
+                 "any part of a split model, or a\nHugging Face folder.",
         .rows = rows,
         .n = (int)(sizeof(rows) / sizeof(rows[0])),
     };
     struct show_options o = {0};
-    struct gguf *g = NULL;
-    struct err e = {0}, why = {0};
-    struct facts f;
-    int status, rc;
+    struct store_model m = {0};
+    struct err e = {0};
+    int status, rc, n = 0;
 
     if (cmd_options(&spec, argc, argv, &o, 1, 1, &status) < 0)
         return status;
-    rc = hf_open_model(&g, argv[0], 0, &e);
-    if (rc == E_NOT_FOUND && access(argv[0], F_OK) != 0) /* else a part of it is missing */
-        (void)err_set(&e, rc, "no model file '%s' here; give the path of a .gguf file",
-                      argv[0]);
-    if (rc < 0)
-        return cmd_fail(&e);
-    if (gguf_trailing_bytes(g))
-        log_line(LOG_WARN, "%s: %" PRIu64 " bytes after the last tensor", argv[0],
-                 gguf_trailing_bytes(g));
-    facts_read(g, &f);
-    if (hf_is_folder(argv[0]) && model_check(g, &why) < 0)
-        log_line(LOG_WARN, "it will not open: %s", why.msg);
-    if (o.json) {
-        rc = print_json(g, &f, o.verbose, &e);
-    } else {
-        print_facts(g, &f);
-        if (o.verbose)
-            print_all(g);
-    }
-    gguf_free(g);
+    for (int i = 0; i < SHOW_PARTS; i++)
+        n += o.part[i];
+    rc = n + o.json > 1 ? err_set(&e, E_INVALID,
+                                  "only one of --modelfile, --parameters, "
+                                  "--template, --system, --license, --json")
+                        : show_find(argv[0], &m, &e);
+    if (rc == 0)
+        rc = show(argv[0], &m, &o, &e);
+    store_model_done(&m);
     return rc < 0 ? cmd_fail(&e) : 0;
 }

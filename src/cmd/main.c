@@ -7,7 +7,7 @@
 struct command {
     const char *name;
     int (*fn)(int argc, char **argv);
-    const char *summary;
+    const char *summary; /* NULL: another name of the one before */
 };
 
 static int cmd_help(int argc, char **argv);
@@ -15,7 +15,15 @@ static int cmd_help(int argc, char **argv);
 /* clang-format off */
 static const struct command commands[] = {
     {"run",     cmd_run,     "complete a text, once or interactively"},
-    {"show",    cmd_show,    "say what a model file holds"},
+    {"serve",   cmd_serve,   "answer over HTTP: Ollama, OpenAI, Anthropic, llama-server"},
+    {"config",  cmd_config,  "check or print the settings of the server"},
+    {"key",     cmd_key,     "make, list and remove its API keys"},
+    {"show",    cmd_show,    "say what a model is, and what its file holds"},
+    {"create",  cmd_create,  "give a model a name, and settings, by a Modelfile"},
+    {"list",    cmd_list,    "list the models that have names"},
+    {"ls",      cmd_list,    NULL},
+    {"cp",      cmd_cp,      "give a model another name"},
+    {"rm",      cmd_rm,      "forget names of models; their files stay"},
     {"bench",   cmd_bench,   "measure how fast a model runs here"},
     {"convert", cmd_convert, "write a Hugging Face folder as a GGUF file"},
     {"debug",   cmd_debug,   "look inside: logits, embeddings, tokens, lists"},
@@ -48,7 +56,8 @@ static void usage(FILE *f)
                   "Usage: hearth COMMAND [OPTIONS]\n\nCommands:\n",
                   hearth_version());
     for (int i = 0; i < N_COMMAND; i++)
-        (void)fprintf(f, "  %-10s %s\n", commands[i].name, commands[i].summary);
+        if (commands[i].summary)
+            (void)fprintf(f, "  %-10s %s\n", commands[i].name, commands[i].summary);
     (void)fprintf(f, "\n'hearth help COMMAND' lists the options of a command.\n");
 }
 

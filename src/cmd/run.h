@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "cmd/cmd.h"
+#include "store/store.h"
 #include "text/chat.h"
 #include "text/guide.h"
 
@@ -51,6 +52,7 @@ struct run_chat {
 struct run {
     struct run_options opt;
     const char *path;
+    struct store_model stored; /* what the store has of it; nothing if it is a path */
     struct hearth_model *model;
     struct hearth_model_info info;
     struct hearth_engine *engine;
@@ -65,6 +67,12 @@ struct run {
     uint64_t start_ns; /* when the question was asked */
     int reader_gone;   /* stdout's reader closed it: nothing is left to do */
 };
+
+/* -- models by name (run_stored.c) -------------------------------------------------------- */
+
+/* If r->path is no file but a name in the store: r->stored, and its path and settings in front
+ * of the options of argv, which are read again. Fails: as store_find, opt_parse. */
+MUST_CHECK int run_stored(struct run *r, int argc, char **argv, struct err *e);
 
 /* -- conversations (run_chat.c) ---------------------------------------------------------- */
 

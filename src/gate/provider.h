@@ -13,11 +13,13 @@
  * Embeddings and scores: START, then VECTOR or SCORE for each input, then DONE.
  *
  * A call that was begun is completed: who streams arguments has made sure that they are a call.
- * Calls of one choice do not interleave.
+ * Only where the answer is cut (FINISH with GATE_LENGTH or GATE_STOP, right behind CALL_END) the
+ * last one's arguments may be. Calls of one choice do not interleave.
  *
  * Units    times in nanoseconds; counts in tokens; logprobs are natural logarithms
- * Threads  start, cancel, resume, free: any. The sink is called by one thread at a time, the
- *          provider's own, and must not block. start may return before or after the first event
+ * Threads  start, cancel, resume, free: any, also within the sink or while it runs: no lock
+ *          that they need is held then. The sink is called by one thread at a time, the
+ *          provider's, and must not block. start may return before or after the first event
  * Uses     base/; jansson
  */
 #ifndef HEARTH_GATE_PROVIDER_H
@@ -104,7 +106,9 @@ struct gate_request {
     int prefill; /* the last message is the assistant's and is to be gone on with */
 
     /* The other kinds. */
-    const struct gate_input *input; /* GATE_TEXT, GATE_INFILL: one, the prompt */
+    const struct gate_input *input; /* GATE_TEXT, GATE_INFILL: one, the prompt. Through
+                                     * gate/many.h GATE_TEXT may have more: answer c of prompt
+                                     * i is choice i * n_choice + c */
     size_t n_input;
     struct str system;        /* GATE_TEXT by a template (raw 0) */
     int raw;                  /* GATE_TEXT: 1: the text as it stands; 0: as a user's message */
@@ -160,7 +164,8 @@ enum gate_event_kind {
     GATE_EV_QUEUED,    /* n: requests before it */
     GATE_EV_LOADING,   /* done in [0, 1] */
     GATE_EV_PREFILL,   /* n tokens of the prompt of usage.n_prompt are there */
-    GATE_EV_START,     /* the request is accepted; usage has the prompt's numbers */
+    GATE_EV_START,     /* the request is accepted; usage has the prompt's numbers, name is the
+                        * model's full one */
     GATE_EV_REASONING, /* text */
     GATE_EV_CONTENT,   /* text */
     GATE_EV_CALL,      /* a call begins: call, name, id */

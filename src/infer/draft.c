@@ -120,7 +120,7 @@ int draft_guess(struct hearth_seq *s, int32_t id, int n, int32_t *guess, struct 
     float *h = en->known; /* of the last step, not needed any more */
 
     known_before(s, at, h);
-    n = n < en->n_ctx - at - 1 ? n : en->n_ctx - at - 1;
+    n = n < en->n_fit - at - 1 ? n : en->n_fit - at - 1;
     while (made < n) {
         int best, rc = draft_head(s, at + made, &id, 1, h, e);
 

@@ -1,25 +1,15 @@
-#include "infer/engine.h"
 #include "infer/draft.h"
+#include "infer/kv_tier.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "sys/mmap.h"
 
 #include <string.h>
-#include <unistd.h>
 
 enum { PACK_NS_MAX = 30 * 1000000 };
 
-/* Copies of state that an engine keeps: for each sequence, and in all as a part of the memory.
- */
-enum { SNAPS_SEQ = 8, SNAPS_PART = 8 };
-
 /* -- making ---------------------------------------------------------------------------- */
-
-static int pick(int asked, int fallback)
-{
-    return asked ? asked : fallback;
-}
 
 static int check_range(const char *name, int v, int max, struct err *e)
 {
@@ -41,9 +31,10 @@ static int read_options(struct hearth_engine *en, const struct hearth_engine_opt
     const struct params *p = &en->model->m->p;
     int rc;
 
-    en->n_ctx = pick(o->n_ctx, p->n_ctx_train < ENGINE_CTX ? p->n_ctx_train : ENGINE_CTX);
-    en->n_seq_max = pick(o->n_seq_max, 1);
-    en->n_batch = pick(o->n_batch, ENGINE_BATCH);
+    en->n_ctx = engine_pick(
+        o->n_ctx, p->n_ctx_train < ENGINE_CTX || o->kv_bytes ? p->n_ctx_train : ENGINE_CTX);
+    en->n_seq_max = engine_pick(o->n_seq_max, 1);
+    en->n_batch = engine_pick(o->n_batch, ENGINE_BATCH);
     rc = check_range("n_ctx", en->n_ctx, PARAMS_CTX_MAX, e);
     if (rc == 0)
         rc = check_range("n_seq_max", en->n_seq_max, ENGINE_SEQ_MAX, e);
@@ -69,53 +60,6 @@ static int read_options(struct hearth_engine *en, const struct hearth_engine_opt
     return 0;
 }
 
-static uint64_t machine_bytes(void)
-{
-    return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
-/* The numbers of enum kern_kv, with one for "auto" before them. */
-_Static_assert(HEARTH_KV_F16 == KERN_KV_F16 + 1 && HEARTH_KV_F32 == KERN_KV_F32 + 1 &&
-                   HEARTH_KV_Q8_0 == KERN_KV_Q8_0 + 1 && HEARTH_KV_Q4_0 == KERN_KV_Q4_0 + 1,
-               "the same order");
-
-/* State of each sequence, twice for those who go back often; and room for copies. */
-static int make_states(struct hearth_engine *en, int drafts, struct err *e)
-{
-    size_t n = en->layout.state_bytes, most = (size_t)machine_bytes() / SNAPS_PART / n,
-           want = SNAPS_SEQ * (size_t)en->n_seq_max;
-
-    en->n_states = (size_t)(drafts ? 2 : 1) * n * (size_t)en->n_seq_max;
-    en->states = en->n_states <= machine_bytes() ? vm_alloc(en->n_states) : NULL;
-    if (!en->states)
-        return err_set(e, E_NOMEM, "no memory for the state of %d sequences, %zu KiB each",
-                       en->n_seq_max, n >> 10);
-    return snap_new(&en->snap, n, (int)(want < most ? want : most), e);
-}
-
-static int make_cache(struct hearth_engine *en, const struct hearth_engine_options *o,
-                      struct err *e)
-{
-    int kv_k = pick(o->kv_type, HEARTH_KV_F16), kv_v = pick(o->kv_type_v, kv_k);
-    uint64_t pages = (uint64_t)en->n_seq_max *
-                     (((uint64_t)en->n_ctx + KERN_PAGE - 1) / KERN_PAGE + 1),
-             have = machine_bytes();
-    int rc = cache_layout_init(&en->layout, en->model->m, kv_k - HEARTH_KV_F16,
-                               kv_v - HEARTH_KV_F16, e);
-
-    if (rc < 0)
-        return rc;
-    if (pages > INT32_MAX || pages * en->layout.page_bytes > have)
-        return err_set(e, E_NOMEM,
-                       "a context of %d tokens for %d sequences needs %llu MiB of key/value "
-                       "cache, this machine has %llu MiB; ask for a smaller context",
-                       en->n_ctx, en->n_seq_max,
-                       (unsigned long long)(pages * (en->layout.page_bytes >> 10) >> 10),
-                       (unsigned long long)(have >> 20));
-    rc = kv_new(&en->kv, en->layout.page_bytes, (int)pages, KERN_PAGE, e);
-    return rc < 0 || !en->layout.state_bytes ? rc : make_states(en, o->n_draft > 0, e);
-}
-
 static size_t round64(size_t n)
 {
     return (n + 63) & ~(size_t)63;
@@ -136,7 +80,7 @@ static int make_block(struct hearth_engine *en, struct err *e)
     n_hidden = round64((size_t)en->n_row * (size_t)p->n_embd * sizeof(float));
     n_worker = round64(n_worker);
     en->n_block = n_scratch + n_worker * n_workers + n_logits + n_hidden;
-    en->block = at = en->n_block <= machine_bytes() ? vm_alloc(en->n_block) : NULL;
+    en->block = at = en->n_block <= engine_machine_bytes() ? vm_alloc(en->n_block) : NULL;
     if (!at)
         return err_set(e, E_NOMEM,
                        "no memory for %zu MiB of scratch; ask for fewer tokens in a step",
@@ -183,9 +127,10 @@ int hearth_engine_new(struct hearth_engine **out, struct hearth_model *model,
     rc = read_options(en, o, e);
     if (rc == 0)
         rc = pool_new(&en->pool,
-                      &(struct pool_options){pick(o->n_thread, model->n_thread), o->pin}, e);
+                      &(struct pool_options){engine_pick(o->n_thread, model->n_thread), o->pin},
+                      e);
     if (rc == 0)
-        rc = make_cache(en, o, e);
+        rc = engine_cache_make(en, o, e);
     if (rc == 0)
         rc = make_block(en, e);
     if (rc == 0)
@@ -223,10 +168,7 @@ void hearth_engine_free(struct hearth_engine *en)
     mem_free(en->out);
     vm_free(en->block, en->n_block);
     draft_free(en);
-    kv_free(en->kv);
-    vm_free(en->states, en->n_states);
-    snap_free(en->snap);
-    cache_layout_done(&en->layout);
+    engine_cache_free(en);
     pool_free(en->pool);
     mem_free(en);
 }
@@ -247,7 +189,20 @@ void hearth_engine_info(const struct hearth_engine *en, struct hearth_engine_inf
         .pages = st.n_page,
         .pages_used = st.used,
         .pages_cached = st.cached,
+        .page_tokens = KERN_PAGE,
+        .n_fit = en->n_fit,
     };
+    if (en->tier) {
+        struct kv_disk_stats disk;
+
+        kv_disk_stats(kv_tier_disk(en->tier), &disk);
+        out->disk_bytes = disk.bytes;
+        out->disk_read = disk.read;
+        out->disk_written = disk.written;
+        out->disk_left_out = disk.left_out;
+        out->disk_bad = disk.bad;
+        out->disk_evicted = disk.evicted;
+    }
 }
 
 void hearth_engine_cancel(struct hearth_engine *en)

@@ -14,6 +14,7 @@
 #include "hearth.h"
 
 #include "infer/kv.h"
+#include "infer/kv_disk.h"
 #include "infer/sampler.h"
 #include "infer/snap.h"
 #include "model/step.h"
@@ -32,25 +33,32 @@ enum {
     ENGINE_DRAFT_MAX = 16
 };
 
-/* The default context, where the model allows more: as much as most conversations need. */
-enum { ENGINE_CTX = 4096 };
+/* The default context, where the model allows more: as much as most conversations need. And
+ * what a cache with a budget must hold at least. */
+enum { ENGINE_CTX = 4096, ENGINE_CTX_LEAST = 512 };
 
 struct hearth_model {
     struct model *m;
     struct tok *tok;    /* NULL: the file has none */
     struct err tok_why; /* why not */
     char *name, *chat_template;
+    _Atomic(uint32_t *) dry_breakers; /* NULL: not asked for yet */
     int n_thread;
     uint64_t load_ns;
 };
 
 struct hearth_seq {
     struct hearth_engine *en;
-    int32_t *ids;         /* [n_ctx] */
+    int cap;              /* tokens that there is room for; grows when they are fed */
+    int32_t *ids;         /* [cap] */
     int n_len, n_done;    /* fed; computed */
-    int *page;            /* [n_ctx / KERN_PAGE] held pages, n_page of them */
+    int *page;            /* [cap / KERN_PAGE] held pages, n_page of them */
     unsigned char **data; /* their memory */
     uint64_t *serial;     /* of published ones */
+    uint64_t salt, root; /* who shares its pages; what its first page stands behind (kv_root) */
+    unsigned char (*key)[KV_DISK_KEY]; /* of its full pages, n_key of them; NULL: no disk */
+    int n_key;
+    int loads, loaded_to; /* 1: the disk has more for it; the pages it had when that was said */
     int n_page, n_published;
     int base; /* position of the first token */
     unsigned char
@@ -72,10 +80,12 @@ struct hearth_engine {
     struct pool *pool;
     struct cache_layout layout;
     struct kv *kv;
+    struct kv_tier *tier;  /* NULL: nothing is kept on disk */
     unsigned char *states; /* [1, or 2 to draft][n_seq_max][layout.state_bytes] */
     size_t n_states;       /* bytes */
     struct snap *snap;     /* copies of them; NULL: layers keep no state */
     int n_ctx, n_batch, n_row;
+    int n_fit; /* tokens of one sequence that pages can be had for */
     /* Guessing ahead (draft.h). */
     int n_draft;
     float *known; /* [2][n_batch][n_embd]: hidden states of the step, of the tokens before */
@@ -121,10 +131,22 @@ struct engine_part {
 MUST_CHECK int engine_compute_parts(struct hearth_engine *en, struct engine_part *part, int n,
                                     int hidden, struct err *e);
 
+/* Pages, states and room for copies of them, as asked for; after read_options.
+ * Fails: E_INVALID, E_UNSUPPORTED, E_NOMEM; then engine_cache_free is called all the same. */
+MUST_CHECK int engine_cache_make(struct hearth_engine *en,
+                                 const struct hearth_engine_options *o, struct err *e);
+void engine_cache_free(struct hearth_engine *en);
+uint64_t engine_machine_bytes(void); /* of memory */
+
+static inline int engine_pick(int asked, int fallback)
+{
+    return asked ? asked : fallback;
+}
+
 /* Rows of logits are about to be written over: what sequences have of them is gone. */
 void engine_void_rows(struct hearth_engine *en);
 
-/* Adds tokens; reuse: 1 takes over published pages. */
+/* Adds tokens; reuse: 1 takes over published pages, also all that the disk has. */
 MUST_CHECK int seq_feed(struct hearth_seq *s, const int32_t *ids, size_t n, int reuse,
                         size_t *n_reused, struct err *e);
 
@@ -143,8 +165,17 @@ int seq_take(const struct hearth_seq *s, int n);
 void seq_spoilt(struct hearth_seq *s);
 /* The tokens that follow may soon be cut off again: remembers the state there is now. */
 void seq_keep(struct hearth_seq *s);
-/* Takes over published pages for waiting tokens. Returns how many tokens they hold. */
+/* Only sequences of the same salt share pages; 0 unless it is set. Fails: E_INVALID the
+ * sequence is not empty. */
+MUST_CHECK int seq_set_salt(struct hearth_seq *s, uint64_t salt, struct err *e);
+/* One more page that s holds; the serial that its page i stands behind. */
+void seq_add_page(struct hearth_seq *s, int page, uint64_t serial);
+uint64_t seq_parent(const struct hearth_seq *s, int i);
+/* Takes over published pages for waiting tokens. Returns how many tokens they hold. What lies
+ * on disk is read for a short time only: then seq_loads is 1, and the next call reads on, also
+ * when the sequence was parked in between. */
 size_t seq_reuse(struct hearth_seq *s);
+int seq_loads(const struct hearth_seq *s);
 /* A sequence without a place, as seq_park leaves it. Fails: E_NOMEM. */
 MUST_CHECK int seq_new(struct hearth_seq **out, struct hearth_engine *en, struct err *e);
 /* The sequence gives up its pages, its state and its place among the engine's n_seq_max; all of
@@ -164,8 +195,13 @@ const struct tok *infer_tok(const struct hearth_model *h);
 /* Fails: E_UNSUPPORTED it gives embeddings and no text; E_NOT_FOUND, E_UNSUPPORTED why it has
  * no tokenizer. */
 MUST_CHECK int infer_writes(const struct hearth_model *m, struct err *e);
+/* n_vocab bits: the tokens that DRY's repetitions do not go over, those that have one of "\n",
+ * ":", "\"", "*" in their text. Borrowed; any thread. NULL: no memory. */
+const uint32_t *infer_dry_breakers(struct hearth_model *h);
 /* The text of a string key of the model's file: 1, or 0 when it has none. Borrowed. */
 int infer_text(const struct hearth_model *h, const char *key, struct str *out);
+
+_Static_assert(sizeof(struct hearth_bias) == sizeof(struct sampler_bias), "the same fields");
 
 /* The struct err inside of a public error, which has the same fields. NULL gives NULL. */
 static inline struct err *engine_err(struct hearth_error *e)

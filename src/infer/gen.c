@@ -49,6 +49,18 @@ static size_t mask_words(const struct gen *g)
     return ((size_t)g->n_vocab + 31) / 32;
 }
 
+static int open_sampler(struct gen *g, const struct gen_options *o, struct err *e)
+{
+    struct sampler_options s = o->sampling;
+
+    if (s.dry_multiplier > 0 && !s.dry_breakers) {
+        s.dry_breakers = infer_dry_breakers(g->en->model);
+        if (!s.dry_breakers)
+            return err_set(e, E_NOMEM, "no memory for bits of %d tokens", g->n_vocab);
+    }
+    return sampler_new(&g->sampler, &s, g->n_vocab, g->en->n_ctx, e);
+}
+
 static int gen_open(struct gen *g, const struct gen_options *o, struct err *e)
 {
     int rc = check_options(o, g->en, e);
@@ -60,7 +72,7 @@ static int gen_open(struct gen *g, const struct gen_options *o, struct err *e)
             return err_set(e, E_NOMEM, "no memory for a mask of %d tokens", g->n_vocab);
     }
     if (rc == 0)
-        rc = sampler_new(&g->sampler, &o->sampling, g->n_vocab, g->en->n_ctx, e);
+        rc = open_sampler(g, o, e);
     if (rc == 0)
         rc = stop_new(&g->stop, o->stop, o->n_stop, e);
     if (rc == 0 && g->en->model->tok)
@@ -81,7 +93,7 @@ int gen_new(struct gen **out, struct hearth_engine *en, const struct gen_options
     g->opt.stop = NULL;
     g->opt.guide = NULL;
     g->n_vocab = en->model->m->p.n_vocab;
-    g->n_ctx = o->n_ctx > 0 && o->n_ctx < en->n_ctx ? o->n_ctx : en->n_ctx;
+    g->n_ctx = o->n_ctx > 0 && o->n_ctx < en->n_fit ? o->n_ctx : en->n_fit;
     g->piece = piece;
     g->ctx = ctx;
     g->finish = -1;

@@ -8,16 +8,21 @@ void hearth_sampling_defaults(struct hearth_sampling *s)
     struct sampler_options o;
 
     sampler_defaults(&o);
-    *s = (struct hearth_sampling){o.temperature,
-                                  o.top_k,
-                                  o.top_p,
-                                  o.min_p,
-                                  o.typical_p,
-                                  o.repeat_penalty,
-                                  o.presence_penalty,
-                                  o.frequency_penalty,
-                                  o.repeat_last_n,
-                                  o.seed};
+    *s = (struct hearth_sampling){.temperature = o.temperature,
+                                  .top_k = o.top_k,
+                                  .top_p = o.top_p,
+                                  .min_p = o.min_p,
+                                  .typical_p = o.typical_p,
+                                  .repeat_penalty = o.repeat_penalty,
+                                  .presence_penalty = o.presence_penalty,
+                                  .frequency_penalty = o.frequency_penalty,
+                                  .repeat_last_n = o.repeat_last_n,
+                                  .seed = o.seed,
+                                  .xtc_threshold = o.xtc_threshold,
+                                  .dry_base = o.dry_base,
+                                  .dry_allowed_length = o.dry_allowed_length,
+                                  .dry_last_n = o.dry_last_n,
+                                  .dynatemp_exponent = o.dynatemp_exponent};
 }
 
 static void options_of(struct gen_options *out, const struct hearth_generate_options *o)
@@ -37,16 +42,29 @@ static void options_of(struct gen_options *out, const struct hearth_generate_opt
                                 .ignore_eog = o->ignore_eog,
                                 .guide = o->guide,
                                 .hidden = o->hidden};
-    out->sampling = (struct sampler_options){.temperature = h->temperature,
-                                             .top_k = h->top_k,
-                                             .top_p = h->top_p,
-                                             .min_p = h->min_p,
-                                             .typical_p = h->typical_p,
-                                             .repeat_penalty = h->repeat_penalty,
-                                             .presence_penalty = h->presence_penalty,
-                                             .frequency_penalty = h->frequency_penalty,
-                                             .repeat_last_n = h->repeat_last_n,
-                                             .seed = h->seed};
+    out->sampling =
+        (struct sampler_options){.temperature = h->temperature,
+                                 .top_k = h->top_k,
+                                 .top_p = h->top_p,
+                                 .min_p = h->min_p,
+                                 .typical_p = h->typical_p,
+                                 .repeat_penalty = h->repeat_penalty,
+                                 .presence_penalty = h->presence_penalty,
+                                 .frequency_penalty = h->frequency_penalty,
+                                 .repeat_last_n = h->repeat_last_n,
+                                 .seed = h->seed,
+                                 .bias = (const struct sampler_bias *)(const void *)o->bias,
+                                 .n_bias = o->n_bias,
+                                 .top_n_sigma = h->top_n_sigma,
+                                 .xtc_probability = h->xtc_probability,
+                                 .xtc_threshold = h->xtc_threshold,
+                                 .dry_multiplier = h->dry_multiplier,
+                                 .dry_base = h->dry_base,
+                                 .dry_allowed_length = h->dry_allowed_length,
+                                 .dry_last_n = h->dry_last_n,
+                                 .dynatemp_range = h->dynatemp_range,
+                                 .dynatemp_exponent = h->dynatemp_exponent,
+                                 .min_keep = h->min_keep};
 }
 
 /* Computes the certain token that waits, with guesses behind it. */

@@ -120,6 +120,7 @@ void hearth_model_close(struct hearth_model *h)
 {
     if (!h)
         return;
+    mem_free(h->dry_breakers);
     tok_free(h->tok);
     model_free(h->m);
     mem_free(h->name);
@@ -172,6 +173,30 @@ int hearth_model_adapt(struct hearth_model *h, const char *path, float scale,
 const struct tok *infer_tok(const struct hearth_model *h)
 {
     return h->tok;
+}
+
+const uint32_t *infer_dry_breakers(struct hearth_model *h)
+{
+    size_t n_word = ((size_t)h->m->p.n_vocab + 31) / 32;
+    uint32_t *bits = atomic_load(&h->dry_breakers), *made;
+
+    if (bits)
+        return bits;
+    made = mem_calloc(n_word, sizeof(*made));
+    if (!made)
+        return NULL;
+    for (int i = 0; h->tok && i < tok_count(h->tok); i++) {
+        struct str s = tok_piece(h->tok, i, 0);
+
+        for (size_t k = 0; k < s.n; k++) {
+            if (s.p[k] == '\n' || s.p[k] == ':' || s.p[k] == '"' || s.p[k] == '*')
+                made[i / 32] |= 1U << (i % 32);
+        }
+    }
+    if (atomic_compare_exchange_strong(&h->dry_breakers, &bits, made))
+        return made;
+    mem_free(made); /* another thread was faster */
+    return bits;
 }
 
 int infer_text(const struct hearth_model *h, const char *key, struct str *out)

@@ -1,7 +1,9 @@
 /* sampler.h - from logits to a token: a chain of steps, each a row of a table.
  *
- * Order: penalties (repetition, frequency, presence), then - unless temperature is 0, which
- * means greedy - top-k, typical, top-p, min-p, temperature, and a draw from what is left.
+ * Order: first what edits logits: bias, penalties (repetition, frequency, presence), DRY. Then
+ * - unless temperature is 0, which means greedy - top-n-sigma, top-k, typical, top-p, min-p,
+ * XTC, temperature, and a draw from what is left. Options, their defaults and what they mean
+ * are those of llama-server.
  * Logits are float32, probabilities double, computed without the C library's functions: the
  * same seed and logits give the same token on every machine. Equal logits order by id, the
  * lower first.
@@ -15,9 +17,16 @@
 
 #include "base/err.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
 struct sampler;
+
+/* Added to the logit of a token before every other step; -INFINITY rules it out. */
+struct sampler_bias {
+    int32_t id;
+    float bias;
+};
 
 struct sampler_options {
     float temperature;       /* 0: greedy; default 0.8 */
@@ -30,23 +39,39 @@ struct sampler_options {
     float frequency_penalty; /* 0: off */
     int repeat_last_n;       /* tokens that penalties look back at; 0: off; -1: all; 64 */
     uint64_t seed;
-};
-
-/* Added to the logit of a token before every other step; -INFINITY rules it out. */
-struct sampler_bias {
-    int32_t id;
-    float bias;
+    /* What follows is off when it is 0. */
+    const struct sampler_bias *bias; /* [n_bias]; several for one id add up */
+    size_t n_bias;
+    /* Keeps logits that are at most so many standard deviations below the best; below 0: off.
+     */
+    float top_n_sigma;
+    /* With this probability all tokens but the least likely one of those that have the
+     * threshold are left out; default 0.1, above 0.5: off. */
+    float xtc_probability, xtc_threshold;
+    /* DRY: a token that would go on with a repetition of n >= allowed_length tokens loses
+     * multiplier * base ^ (n - allowed_length); defaults 0 (off), 1.75, 2. A base of 1 or less
+     * counts as 1. */
+    float dry_multiplier, dry_base;
+    int dry_allowed_length;
+    int dry_last_n; /* tokens that it looks back at; 0: off; -1: all, the default */
+    /* n_vocab bits, 32 to a word, of tokens that no repetition goes over; NULL: none. */
+    const uint32_t *dry_breakers;
+    /* Above 0: the temperature is between temperature - range and + range, by the candidates'
+     * entropy (0..1) to the power of the exponent; default 1. */
+    float dynatemp_range, dynatemp_exponent;
+    int min_keep; /* typical, top-p, min-p and XTC leave at least so many */
 };
 
 /* Ollama's defaults. */
 void sampler_defaults(struct sampler_options *o);
 
-/* Fails: E_INVALID with the field's name and range; E_NOMEM. n_ctx bounds the look-back. */
+/* Copies what the options point to. Fails: E_INVALID with the field's name and range; E_NOMEM.
+ * n_ctx bounds the look-back. */
 MUST_CHECK int sampler_new(struct sampler **out, const struct sampler_options *o, int n_vocab,
                            int n_ctx, struct err *e);
 void sampler_free(struct sampler *s); /* NULL is fine */
 
-/* Tells the sampler a token of the text so far (prompt and answer), for the penalties. */
+/* Tells the sampler a token of the text so far (prompt and answer), for what looks back. */
 void sampler_accept(struct sampler *s, int id);
 void sampler_reset(struct sampler *s, uint64_t seed); /* forgets the text, reseeds */
 

@@ -116,7 +116,8 @@ static int copy_request(struct sched_job *j, const struct sched_request *q, stru
     at += n_stop;
     if (q->n_bias)
         memcpy(at, q->bias, q->n_bias * sizeof(*q->bias));
-    j->q.bias = (const struct sampler_bias *)(const void *)at;
+    j->q.bias = j->q.sampling.bias = (const struct sampler_bias *)(const void *)at;
+    j->q.sampling.n_bias = q->n_bias;
     at += q->n_bias * sizeof(*q->bias);
     memcpy(at, q->ids, q->n * sizeof(*q->ids));
     j->q.ids = (const int32_t *)(const void *)at;
@@ -187,6 +188,8 @@ int sched_job_prepare(struct sched_job *j, struct err *e)
     if (j->seq)
         return 0;
     rc = seq_new(&j->seq, j->s->en, e);
+    if (rc == 0)
+        rc = seq_set_salt(j->seq, j->q.salt, e);
     return rc < 0 ? rc : seq_feed(j->seq, j->q.ids, j->q.n, 0, NULL, e);
 }
 

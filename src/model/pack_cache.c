@@ -3,24 +3,18 @@
 #include "base/check.h"
 #include "base/digest.h"
 #include "base/mem.h"
-#include "base/rng.h"
-#include "sys/path.h"
+#include "fmt/gguf_ident.h"
+#include "sys/cache_dir.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
-#include <time.h>
 #include <unistd.h>
 
-enum { ENTRY_MAX = 1 << 20, SAMPLE = 256, PATH_LIMIT = 4096 };
-
-/* What writing leaves free on the disk. */
-#define DISK_SPARE ((uint64_t)1 << 30)
+enum { ENTRY_MAX = 1 << 20, PATH_LIMIT = 4096 };
 
 static const char magic[8] = {'H', 'R', 'T', 'H', 'T', 'I', 'L', 'E'};
 static const char suffix[] = ".tiles", temp_suffix[] = ".tiles.tmp";
@@ -38,52 +32,6 @@ static uint64_t head_digest(const struct pack_head *h, const struct pack_entry *
     uint64_t d = digest_bytes(0, h, offsetof(struct pack_head, digest));
 
     return digest_bytes(d, entry, (size_t)h->n_entry * sizeof(*entry));
-}
-
-static uint64_t stamp_of(const struct gguf *g)
-{
-    uint64_t d = 0;
-
-    for (int i = 0; i < gguf_n_part(g); i++) {
-        const struct mapping *map = gguf_mapping(g, i);
-        uint64_t n = map->n;
-
-        d = digest_bytes(d, &n, sizeof(n));
-        d = digest_bytes(d, map->stamp, sizeof(map->stamp));
-    }
-    return d;
-}
-
-/* What comes before the tensors of a part. */
-static size_t head_bytes(const struct gguf *g, int part)
-{
-    uint64_t n = gguf_mapping(g, part)->n;
-
-    for (size_t i = 0; i < gguf_n_tensor(g); i++) {
-        const struct gguf_tensor *t = gguf_tensor_at(g, i);
-
-        if (t->part == part && t->offset < n)
-            n = t->offset;
-    }
-    return (size_t)n;
-}
-
-static uint64_t content_of(const struct gguf *g)
-{
-    uint64_t d = 0;
-
-    for (int i = 0; i < gguf_n_part(g); i++)
-        d = digest_bytes(d, gguf_mapping(g, i)->p, head_bytes(g, i));
-    for (size_t i = 0; i < gguf_n_tensor(g); i++) {
-        const struct gguf_tensor *t = gguf_tensor_at(g, i);
-        size_t n = (size_t)t->n_byte, k = n < SAMPLE ? n : SAMPLE;
-
-        d = digest_bytes(d, t->data, k);
-        d = digest_bytes(d, t->data + (n - k) / 2, k);
-        d = digest_bytes(d, t->data + (n - k), k);
-        vm_drop(t->data, n); /* each sample made its neighbours resident */
-    }
-    return d;
 }
 
 /* -- checking -------------------------------------------------------------------------- */
@@ -201,12 +149,6 @@ static int ends_in(const char *name, const char *end)
     return n > k && strcmp(name + n - k, end) == 0;
 }
 
-/* Sixteen digits and the suffix, as temp_open makes it. */
-static int is_temp(const char *name)
-{
-    return strspn(name, "0123456789abcdef") == 16 && strcmp(name + 16, temp_suffix) == 0;
-}
-
 /* Is this a file of packed weights, by its first bytes? */
 static int is_ours(int dir, const char *name)
 {
@@ -221,51 +163,15 @@ static int is_ours(int dir, const char *name)
     return ours;
 }
 
-/* Removes a temporary file whose writer is dead: a living one holds its lock. Where there are
- * no locks, one that nobody has touched for an hour. */
-static void remove_left(int dir, const char *name)
-{
-    int fd = openat(dir, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    struct stat st;
-
-    if (fd < 0)
-        return;
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0 ||
-        (errno != EWOULDBLOCK && fstat(fd, &st) == 0 && st.st_mtim.tv_sec + 3600 < time(NULL)))
-        (void)unlinkat(dir, name, 0);
-    (void)close(fd);
-}
-
-/* What writers that were killed have left. */
-static void clean(const char *dir)
-{
-    DIR *d = opendir(dir);
-
-    if (!d)
-        return;
-    /* NOLINTNEXTLINE(concurrency-mt-unsafe): a stream of our own */
-    for (const struct dirent *at = readdir(d); at; at = readdir(d)) {
-        if (is_temp(at->d_name))
-            remove_left(dirfd(d), at->d_name);
-    }
-    (void)closedir(d);
-}
-
 int pack_cache_open(struct pack_cache *c, const char *dir, uint64_t max, const struct gguf *g,
                     const char *tier, struct err *e)
 {
-    uint64_t name[2] = {stamp_of(g), content_of(g)};
+    uint64_t name[2] = {gguf_stamp(g), gguf_sample(g)};
     struct buf path;
-    struct stat st;
-    int rc = path_mkdirs(dir, e);
+    int rc = cache_dir_open(dir, temp_suffix, e);
 
     if (rc < 0)
         return rc;
-    if (stat(dir, &st) != 0)
-        return err_sys(e, E_IO, errno, "%s", dir);
-    if (st.st_uid != geteuid() || (st.st_mode & 022))
-        return err_set(e, E_IO, "%s: not a directory that only its owner, you, may write", dir);
-    clean(dir);
     buf_init(&path, PATH_LIMIT);
     if (buf_fmt(&path, "%s/%016llx-%s%s", dir,
                 (unsigned long long)digest_bytes(0, name, sizeof(name)), tier, suffix) < 0) {
@@ -352,38 +258,7 @@ static int make_room(const struct pack_cache *c, uint64_t n, struct err *e)
     return 0;
 }
 
-static int check_disk(const struct pack_cache *c, uint64_t n, struct err *e)
-{
-    struct statvfs v;
-    uint64_t free;
-
-    if (statvfs(c->dir, &v) != 0)
-        return err_sys(e, E_IO, errno, "%s", c->dir);
-    if (!check_mul(v.f_bavail, v.f_frsize, &free) || free >= n + DISK_SPARE)
-        return 0;
-    return err_set(e, E_IO, "%s: %llu MiB are free, %llu MiB and 1 GiB to spare are needed",
-                   c->dir, (unsigned long long)(free >> 20), (unsigned long long)(n >> 20));
-}
-
 /* -- writing --------------------------------------------------------------------------- */
-
-static int put(int fd, const void *p, size_t n, uint64_t at)
-{
-    const char *b = p;
-
-    while (n > 0) {
-        ssize_t k = pwrite(fd, b, n, (off_t)at);
-
-        if (k < 0 && errno == EINTR)
-            continue;
-        if (k <= 0)
-            return -1;
-        b += k;
-        n -= (size_t)k;
-        at += (uint64_t)k;
-    }
-    return 0;
-}
 
 struct writing {
     const struct pack_want *want;
@@ -401,7 +276,7 @@ static int write_all(const struct writing *w, int fd, struct pack_head *h, struc
     for (uint64_t i = 0; i < want->n_data; i += WRITE_PIECE) {
         uint64_t left = want->n_data - i, n = left < WRITE_PIECE ? left : WRITE_PIECE;
 
-        if (put(fd, w->data + i, (size_t)n, h->at_data + i) < 0)
+        if (cache_dir_put(fd, w->data + i, (size_t)n, h->at_data + i) < 0)
             return err_sys(e, E_IO, errno, "write");
         if (w->progress && w->progress(w->ctx, 1))
             return err_set(e, E_CANCELLED, "stopped");
@@ -411,33 +286,11 @@ static int write_all(const struct writing *w, int fd, struct pack_head *h, struc
             digest_bytes(0, w->data + want->entry[i].at, (size_t)want->entry[i].n_byte);
     h->digest = head_digest(h, want->entry);
     memcpy(page, h, sizeof(*h));
-    if (put(fd, want->entry, want->n_entry * sizeof(*want->entry), PACK_CACHE_PAGE) < 0 ||
-        put(fd, page, sizeof(page), 0) < 0 || ftruncate(fd, (off_t)h->n_file) < 0 ||
+    if (cache_dir_put(fd, want->entry, want->n_entry * sizeof(*want->entry), PACK_CACHE_PAGE) <
+            0 ||
+        cache_dir_put(fd, page, sizeof(page), 0) < 0 || ftruncate(fd, (off_t)h->n_file) < 0 ||
         fsync(fd) < 0)
         return err_sys(e, E_IO, errno, "write");
-    return 0;
-}
-
-/* A new file of our own, locked as long as it is open. One that was not locked yet may have
- * been taken for a dead writer's, and removed: then another. */
-static int temp_open(const struct pack_cache *c, struct buf *name, int *out, struct err *e)
-{
-    struct stat st;
-    int fd;
-
-    for (;;) {
-        buf_clear(name);
-        if (buf_fmt(name, "%s/%016llx%s", c->dir, (unsigned long long)rng_entropy(),
-                    temp_suffix) < 0)
-            return err_set(e, E_NOMEM, "%s: no memory", c->dir);
-        fd = open(name->p, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-        if (fd < 0)
-            return err_sys(e, E_IO, errno, "%s", name->p);
-        if (flock(fd, LOCK_EX) != 0 || (fstat(fd, &st) == 0 && st.st_nlink > 0))
-            break;
-        (void)close(fd);
-    }
-    *out = fd;
     return 0;
 }
 
@@ -454,9 +307,9 @@ int pack_cache_write(const struct pack_cache *c, const struct pack_want *want,
     buf_init(&temp, PATH_LIMIT + 64);
     rc = make_room(c, h.n_file, e);
     if (rc == 0)
-        rc = check_disk(c, h.n_file, e);
+        rc = cache_dir_spare(c->dir, h.n_file, e);
     if (rc == 0)
-        rc = temp_open(c, &temp, &fd, e);
+        rc = cache_dir_temp(c->dir, temp_suffix, &temp, &fd, e);
     if (rc < 0)
         goto out;
     rc = write_all(&w, fd, &h, e);

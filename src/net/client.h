@@ -28,15 +28,17 @@ void client_cancel(struct client *c); /* the request under way ends with E_CANCE
 struct client_answer {
     int status;
     char type[64];   /* Content-Type */
-    struct buf body; /* without a sink: all; with one: of a status other than 2xx */
+    struct buf body; /* without a sink: all; with one: of a status other than 2xx. Its max is
+                      * the caller's; 0: 64 MiB */
 };
 
 /* Hands over what came, in pieces; nonzero ends the request with E_CANCELLED. */
 typedef int client_sink(void *ctx, const char *p, size_t n);
 
 /* method, path ("/api/chat"), body (NULL: none, else JSON). The caller frees the answer's body.
- * An answer of any status is no failure. Fails: E_IO nobody listens, in words; E_BUSY time is
- * up; E_TOO_LONG more than body.max; E_CANCELLED; E_NOMEM. */
+ * An answer of any status is no failure; redirects are such answers. Fails: E_IO nobody
+ * listens, in words, or the connection broke; E_BUSY time is up; E_TOO_LONG more than body.max;
+ * E_FORMAT a compressed answer; E_CANCELLED; E_INVALID the path; E_NOMEM. */
 MUST_CHECK int client_ask(struct client *c, const char *method, const char *path,
                           const char *body, size_t n_body, client_sink *sink, void *ctx,
                           struct client_answer *a, struct err *e);

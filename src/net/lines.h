@@ -13,6 +13,8 @@
 #include "base/buf.h"
 #include "base/err.h"
 
+#include <stdint.h>
+
 enum lines_kind { LINES_NDJSON, LINES_SSE };
 
 struct lines {
@@ -27,7 +29,9 @@ struct lines {
 void lines_init(struct lines *l, int kind, size_t max,
                 int (*each)(void *ctx, struct str event, struct str data), void *ctx);
 void lines_done(struct lines *l);
-/* Fails: E_TOO_LONG; E_NOMEM; what each returned, if negative; E_CANCELLED if positive. */
+/* each: event is empty where none was named; both are borrowed for the call.
+ * Fails: E_TOO_LONG; E_NOMEM; what each returned, if negative (then *e is as it left it);
+ * E_CANCELLED if positive. Afterwards nothing but lines_done may be called. */
 MUST_CHECK int lines_put(struct lines *l, const char *p, size_t n, struct err *e);
 /* The stream has ended: an NDJSON line without its end still counts, an SSE event does not. */
 MUST_CHECK int lines_end(struct lines *l, struct err *e);

@@ -29,7 +29,8 @@ enum { ASK_PATIENCE_S = 10, ASK_STALL_S = 60 };
 struct ask_ops {
     const char *stream_type; /* "text/event-stream" */
     /* Appends to out what the client gets for ev; not called for WARNING and ERROR. In a stream
-     * it is sent at once. Otherwise the function gathers, and at DONE appends the whole body.
+     * it is sent at once, and the first bytes begin the answer, so that an error before them
+     * has its own status. Otherwise the function gathers, and at DONE appends the whole body.
      * Fails: E_NOMEM, or whatever ends the request. */
     int (*event)(void *ctx, const struct gate_event *ev, struct buf *out);
     /* Appends a sign of life to a stream. NULL: there is none in this protocol. */
@@ -62,6 +63,10 @@ int ask_body(struct call *c, json_t **out);
 
 /* 1: the client wants unknown fields refused: ?strict=1, or header "x-hearth-strict: 1". */
 int ask_strict(const struct call *c);
+
+/* What s->asks is. Fails: E_NOMEM. */
+MUST_CHECK int ask_list_new(struct ask_list **out, struct err *e);
+void ask_list_free(struct ask_list *l); /* empty; NULL is fine */
 
 /* Goes through the requests under way once a second: patience, signs of life, stalls. Called by
  * the server's timer. */

@@ -48,7 +48,7 @@ struct route_list {
     size_t n;
 };
 
-/* All tables of this program (route.c), the last with row NULL. */
+/* All tables of this program (route_list.c), the last with row NULL. */
 extern const struct route_list route_lists[];
 
 /* The row for method and path, with *arg[CALL_ARG_MAX]. NULL: then *allow is a list of methods

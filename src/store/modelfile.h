@@ -5,6 +5,11 @@
  *                                         MESSAGE RENDERER PARSER REQUIRES, in any case
  *     value     := to the line's end | "..." | """..."""     without escapes
  *
+ * A quoted value may have many lines; it ends at the first line that ends in its quotes. A # is
+ * a comment where a statement may begin, and nowhere else. Text is UTF-8, or UTF-16 with its
+ * mark; line ends become LF, control characters but tabs are left out, and everything else,
+ * joiners of emoji included, stays.
+ *
  * Threads  any
  * Uses     base/; jansson
  * Source   the format that Ollama documents
@@ -18,7 +23,7 @@
 
 #include <jansson.h>
 
-#define MODELFILE_MAX ((size_t)4 << 20)
+#define MODELFILE_MAX ((size_t)4 << 20) /* bytes of a file */
 
 struct modelfile {
     struct arena mem;
@@ -35,11 +40,18 @@ struct modelfile {
 MUST_CHECK int modelfile_parse(struct modelfile *out, struct str text, struct err *e);
 void modelfile_done(struct modelfile *m);
 
-/* Appends the text of a Modelfile. Fails: E_NOMEM. */
+/* Appends the text of a Modelfile, which parses to the same. Fails: E_NOMEM, E_TOO_LONG;
+ * E_INVALID a text that quotes cannot hold, because lines in it end in both kinds. */
 MUST_CHECK int modelfile_write(const struct modelfile *m, struct buf *out);
 
 /* Checks one parameter's value and brings it into its type; name as Modelfiles and Ollama's
- * options have it. text: from a Modelfile. Adds it to params. Fails: E_INVALID in words. */
-MUST_CHECK int modelfile_param(json_t *params, struct str name, struct str text, struct err *e);
+ * options have it. text: from a Modelfile. Adds it to params; a "stop" more to its array. *note
+ * (may be NULL) becomes what a user should hear of the parameter, a literal, or NULL; one that
+ * is gone from all runtimes is left out then. Fails: E_INVALID in words; E_NOMEM. */
+MUST_CHECK int modelfile_param(json_t *params, struct str name, struct str text,
+                               const char **note, struct err *e);
+/* The same of a JSON value, which may be an array where there can be several. */
+MUST_CHECK int modelfile_param_json(json_t *params, struct str name, const json_t *value,
+                                    const char **note, struct err *e);
 
 #endif

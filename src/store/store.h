@@ -56,7 +56,7 @@ struct store_model {
     int64_t modified_ns; /* of CLOCK_REALTIME */
     /* Read from the weights when it was made. */
     const char *format, *family, *parameter_size,
-        *quantization; /* "gguf" "llama" "1.1B" "Q4_K_M" */
+        *quantization; /* "gguf" or "safetensors"; "llama" "1.1B" "Q4_K_M" */
     uint64_t n_param;
     int n_ctx_train, n_embd;
     int can; /* of enum store_can; text/ knows better what a template can do */
@@ -70,24 +70,30 @@ MUST_CHECK int store_find(struct store *s, struct str name, struct store_model *
 MUST_CHECK int store_from_path(struct store_model *out, const char *path, struct err *e);
 void store_model_done(struct store_model *m);
 
-/* Visits all, the newest first; damaged ones are said in a warning of *skipped (may be NULL).
- * visit returns nonzero to stop. Fails: E_IO; E_NOMEM. */
+/* Visits all, the newest first. *skipped (may be NULL) becomes the number of files that are no
+ * manifests, or damaged; *e then says what is wrong with one. visit returns nonzero to stop.
+ * Fails: E_IO; E_NOMEM. */
 MUST_CHECK int store_each(struct store *s, int (*visit)(void *ctx, const struct store_model *m),
                           void *ctx, int *skipped, struct err *e);
 
 /* Makes or replaces a model from a Modelfile. FROM: a path (absolute, with ~, or relative to
- * dir), or a model's name. Files are opened to see that they are what they should be. say (may
- * be NULL) hears of each step: "reading model", "writing manifest", "success". Fails:
- * E_INVALID, E_NOT_FOUND, E_FORMAT naming what; E_UNSUPPORTED; E_IO. */
+ * dir), or a model's name, whose parts are taken over where the Modelfile says nothing else;
+ * parameters are merged, licences added. dir NULL: names only, no paths. Files are opened to
+ * see that they are what they should be. say (may be NULL) hears of each step: "reading model",
+ * "writing manifest", "success". Fails: E_INVALID, E_NOT_FOUND, E_FORMAT naming what;
+ * E_UNSUPPORTED; E_IO. */
 MUST_CHECK int store_create(struct store *s, struct str name, const struct modelfile *mf,
                             const char *dir, void (*say)(void *ctx, const char *status),
                             void *ctx, struct err *e);
-/* Fails: E_INVALID a name; E_NOT_FOUND the source. */
+/* Replaces `to`. Fails: E_INVALID a name; E_NOT_FOUND the source; E_IO. */
 MUST_CHECK int store_copy(struct store *s, struct str from, struct str to, struct err *e);
 /* Forgets the name; files that others own stay. Fails: E_NOT_FOUND. */
 MUST_CHECK int store_remove(struct store *s, struct str name, struct err *e);
 
-/* Appends the Modelfile that makes this model again. */
+/* Names of bits of enum store_can, as APIs have them; NULL past the end. */
+const char *store_can_name(int i);
+
+/* Appends the Modelfile that makes this model again. Fails: as modelfile_write. */
 MUST_CHECK int store_modelfile(const struct store_model *m, struct buf *out);
 
 #endif

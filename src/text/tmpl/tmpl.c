@@ -3,6 +3,8 @@
 #include "base/mem.h"
 #include "text/tmpl/tmpl_lang.h"
 
+#include <string.h>
+
 /* By enum tmpl_kind. */
 static const struct tmpl_lang *const langs[] = {&tmpl_lang_jinja, &tmpl_lang_go};
 
@@ -12,6 +14,41 @@ struct tmpl {
     const struct tmpl_lang *lang;
     void *compiled;
 };
+
+/* How Go's actions begin, and Jinja's expressions do not. */
+static int is_go_action(const char *p, size_t n)
+{
+    static const char *const words[] = {".",      "$",       "/*",        "if ",  "range ",
+                                        "with ",  "define ", "template ", "else", "end",
+                                        "block ", "not ",    "json ",     "break"};
+
+    if (n && *p == '-') {
+        p++;
+        n--;
+    }
+    while (n && (*p == ' ' || *p == '\n' || *p == '\t')) {
+        p++;
+        n--;
+    }
+    for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+        if (n >= strlen(words[i]) && memcmp(p, words[i], strlen(words[i])) == 0)
+            return 1;
+    return 0;
+}
+
+int tmpl_kind_of(struct str text)
+{
+    const char *p = text.p, *end = text.p + text.n;
+
+    if (text.n == 0 || memmem(text.p, text.n, "{%", 2))
+        return TMPL_JINJA;
+    while ((p = memmem(p, (size_t)(end - p), "{{", 2)) != NULL) {
+        p += 2;
+        if (is_go_action(p, (size_t)(end - p)))
+            return TMPL_GO;
+    }
+    return TMPL_JINJA;
+}
 
 int tmpl_new(struct tmpl **out, int kind, struct str text, struct err *e)
 {

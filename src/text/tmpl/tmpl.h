@@ -20,6 +20,9 @@
 
 enum tmpl_kind { TMPL_JINJA, TMPL_GO };
 
+/* In which language a text seems to be written. */
+int tmpl_kind_of(struct str text);
+
 struct tmpl;
 
 struct tmpl_limits {

@@ -49,11 +49,38 @@ static void refused(void **state)
     }
 }
 
+static void there_and_back(void **state)
+{
+    unsigned char bytes[67];
+    struct buf b;
+
+    (void)state;
+    buf_init(&b, 100);
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (unsigned char)(i * 37 + 11);
+    for (size_t n = 0; n <= sizeof(bytes); n++) {
+        unsigned char back[B64_MAX(100)];
+
+        buf_clear(&b);
+        assert_int_equal(b64_encode(&b, bytes, n), 0);
+        assert_int_equal(b.n % 4, 0);
+        assert_int_equal(b64_decode((struct str){b.p, b.n}, back, NULL), n);
+        assert_memory_equal(back, bytes, n);
+    }
+    buf_clear(&b);
+    assert_int_equal(b64_encode(&b, "foob", 4), 0);
+    assert_string_equal(b.p, "Zm9vYg==");
+    assert_int_equal(b64_encode(&b, bytes, 70), E_TOO_LONG);
+    assert_int_equal(b.n, 8);
+    buf_done(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(known),
         cmocka_unit_test(refused),
+        cmocka_unit_test(there_and_back),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,6 +26,16 @@ static void test_defaults(void **state)
     assert_true(o.sampling.presence_penalty == lib.presence_penalty);
     assert_true(o.sampling.frequency_penalty == lib.frequency_penalty);
     assert_int_equal(o.sampling.repeat_last_n, lib.repeat_last_n);
+    assert_true(o.sampling.top_n_sigma == lib.top_n_sigma);
+    assert_true(o.sampling.xtc_probability == lib.xtc_probability);
+    assert_true(o.sampling.xtc_threshold == lib.xtc_threshold);
+    assert_true(o.sampling.dry_multiplier == lib.dry_multiplier);
+    assert_true(o.sampling.dry_base == lib.dry_base);
+    assert_int_equal(o.sampling.dry_allowed_length, lib.dry_allowed_length);
+    assert_int_equal(o.sampling.dry_last_n, lib.dry_last_n);
+    assert_true(o.sampling.dynatemp_range == lib.dynatemp_range);
+    assert_true(o.sampling.dynatemp_exponent == lib.dynatemp_exponent);
+    assert_int_equal(o.sampling.min_keep, lib.min_keep);
     assert_int_equal(o.num_predict, -1);
     assert_int_equal(o.kv.both, HEARTH_KV_F16);
     assert_string_equal(o.format, "text");

@@ -658,6 +658,8 @@ static void test_bad_options(void **state)
         {{.n_thread = -1}, HEARTH_E_INVALID, "thread"},
         {{.n_thread = 100000}, HEARTH_E_INVALID, "thread"},
         {{.n_ctx = 1 << 24, .n_seq_max = 1024}, HEARTH_E_NOMEM, "context"},
+        {{.kv_bytes = 1}, HEARTH_E_INVALID, "kv_bytes"},
+        {{.kv_bytes = UINT64_MAX}, HEARTH_E_NOMEM, "kv_bytes"},
     };
     struct tiny tiny = tiny_of(QUANT_F32);
     struct hearth_model *m = model_make(&tiny, KERN_REF, 1);

@@ -358,6 +358,46 @@ static void test_penalties(void **state)
     rig_free(&g);
 }
 
+/* Bias decides, rules out, and is checked; DRY keeps a text from going round. */
+static void test_bias(void **state)
+{
+    const struct hearth_bias want[] = {{TINY_WORD + 5, 1000}, {TINY_WORD + 6, 990}},
+                             ban[] = {{TINY_WORD + 5, 1000},
+                                      {TINY_WORD + 5, -INFINITY},
+                                      {TINY_WORD + 6, 990}},
+                             bad = {TINY_VOCAB, 0};
+    struct hearth_generate_options o = {.n_predict = 20, .bias = want, .n_bias = 2};
+    struct rig g = rig_make(256);
+    struct hearth_error e = {0};
+    static struct seen a;
+
+    (void)state;
+    (void)generate(&g, &o, &a);
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(a.id[i], TINY_WORD + 5);
+    o.bias = ban;
+    o.n_bias = 3;
+    memset(&a, 0, sizeof(a));
+    (void)generate(&g, &o, &a);
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(a.id[i], TINY_WORD + 6);
+    o.bias = want;
+    o.n_bias = 2;
+    g.sampling.temperature = 0;
+    g.sampling.dry_multiplier = 20; /* a repetition of two tokens loses more than the bias */
+    memset(&a, 0, sizeof(a));
+    (void)generate(&g, &o, &a);
+    assert_int_equal(a.id[2], TINY_WORD + 5);
+    assert_int_equal(a.id[3], TINY_WORD + 6);
+    o.bias = &bad;
+    o.n_bias = 1;
+    o.sampling = &g.sampling;
+    assert_int_equal(hearth_generate(g.s, prompt, N_PROMPT, &o, NULL, NULL, NULL, &e),
+                     HEARTH_E_INVALID);
+    assert_non_null(strstr(e.message, "logit_bias of token id"));
+    rig_free(&g);
+}
+
 static void test_refusals(void **state)
 {
     struct rig g = rig_make(64);
@@ -518,7 +558,8 @@ int main(void)
         cmocka_unit_test(test_stop),           cmocka_unit_test(test_eog),
         cmocka_unit_test(test_callback_stops), cmocka_unit_test(test_logprobs),
         cmocka_unit_test(test_conversation),   cmocka_unit_test(test_penalties),
-        cmocka_unit_test(test_refusals),       cmocka_unit_test(test_guide),
+        cmocka_unit_test(test_bias),           cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_guide),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

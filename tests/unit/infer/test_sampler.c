@@ -81,20 +81,21 @@ static void slow_penalties(struct slow *c, int n, const struct sampler_options *
     }
 }
 
-/* Cuts after the first tokens (in the array's order) that reach share; n when none do. */
-static int slow_reach(const struct slow *c, int n, double share)
+/* Cuts after the first tokens (in the array's order) that reach share, but not before the
+ * keep-th; n when none do. */
+static int slow_reach(const struct slow *c, int n, double share, int keep)
 {
     double sum = 0;
 
     for (int i = 0; i < n; i++) {
         sum += c[i].p;
-        if (sum >= share)
+        if (sum >= share && i + 1 >= keep)
             return i + 1;
     }
     return n;
 }
 
-static int slow_typical(struct slow *c, int n, double share)
+static int slow_typical(struct slow *c, int n, double share, int keep)
 {
     double entropy = 0;
 
@@ -104,34 +105,64 @@ static int slow_typical(struct slow *c, int n, double share)
     for (int i = 0; i < n; i++) /* as float: where the sampler sees a tie, so do we */
         c[i].order = (double)(float)fabs(-log(c[i].p) - entropy);
     qsort(c, (size_t)n, sizeof(*c), by_order);
-    n = slow_reach(c, n, share);
+    n = slow_reach(c, n, share, keep);
     qsort(c, (size_t)n, sizeof(*c), by_logit);
     return n;
+}
+
+static int slow_sigma(const struct slow *c, int n, double sigmas)
+{
+    double mean = 0, var = 0;
+
+    for (int i = 0; i < n; i++)
+        mean += (double)c[i].logit / n;
+    for (int i = 0; i < n; i++)
+        var += ((double)c[i].logit - mean) * ((double)c[i].logit - mean) / n;
+    while (sigmas > 0 && n > 0 &&
+           (double)c[n - 1].logit < (double)c[0].logit - sigmas * sqrt(var))
+        n--;
+    return n;
+}
+
+static float slow_temperature(struct slow *c, int n, const struct sampler_options *o)
+{
+    double t = (double)o->temperature, range = (double)o->dynatemp_range, h = 0,
+           lo = t > range ? t - range : 0;
+
+    if (range <= 0 || n < 2)
+        return o->temperature;
+    slow_softmax(c, n);
+    for (int i = 0; i < n; i++)
+        h -= c[i].p > 0 ? c[i].p * log(c[i].p) : 0;
+    return (float)(lo + (t + range - lo) * pow(h / log(n), (double)o->dynatemp_exponent));
 }
 
 /* Leaves the distribution in c, best first, and returns how many tokens it has. */
 static int slow_chain(struct slow *c, int n, const struct sampler_options *o)
 {
     int m = 0;
+    float t;
 
     qsort(c, (size_t)n, sizeof(*c), by_logit);
     while (n > 0 && !(c[n - 1].logit >= -FLT_MAX))
         n--;
+    n = slow_sigma(c, n, (double)o->top_n_sigma);
     if (o->top_k > 0 && o->top_k < n)
         n = o->top_k;
     if (o->typical_p < 1)
-        n = slow_typical(c, n, (double)o->typical_p);
+        n = slow_typical(c, n, (double)o->typical_p, o->min_keep);
     slow_softmax(c, n);
     if (o->top_p < 1)
-        n = slow_reach(c, n, (double)o->top_p);
+        n = slow_reach(c, n, (double)o->top_p, o->min_keep);
     for (int i = 0; i < n && o->min_p > 0; i++) {
-        if (c[i].p / c[0].p >= (double)o->min_p)
+        if (c[i].p / c[0].p >= (double)o->min_p || i < o->min_keep)
             c[m++] = c[i];
     }
     if (o->min_p > 0)
         n = m;
+    t = slow_temperature(c, n, o);
     for (int i = n - 1; i >= 0; i--)
-        c[i].logit = (c[i].logit - c[0].logit) / o->temperature;
+        c[i].logit = (c[i].logit - c[0].logit) / t;
     slow_softmax(c, n);
     return n;
 }
@@ -165,6 +196,8 @@ static void check_chain(const struct sampler_options *o, const float *logits, in
         c[i] = (struct slow){.id = i, .logit = logits[i]};
     for (int i = 0; i < n_text; i++)
         sampler_accept(s, text[i]);
+    for (size_t i = 0; i < o->n_bias; i++)
+        c[o->bias[i].id].logit += o->bias[i].bias;
     slow_penalties(c, n, o, text, n_text, n_ctx);
     left = slow_chain(c, n, o);
     rng_seed(&r, o->seed);
@@ -208,6 +241,7 @@ static void test_chain(void **state)
     rng_seed(&r, 11);
     for (int round = 0; round < 4000; round++) {
         struct sampler_options o = off;
+        struct sampler_bias bias[5];
         float x[120];
         int n = 1 + (int)(rng_u64(&r) % 120), text[40], n_text = (int)(rng_u64(&r) % 40);
 
@@ -223,6 +257,14 @@ static void test_chain(void **state)
         o.presence_penalty = coin(&r, 0, -2, 2);
         o.frequency_penalty = coin(&r, 0, -2, 2);
         o.repeat_last_n = (int)(rng_u64(&r) % 50) - 1;
+        o.min_keep = (int)coin(&r, 0, 1, 20);
+        o.top_n_sigma = coin(&r, 0, -1, 3);
+        o.dynatemp_range = coin(&r, 0, 0, 2);
+        o.dynatemp_exponent = coin(&r, 1, 0.2F, 2);
+        for (o.n_bias = 0; o.n_bias < 5 && rng_u64(&r) % 3; o.n_bias++)
+            bias[o.n_bias] =
+                (struct sampler_bias){(int)(rng_u64(&r) % (uint64_t)n), coin(&r, 1, -3, 3)};
+        o.bias = bias;
         o.seed = rng_u64(&r);
         check_chain(&o, x, n, text, n_text, 1 + (int)(rng_u64(&r) % 45), 30);
     }
@@ -233,11 +275,28 @@ static void test_big(void **state)
 {
     static float x[N_BIG];
     const struct sampler_options steps[] = {
-        {1, 1000, 1, 0, 1, 1, 0, 0, 0, 1},     {1, 0, 0.5F, 0, 1, 1, 0, 0, 0, 2},
-        {1, 0, 0.99F, 0, 1, 1, 0, 0, 0, 3},    {1, 0, 1, 0.05F, 1, 1, 0, 0, 0, 4},
-        {1, 0, 1, 0, 0.6F, 1, 0, 0, 0, 5},     {0.3F, 0, 1, 0, 1, 1, 0, 0, 0, 6},
-        {2, 0, 1, 0, 1, 1, 0, 0, 0, 7},        {1, N_BIG - 1, 1, 0, 1, 1, 0, 0, 0, 8},
-        {0.8F, 40, 0.9F, 0, 1, 1, 0, 0, 0, 9}, {1, 0, 0.7F, 0, 1, 1.5F, 0.5F, 1, -1, 10},
+#define STEP(t, k, p, min, typ, rep, pres, freq, last, s)                                      \
+    {.temperature = (t),                                                                       \
+     .top_k = (k),                                                                             \
+     .top_p = (p),                                                                             \
+     .min_p = (min),                                                                           \
+     .typical_p = (typ),                                                                       \
+     .repeat_penalty = (rep),                                                                  \
+     .presence_penalty = (pres),                                                               \
+     .frequency_penalty = (freq),                                                              \
+     .repeat_last_n = (last),                                                                  \
+     .seed = (s)}
+        STEP(1, 1000, 1, 0, 1, 1, 0, 0, 0, 1),
+        STEP(1, 0, 0.5F, 0, 1, 1, 0, 0, 0, 2),
+        STEP(1, 0, 0.99F, 0, 1, 1, 0, 0, 0, 3),
+        STEP(1, 0, 1, 0.05F, 1, 1, 0, 0, 0, 4),
+        STEP(1, 0, 1, 0, 0.6F, 1, 0, 0, 0, 5),
+        STEP(0.3F, 0, 1, 0, 1, 1, 0, 0, 0, 6),
+        STEP(2, 0, 1, 0, 1, 1, 0, 0, 0, 7),
+        STEP(1, N_BIG - 1, 1, 0, 1, 1, 0, 0, 0, 8),
+        STEP(0.8F, 40, 0.9F, 0, 1, 1, 0, 0, 0, 9),
+        STEP(1, 0, 0.7F, 0, 1, 1.5F, 0.5F, 1, -1, 10),
+#undef STEP
     };
     struct rng r;
     int text[100];
@@ -493,6 +552,21 @@ static void test_options(void **state)
         {F(repeat_penalty), {0, -1, NAN, INFINITY}, {1e-30F, 1, 1e30F}},
         {F(presence_penalty), {-2.1F, 2.1F, NAN, INFINITY}, {-2, 0, 2}},
         {F(frequency_penalty), {-2.1F, 2.1F, NAN, INFINITY}, {-2, 0, 2}},
+        {F(top_n_sigma), {NAN, INFINITY, -INFINITY, NAN}, {-1, 0, 2}},
+        {F(xtc_probability), {-0.1F, 1.1F, NAN, INFINITY}, {0, 0.5F, 1}},
+        {F(xtc_threshold), {-0.1F, 1.1F, NAN, INFINITY}, {0, 0.5F, 1}},
+        {F(dry_multiplier), {-0.1F, -1, NAN, INFINITY}, {0, 0.8F, 1e30F}},
+        {F(dry_base), {-0.1F, -1, NAN, INFINITY}, {0, 1.75F, 1e30F}},
+        {F(dynatemp_range), {-0.1F, -1, NAN, INFINITY}, {0, 0.8F, 1e30F}},
+        {F(dynatemp_exponent), {-0.1F, -1, NAN, INFINITY}, {0, 0.8F, 1e30F}},
+    };
+    static const struct {
+        const char *name;
+        size_t at;
+        int bad;
+    } ints[] = {
+        {F(top_k), -1},      {F(repeat_last_n), -2},      {F(min_keep), -1},
+        {F(dry_last_n), -2}, {F(dry_allowed_length), -1},
 #undef F
     };
     struct sampler_options o;
@@ -512,12 +586,12 @@ static void test_options(void **state)
             s = NULL;
         }
     }
-    sampler_defaults(&o);
-    o.top_k = -1;
-    assert_int_equal(sampler_new(&s, &o, 10, 10, &e), E_INVALID);
-    sampler_defaults(&o);
-    o.repeat_last_n = -2;
-    assert_int_equal(sampler_new(&s, &o, 10, 10, &e), E_INVALID);
+    for (size_t i = 0; i < sizeof(ints) / sizeof(ints[0]); i++) {
+        sampler_defaults(&o);
+        memcpy((char *)&o + ints[i].at, &ints[i].bad, sizeof(int));
+        assert_int_equal(sampler_new(&s, &o, 10, 10, &e), E_INVALID);
+        assert_memory_equal(e.msg, ints[i].name, strlen(ints[i].name));
+    }
     sampler_defaults(&o);
     assert_int_equal(sampler_new(&s, &o, 0, 10, &e), E_INVALID);
     assert_int_equal(sampler_new(&s, &o, 10, 0, &e), E_INVALID);
@@ -527,12 +601,17 @@ static void test_options(void **state)
 
 static void test_no_memory(void **state)
 {
+    const uint32_t breakers = 1;
     struct sampler_options o;
     int failed = 0;
 
     (void)state;
     sampler_defaults(&o);
-    o.repeat_penalty = 1.1F; /* penalties have memory of their own */
+    o.repeat_penalty = 1.1F; /* penalties have memory of their own, and so on */
+    o.dry_multiplier = 1;
+    o.dry_breakers = &breakers;
+    o.bias = &(struct sampler_bias){1, 1};
+    o.n_bias = 1;
     for (uint64_t nth = 1;; nth++) {
         struct sampler *s = NULL;
         int rc;
@@ -547,7 +626,7 @@ static void test_no_memory(void **state)
         assert_null(s);
         failed++;
     }
-    assert_int_equal(failed, 4);
+    assert_int_equal(failed, 9);
 }
 
 /* Nothing is allocated for a token. Prints what a pick costs; no limit is set on it here,
@@ -555,8 +634,9 @@ static void test_no_memory(void **state)
 static void test_cost(void **state)
 {
     static float x[N_BIG];
-    struct sampler_options mix[4];
-    const char *const names[] = {"defaults", "top_p 0.9 alone", "typical_p 0.99", "greedy"};
+    struct sampler_options mix[6];
+    const char *const names[] = {"defaults", "top_p 0.9 alone", "typical_p 0.99",
+                                 "greedy",   "DRY and bias",    "top_n_sigma, XTC, dynatemp"};
     struct rng r;
 
     (void)state;
@@ -568,7 +648,13 @@ static void test_cost(void **state)
     mix[1].top_p = 0.9F;
     mix[2].typical_p = 0.99F;
     mix[3].temperature = 0;
-    for (int k = 0; k < 4; k++) {
+    mix[4] = mix[5] = mix[0];
+    mix[4].dry_multiplier = 0.8F;
+    mix[4].bias = &(struct sampler_bias){1, 1};
+    mix[4].n_bias = 1;
+    mix[5].top_n_sigma = 1;
+    mix[5].xtc_probability = mix[5].dynatemp_range = 0.5F;
+    for (int k = 0; k < 6; k++) {
         struct sampler *s = make(&mix[k], N_BIG, 4096);
         uint64_t before = mem_count(), start = clock_ns();
 
@@ -631,13 +717,14 @@ static void test_logprobs(void **state)
 
 static void test_step_names(void **state)
 {
-    static const char *const want[] = {"penalties", "top_k",       "typical_p", "top_p",
-                                       "min_p",     "temperature", "draw"};
+    static const char *const want[] = {"logit_bias", "penalties",   "dry",   "top_n_sigma",
+                                       "top_k",      "typical_p",   "top_p", "min_p",
+                                       "xtc",        "temperature", "draw"};
 
     (void)state;
-    for (int i = 0; i < 7; i++)
+    for (int i = 0; i < 11; i++)
         assert_string_equal(sampler_step_name(i), want[i]);
-    assert_null(sampler_step_name(7));
+    assert_null(sampler_step_name(11));
     assert_null(sampler_step_name(-1));
 }
 

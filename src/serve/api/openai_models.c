@@ -1,0 +1,91 @@
+/* GET /v1/models and /v1/models/NAME. Anthropic's clients ask at the same paths. */
+#include "serve/api/anthropic.h"
+#include "serve/api/openai.h"
+#include "serve/api/openai_routes.h"
+
+#include "serve/auth.h"
+#include "store/store.h"
+
+/* Beyond OpenAI's members: how long a text may be, and what the model can do. */
+static json_t *model_json(const struct store_model *m)
+{
+    static const struct {
+        int can;
+        const char *word;
+    } words[] = {
+        {STORE_COMPLETION, "completion"}, {STORE_TOOLS, "tools"},
+        {STORE_INSERT, "insert"},         {STORE_THINKING, "thinking"},
+        {STORE_VISION, "vision"},         {STORE_EMBEDDING, "embedding"},
+        {STORE_RERANK, "rerank"},
+    };
+    json_t *can = json_array(), *o;
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
+        if (m->can & words[i].can &&
+            json_array_append_new(can, json_string(words[i].word)) != 0)
+            break;
+    }
+    o = json_pack("{s:s,s:s,s:I,s:s,s:o}", "id", m->name, "object", "model", "created",
+                  (json_int_t)(m->modified_ns / 1000000000), "owned_by", "library",
+                  "capabilities", can);
+    if (o && m->n_ctx_train > 0 &&
+        json_object_set_new(o, "context_length", json_integer(m->n_ctx_train)) != 0) {
+        json_decref(o);
+        o = NULL;
+    }
+    return o;
+}
+
+struct models {
+    json_t *data;
+    const struct call *c;
+};
+
+static int visit(void *ctx, const struct store_model *m)
+{
+    struct models *l = ctx;
+
+    if (!auth_model(l->c->who, str_of(m->name)))
+        return 0;
+    return json_array_append_new(l->data, model_json(m)) != 0;
+}
+
+void openai_models(struct serve *s, struct call *c)
+{
+    struct models l = {json_array(), c};
+    struct err e = {0};
+    int skipped = 0;
+
+    if (call_header(c, "anthropic-version")) {
+        json_decref(l.data);
+        anthropic_models(s, c);
+        return;
+    }
+    if (store_each(s->store, visit, &l, &skipped, &e) < 0) {
+        ask_error(c, &e, NULL);
+        json_decref(l.data);
+        return;
+    }
+    ask_json(c, 200, json_pack("{s:s,s:o}", "object", "list", "data", l.data));
+}
+
+void openai_model(struct serve *s, struct call *c)
+{
+    struct store_model m = {0};
+    struct err e = {0};
+    struct str name = c->arg[0];
+    int rc;
+
+    if (call_header(c, "anthropic-version")) {
+        anthropic_model(s, c);
+        return;
+    }
+    rc = store_find(s->store, name, &m, &e);
+    if (rc == 0 && !auth_model(c->who, str_of(m.name)))
+        rc = err_set(&e, E_NOT_FOUND, "model '%.*s' not found", (int)name.n, name.p);
+    if (rc < 0)
+        ask_error(c, &e, "model");
+    else
+        ask_json(c, 200, model_json(&m));
+    store_model_done(&m);
+}

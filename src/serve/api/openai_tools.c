@@ -1,0 +1,259 @@
+/* Tools and which of them may, must or must not be called. */
+#include "serve/api/openai.h"
+
+#include <stdio.h>
+
+#define N(a) (sizeof(a) / sizeof(*(a)))
+
+struct tool_in {
+    struct str type, name, description;
+    json_t *function, *parameters;
+    int strict;
+};
+
+#define AT(field) offsetof(struct tool_in, field)
+
+#define FUNCTION_ROWS                                                                          \
+    {.name = "name", .type = FIELD_STR, .at = AT(name), .flags = FIELD_NEEDED},                \
+        {.name = "description", .type = FIELD_STR, .at = AT(description)},                     \
+        {.name = "parameters", .type = FIELD_JSON, .at = AT(parameters)},                      \
+    {                                                                                          \
+        .name = "strict", .type = FIELD_BOOL, .at = AT(strict)                                 \
+    }
+
+static const struct field_row function_rows[] = {FUNCTION_ROWS};
+
+static const struct field_row flat_rows[] = {
+    {.name = "type", .type = FIELD_STR, .at = AT(type), .flags = FIELD_NEEDED},
+    FUNCTION_ROWS,
+};
+
+static const struct field_row tool_rows[] = {
+    {.name = "type", .type = FIELD_STR, .at = AT(type), .flags = FIELD_NEEDED},
+    {.name = "function", .type = FIELD_OBJECT, .at = AT(function), .flags = FIELD_NEEDED},
+};
+
+/* Letters, digits, _ and -, 1 to 64 of them; a point as other servers allow. */
+static int name_ok(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              c == '_' || c == '-' || c == '.'))
+            return 0;
+    }
+    return s.n >= 1 && s.n <= 64;
+}
+
+/* In the form of chat completions, as templates have it. */
+static json_t *tool_new(const struct tool_in *in)
+{
+    json_t *function = json_object(), *tool = json_object();
+    int bad = !function || !tool;
+
+    bad |= json_object_set_new(tool, "type", json_string("function"));
+    bad |= json_object_set_new(function, "name", json_stringn(in->name.p, in->name.n));
+    if (in->description.p)
+        bad |= json_object_set_new(function, "description",
+                                   json_stringn(in->description.p, in->description.n));
+    if (in->parameters)
+        bad |= json_object_set(function, "parameters", in->parameters);
+    else
+        bad |= json_object_set_new(function, "parameters",
+                                   json_pack("{s:s,s:{}}", "type", "object", "properties"));
+    if (in->strict)
+        bad |= json_object_set_new(function, "strict", json_true());
+    bad |= json_object_set_new(tool, "function", function);
+    if (!bad)
+        return tool;
+    json_decref(tool);
+    return NULL;
+}
+
+static int parameters_ok(struct openai_parse *p, const char *path, const json_t *v)
+{
+    const json_t *type = json_object_get(v, "type");
+    char param[96];
+
+    (void)snprintf(param, sizeof(param), "%sparameters", path);
+    if (!json_is_object(v))
+        return openai_bad(p, param, "must be a JSON Schema: an object");
+    if (json_is_string(type) && strcmp(json_string_value(type), "object") != 0)
+        return openai_bad(p, param, "must be the schema of an object, not of type '%.40s'",
+                          json_string_value(type));
+    return 0;
+}
+
+static int tool(struct openai_parse *p, size_t at, const json_t *v, int flat, json_t *seen)
+{
+    struct tool_in in = {0};
+    char path[64], param[96];
+    json_t *out;
+    int rc;
+
+    (void)snprintf(param, sizeof(param), "tools[%zu]", at);
+    if (!json_is_object(v))
+        return openai_bad(p, param, "must be an object");
+    (void)snprintf(path, sizeof(path), "tools[%zu].", at);
+    (void)snprintf(param, sizeof(param), "tools[%zu].type", at);
+    if (json_is_string(json_object_get(v, "type")) &&
+        strcmp(json_string_value(json_object_get(v, "type")), "function") != 0)
+        return openai_unsupported(p, param, "'%.40s' is not supported: only functions are",
+                                  json_string_value(json_object_get(v, "type")));
+    rc = field_read(flat ? flat_rows : tool_rows, flat ? N(flat_rows) : N(tool_rows), path, v,
+                    &in, &p->report, &p->e);
+    if (rc == 0 && !flat) {
+        (void)snprintf(path, sizeof(path), "tools[%zu].function.", at);
+        rc = field_read(function_rows, N(function_rows), path, in.function, &in, &p->report,
+                        &p->e);
+    }
+    if (rc == 0 && in.parameters)
+        rc = parameters_ok(p, path, in.parameters);
+    if (rc < 0)
+        return rc;
+    (void)snprintf(param, sizeof(param), "%sname", path);
+    if (!name_ok(in.name))
+        return openai_bad(p, param, "must be 1 to 64 letters, digits, '_', '-' or '.'");
+    if (json_object_get(seen, in.name.p))
+        return openai_bad(p, param, "'%.64s' is there twice", in.name.p);
+    out = tool_new(&in);
+    if (!out || json_object_set_new(seen, in.name.p, json_true()) != 0) {
+        json_decref(out);
+        return openai_nomem(p);
+    }
+    return json_array_append_new(p->q->tools, out) == 0 ? 0 : openai_nomem(p);
+}
+
+/* -- the choice ---------------------------------------------------------------------------- */
+
+static const char *name_of(const json_t *tool)
+{
+    return json_string_value(json_object_get(json_object_get(tool, "function"), "name"));
+}
+
+/* The name in {"type":"function","function":{"name":...}}, or {"type":"function","name":...}.
+ */
+static const char *choice_name(const json_t *v)
+{
+    const json_t *function = json_object_get(v, "function");
+
+    return json_string_value(json_object_get(function ? function : v, "name"));
+}
+
+static int is_there(const json_t *tools, const char *name)
+{
+    for (size_t i = 0; i < json_array_size(tools); i++) {
+        if (strcmp(name_of(json_array_get(tools, i)), name) == 0)
+            return 1;
+    }
+    return 0;
+}
+
+static int choice_word(struct openai_parse *p, const char *param, const char *word)
+{
+    static const struct {
+        const char *word;
+        int choice;
+    } rows[] = {
+        {"auto", GATE_CALL_AUTO}, {"none", GATE_CALL_NONE}, {"required", GATE_CALL_REQUIRED}};
+
+    for (size_t i = 0; i < N(rows); i++) {
+        if (strcmp(rows[i].word, word) == 0) {
+            p->q->tool_choice = rows[i].choice;
+            return 0;
+        }
+    }
+    return openai_bad(p, param, "is '%.40s', expected none, auto, required, or an object",
+                      word);
+}
+
+/* Only some of the tools: the others are not there for this request. */
+static int choice_allowed(struct openai_parse *p, const json_t *v)
+{
+    const json_t *list = json_object_get(v, "tools"), *mode = json_object_get(v, "mode");
+    const char *param = "tool_choice.tools";
+    json_t *kept = json_array();
+    int rc = 0;
+
+    if (!kept)
+        return openai_nomem(p);
+    if (!json_is_array(list) || json_array_size(list) == 0)
+        rc = openai_bad(p, param, "must be an array of functions");
+    if (rc == 0 && !json_is_string(mode))
+        rc = openai_bad(p, "tool_choice.mode", "must be auto or required");
+    for (size_t i = 0; i < json_array_size(list) && rc == 0; i++) {
+        const char *name = choice_name(json_array_get(list, i));
+
+        if (!name || !is_there(p->q->tools, name))
+            rc = openai_bad(p, param, "names '%.64s', which is no tool of this request",
+                            name ? name : "");
+    }
+    for (size_t i = 0; i < json_array_size(p->q->tools) && rc == 0; i++) {
+        json_t *t = json_array_get(p->q->tools, i);
+
+        for (size_t k = 0; k < json_array_size(list); k++) {
+            if (strcmp(name_of(t), choice_name(json_array_get(list, k))) != 0)
+                continue;
+            if (json_array_append(kept, t) != 0)
+                rc = openai_nomem(p);
+            break;
+        }
+    }
+    if (rc == 0)
+        rc = choice_word(p, "tool_choice.mode", json_string_value(mode));
+    if (rc < 0) {
+        json_decref(kept);
+        return rc;
+    }
+    json_decref(p->q->tools);
+    p->q->tools = kept;
+    return 0;
+}
+
+static int choice(struct openai_parse *p, const json_t *v)
+{
+    const char *type = json_string_value(json_object_get(v, "type")), *name;
+    const json_t *inner = json_object_get(v, "allowed_tools");
+    int rc;
+
+    if (json_is_string(v))
+        return choice_word(p, "tool_choice", json_string_value(v));
+    if (!json_is_object(v) || !type)
+        return openai_bad(p, "tool_choice", "must be a word, or an object with a type");
+    if (strcmp(type, "allowed_tools") == 0)
+        return choice_allowed(p, inner ? inner : v);
+    if (strcmp(type, "function") != 0)
+        return openai_unsupported(p, "tool_choice.type", "'%.40s' is not supported", type);
+    name = choice_name(v);
+    if (!name || !*name)
+        return openai_bad(p, "tool_choice.function.name", "is required");
+    if (!is_there(p->q->tools, name))
+        return openai_bad(p, "tool_choice", "names '%.64s', which is no tool of this request",
+                          name);
+    rc = openai_copy(p, &p->q->tool_name, str_of(name));
+    p->q->tool_choice = GATE_CALL_REQUIRED;
+    return rc;
+}
+
+int openai_tools(struct openai_parse *p, const json_t *tools, const json_t *want, int flat)
+{
+    json_t *seen;
+    int rc = 0;
+
+    p->q->one_call = !p->in.parallel_tool_calls;
+    if (json_array_size(tools) > 0) {
+        seen = json_object();
+        p->q->tools = json_array();
+        if (!seen || !p->q->tools)
+            rc = openai_nomem(p);
+        for (size_t i = 0; i < json_array_size(tools) && rc == 0; i++)
+            rc = tool(p, i, json_array_get(tools, i), flat, seen);
+        json_decref(seen);
+    }
+    if (rc == 0 && want)
+        rc = choice(p, want);
+    if (rc == 0 && p->q->tool_choice == GATE_CALL_REQUIRED && !p->q->tools)
+        rc = openai_bad(p, "tool_choice", "asks for a call, but there are no tools");
+    return rc;
+}

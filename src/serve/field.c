@@ -1,0 +1,347 @@
+#include "serve/field.h"
+
+#include "base/mem.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#define WARNINGS_MAX ((size_t)16 << 10)
+
+void field_report_init(struct field_report *r, int strict)
+{
+    r->strict = strict;
+    r->param[0] = '\0';
+    buf_init(&r->warnings, WARNINGS_MAX);
+}
+
+void field_report_done(struct field_report *r)
+{
+    buf_done(&r->warnings);
+}
+
+void field_warn(struct field_report *r, const char *fmt, ...)
+{
+    char line[512];
+    size_t n = r->warnings.n;
+    va_list ap;
+
+    va_start(ap, fmt);
+    (void)vsnprintf(line, sizeof(line), fmt, ap);
+    va_end(ap);
+    for (char *p = line; *p; p++) {
+        if ((unsigned char)*p < ' ')
+            *p = ' ';
+    }
+    if (n + strlen(line) + 1 > WARNINGS_MAX)
+        return;
+    if (buf_str(&r->warnings, line) < 0 || buf_byte(&r->warnings, '\n') < 0)
+        r->warnings.n = n;
+}
+
+/* -- one field --------------------------------------------------------------------------- */
+
+/* A field on its way: where messages say it is. */
+struct place {
+    const struct field_row *row;
+    struct field_report *report;
+    struct err *e;
+};
+
+static const char *type_of(const json_t *v)
+{
+    static const char *const names[] = {
+        [JSON_OBJECT] = "an object",   [JSON_ARRAY] = "an array", [JSON_STRING] = "a string",
+        [JSON_INTEGER] = "an integer", [JSON_REAL] = "a number",  [JSON_TRUE] = "a boolean",
+        [JSON_FALSE] = "a boolean",    [JSON_NULL] = "null"};
+
+    return names[json_typeof(v)];
+}
+
+static int bad(const struct place *p, const char *fmt, ...) PRINTF_LIKE(2, 3);
+static int bad(const struct place *p, const char *fmt, ...)
+{
+    char why[ERR_MAX];
+    va_list ap;
+
+    va_start(ap, fmt);
+    (void)vsnprintf(why, sizeof(why), fmt, ap);
+    va_end(ap);
+    return err_set(p->e, E_INVALID, "%s %s", p->report->param, why);
+}
+
+static int bad_type(const struct place *p, const char *want, const json_t *v)
+{
+    return bad(p, "must be %s, not %s", want, type_of(v));
+}
+
+/* A number in its row's range, or clamped into it where the row says so. */
+static int in_range(const struct place *p, double *x)
+{
+    const struct field_row *row = p->row;
+
+    if (*x > row->max && row->flags & FIELD_CLAMP) {
+        field_warn(p->report, "%s: %.15g is taken as %.15g, the most there is",
+                   p->report->param, *x, row->max);
+        *x = row->max;
+    }
+    if (*x >= row->min && *x <= row->max && !(row->flags & FIELD_ABOVE && *x <= row->min))
+        return 0;
+    return bad(p, "is %.15g, expected %s%.15g to %.15g", *x,
+               row->flags & FIELD_ABOVE ? "more than " : "", row->min, row->max);
+}
+
+static int read_int(const struct place *p, const json_t *v, void *at)
+{
+    double x = (double)json_integer_value(v);
+    int rc;
+
+    if (!json_is_integer(v))
+        return bad_type(p, "an integer", v);
+    rc = in_range(p, &x);
+    if (rc < 0)
+        return rc;
+    if (p->row->type == FIELD_INT)
+        *(int *)at = (int)x;
+    else
+        *(int64_t *)at = (int64_t)json_integer_value(v);
+    return 0;
+}
+
+static int read_float(const struct place *p, const json_t *v, void *at)
+{
+    double x = json_number_value(v);
+    int rc;
+
+    if (!json_is_number(v))
+        return bad_type(p, "a number", v);
+    rc = in_range(p, &x);
+    if (rc == 0)
+        *(float *)at = (float)x;
+    return rc;
+}
+
+static int read_str(const struct place *p, const json_t *v, void *at)
+{
+    size_t n = json_string_length(v);
+
+    if (!json_is_string(v))
+        return bad_type(p, "a string", v);
+    if ((double)n < p->row->min)
+        return n ? bad(p, "is too short") : bad(p, "is empty");
+    if (p->row->max > 0 && (double)n > p->row->max)
+        return bad(p, "has %zu bytes, expected %.15g at most", n, p->row->max);
+    *(struct str *)at = (struct str){json_string_value(v), n};
+    return 0;
+}
+
+static int read_array(const struct place *p, const json_t *v, void *at)
+{
+    size_t n = json_array_size(v);
+
+    if (!json_is_array(v))
+        return bad_type(p, "an array", v);
+    if ((double)n < p->row->min)
+        return n ? bad(p, "has too few items") : bad(p, "is empty");
+    if (p->row->max > 0 && (double)n > p->row->max)
+        return bad(p, "has %zu items, expected %.15g at most", n, p->row->max);
+    *(const json_t **)at = v;
+    return 0;
+}
+
+static int read_call(const struct place *p, const json_t *v, void *into)
+{
+    struct err why = {0};
+    int rc = p->row->read(into, v, &why);
+
+    return rc == E_INVALID ? bad(p, "%s", why.msg)
+           : rc < 0        ? err_set(p->e, rc, "%s: %s", p->report->param, why.msg)
+                           : 0;
+}
+
+/* 1: the value is one that asks for nothing. */
+static int is_harmless(const struct field_row *row, const json_t *v)
+{
+    const char *at = row->harmless;
+
+    if ((json_is_object(v) && json_object_size(v) == 0) ||
+        (json_is_array(v) && json_array_size(v) == 0))
+        return 1;
+    while (at) {
+        const char *end = strchr(at, '|');
+        size_t n = end ? (size_t)(end - at) : strlen(at);
+        json_t *same = json_loadb(at, n, JSON_DECODE_ANY, NULL);
+        int equal = same && (json_equal(same, v) ||
+                             (json_is_number(same) && json_is_number(v) &&
+                              !(json_number_value(same) < json_number_value(v) ||
+                                json_number_value(same) > json_number_value(v))));
+
+        json_decref(same);
+        if (equal)
+            return 1;
+        at = end ? end + 1 : NULL;
+    }
+    return 0;
+}
+
+static int read_one(const struct place *p, const json_t *v, void *into)
+{
+    const struct field_row *row = p->row;
+    void *at = (char *)into + row->at;
+
+    switch (row->type) {
+    case FIELD_BOOL:
+        if (!json_is_boolean(v))
+            return bad_type(p, "true or false", v);
+        *(int *)at = json_is_true(v);
+        return 0;
+    case FIELD_INT:
+    case FIELD_I64:
+        return read_int(p, v, at);
+    case FIELD_FLOAT:
+        return read_float(p, v, at);
+    case FIELD_STR:
+        return read_str(p, v, at);
+    case FIELD_OBJECT:
+        if (!json_is_object(v))
+            return bad_type(p, "an object", v);
+        *(const json_t **)at = v;
+        return 0;
+    case FIELD_JSON:
+        *(const json_t **)at = v;
+        return 0;
+    case FIELD_ARRAY:
+        return read_array(p, v, at);
+    case FIELD_CALL:
+        return read_call(p, v, into);
+    case FIELD_REFUSED:
+        if (is_harmless(row, v))
+            return 0;
+        return err_set(p->e, E_UNSUPPORTED, "%s %s", p->report->param,
+                       row->why ? row->why : "is not supported");
+    case FIELD_WARNED:
+        if (!is_harmless(row, v))
+            field_warn(p->report, "%s %s", p->report->param,
+                       row->why ? row->why : "is not supported and has no effect");
+        return 0;
+    default: /* FIELD_NOTED */
+        return 0;
+    }
+}
+
+/* -- all of them ---------------------------------------------------------------------- */
+
+static void set_param(struct field_report *r, const char *path, const char *name)
+{
+    (void)snprintf(r->param, sizeof(r->param), "%s%.64s", path, name);
+    for (char *p = r->param; *p; p++) {
+        if ((unsigned char)*p < ' ' || *p == 0x7f)
+            *p = '?';
+    }
+}
+
+static const struct field_row *row_of(const struct field_row *rows, size_t n, const char *name)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(rows[i].name, name) == 0)
+            return &rows[i];
+    }
+    return NULL;
+}
+
+/* Fields that no row has. */
+static int unknown(const struct field_row *rows, size_t n, const char *path, const json_t *o,
+                   struct field_report *r, struct err *e)
+{
+    const char *name;
+    json_t *v;
+
+    json_object_foreach((json_t *)(uintptr_t)o, name, v)
+    {
+        if (row_of(rows, n, name))
+            continue;
+        set_param(r, path, name);
+        if (r->strict)
+            return err_set(e, E_INVALID, "%s is not a field of this request", r->param);
+        field_warn(r, "%s is not known here and has no effect", r->param);
+    }
+    r->param[0] = '\0';
+    return 0;
+}
+
+int field_read(const struct field_row *rows, size_t n, const char *path, const json_t *o,
+               void *into, struct field_report *r, struct err *e)
+{
+    int rc = 0;
+
+    if (!json_is_object(o)) {
+        (void)snprintf(r->param, sizeof(r->param), "%s", path);
+        return err_set(e, E_INVALID, "%s%smust be an object, not %s", path, *path ? " " : "",
+                       o ? type_of(o) : "nothing");
+    }
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        struct place p = {&rows[i], r, e};
+        const json_t *v = json_object_get(o, rows[i].name);
+
+        set_param(r, path, rows[i].name);
+        if (v && !json_is_null(v))
+            rc = read_one(&p, v, into);
+        else if (rows[i].flags & FIELD_NEEDED)
+            rc = err_set(e, E_INVALID, "%s is required", r->param);
+    }
+    return rc < 0 ? rc : unknown(rows, n, path, o, r, e);
+}
+
+/* -- JSON ------------------------------------------------------------------------------ */
+
+/* How deep brackets nest, before anything recurses over them; strings are skipped. */
+static int too_deep(struct str s, size_t *at)
+{
+    int depth = 0, in_string = 0;
+
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+
+        if (in_string) {
+            if (c == '\\')
+                i++;
+            else if (c == '"')
+                in_string = 0;
+        } else if (c == '"') {
+            in_string = 1;
+        } else if (c == '[' || c == '{') {
+            if (++depth > FIELD_DEPTH) {
+                *at = i;
+                return 1;
+            }
+        } else if (c == ']' || c == '}') {
+            depth--;
+        }
+    }
+    return 0;
+}
+
+int field_parse(json_t **out, struct str body, struct err *e)
+{
+    json_error_t why;
+    size_t at = 0;
+
+    *out = NULL;
+    if (body.n >= 3 && memcmp(body.p, "\xef\xbb\xbf", 3) == 0)
+        body = (struct str){body.p + 3, body.n - 3};
+    if (body.n == 0)
+        return err_set(e, E_INVALID, "the request has no body, expected JSON");
+    if (too_deep(body, &at))
+        return err_set(e, E_INVALID, "the JSON is nested deeper than %d at byte %zu",
+                       FIELD_DEPTH, at);
+    *out = json_loadb(body.p, body.n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL,
+                      &why);
+    if (*out)
+        return 0;
+    if (json_error_code(&why) == json_error_out_of_memory)
+        return err_set(e, E_NOMEM, "no memory for the request's JSON");
+    return err_set(e, E_INVALID, "the body is not valid JSON: %s (byte %d)", why.text,
+                   why.position);
+}
