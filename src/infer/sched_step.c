@@ -13,9 +13,7 @@ static int waiting(const struct sched_job *j)
 /* Whether the job is a text that is being written: it goes into each step. */
 static int is_written(const struct sched_job *j)
 {
-    int n = waiting(j);
-
-    return j->gen && j->seq->n_done && (n == 1 || (j->first_ns && n <= SCHED_DECODE_MAX));
+    return j->first_ns && waiting(j) <= SCHED_DECODE_MAX;
 }
 
 /* Pages for the next n tokens of j. Who comes last in rank gives up its own, but for paused
