@@ -135,8 +135,8 @@ static void take_rows(struct sched *s, struct sched_job *j, const struct engine_
     size_t n = (size_t)s->en->model->m->p.n_embd;
 
     for (int k = 0; k < p->rows; k++)
-        embed_row(&j->embed, (size_t)(j->seq->row_pos + k),
-                  s->en->hidden + (size_t)(p->row + k) * n);
+        embed_row(&j->embed, (size_t)j->seq->row_pos + (size_t)k,
+                  s->en->hidden + ((size_t)p->row + (size_t)k) * n);
 }
 
 static void after_part(struct sched *s, int i, int n_text)
