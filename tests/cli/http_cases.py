@@ -214,6 +214,10 @@ gives("H21 another expectation", 417, post(b"{}", Expect="tea"))
 gives("H21 refused before it comes", 413, post(b"", length=100 << 20, Expect="100-continue"))
 for type in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/jsonx"):
     gives(f"H22 P13 {type}", 415, post(type=type))
+form = "application/x-www-form-urlencoded"
+gives("a form where curl -d may ask", 200, post(path="/curl", type=form))
+gives("text where curl -d may ask", 415, post(path="/curl", type="text/plain"))
+gives("a form from a page there", 415, post(path="/curl", type=form, host=f"localhost:{server.port}", Origin=f"http://localhost:{server.port}"))
 gives("JSON with a charset", 200, post(type="application/json; charset=utf-8"))
 gives("no type, no browser", 200, post(type=None))
 gives("any type where it is allowed", 200, post(b"\0\1", path="/blob/x", type="application/octet-stream"))

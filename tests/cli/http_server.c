@@ -195,6 +195,7 @@ static const struct route rows[] = {
     {"GET",    "/health",     SCOPE_PUBLIC,  ROUTE_QUICK,    "test.health", &test, quick},
     {"GET",    "/counts",     SCOPE_PUBLIC,  ROUTE_QUICK,    "test.counts", &test, counts},
     {"POST",   "/echo",       SCOPE_INFER,   0,              "test.echo",   &test, echo},
+    {"POST",   "/curl",       SCOPE_INFER,   ROUTE_CURL,     "test.curl",   &test, echo},
     {"POST",   "/blob/:name", SCOPE_MANAGE,  ROUTE_ANY_TYPE, "test.blob",   &test, echo},
     {"DELETE", "/thing",      SCOPE_MANAGE,  0,              "test.thing",  &test, echo},
     {"GET",    "/query/*rest", SCOPE_INFER,  0,              "test.query",  &test, query},
