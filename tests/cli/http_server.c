@@ -122,7 +122,7 @@ static int number(const struct call *c, const char *name, int otherwise)
 {
     const char *v = call_query(c, name);
 
-    return v ? atoi(v) : otherwise;
+    return v ? (int)strtol(v, NULL, 10) : otherwise;
 }
 
 /* Answers after so many milliseconds, or when the client is gone. */
