@@ -106,6 +106,8 @@ static int reload_all(struct server *v, struct err *e)
         old ? config_load(&c, v->options->config_path, v->options->set, v->options->n_set, e)
             : err_set(e, E_NOMEM, "no memory");
 
+    if (rc == 0 && http_is_open(v->http) && !c->keys && !c->allow_no_key)
+        rc = err_set(e, E_INVALID, "other machines could ask without a key: listen.keys");
     if (rc == 0)
         rc = auth_reload(v->s.auth, c->keys, e);
     if (rc < 0) {
