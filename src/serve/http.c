@@ -283,6 +283,11 @@ int http_port(const struct http *h)
     return h->port;
 }
 
+int http_is_open(const struct http *h)
+{
+    return h->beyond_loopback;
+}
+
 const char *http_address(const struct http *h)
 {
     return h->address;

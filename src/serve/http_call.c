@@ -431,7 +431,7 @@ static void start(struct exchange *x)
     x->started = 1;
     x->state = X_RUNNING;
     if (x->conn->half_closed)
-        x->http->sweep_ns = 0; /* is it still there? */
+        x->http->sweep_ns = 0;     /* is it still there? */
     atomic_fetch_add(&x->refs, 1); /* the handler's */
     if (x->call.route->flags & ROUTE_QUICK) {
         x->call.route->run(x->http->s, &x->call);
@@ -515,6 +515,6 @@ void http_on_completed(void *ctx, struct MHD_Connection *mhd, void **con_cls,
     }
     x->conn = NULL;
     http_exchange_gone(x);
-    http_log(x, why == MHD_REQUEST_TERMINATED_COMPLETED_OK);
+    http_log(x);
     http_exchange_unref(x);
 }

@@ -221,8 +221,8 @@ void http_exchange_gone(struct exchange *x); /* tells the listener */
 void http_set_answer(struct exchange *x, int status, const char *type, const char *p, size_t n);
 MUST_CHECK int http_add_header(struct exchange *x, const char *name, const char *value);
 
-/* http_log.c. A line for a finished exchange; whole: the client got all of the answer. */
-void http_log(struct exchange *x, int whole);
+/* http_log.c. A line for a finished exchange. */
+void http_log(struct exchange *x);
 
 /* http_pool.c. n: threads; room: exchanges that may wait. */
 MUST_CHECK int http_pool_new(struct http_pool **out, struct serve *s, int n, int room,
