@@ -167,6 +167,11 @@ struct hearth_engine_options {
      * was computed before. At least 512 tokens, or n_ctx if that is less, must fit. 0: as much
      * as all sequences take when they are full. */
     uint64_t kv_bytes;
+    /* A directory in which pages that leave memory are kept, and found again by later engines
+     * of the same model, made when it is missing; NULL: none. Its files hold the tokens of
+     * texts as they are. */
+    const char *kv_dir;
+    uint64_t kv_dir_bytes; /* that its files may take together; 0: 8 GiB */
 };
 
 HEARTH_API int hearth_engine_new(struct hearth_engine **out, struct hearth_model *m,
@@ -181,6 +186,9 @@ struct hearth_engine_info {
     int page_tokens;
     int n_fit; /* most tokens of one sequence that can be computed: n_ctx, or what all pages
                   hold together */
+    /* Of kv_dir: bytes in it; files read, written, left out because the disk was behind or
+     * full, found bad, removed for others. */
+    uint64_t disk_bytes, disk_read, disk_written, disk_left_out, disk_bad, disk_evicted;
 };
 
 HEARTH_API void hearth_engine_info(const struct hearth_engine *en,

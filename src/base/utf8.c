@@ -112,3 +112,18 @@ int utf8_valid(const char *p, size_t n)
     }
     return 1;
 }
+
+int utf8_mend(struct buf *out, const char *p, size_t n)
+{
+    while (n > 0) {
+        int32_t cp;
+        int k = utf8_next(p, n, &cp);
+        int rc = cp < 0 ? buf_str(out, "\xEF\xBF\xBD") : buf_put(out, p, (size_t)k);
+
+        if (rc < 0)
+            return rc;
+        p += k;
+        n -= (size_t)k;
+    }
+    return 0;
+}

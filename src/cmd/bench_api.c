@@ -230,13 +230,15 @@ static int event_anthropic(struct load_request *r, struct str event, struct str 
                            char *told)
 {
     json_t *j = NULL;
-    int rc = parse(&j, data, told);
+    int rc = parse(&j, data, told), input = -1;
 
     if (rc == 0) {
         *done = str_is(event, "message_stop");
-        take(&r->got_prompt, j, "message.usage.input_tokens");
+        take(&input, j, "message.usage.input_tokens");
         take(&r->got_cached, j, "message.usage.cache_read_input_tokens");
         take(&r->got_output, j, "usage.output_tokens");
+        if (input >= 0) /* cached ones are not among these */
+            r->got_prompt = input + (r->got_cached > 0 ? r->got_cached : 0);
         rc = has_text(j, "delta.text") || has_text(j, "delta.thinking");
     }
     json_decref(j);

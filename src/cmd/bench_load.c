@@ -305,17 +305,19 @@ static int load_open(struct load *l, struct err *e)
     if (rc == 0 && l->o->key)
         rc = add_head(l, line.p);
     buf_done(&line);
-    l->lane = rc == 0 ? mem_calloc((size_t)l->n, sizeof(struct lane *)) : NULL;
+    if (rc < 0)
+        return err_set(e, rc, "the URL or the key is too long, or there is no memory");
+    l->lane = mem_calloc((size_t)l->n, sizeof(struct lane *));
     l->multi = curl_multi_init();
     if (!l->lane || !l->multi)
-        return err_set(e, rc < 0 ? rc : E_NOMEM, "no memory for %d requests", l->n);
+        return err_set(e, E_NOMEM, "no memory for %d requests", l->n);
     (void)curl_multi_setopt(l->multi, CURLMOPT_MAXCONNECTS, (long)(l->n < 4096 ? l->n : 4096));
     return 0;
 }
 
 static void load_close(struct load *l)
 {
-    for (int i = 0; i < l->n_lane; i++) {
+    for (int i = 0; i < l->n_lane && l->lane; i++) {
         (void)curl_multi_remove_handle(l->multi, l->lane[i]->easy);
         lane_free(l->lane[i]);
     }

@@ -26,6 +26,7 @@ static const struct {
 struct totals {
     int n[LOAD_OUTCOMES], n_good;
     long long prompt, cached, output, pieces;
+    long long whole;        /* tokens of answers that came to their end */
     int n_prompt, n_cached; /* requests that said so */
     int status[8], n_status[8];
     struct sample s[SAMPLES];
@@ -95,6 +96,7 @@ static void count(struct totals *t, const struct load_request *r, double slo_ttf
         s[TTFT].v[s[TTFT].n++] = since(r->start_ns, r->first_ns);
     if (r->outcome != LOAD_OK)
         return;
+    t->whole += n_token;
     s[E2E].v[s[E2E].n++] = since(r->start_ns, r->end_ns);
     if (r->n_piece > 1 && n_token > 1)
         s[TPOT].v[s[TPOT].n++] = since(r->first_ns, r->last_ns) / (float)(n_token - 1);
@@ -221,7 +223,7 @@ static void report_text(const struct bench_serve *b, const struct totals *t)
     (void)printf("prompts of %.0f tokens, %.0f %% of them from the cache; answers of %.1f\n\n",
                  ratio((double)t->prompt, t->n_prompt),
                  100 * ratio((double)t->cached, (double)t->prompt),
-                 ratio((double)t->output, o->n - n_failed(t)));
+                 ratio((double)t->whole, t->n[LOAD_OK]));
     (void)printf("%-26s %10s %10s %10s %10s %10s\n", "milliseconds", "mean", "p50", "p90",
                  "p99", "max");
     for (int i = 0; i < SAMPLES; i++) {

@@ -3,6 +3,7 @@
 #include "cmd/cmd.h"
 #include "cmd/term.h"
 
+#include "base/utf8.h"
 #include "base/buf.h"
 #include "text/reply/probe.h"
 
@@ -165,7 +166,7 @@ static json_t *bytes(struct str s)
     json_t *j = NULL;
 
     buf_init(&clean, (size_t)3 * MAX_INPUT);
-    if (term_utf8(&clean, s.p ? s.p : "", s.n) == 0)
+    if (utf8_mend(&clean, s.p ? s.p : "", s.n) == 0)
         j = json_stringn(clean.p ? clean.p : "", clean.n);
     buf_done(&clean);
     return j;

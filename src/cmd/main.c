@@ -15,6 +15,9 @@ static int cmd_help(int argc, char **argv);
 /* clang-format off */
 static const struct command commands[] = {
     {"run",     cmd_run,     "complete a text, once or interactively"},
+    {"serve",   cmd_serve,   "answer over HTTP: Ollama, OpenAI, Anthropic, llama-server"},
+    {"config",  cmd_config,  "check or print the settings of the server"},
+    {"key",     cmd_key,     "make, list and remove its API keys"},
     {"show",    cmd_show,    "say what a model is, and what its file holds"},
     {"create",  cmd_create,  "give a model a name, and settings, by a Modelfile"},
     {"list",    cmd_list,    "list the models that have names"},

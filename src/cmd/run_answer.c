@@ -6,6 +6,7 @@
 #include "base/utf8.h"
 #include "cmd/term.h"
 #include "infer/engine.h"
+#include "infer/guided.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -362,21 +363,6 @@ static int question(struct run *r, const char *text, size_t n, int32_t **ids, si
 
 /* -- under a grammar ------------------------------------------------------------------- */
 
-static int guided_mask(void *ctx, uint32_t *bits, struct hearth_error *e)
-{
-    return guide_mask(ctx, bits, (struct err *)(void *)e);
-}
-
-static int guided_accept(void *ctx, int32_t id, struct hearth_error *e)
-{
-    return guide_accept(ctx, id, (struct err *)(void *)e);
-}
-
-static int guided_forced(void *ctx, int32_t *ids, int max, struct hearth_error *e)
-{
-    return guide_forced(ctx, ids, max, (struct err *)(void *)e);
-}
-
 /* What takes the answer apart, and what holds it to a form. */
 static int answer_open(struct answer *a)
 {
@@ -437,8 +423,7 @@ static int generate(struct answer *a, const int32_t *ids, size_t n, struct heart
 {
     struct run *r = a->r;
     struct hearth_sampling sampling, fresh;
-    struct hearth_guide guide = {
-        .ctx = a->guide, .mask = guided_mask, .accept = guided_accept, .forced = guided_forced};
+    struct hearth_guide guide = guided_by(a->guide);
     struct hearth_generate_options opt = {
         .n_predict = r->opt.num_predict,
         .sampling = &sampling,
@@ -616,7 +601,7 @@ int run_answer(struct run *r, const char *text, size_t n, struct err *e)
         (void)fprintf(stderr,
                       "note: the prompt is not UTF-8; what is none is read as U+FFFD\n");
     buf_init(&clean, 3 * ANSWER_MAX);
-    rc = term_utf8(&clean, text, n);
+    rc = utf8_mend(&clean, text, n);
     if (rc < 0)
         rc = err_set(e, rc, "the prompt has %zu bytes", n);
     else

@@ -2,7 +2,7 @@
  * it stands: a number that is read and written again may become another. */
 #include "cmd/run.h"
 
-#include "cmd/term.h"
+#include "base/utf8.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +15,7 @@ json_t *run_text_json(const struct buf *b)
     json_t *s = NULL;
 
     buf_init(&clean, 3 * TEXT_MAX);
-    if (term_utf8(&clean, b->p ? b->p : "", b->n) == 0)
+    if (utf8_mend(&clean, b->p ? b->p : "", b->n) == 0)
         s = json_stringn(clean.p ? clean.p : "", clean.n);
     buf_done(&clean);
     return s;

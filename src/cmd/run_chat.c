@@ -8,7 +8,7 @@
 #include "base/utf8.h"
 #include "fmt/jfile.h"
 #include "infer/engine.h"
-#include "text/gram/schema.h"
+#include "text/form.h"
 
 #include <string.h>
 #include <time.h>
@@ -249,84 +249,39 @@ const struct reply_style *run_chat_style(const struct run *r)
 
 /* -- grammar ------------------------------------------------------------------------------ */
 
-static int content_grammar(const struct run *r, gram_ref *out, struct err *e)
-{
-    struct schema_options o = {.writing = 1};
-
-    int rc = r->chat.schema ? schema_add(r->chat.gram, r->chat.schema, &o, out, e)
-                            : schema_any(r->chat.gram, 1, &o, out, e);
-
-    if (rc == 0 && r->chat.chat)
-        *out = reply_content(r->chat.gram, run_chat_style(r), *out);
-    return rc;
-}
-
-/* Calls, or content, or either. */
-static int answer_grammar(struct run *r, gram_ref *out, struct err *e)
-{
-    int format = r->chat.any_json || r->chat.schema, rc = 0;
-    struct gram *g = r->chat.gram;
-    gram_ref part[2] = {GRAM_NEVER, GRAM_NEVER};
-    struct reply_tools t;
-    int must = run_tools_calls(r, &t);
-
-    if (format && must)
-        return err_set(e, E_INVALID,
-                       "--format: with --tool-choice %s every answer is a call; leave one out",
-                       r->opt.choice);
-    if (format) {
-        rc = content_grammar(r, &part[0], e);
-        if (rc < 0)
-            return err_wrap(e, rc, "--format");
-    }
-    if (r->chat.tools && !(format && t.choice == REPLY_NONE)) {
-        if (format)
-            t.choice = REPLY_REQUIRED;
-        rc = reply_grammar(g, run_chat_style(r), &t, &part[1], e);
-        if (rc < 0)
-            return err_wrap(e, rc, "--tools");
-    }
-    *out = gram_alt(g, part, 2);
-    return 0;
-}
-
-/* 1: nothing was asked for but that tools may be called: what a grammar cannot say of their
- * arguments is no reason to go without them. */
-static int may_be_free(const struct run *r)
-{
-    struct reply_tools t;
-
-    return !r->chat.any_json && !r->chat.schema && !run_tools_calls(r, &t) &&
-           t.choice == REPLY_AUTO && !r->opt.one_call;
-}
-
 int run_chat_grammar(struct run *r, struct err *e)
 {
     struct run_chat *c = &r->chat;
-    gram_ref root = GRAM_NEVER;
-    int rc = 0;
+    struct form f = {.kind = c->schema     ? FORM_SCHEMA
+                             : c->any_json ? FORM_JSON
+                                           : FORM_ANY,
+                     .schema = c->schema,
+                     .style = c->chat ? run_chat_style(r) : NULL};
+    int must = run_tools_calls(r, &f.calls), of_tools = 0, rc = 0;
 
     gram_free(c->gram);
     c->gram = NULL;
-    if (!c->any_json && !c->schema && !c->tools)
+    if (f.kind == FORM_ANY && !c->tools)
         return 0;
     if (!infer_tok(r->model))
         return err_set(e, E_UNSUPPORTED,
                        "this model's tokenizer is not known here, so answers cannot be held "
                        "to a form");
+    if (f.kind != FORM_ANY && must)
+        return err_set(e, E_INVALID,
+                       "--format: with --tool-choice %s every answer is a call; leave one out",
+                       r->opt.choice);
     if (!c->vocab)
         rc = mask_vocab_new(&c->vocab, infer_tok(r->model), e);
     if (rc == 0)
-        rc = gram_new(&c->gram, NULL, e);
-    if (rc == 0)
-        rc = answer_grammar(r, &root, e);
-    if (rc == E_UNSUPPORTED && may_be_free(r)) {
+        rc = form_grammar(&c->gram, &f, &of_tools, e);
+    else
+        return rc;
+    if (rc == E_UNSUPPORTED && form_may_be_free(&f)) {
         log_line(LOG_WARN, "calls are not held to what their tools declare: %s", e->msg);
-        gram_free(c->gram);
-        c->gram = NULL;
         return 0;
     }
-    return rc < 0 ? rc : gram_finish(c->gram, root, e);
+    return rc < 0 ? err_wrap(e, rc, of_tools ? "--tools" : "--format") : 0;
 }
 
 /* -- what the interactive mode changes ------------------------------------------------ */

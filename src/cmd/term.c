@@ -60,21 +60,6 @@ int term_clean(struct buf *out, const char *p, size_t n)
     return 0;
 }
 
-int term_utf8(struct buf *out, const char *p, size_t n)
-{
-    while (n > 0) {
-        int32_t cp;
-        int k = utf8_next(p, n, &cp);
-        int rc = cp < 0 ? buf_str(out, REPLACEMENT) : buf_put(out, p, (size_t)k);
-
-        if (rc < 0)
-            return rc;
-        p += k;
-        n -= (size_t)k;
-    }
-    return 0;
-}
-
 /* 12 345 678 ns in units of 1 000 000 ns: "12.346". */
 static void put_decimal(uint64_t ns, uint64_t unit, const char *name, char *out, size_t cap)
 {

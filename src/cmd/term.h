@@ -14,9 +14,6 @@ int term_write(int fd, const char *p, size_t n);
  * U+FFFD, so do the marks that turn the direction of writing. Fails: as buf_put. */
 MUST_CHECK int term_clean(struct buf *out, const char *p, size_t n);
 
-/* Appends text as well-formed UTF-8: other bytes become U+FFFD. Fails: as buf_put. */
-MUST_CHECK int term_utf8(struct buf *out, const char *p, size_t n);
-
 /* "1.25s", "16.5ms", "2m3.4s": at most three digits after the point. */
 void term_duration(uint64_t ns, char *out, size_t cap);
 

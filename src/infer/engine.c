@@ -1,5 +1,5 @@
-#include "infer/engine.h"
 #include "infer/draft.h"
+#include "infer/kv_tier.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -192,6 +192,17 @@ void hearth_engine_info(const struct hearth_engine *en, struct hearth_engine_inf
         .page_tokens = KERN_PAGE,
         .n_fit = en->n_fit,
     };
+    if (en->tier) {
+        struct kv_disk_stats disk;
+
+        kv_disk_stats(kv_tier_disk(en->tier), &disk);
+        out->disk_bytes = disk.bytes;
+        out->disk_read = disk.read;
+        out->disk_written = disk.written;
+        out->disk_left_out = disk.left_out;
+        out->disk_bad = disk.bad;
+        out->disk_evicted = disk.evicted;
+    }
 }
 
 void hearth_engine_cancel(struct hearth_engine *en)

@@ -14,6 +14,7 @@
 #include "hearth.h"
 
 #include "infer/kv.h"
+#include "infer/kv_disk.h"
 #include "infer/sampler.h"
 #include "infer/snap.h"
 #include "model/step.h"
@@ -54,6 +55,10 @@ struct hearth_seq {
     int *page;            /* [cap / KERN_PAGE] held pages, n_page of them */
     unsigned char **data; /* their memory */
     uint64_t *serial;     /* of published ones */
+    uint64_t salt, root; /* who shares its pages; what its first page stands behind (kv_root) */
+    unsigned char (*key)[KV_DISK_KEY]; /* of its full pages, n_key of them; NULL: no disk */
+    int n_key;
+    int loads, loaded_to; /* 1: the disk has more for it; the pages it had when that was said */
     int n_page, n_published;
     int base; /* position of the first token */
     unsigned char
@@ -75,6 +80,7 @@ struct hearth_engine {
     struct pool *pool;
     struct cache_layout layout;
     struct kv *kv;
+    struct kv_tier *tier;  /* NULL: nothing is kept on disk */
     unsigned char *states; /* [1, or 2 to draft][n_seq_max][layout.state_bytes] */
     size_t n_states;       /* bytes */
     struct snap *snap;     /* copies of them; NULL: layers keep no state */
@@ -140,7 +146,7 @@ static inline int engine_pick(int asked, int fallback)
 /* Rows of logits are about to be written over: what sequences have of them is gone. */
 void engine_void_rows(struct hearth_engine *en);
 
-/* Adds tokens; reuse: 1 takes over published pages. */
+/* Adds tokens; reuse: 1 takes over published pages, also all that the disk has. */
 MUST_CHECK int seq_feed(struct hearth_seq *s, const int32_t *ids, size_t n, int reuse,
                         size_t *n_reused, struct err *e);
 
@@ -159,8 +165,17 @@ int seq_take(const struct hearth_seq *s, int n);
 void seq_spoilt(struct hearth_seq *s);
 /* The tokens that follow may soon be cut off again: remembers the state there is now. */
 void seq_keep(struct hearth_seq *s);
-/* Takes over published pages for waiting tokens. Returns how many tokens they hold. */
+/* Only sequences of the same salt share pages; 0 unless it is set. Fails: E_INVALID the
+ * sequence is not empty. */
+MUST_CHECK int seq_set_salt(struct hearth_seq *s, uint64_t salt, struct err *e);
+/* One more page that s holds; the serial that its page i stands behind. */
+void seq_add_page(struct hearth_seq *s, int page, uint64_t serial);
+uint64_t seq_parent(const struct hearth_seq *s, int i);
+/* Takes over published pages for waiting tokens. Returns how many tokens they hold. What lies
+ * on disk is read for a short time only: then seq_loads is 1, and the next call reads on, also
+ * when the sequence was parked in between. */
 size_t seq_reuse(struct hearth_seq *s);
+int seq_loads(const struct hearth_seq *s);
 /* A sequence without a place, as seq_park leaves it. Fails: E_NOMEM. */
 MUST_CHECK int seq_new(struct hearth_seq **out, struct hearth_engine *en, struct err *e);
 /* The sequence gives up its pages, its state and its place among the engine's n_seq_max; all of

@@ -1,6 +1,6 @@
 /* engine_cache.c - how much an engine keeps: pages of keys and values, states, copies of them.
  */
-#include "infer/engine.h"
+#include "infer/kv_tier.h"
 
 #include "sys/mmap.h"
 
@@ -79,11 +79,16 @@ int engine_cache_make(struct hearth_engine *en, const struct hearth_engine_optio
     if (rc == 0)
         rc = kv_new(&en->kv, en->layout.page_bytes, (int)pages, KERN_PAGE, e);
     en->n_fit = pages < pages_of(en->n_ctx) ? (int)pages * KERN_PAGE : en->n_ctx;
-    return rc < 0 || !en->layout.state_bytes ? rc : make_states(en, o->n_draft > 0, e);
+    if (rc == 0 && en->layout.state_bytes)
+        rc = make_states(en, o->n_draft > 0, e);
+    if (rc == 0 && o->kv_dir && en->model->m->p.causal) /* others share no pages */
+        rc = kv_tier_new(&en->tier, en, o, e);
+    return rc;
 }
 
 void engine_cache_free(struct hearth_engine *en)
 {
+    kv_tier_free(en->tier);
     kv_free(en->kv);
     vm_free(en->states, en->n_states);
     snap_free(en->snap);

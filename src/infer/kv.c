@@ -30,6 +30,12 @@ struct list {
     int n;
 };
 
+/* What texts of one salt begin behind. */
+struct root {
+    uint64_t salt, serial; /* serial 0: free */
+    uint64_t used;
+};
+
 struct kv {
     unsigned char *data;
     size_t page_bytes, n_byte;
@@ -39,6 +45,10 @@ struct kv {
     struct list free, cached;
     struct map64 found;
     uint64_t next_serial;
+    struct root *root; /* [KV_ROOTS] */
+    uint64_t root_now;
+    void (*leaves)(void *ctx, int i); /* or NULL */
+    void *leaves_ctx;
 };
 
 static void list_push(struct kv *kv, struct list *l, int i)
@@ -81,10 +91,11 @@ int kv_new(struct kv **out, size_t page_bytes, int n_page, int tokens, struct er
     kv->n_byte = (size_t)n;
     kv->free = kv->cached = (struct list){-1, -1, 0};
     kv->next_serial = 1;
+    kv->root = mem_calloc(KV_ROOTS, sizeof(*kv->root));
     kv->page = mem_calloc((size_t)n_page, sizeof(*kv->page));
     kv->ids = mem_calloc((size_t)n_page * (size_t)tokens, sizeof(*kv->ids));
     /* As large as it gets: publishing allocates nothing. */
-    if (!kv->page || !kv->ids || map64_init(&kv->found, (size_t)n_page + 16) < 0)
+    if (!kv->root || !kv->page || !kv->ids || map64_init(&kv->found, (size_t)n_page + 16) < 0)
         goto fail;
     kv->data = vm_alloc(kv->n_byte);
     if (!kv->data)
@@ -107,6 +118,7 @@ void kv_free(struct kv *kv)
     map64_done(&kv->found);
     mem_free(kv->ids);
     mem_free(kv->page);
+    mem_free(kv->root);
     mem_free(kv);
 }
 
@@ -131,6 +143,8 @@ int kv_take(struct kv *kv, struct err *e)
         if (i < 0)
             return err_set(e, E_BUSY, "all %d pages of the key/value cache are in use",
                            kv->n_page);
+        if (kv->leaves)
+            kv->leaves(kv->leaves_ctx, i);
         list_drop(kv, &kv->cached, i);
         unpublish(kv, i);
     }
@@ -201,6 +215,43 @@ int kv_find(struct kv *kv, uint64_t parent, const int32_t *ids, uint64_t *serial
     kv_ref(kv, (int)at);
     *serial = kv->page[at].serial;
     return (int)at;
+}
+
+uint64_t kv_root(struct kv *kv, uint64_t salt)
+{
+    struct root *oldest = &kv->root[0];
+
+    if (!salt)
+        return 0;
+    for (int i = 0; i < KV_ROOTS; i++) {
+        struct root *r = &kv->root[i];
+
+        if (r->serial && r->salt == salt) {
+            r->used = ++kv->root_now;
+            return r->serial;
+        }
+        if (r->used < oldest->used)
+            oldest = r;
+    }
+    *oldest = (struct root){salt, kv->next_serial++, ++kv->root_now};
+    return oldest->serial;
+}
+
+const int32_t *kv_ids(const struct kv *kv, int i)
+{
+    return kv->ids + (size_t)i * (size_t)kv->tokens;
+}
+
+void kv_watch(struct kv *kv, void (*leaves)(void *ctx, int i), void *ctx)
+{
+    kv->leaves = leaves;
+    kv->leaves_ctx = ctx;
+}
+
+void kv_each_cached(const struct kv *kv, void (*visit)(void *ctx, int i), void *ctx)
+{
+    for (int i = kv->cached.tail; i >= 0; i = kv->page[i].prev)
+        visit(ctx, i);
 }
 
 unsigned char *kv_data(const struct kv *kv, int i)

@@ -48,7 +48,19 @@ uint64_t kv_publish(struct kv *kv, int i, uint64_t parent, const int32_t *ids);
  * -1: there is none. */
 int kv_find(struct kv *kv, uint64_t parent, const int32_t *ids, uint64_t *serial);
 
+/* What stands before the first page of texts that share no pages with others: the serial of
+ * this salt, to be published and found behind; 0 of salt 0. The one that was asked for longest
+ * ago is forgotten when there are more than KV_ROOTS, and its pages are not found again. */
+enum { KV_ROOTS = 1024 };
+uint64_t kv_root(struct kv *kv, uint64_t salt);
+
 unsigned char *kv_data(const struct kv *kv, int i);
+const int32_t *kv_ids(const struct kv *kv, int i); /* of a published page */
+
+/* leaves(ctx, i): published page i is about to lose its content. */
+void kv_watch(struct kv *kv, void (*leaves)(void *ctx, int i), void *ctx);
+/* Visits the published pages that nobody holds, the one that was let go last first. */
+void kv_each_cached(const struct kv *kv, void (*visit)(void *ctx, int i), void *ctx);
 
 struct kv_stats {
     int n_page, used, cached; /* held; published and not held */

@@ -42,11 +42,14 @@ int sched_new(struct sched **out, struct hearth_engine *en, const struct sched_o
 {
     static const struct sched_options none;
     struct sched *s = mem_calloc(1, sizeof(*s));
+    struct kv_stats kv;
     int rc;
 
     if (!s)
         return err_set(e, E_NOMEM, "no memory for a scheduler");
     s->en = en;
+    kv_stats(en->kv, &kv);
+    s->n_page = kv.n_page;
     s->opt = opt ? *opt : none;
     if (s->opt.n_queue <= 0)
         s->opt.n_queue = SCHED_QUEUE;

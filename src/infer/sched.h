@@ -78,6 +78,7 @@ struct sched_request {
     /* Of all. */
     int priority;         /* higher first */
     uint64_t share;       /* whose job it is */
+    uint64_t salt;        /* only jobs of one salt take over each other's pages */
     uint64_t deadline_ns; /* monotonic; begun later it ends with E_CANCELLED; 0: none */
 };
 

@@ -82,12 +82,13 @@ struct sched_cost {
 void sched_cost_note(struct sched_cost *c, int n_written, int n_prompt, uint64_t ns);
 /* ns of a step of so many written tokens, as far as can be told; 0: it cannot. */
 float sched_cost_of(const struct sched_cost *c, int n_written);
-/* How many tokens of prompts go beside n_written others. */
-int sched_cost_prompt(struct sched_cost *c, int n_written, float ratio, int most);
+/* How many tokens of prompts go beside n_written others, when n_text texts have a place. */
+int sched_cost_prompt(struct sched_cost *c, int n_written, int n_text, float ratio, int most);
 
 struct sched {
     struct hearth_engine *en;
     struct sched_options opt; /* with its defaults */
+    int n_page;               /* of the engine's cache */
     pthread_mutex_t lock;
     pthread_cond_t wake;
     /* Under lock. */

@@ -102,12 +102,21 @@ static int chunk(const struct sched *s, const struct plan *p, const struct sched
     return *rows <= left ? n : 0;
 }
 
+static int count_texts(const struct sched *s)
+{
+    int n = 0;
+
+    for (int i = 0; i < s->n_running; i++)
+        n += !s->running[i]->paused && s->running[i]->gen;
+    return n;
+}
+
 static void take_prompts(struct sched *s, struct plan *p)
 {
     int most = s->en->n_batch - p->n_tok, budget;
     struct sched_job *j;
 
-    budget = sched_cost_prompt(&s->cost, p->n_written, s->opt.gap_ratio, most);
+    budget = sched_cost_prompt(&s->cost, p->n_written, count_texts(s), s->opt.gap_ratio, most);
     while (budget > 0 && (j = next_prompt(s)) != NULL) {
         int rows, n = chunk(s, p, j, budget, &rows);
 

@@ -1,4 +1,4 @@
-#include "infer/engine.h"
+#include "infer/kv_tier.h"
 
 #include "base/mem.h"
 
@@ -47,7 +47,7 @@ static int reserve(struct hearth_seq *s, int n, struct err *e)
 {
     int most = s->en->n_ctx, cap = n > CAP_FIRST ? n : CAP_FIRST;
     size_t n_page;
-    void *ids, *page, *data, *serial;
+    void *ids, *page, *data, *serial, *key = NULL;
 
     if (n <= s->cap)
         return 0;
@@ -62,7 +62,11 @@ static int reserve(struct hearth_seq *s, int n, struct err *e)
     s->data = data ? data : s->data;
     serial = mem_realloc(s->serial, n_page * sizeof(*s->serial));
     s->serial = serial ? serial : s->serial;
-    if (!ids || !page || !data || !serial)
+    if (s->en->tier) {
+        key = mem_realloc(s->key, n_page * sizeof(*s->key));
+        s->key = key ? key : s->key;
+    }
+    if (!ids || !page || !data || !serial || (s->en->tier && !key))
         return err_set(e, E_NOMEM, "no memory for a sequence of %d tokens", n);
     s->cap = cap;
     return 0;
@@ -122,6 +126,7 @@ void hearth_seq_close(struct hearth_seq *s)
     mem_free(s->page);
     mem_free(s->data);
     mem_free(s->serial);
+    mem_free(s->key);
     mem_free(s);
 }
 
@@ -140,7 +145,7 @@ int seq_unpark(struct hearth_seq *s, struct err *e)
     return take_place(s, e);
 }
 
-static void add_page(struct hearth_seq *s, int page, uint64_t serial)
+void seq_add_page(struct hearth_seq *s, int page, uint64_t serial)
 {
     s->page[s->n_page] = page;
     s->data[s->n_page] = kv_data(s->en->kv, page);
@@ -154,7 +159,7 @@ int seq_cover(struct hearth_seq *s, int n_pos, struct err *e)
 
         if (page < 0)
             return page;
-        add_page(s, page, 0);
+        seq_add_page(s, page, 0);
     }
     return 0;
 }
@@ -175,7 +180,7 @@ static int own_last_page(struct hearth_seq *s)
         return page;
     memcpy(kv_data(s->en->kv, page), s->data[i], s->en->layout.page_bytes);
     drop_pages(s, i);
-    add_page(s, page, 0);
+    seq_add_page(s, page, 0);
     return 0;
 }
 
@@ -302,9 +307,9 @@ int seq_take(const struct hearth_seq *s, int n)
     return n;
 }
 
-static uint64_t parent_of(const struct hearth_seq *s, int page)
+uint64_t seq_parent(const struct hearth_seq *s, int i)
 {
-    return page ? s->serial[page - 1] : 0;
+    return i ? s->serial[i - 1] : s->root;
 }
 
 void seq_advance(struct hearth_seq *s, int n)
@@ -318,11 +323,17 @@ void seq_advance(struct hearth_seq *s, int n)
         int i = s->n_published;
 
         s->serial[i] =
-            kv_publish(s->en->kv, s->page[i], parent_of(s, i), s->ids + (size_t)i * KERN_PAGE);
+            kv_publish(s->en->kv, s->page[i], seq_parent(s, i), s->ids + (size_t)i * KERN_PAGE);
+        if (s->en->tier && !kv_private(s->en->kv, s->page[i]))
+            kv_tier_published(s, i);
     }
     n_page = s->n_done / KERN_PAGE;
-    if (s->n_done == n_page * KERN_PAGE && keeps_state(s, n_page))
-        snap_put(s->en->snap, parent_of(s, n_page), s->state);
+    if (s->n_done == n_page * KERN_PAGE && keeps_state(s, n_page)) {
+        int copy = snap_put(s->en->snap, seq_parent(s, n_page), s->state);
+
+        if (s->en->tier && copy >= 0)
+            kv_tier_kept(s, n_page - 1, copy);
+    }
 }
 
 /* Takes over published pages while the waiting tokens fill whole ones, as far as there is state
@@ -332,23 +343,30 @@ size_t seq_reuse(struct hearth_seq *s)
     int begun = s->n_page, good = begun;
     const unsigned char *from = NULL;
 
+    s->loads = 0;
     if (!is_shared(s) || s->n_done != s->n_page * KERN_PAGE)
         return 0;
     while ((s->n_page + 1) * KERN_PAGE < s->n_len) {
         uint64_t serial;
-        int page = kv_find(s->en->kv, parent_of(s, s->n_page),
+        int page = kv_find(s->en->kv, seq_parent(s, s->n_page),
                            s->ids + (size_t)s->n_page * KERN_PAGE, &serial);
         const unsigned char *kept = NULL;
 
         if (page < 0)
             break;
-        add_page(s, page, serial);
+        seq_add_page(s, page, serial);
         if (s->state)
             kept = snap_find(s->en->snap, serial);
         if (kept || !s->state) {
             from = kept;
             good = s->n_page;
         }
+    }
+    if (s->en->tier) {
+        int loaded = kv_tier_load(s, good);
+
+        from = loaded > good ? NULL : from;
+        good = loaded;
     }
     drop_pages(s, good);
     if (from)
@@ -358,6 +376,11 @@ size_t seq_reuse(struct hearth_seq *s)
         s->n_done = good * KERN_PAGE;
     }
     return (size_t)(good - begun) * KERN_PAGE;
+}
+
+int seq_loads(const struct hearth_seq *s)
+{
+    return s->loads;
 }
 
 int seq_feed(struct hearth_seq *s, const int32_t *ids, size_t n, int reuse, size_t *n_reused,
@@ -397,8 +420,11 @@ int seq_feed(struct hearth_seq *s, const int32_t *ids, size_t n, int reuse, size
         s->logits = NULL;
     if (n && !s->en->model->m->p.causal) /* earlier tokens see the new ones */
         rewind_to(s, 0);
-    if (reuse)
-        reused = seq_reuse(s);
+    if (reuse) {
+        do
+            reused += seq_reuse(s);
+        while (s->loads);
+    }
     if (n_reused)
         *n_reused = reused;
     return 0;
@@ -432,6 +458,8 @@ int hearth_seq_truncate(struct hearth_seq *s, int n, struct hearth_error *error)
         rewind_to(s, n);
     if (n < s->n_len)
         s->logits = NULL;
+    if (s->n_key > n / KERN_PAGE)
+        s->n_key = n / KERN_PAGE;
     s->n_len = n;
     return 0;
 }
@@ -448,43 +476,11 @@ int hearth_seq_set_position(struct hearth_seq *s, int pos, struct hearth_error *
     return 0;
 }
 
-int seq_each_row(struct hearth_seq *s, const int32_t *ids, size_t n, int want,
-                 int (*row)(void *ctx, size_t i, const float *x), void *ctx, struct err *e)
+int seq_set_salt(struct hearth_seq *s, uint64_t salt, struct err *e)
 {
-    struct hearth_engine *en = s->en;
-    size_t width = (size_t)(want == WANT_ALL_HIDDEN ? en->model->m->p.n_embd
-                                                    : en->model->m->p.n_vocab),
-           i = 0;
-    const float *rows = want == WANT_ALL_HIDDEN ? en->hidden : en->logits;
-    int rc;
-
-    if (s->n_len > s->n_done)
-        return err_set(e, E_INVALID, "the sequence has tokens waiting");
-    if (!rows)
-        return err_set(e, E_UNSUPPORTED,
-                       "%s has no output matrix: it gives embeddings, no logits",
-                       en->model->m->arch->name);
-    rc = seq_feed(s, ids, n, 0, NULL, e);
-    while (rc >= 0 && s->n_done < s->n_len) {
-        rc = engine_compute(en, s, want, e);
-        for (int k = 0; k < rc; k++, i++) {
-            if (row(ctx, i, rows + (size_t)k * width))
-                return err_set(e, E_CANCELLED, "stopped by the caller");
-        }
-    }
-    return rc < 0 ? rc : 0;
-}
-
-int hearth_seq_logits_all(struct hearth_seq *s, const int32_t *ids, size_t n,
-                          int (*rows)(void *ctx, size_t i, const float *logits), void *ctx,
-                          struct hearth_error *error)
-{
-    return seq_each_row(s, ids, n, WANT_ALL_LOGITS, rows, ctx, engine_err(error));
-}
-
-int hearth_seq_hidden_all(struct hearth_seq *s, const int32_t *ids, size_t n,
-                          int (*rows)(void *ctx, size_t i, const float *hidden), void *ctx,
-                          struct hearth_error *error)
-{
-    return seq_each_row(s, ids, n, WANT_ALL_HIDDEN, rows, ctx, engine_err(error));
+    if (s->n_len)
+        return err_set(e, E_INVALID, "the sequence has tokens; its salt is set before them");
+    s->salt = salt;
+    s->root = kv_root(s->en->kv, salt);
+    return 0;
 }

@@ -18,6 +18,8 @@ struct snap {
     int n;
     struct entry *entry; /* [n] */
     uint64_t now;
+    void (*leaves)(void *ctx, int i); /* or NULL */
+    void *leaves_ctx;
 };
 
 int snap_new(struct snap **out, size_t n_byte, int n, struct err *e)
@@ -74,18 +76,32 @@ const unsigned char *snap_find(struct snap *p, uint64_t serial)
     return i < 0 ? NULL : p->data + (size_t)i * p->n_byte;
 }
 
-void snap_put(struct snap *p, uint64_t serial, const unsigned char *state)
+int snap_put(struct snap *p, uint64_t serial, const unsigned char *state)
 {
     int oldest = 0;
 
     if (p->n == 0 || serial == 0 || entry_of(p, serial) >= 0)
-        return;
+        return -1;
     for (int i = 1; i < p->n; i++) {
         if (p->entry[i].used < p->entry[oldest].used)
             oldest = i;
     }
+    if (p->leaves && p->entry[oldest].serial)
+        p->leaves(p->leaves_ctx, oldest);
     p->entry[oldest] = (struct entry){serial, ++p->now};
     memcpy(p->data + (size_t)oldest * p->n_byte, state, p->n_byte);
+    return oldest;
+}
+
+void snap_watch(struct snap *p, void (*leaves)(void *ctx, int i), void *ctx)
+{
+    p->leaves = leaves;
+    p->leaves_ctx = ctx;
+}
+
+const unsigned char *snap_at(const struct snap *p, int i)
+{
+    return p->entry[i].serial ? p->data + (size_t)i * p->n_byte : NULL;
 }
 
 int snap_wanted(int n_page)

@@ -29,8 +29,14 @@ int snap_room(const struct snap *p); /* n */
 /* The copy behind this page, or NULL. */
 const unsigned char *snap_find(struct snap *p, uint64_t serial);
 
-/* Keeps a copy of state behind this page, if there is none. */
-void snap_put(struct snap *p, uint64_t serial, const unsigned char *state);
+/* Keeps a copy of state behind this page, if there is none. Returns its number, 0 .. n - 1; -1:
+ * there was one, or there is no room for any. */
+int snap_put(struct snap *p, uint64_t serial, const unsigned char *state);
+
+/* leaves(ctx, i): copy i, of that serial, is about to leave. */
+void snap_watch(struct snap *p, void (*leaves)(void *ctx, int i), void *ctx);
+/* Copy i, or NULL: there is none. It does not count as asked for. */
+const unsigned char *snap_at(const struct snap *p, int i);
 
 /* Whether a copy is worth its room after so many pages: the longer the text, the fewer. */
 int snap_wanted(int n_page);

@@ -277,6 +277,7 @@ int model_adapt(struct model *m, const char *path, float scale, struct err *e)
     if (rc == 0 && r.n && scale != 0)
         rc = attach(&r);
     if (rc == 0) {
+        m->adapter_scale[m->n_adapter] = scale;
         m->adapter[m->n_adapter++] = g;
         g = NULL;
     }

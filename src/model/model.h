@@ -318,6 +318,7 @@ struct model {
     uint64_t n_param;
     struct packer *packer;                    /* NULL before pack_new */
     struct gguf *adapter[MODEL_ADAPTERS_MAX]; /* files whose matrices weights point to */
+    float adapter_scale[MODEL_ADAPTERS_MAX];  /* as they were added */
     int n_adapter;
     int guesses; /* 1: the layer that predicts the token after the next is there, and is run */
     struct arena arena; /* owns the small things above */

@@ -26,16 +26,18 @@ struct local;
 struct metrics;
 struct provider;
 struct responses;
+struct route_list;
 struct store;
 
 struct serve {
-    const struct config *config;
+    _Atomic(const struct config *) config; /* reloading sets another; old ones stay valid */
     struct store *store;
     struct local *local;       /* NULL in tests that bring a provider of their own */
     struct provider *provider; /* answers requests */
     struct metrics *metrics;
     struct auth *auth;
     struct ask_list *asks;
+    const struct route_list *routes; /* NULL: all of this program */
     struct responses *responses; /* api/openai_responses.c's: what is kept between requests */
     uint64_t start_ns;           /* monotonic */
     int64_t start_time;          /* seconds since 1970 */

@@ -351,6 +351,24 @@ static int has_calls(const json_t *messages)
     return 0;
 }
 
+/* The answer begins with text of the conversation; reasoning that the prompt opened ends before
+ * it. */
+static int put_begun(const struct probe *p, const struct chat_request *q, struct marked *m,
+                     struct err *e)
+{
+    int open = probe_is_open_marked(&p->style, m), rc = 0;
+
+    if (open)
+        rc = marked_put(m, q->thought, 1);
+    if (rc == 0 && open)
+        rc = marked_put(m, str_of(p->style.think_close), 0);
+    if (rc == 0 && open)
+        rc = marked_put(m, str_of("\n\n"), 0);
+    if (rc == 0)
+        rc = marked_put(m, q->begun, 1);
+    return rc < 0 ? err_set(e, rc, "no memory for the beginning of an answer") : 0;
+}
+
 int chat_encode(const struct chat *c, const struct chat_request *q, struct chat_prompt *out,
                 struct err *e)
 {
@@ -367,6 +385,8 @@ int chat_encode(const struct chat *c, const struct chat_request *q, struct chat_
         if (render(c, q, 1, &out->text, &second) == 0)
             rc = 0;
     }
+    if (rc == 0 && q->begun.n)
+        rc = put_begun(p, q, &out->text, e);
     if (rc == 0)
         rc = tok_encode_marked(c->tok, &out->text, TOK_ADD_SPECIAL | TOK_PARSE_SPECIAL,
                                &out->ids, e);

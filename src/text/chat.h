@@ -47,6 +47,8 @@ struct chat_request {
     int think;           /* enum chat_think */
     const char *effort;  /* "low", "medium", "high", ...; NULL: the template's own */
     int no_prompt;       /* 1: do not open an answer at the end */
+    struct str begun;    /* how the answer begins, which is gone on with; n 0: nothing */
+    struct str thought;  /* with `begun`: the reasoning before it */
     struct tm now;
 };
 

@@ -21,7 +21,7 @@ row()
     grep "^| $1 |" README.md | cut -d'|' -f3 | sed 's/([^)]*)//g' | tr -d '` ' | tr ',' '\n' | sort
 }
 
-commands="run bench show convert debug"
+commands="run bench bench-serve show convert debug"
 set -- $commands
 echo 1..$((3 + $#))
 
@@ -37,6 +37,8 @@ verdict "README's weight formats are the built ones" $?
 for command in $commands; do
     if [ "$command" = debug ]; then
         for sub in logits embd tokens detok list render probe reply grammar; do "$HEARTH" debug $sub --help; done
+    elif [ "$command" = bench-serve ]; then
+        "$HEARTH" bench serve --help
     else
         "$HEARTH" help "$command"
     fi >"$work/help" 2>"$work/why"

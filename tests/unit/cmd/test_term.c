@@ -64,7 +64,7 @@ static void test_clean_random(void **state)
         buf_init(&a, 1000);
         buf_init(&b, 1000);
         assert_int_equal(term_clean(&a, in, n), 0);
-        assert_int_equal(term_utf8(&b, in, n), 0);
+        assert_int_equal(utf8_mend(&b, in, n), 0);
         assert_true(utf8_valid(a.p ? a.p : "", a.n) && utf8_valid(b.p ? b.p : "", b.n));
         for (size_t i = 0; i < a.n; i++) {
             unsigned char c = (unsigned char)a.p[i], next = (unsigned char)a.p[i + 1];
@@ -89,7 +89,7 @@ static void test_bounds(void **state)
     buf_init(&b, 3);
     assert_int_equal(term_clean(&b, "ab\x1b", 3), E_TOO_LONG);
     buf_clear(&b);
-    assert_int_equal(term_utf8(&b, "ab\xff", 3), E_TOO_LONG);
+    assert_int_equal(utf8_mend(&b, "ab\xff", 3), E_TOO_LONG);
     buf_done(&b);
 }
 

@@ -119,6 +119,72 @@ static void test_duplicates(void **state)
     kv_free(kv);
 }
 
+/* Texts of different salts stand behind different roots; the oldest of too many is forgotten.
+ */
+static void test_roots(void **state)
+{
+    struct kv *kv = make(4);
+    uint64_t one = kv_root(kv, 1), two = kv_root(kv, UINT64_MAX), got;
+    int a = kv_take(kv, NULL), b = kv_take(kv, NULL);
+
+    (void)state;
+    assert_true(kv_root(kv, 0) == 0);
+    assert_true(one && two && one != two);
+    assert_true(kv_publish(kv, a, one, text_a) != kv_publish(kv, b, two, text_a));
+    assert_int_equal(kv_find(kv, 0, text_a, &got), -1);
+    assert_int_equal(kv_find(kv, one, text_a, &got), a);
+    assert_int_equal(kv_find(kv, two, text_a, &got), b);
+    for (uint64_t i = 0; i < KV_ROOTS - 1; i++) {
+        (void)kv_root(kv, 100 + i);
+        assert_true(kv_root(kv, 1) == one);
+    }
+    assert_true(kv_root(kv, UINT64_MAX) != two);
+    kv_free(kv);
+}
+
+struct left {
+    int page[8], n;
+    int32_t first[8];
+    const struct kv *kv;
+};
+
+static void note(void *ctx, int i)
+{
+    struct left *l = ctx;
+
+    l->first[l->n] = kv_ids(l->kv, i)[0];
+    l->page[l->n++] = i;
+}
+
+/* Who watches hears of published pages before they lose their content, and of no others. */
+static void test_watch(void **state)
+{
+    struct kv *kv = make(3);
+    struct left l = {.kv = kv}, all = {.kv = kv};
+    int page[3];
+
+    (void)state;
+    kv_watch(kv, note, &l);
+    for (int i = 0; i < 3; i++) {
+        page[i] = kv_take(kv, NULL);
+        if (i < 2)
+            (void)kv_publish(kv, page[i], 0, (int32_t[TOKENS]){7 + i});
+    }
+    for (int i = 0; i < 3; i++)
+        kv_unref(kv, page[i]);
+    kv_each_cached(kv, note, &all);
+    assert_int_equal(all.n, 2);
+    assert_int_equal(all.page[0], page[1]); /* let go last */
+    assert_int_equal(all.first[1], 7);
+    assert_int_equal(kv_take(kv, NULL), page[2]);
+    assert_int_equal(l.n, 0);
+    assert_int_equal(kv_take(kv, NULL), page[0]);
+    assert_int_equal(l.n, 1);
+    assert_int_equal(l.page[0], page[0]);
+    assert_int_equal(l.first[0], 7);
+    kv_free(kv);
+}
+
 static void test_no_memory(void **state)
 {
     struct err e = {0};
@@ -260,7 +326,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_states),     cmocka_unit_test(test_order),
         cmocka_unit_test(test_duplicates), cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_random),
+        cmocka_unit_test(test_random),     cmocka_unit_test(test_roots),
+        cmocka_unit_test(test_watch),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

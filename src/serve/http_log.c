@@ -1,0 +1,50 @@
+/* A line for each request: who, what, how it went; never what was said. */
+#include "serve/http_priv.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "serve/auth.h"
+#include "serve/metrics.h"
+
+#include <stdio.h>
+
+/* A label must live as long as the metrics do. */
+static const char *status_text(int status)
+{
+    static const char text[][4] = {"200", "204", "400", "401", "403", "404", "405", "408",
+                                   "409", "413", "414", "415", "417", "421", "422", "429",
+                                   "431", "499", "500", "501", "502", "503", "504", "507"};
+
+    for (size_t i = 0; i < sizeof(text) / sizeof(text[0]); i++) {
+        if (status == (text[i][0] - '0') * 100 + (text[i][1] - '0') * 10 + text[i][2] - '0')
+            return text[i];
+    }
+    return status < 300 ? "2xx" : status < 500 ? "4xx" : "5xx";
+}
+
+void http_log(struct exchange *x)
+{
+    const struct call *c = &x->call;
+    const char *route = c->route ? c->route->name : "none", *who = c->who ? c->who->name : "-";
+    double ms = (double)(clock_ns() - c->start_ns) / 1e6;
+    struct serve *s = x->http->s;
+    int status, whole;
+
+    (void)pthread_mutex_lock(&x->lock);
+    status = x->queued || x->refused ? x->status : 499; /* the client left before the answer */
+    whole = !x->chunked || (x->state == X_ENDED && !x->cut && x->taken == x->out.n);
+    (void)pthread_mutex_unlock(&x->lock);
+    if (s->metrics)
+        metrics_put(s->metrics, METRIC_REQUESTS, NULL, route, status_text(status), 1);
+    if (http_config(x->http)->log_json)
+        log_line(
+            LOG_INFO,
+            "{\"id\":\"%s\",\"method\":\"%.16s\",\"route\":\"%s\",\"status\":%d,\"ms\":%.1f,"
+            "\"bytes\":%llu,\"key\":\"%.64s\",\"whole\":%s}",
+            c->id, c->method, route, status, ms, (unsigned long long)x->n_sent, who,
+            whole ? "true" : "false");
+    else
+        log_line(LOG_INFO, "%s %.16s %s %d %.1f ms %llu bytes%s%.64s%s", c->id, c->method,
+                 route, status, ms, (unsigned long long)x->n_sent, c->who ? " key " : "",
+                 c->who ? who : "", whole ? "" : " (cut)");
+}

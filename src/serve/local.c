@@ -1,0 +1,348 @@
+/* local.c - the provider: takes requests in, has them prepared, keeps time. */
+#include "serve/local_priv.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#include <errno.h>
+
+#define TELL_NS 1000000000u /* how often the metrics hear of a model's scheduler */
+
+/* -- the provider ---------------------------------------------------------------------------
+ */
+
+static struct local_call *call_of(struct gate_call *c)
+{
+    return (struct local_call *)(void *)c;
+}
+
+static int local_start(struct provider *p, struct gate_request *q, gate_sink *sink, void *ctx,
+                       struct gate_call **out, struct err *e)
+{
+    struct local *l = (struct local *)(void *)p;
+    struct local_call *c = local_call_new(l, q, sink, ctx);
+    int most, rc = 0;
+
+    if (!c) {
+        gate_request_free(q);
+        return err_set(e, E_NOMEM, "no memory for a request");
+    }
+    local_lock(l);
+    most = l->config->n_queue ? l->config->n_queue : LOCAL_QUEUE;
+    if (l->stopping)
+        rc = err_set(e, E_BUSY, "the server is shutting down");
+    else if (l->n_before >= most)
+        rc = err_set(e, E_BUSY, "the queue is full: %d requests wait", most);
+    if (rc == 0) {
+        c->after = l->calls;
+        c->before = &l->calls;
+        if (l->calls)
+            l->calls->before = &c->after;
+        l->calls = c;
+        c->counted = 1;
+        l->n_before++;
+        *out = (struct gate_call *)(void *)c;
+        local_enqueue(c);
+    }
+    local_unlock(l);
+    if (rc < 0) {
+        atomic_store(&c->refs, 1);
+        local_call_unref(c);
+    }
+    return rc;
+}
+
+static void local_stop(struct gate_call *call)
+{
+    local_cancel(call_of(call));
+}
+
+static void local_resume(struct gate_call *call)
+{
+    struct local_call *c = call_of(call);
+
+    (void)atomic_fetch_add(&c->resumes, 1);
+    (void)pthread_mutex_lock(&c->lock);
+    for (size_t i = 0; i < c->n_job; i++) {
+        if (c->job[i])
+            sched_resume(c->job[i]);
+    }
+    (void)pthread_mutex_unlock(&c->lock);
+}
+
+static void local_forget(struct gate_call *call)
+{
+    local_call_unref(call_of(call));
+}
+
+static const struct provider_ops local_ops = {.name = "local",
+                                              .start = local_start,
+                                              .cancel = local_stop,
+                                              .resume = local_resume,
+                                              .free = local_forget};
+
+struct provider *local_provider(struct local *l)
+{
+    return &l->provider;
+}
+
+/* -- preparing threads ----------------------------------------------------------------------
+ */
+
+static void *prepare(void *arg)
+{
+    struct local *l = arg;
+
+    local_lock(l);
+    for (;;) {
+        struct local_call *c = l->first;
+
+        if (!c) {
+            if (l->stopping > 1)
+                break;
+            (void)pthread_cond_wait(&l->work, &l->lock);
+            continue;
+        }
+        l->first = c->next;
+        if (!l->first)
+            l->last = &l->first;
+        c->next = NULL;
+        c->stage = STAGE_PREPARING;
+        local_unlock(l);
+        local_prepare(c);
+        local_lock(l);
+    }
+    local_unlock(l);
+    return NULL;
+}
+
+/* -- the clock ------------------------------------------------------------------------------
+ */
+
+/* Under the lock, which is left meanwhile: joins a thread that has ended. 1: there was one. */
+static int bury(struct local *l)
+{
+    for (struct local_model **at = &l->models; *at; at = &(*at)->next) {
+        struct local_model *m = *at;
+
+        if (!m->gone)
+            continue;
+        *at = m->next;
+        local_unlock(l);
+        (void)pthread_join(m->thread, NULL);
+        local_model_free(m);
+        local_lock(l);
+        return 1;
+    }
+    return 0;
+}
+
+/* Under the lock: who waits too long for a model waits no more; the model is loaded on. */
+static uint64_t give_up(struct local *l, struct local_model *m, uint64_t now)
+{
+    uint64_t end = UINT64_MAX;
+    struct local_call *c;
+
+    if (m->state != LOCAL_LOADING || l->config->load_timeout_s <= 0)
+        return end;
+    end = m->load_ns + (uint64_t)l->config->load_timeout_s * 1000000000u;
+    if (now < end)
+        return end;
+    while ((c = m->waiting)) {
+        m->waiting = c->next;
+        (void)pthread_mutex_lock(&c->lock);
+        (void)err_set(&c->failed, E_BUSY,
+                      "model '%s' is not loaded yet after %d s (load_timeout)", local_name(m),
+                      l->config->load_timeout_s);
+        (void)pthread_mutex_unlock(&c->lock);
+        local_enqueue(c);
+    }
+    return UINT64_MAX;
+}
+
+/* What the scheduler says of itself. */
+static void gauges(struct local *l, struct local_model *m)
+{
+    const char *name = local_name(m);
+    struct sched_stats s;
+
+    if (!m->running)
+        return;
+    sched_stats(m->en.sched, &s);
+    metrics_put(l->metrics, METRIC_RUNNING, name, NULL, NULL, s.n_running);
+    metrics_put(l->metrics, METRIC_WAITING, name, NULL, NULL, s.n_waiting);
+    metrics_put(l->metrics, METRIC_KV_PAGES, name, NULL, NULL, s.pages);
+    metrics_put(l->metrics, METRIC_KV_USED, name, NULL, NULL, s.pages_used);
+    metrics_put(l->metrics, METRIC_KV_CACHED, name, NULL, NULL, s.pages_cached);
+    metrics_put(l->metrics, METRIC_MODEL_BYTES, name, NULL, NULL, (double)m->bytes);
+    if (s.last_step_rows)
+        metrics_put(l->metrics, METRIC_BATCH, name, NULL, NULL, s.last_step_rows);
+    if (s.preempted > m->preempted)
+        metrics_put(l->metrics, METRIC_PREEMPTED, name, NULL, NULL,
+                    (double)(s.preempted - m->preempted));
+    m->preempted = s.preempted;
+}
+
+/* Under the lock: lets go what has stayed long enough. Returns when to look again. */
+static uint64_t tick(struct local *l)
+{
+    uint64_t now = clock_ns(), next = UINT64_MAX;
+    int tell = now >= l->tell_ns;
+
+    if (tell)
+        l->tell_ns = now + TELL_NS;
+    for (struct local_model *m = l->models; m; m = m->next) {
+        uint64_t end = local_expiry(m), other = give_up(l, m, now);
+
+        if (end <= now)
+            local_leave(m);
+        else if (end < next)
+            next = end;
+        next = other < next ? other : next;
+        if (tell)
+            gauges(l, m);
+        if (m->running && l->tell_ns < next)
+            next = l->tell_ns;
+    }
+    return next;
+}
+
+static void *keep_time(void *arg)
+{
+    struct local *l = arg;
+
+    local_lock(l);
+    while (l->stopping < 2 || l->models) {
+        struct timespec until;
+        uint64_t next;
+
+        if (l->pins) {
+            l->pins = 0;
+            local_unlock(l);
+            local_pins(l);
+            local_lock(l);
+        }
+        if (bury(l))
+            continue;
+        next = tick(l);
+        if (next == UINT64_MAX) {
+            (void)pthread_cond_wait(&l->change, &l->lock);
+            continue;
+        }
+        until.tv_sec = (time_t)(next / 1000000000u);
+        until.tv_nsec = (long)(next % 1000000000u);
+        (void)pthread_cond_timedwait(&l->change, &l->lock, &until);
+    }
+    local_unlock(l);
+    return NULL;
+}
+
+/* -- life -----------------------------------------------------------------------------------
+ */
+
+static int threads_begin(struct local *l, struct err *e)
+{
+    int why = 0;
+
+    while (l->n_preparer < LOCAL_PREPARERS && !why) {
+        why = pthread_create(&l->preparer[l->n_preparer], NULL, prepare, l);
+        if (!why)
+            l->n_preparer++;
+    }
+    if (!why) {
+        why = pthread_create(&l->timer, NULL, keep_time, l);
+        l->has_timer = !why;
+    }
+    return why ? err_sys(e, E_NOMEM, why, "threads for requests") : 0;
+}
+
+int local_new(struct local **out, const struct config *config, struct store *store,
+              struct metrics *metrics, struct err *e)
+{
+    struct local *l = mem_calloc(1, sizeof(*l));
+    pthread_condattr_t attr;
+    int rc;
+
+    if (!l)
+        return err_set(e, E_NOMEM, "no memory for models");
+    l->provider.ops = &local_ops;
+    l->config = config;
+    l->store = store;
+    l->metrics = metrics;
+    l->last = &l->first;
+    l->pins = 1;
+    (void)pthread_mutex_init(&l->lock, NULL);
+    (void)pthread_condattr_init(&attr);
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&l->work, NULL);
+    (void)pthread_cond_init(&l->change, &attr);
+    (void)pthread_condattr_destroy(&attr);
+    rc = threads_begin(l, e);
+    if (rc < 0) {
+        local_free(l);
+        return rc;
+    }
+    *out = l;
+    return 0;
+}
+
+/* Under the lock, which is left meanwhile: ends every call. Their threads are joined later, so
+ * the last events have been said when local_free returns. */
+static void end_calls(struct local *l)
+{
+    struct local_call *c = l->calls;
+
+    while (c) {
+        if (atomic_load(&c->cancelled)) {
+            c = c->after;
+            continue;
+        }
+        (void)atomic_fetch_add(&c->refs, 1);
+        local_unlock(l);
+        local_cancel(c);
+        local_call_unref(c);
+        local_lock(l);
+        c = l->calls; /* it may be another list by now */
+    }
+    while (l->calls)
+        (void)pthread_cond_wait(&l->change, &l->lock);
+}
+
+void local_free(struct local *l)
+{
+    if (!l)
+        return;
+    local_lock(l);
+    l->stopping = 1;
+    end_calls(l);
+    for (struct local_model *m = l->models; m; m = m->next)
+        local_leave(m);
+    l->stopping = 2;
+    (void)pthread_cond_broadcast(&l->work);
+    (void)pthread_cond_broadcast(&l->change);
+    local_unlock(l);
+    for (int i = 0; i < l->n_preparer; i++)
+        (void)pthread_join(l->preparer[i], NULL);
+    if (l->has_timer)
+        (void)pthread_join(l->timer, NULL);
+    (void)pthread_cond_destroy(&l->work);
+    (void)pthread_cond_destroy(&l->change);
+    (void)pthread_mutex_destroy(&l->lock);
+    mem_free(l);
+}
+
+void local_reload(struct local *l, const struct config *config)
+{
+    local_lock(l);
+    l->config = config;
+    l->pins = 1;
+    for (struct local_model *m = l->models; m; m = m->next) {
+        struct config_model set;
+
+        config_model(config, local_name(m), &set);
+        m->pinned = set.pin > 0;
+        m->priority = set.priority;
+    }
+    (void)pthread_cond_broadcast(&l->change);
+    local_unlock(l);
+}

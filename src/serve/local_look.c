@@ -1,0 +1,177 @@
+/* local_look.c - for who looks on: what is loaded, what it is doing, and its tokenizer. */
+#include "serve/local_priv.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "infer/engine.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+static int64_t wall_of(uint64_t monotonic_ns)
+{
+    return (int64_t)clock_read(CLOCK_REALTIME) + (int64_t)(monotonic_ns - clock_ns());
+}
+
+/* Under the lock. */
+static void look(const struct local_model *m, struct local_info *out)
+{
+    uint64_t end = local_expiry(m), now = clock_ns();
+
+    *out = (struct local_info){.name = local_name(m),
+                               .path = m->sm.path,
+                               .digest = m->sm.digest,
+                               .state = m->state,
+                               .pinned = m->pinned,
+                               .load_progress = m->progress,
+                               .bytes = m->bytes,
+                               .weight_bytes = m->sm.size,
+                               .expires_at_ns = GATE_KEEP_FOREVER};
+    /* While it is in use the time that it stays has not begun. */
+    if (end == UINT64_MAX && !m->pinned && m->keep_ns >= 0 && m->keep_ns != GATE_KEEP_FOREVER)
+        end = now + (uint64_t)m->keep_ns;
+    if (end != UINT64_MAX)
+        out->expires_at_ns = wall_of(end);
+    if (!m->loaded || m->why.code || m->gone)
+        return;
+    out->weight_bytes = m->en.info.file_bytes;
+    out->kv_bytes = m->en.size.kv_bytes;
+    out->n_ctx = m->en.size.n_ctx;
+    out->n_thread = m->en.size.n_thread;
+    if (m->running)
+        sched_stats(m->en.sched, &out->sched);
+}
+
+static int by_end(const void *a, const void *b)
+{
+    int64_t x = ((const struct local_info *)a)->expires_at_ns,
+            y = ((const struct local_info *)b)->expires_at_ns;
+
+    return (x < y) - (x > y);
+}
+
+void local_each(struct local *l, void (*visit)(void *ctx, const struct local_info *i),
+                void *ctx)
+{
+    struct local_info *all = NULL;
+    size_t n = 0, k = 0;
+
+    local_lock(l);
+    for (const struct local_model *m = l->models; m; m = m->next)
+        n++;
+    if (n)
+        all = mem_alloc(n * sizeof(*all));
+    for (const struct local_model *m = l->models; m && all; m = m->next) {
+        if (!m->gone)
+            look(m, &all[k++]);
+    }
+    if (k)
+        qsort(all, k, sizeof(*all), by_end);
+    for (size_t i = 0; i < k; i++)
+        visit(ctx, &all[i]);
+    local_unlock(l);
+    mem_free(all);
+}
+
+int local_unload(struct local *l, struct str name, struct err *e)
+{
+    struct store_model sm;
+    struct local_model *m = NULL;
+    int rc = local_resolve(l, name, &sm, e);
+
+    if (rc == 0) {
+        local_lock(l);
+        m = local_loaded(l, local_key(&sm));
+        if (m)
+            local_leave(m);
+        else
+            rc = err_set(e, E_NOT_FOUND, "model '%.*s' is not loaded",
+                         (int)(name.n < 200 ? name.n : 200), name.p);
+        local_unlock(l);
+    }
+    store_model_done(&sm);
+    return rc;
+}
+
+int local_hangs(struct local *l, struct err *e)
+{
+    uint64_t now = clock_ns(), limit = (uint64_t)LOCAL_HANG_S * 1000000000u;
+    int hangs = 0;
+
+    local_lock(l);
+    for (const struct local_model *m = l->models; m && !hangs; m = m->next) {
+        struct sched_stats s;
+
+        if (!m->running)
+            continue;
+        sched_stats(m->en.sched, &s);
+        hangs = s.last_step_ns && s.n_running > 0 && now > s.last_step_ns &&
+                now - s.last_step_ns > limit;
+        if (hangs)
+            (void)err_set(e, E_BUSY, "model '%s' has not ended a step for %llu s",
+                          local_name(m),
+                          (unsigned long long)((now - s.last_step_ns) / 1000000000u));
+    }
+    local_unlock(l);
+    return hangs;
+}
+
+/* -- holders --------------------------------------------------------------------------------
+ */
+
+int local_hold(struct local *l, struct str name, struct local_model **out, struct err *e)
+{
+    struct local_model *m = NULL;
+    int rc = local_take(l, name, &m, e);
+
+    if (rc < 0)
+        return rc;
+    local_lock(l);
+    while (!m->loaded)
+        (void)pthread_cond_wait(&l->change, &l->lock);
+    if (m->why.code) {
+        rc = m->why.code;
+        if (e)
+            *e = m->why;
+    }
+    local_unlock(l);
+    if (rc < 0)
+        local_give(m, GATE_KEEP_DEFAULT);
+    else
+        *out = m;
+    return rc;
+}
+
+void local_let_go(struct local_model *m)
+{
+    if (m)
+        local_give(m, GATE_KEEP_DEFAULT);
+}
+
+const struct tok *local_tok(const struct local_model *m)
+{
+    return infer_tok(m->en.model);
+}
+
+const struct hearth_model *local_hearth(const struct local_model *m)
+{
+    return m->en.model;
+}
+
+const struct chat *local_chat(const struct local_model *m)
+{
+    return m->en.plain ? NULL : m->en.chat;
+}
+
+void local_model_info(const struct local_model *m, struct local_info *out)
+{
+    local_lock(m->l);
+    look(m, out);
+    local_unlock(m->l);
+}
+
+void local_slots(const struct local_model *m,
+                 void (*visit)(void *ctx, const struct sched_slot *slot), void *ctx)
+{
+    sched_each(m->en.sched, visit, ctx);
+}

@@ -1,0 +1,341 @@
+/* local_priv.h - the inside of local.h: models, calls, and how they pass between threads.
+ *
+ * A call goes through stages, each owned by one place:
+ *
+ *     QUEUED     in the queue of what is to be prepared
+ *     PREPARING  a preparing thread has it: looks up the model, renders, tokenises, compiles
+ *     WAITING    at a model that is being loaded (then QUEUED again)
+ *     RUNNING    its jobs are the scheduler's; events come from the engine's thread
+ *     ENDED      its last event was said
+ *
+ * Who takes the last share of a call (`n_live`: the preparing thread's own and one for each
+ * job) says DONE or ERROR, so it is said once.
+ *
+ * A model has a thread of its own, which loads it, runs its scheduler, and takes it down; it
+ * stays while it has references: one of each call and of each holder.
+ *
+ * Locks, in this order; a sink is called with `emit` only:
+ *     call.emit    the sink, one at a time
+ *     local.lock   models, queue, stages
+ *     call.lock    jobs of the call
+ *     (the scheduler's own)
+ *
+ * Files    local.c the provider; local_model.c names, references, room; local_load.c a model's
+ *          thread; local_call.c events and ends; local_prep.c from a request to jobs;
+ *          local_prompt.c conversations and texts as ids; local_sample.c sampling;
+ *          local_answer.c from a job's events to the request's; local_tokens.c which tokens a
+ *          text has; local_pair.c texts that stand together; local_embed.c vectors and scores;
+ * local_look.c for who looks on
+ */
+#ifndef HEARTH_SERVE_LOCAL_PRIV_H
+#define HEARTH_SERVE_LOCAL_PRIV_H
+
+#include "serve/local.h"
+
+#include "serve/config.h"
+#include "serve/metrics.h"
+#include "store/store.h"
+#include "text/chat.h"
+#include "text/guide.h"
+
+#include "hearth.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum {
+    LOCAL_PREPARERS = 4,
+    LOCAL_QUEUE = 512,   /* calls before their model's scheduler, when nothing else is said */
+    LOCAL_PARALLEL = 16, /* texts at once */
+    LOCAL_HANG_S = 60    /* a step that takes longer hangs */
+};
+
+/* How a model is to be run; its strings are its own. */
+struct local_setup {
+    int n_ctx; /* 0: by the model */
+    int n_parallel, n_thread, lookup;
+    int kv_k, kv_v; /* enum hearth_kv_type */
+    uint64_t kv_bytes;
+    char *pack_cache, *draft;
+};
+
+/* What its thread makes and takes down; others may use it while they hold a reference and the
+ * state is LOCAL_READY, or was when they got it. */
+struct local_engine {
+    struct hearth_model *model, *draft_model;
+    struct hearth_engine *engine, *draft;
+    struct sched *sched;
+    struct hearth_model_info info;
+    struct hearth_engine_info size;
+    struct chat *chat;   /* NULL: no tokenizer */
+    int plain;           /* 1: the chat is the fallback: the model has no template */
+    uint32_t *hidden[2]; /* of conversations without and with tools */
+    pthread_mutex_t vocab_lock;
+    struct mask_vocab *vocab; /* made when first asked for */
+};
+
+struct local_model {
+    struct local_model *next;
+    struct local *l;
+    struct store_model sm;
+    struct local_setup setup;
+    struct local_engine en;
+    pthread_t thread;
+    /* Under local.lock. */
+    int state;  /* enum local_state */
+    int loaded; /* 1: loading is over; `why` says how it went */
+    int gone;   /* its thread is about to end: join it */
+    int refs, pinned, priority;
+    int running; /* 1: sched_run is on */
+    int64_t keep_ns;
+    uint64_t idle_ns, used_ns, load_ns; /* when it became idle, was used, began to load */
+    uint64_t bytes;                     /* of the budget */
+    uint64_t preempted;                 /* as the metrics know it */
+    double progress;
+    struct err why; /* why it could not be loaded; code 0: it could */
+    struct local_call *waiting;
+};
+
+enum local_stage { STAGE_QUEUED, STAGE_PREPARING, STAGE_WAITING, STAGE_RUNNING, STAGE_ENDED };
+
+struct local_answer;
+
+struct local_call {
+    struct local *l;
+    struct local_call *next;            /* in the queue, or at a model */
+    struct local_call *after, **before; /* among all */
+    struct gate_request *q;
+    gate_sink *sink;
+    void *ctx;
+    atomic_int refs; /* the client's and our own */
+    atomic_int cancelled;
+    atomic_uint resumes;
+    uint64_t start_ns, wait_ns; /* when it came; when it began to wait for its model */
+    int stage, counted;         /* under local.lock; counted: it is one of n_before */
+    struct local_model *m;      /* holds a reference; the preparing thread's, then fixed */
+    /* Under emit. */
+    pthread_mutex_t emit;
+    int ended, started;
+    struct gate_usage usage;
+    /* Under lock. */
+    pthread_mutex_t lock;
+    int n_live;
+    struct err failed; /* what it ends with; code 0: DONE */
+    struct sched_job **job;
+    size_t n_job;
+    /* Of texts: [n_choice]. */
+    struct local_answer *answer;
+    size_t n_answer;
+    struct local_embed *embed; /* of vectors and scores */
+};
+
+struct local {
+    struct provider provider;
+    struct store *store;
+    struct metrics *metrics;
+    pthread_mutex_t lock;
+    pthread_cond_t work;   /* the queue has something */
+    pthread_cond_t change; /* anything else: models, calls */
+    const struct config *config;
+    struct local_model *models;
+    struct local_call *calls;         /* all */
+    struct local_call *first, **last; /* the queue */
+    int n_before; /* calls that are queued, being prepared, or waiting for a model */
+    int stopping;
+    uint64_t tell_ns; /* when the metrics hear of schedulers again */
+    int pins;         /* 1: what is pinned is to be loaded */
+    pthread_t preparer[LOCAL_PREPARERS], timer;
+    int n_preparer, has_timer;
+};
+
+static inline void local_lock(struct local *l)
+{
+    (void)pthread_mutex_lock(&l->lock);
+}
+
+static inline void local_unlock(struct local *l)
+{
+    (void)pthread_mutex_unlock(&l->lock);
+}
+
+/* The name by which a model is known among the loaded ones. */
+static inline const char *local_key(const struct store_model *sm)
+{
+    return sm->name[0] ? sm->name : sm->path;
+}
+
+static inline const char *local_name(const struct local_model *m)
+{
+    return local_key(&m->sm);
+}
+
+/* -- models (local_model.c) --------------------------------------------------------------- */
+
+/* What a name means: a model of the store, or a path where these are allowed. The caller calls
+ * store_model_done, also after a failure. Fails: E_NOT_FOUND, with the same words whether it is
+ * not there or not allowed; as store_find. */
+MUST_CHECK int local_resolve(struct local *l, struct str name, struct store_model *out,
+                             struct err *e);
+
+/* The model of that name, with a reference; it is being loaded if it was not. Fails: as
+ * local_resolve; E_IO no thread; E_CANCELLED the server ends. */
+MUST_CHECK int local_take(struct local *l, struct str name, struct local_model **out,
+                          struct err *e);
+/* Gives the reference back. keep_ns: how long it stays, from now on; GATE_KEEP_DEFAULT. */
+void local_give(struct local_model *m, int64_t keep_ns);
+
+/* Under the lock: it goes as soon as nobody refers to it. */
+void local_leave(struct local_model *m);
+/* Under the lock: a loaded or loading model of that name that is not leaving; NULL. */
+struct local_model *local_loaded(struct local *l, const char *name);
+
+/* Finds room for so many bytes of m in all, letting idle models go. Fails: E_NOMEM with what is
+ * needed and what there is; E_CANCELLED. */
+MUST_CHECK int local_room(struct local_model *m, uint64_t bytes, struct err *e);
+
+/* Bytes of one model's key/value cache, when nothing is configured. */
+uint64_t local_kv_most(struct local *l);
+
+/* When it goes by itself: of CLOCK_MONOTONIC; UINT64_MAX: not. Under the lock. */
+uint64_t local_expiry(const struct local_model *m);
+
+/* Frees a model whose thread was joined, or never began. */
+void local_model_free(struct local_model *m);
+
+/* Begins to load what the configuration pins. */
+void local_pins(struct local *l);
+
+/* -- a model's thread (local_load.c) ------------------------------------------------------- */
+
+void *local_model_thread(void *model);
+/* The vocabulary for masks, made once. Fails: E_UNSUPPORTED no tokenizer; E_NOMEM. */
+MUST_CHECK int local_vocab(struct local_model *m, const struct mask_vocab **out, struct err *e);
+
+/* -- calls (local_call.c) --------------------------------------------------------------------
+ */
+
+/* Takes q over. NULL: no memory. */
+struct local_call *local_call_new(struct local *l, struct gate_request *q, gate_sink *sink,
+                                  void *ctx);
+void local_call_unref(struct local_call *c);
+
+/* Under the lock: to be prepared, or to be ended if it was cancelled or has failed. */
+void local_enqueue(struct local_call *c);
+/* Under the lock: it is no longer one of those before their scheduler. */
+void local_begun(struct local_call *c);
+
+/* Says an event. Returns GATE_MORE; GATE_PAUSE; GATE_STOP_NOW, and the call is being cancelled.
+ */
+int local_say(struct local_call *c, struct gate_event *ev);
+/* Says START, if nobody has. */
+int local_say_start(struct local_call *c);
+void local_warn(struct local_call *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* It will end with this, unless it is to end with something else already; its jobs are stopped.
+ */
+void local_fail(struct local_call *c, const struct err *e);
+void local_cancel(struct local_call *c);
+
+/* Takes one share more; gives one back, and says the end when it was the last. */
+void local_share(struct local_call *c);
+void local_share_end(struct local_call *c);
+
+/* Room for n jobs. Fails: E_NOMEM. */
+MUST_CHECK int local_jobs(struct local_call *c, size_t n);
+/* Hands a job to the model's scheduler as the call's job i, unless the call was cancelled or
+ * has failed: then E_CANCELLED. Takes a share for it. Fails: as sched_submit. */
+MUST_CHECK int local_submit(struct local_call *c, size_t i, const struct sched_request *r,
+                            sched_sink *sink, void *ctx, struct err *e);
+/* After the last event of job i: forgets it, and gives its share back. */
+void local_job_ended(struct local_call *c, size_t i);
+
+/* -- preparing (local_prep.c, local_prompt.c, local_sample.c, local_embed.c) -----------------
+ */
+
+/* One call, from the queue: to its end, to its model, or to its scheduler. */
+void local_prepare(struct local_call *c);
+
+/* The tokens of a request, and what its answer is. */
+struct local_prompt {
+    struct chat_prompt p; /* ids; of conversations: the text, and whether reasoning is open */
+    const struct chat *chat; /* NULL: text is completed */
+    struct chat *own;        /* of a template that came with the request */
+    int with_tools;
+    int dropped_messages;
+    size_t dropped; /* tokens */
+    json_t *messages;
+};
+
+void local_prompt_done(struct local_prompt *p);
+
+/* 1: pages of earlier texts are not used. */
+int local_apart(const struct local_call *c);
+/* Most tokens of prompt and answer. */
+int local_n_ctx(const struct local_call *c);
+
+/* Fails: E_TOO_LONG with both numbers; E_INVALID, E_UNSUPPORTED what cannot be done. */
+MUST_CHECK int local_prompt_make(struct local_call *c, struct local_prompt *out, struct err *e);
+
+/* Sampling, limits and stop strings: what the request says, else the model's parameters, else
+ * the defaults. Arrays are in the request's memory. Fails: E_INVALID; E_NOMEM. */
+MUST_CHECK int local_sample(const struct local_call *c, struct sched_request *out,
+                            struct err *e);
+
+/* -- texts that stand together (local_pair.c) ------------------------------------------------
+ */
+
+MUST_CHECK int local_put_ids(struct tok_ids *ids, const int32_t *id, size_t n); /* E_NOMEM */
+/* Leaves `room` of them: the beginning goes, but for a BOS. tok NULL: that, too. */
+void local_cut_front(struct tok_ids *ids, size_t room, const struct tok *tok);
+
+/* The prompt of a GATE_INFILL, in at most room tokens (SIZE_MAX: any number), *dropped less
+ * than it would have. *left_out: 1: the model has no place for other files. Fails:
+ * E_UNSUPPORTED the model has no marks for gaps; E_NOMEM. */
+MUST_CHECK int local_gap(const struct gate_request *q, const struct tok *tok, size_t room,
+                         struct tok_ids *ids, size_t *dropped, int *left_out, struct err *e);
+
+/* A query and a document as a reranker wants them: by a template with {query} and {document} in
+ * it, or (form.n 0) [CLS] query [SEP] document [SEP]. Fails: as tok_encode. */
+MUST_CHECK int local_pair(const struct tok *tok, struct str form, struct str query,
+                          struct str doc, struct tok_ids *ids, struct err *e);
+
+/* Vectors and scores. */
+MUST_CHECK int local_embed_start(struct local_call *c, struct err *e);
+void local_embed_free(struct local_embed *em);
+
+/* -- answers (local_answer.c, local_tokens.c) -------------------------------------------------
+ */
+
+/* Makes the answers of a call and hands their jobs over. Fails: as form_grammar, sched_submit;
+ * some jobs may be under way. */
+MUST_CHECK int local_answer_start(struct local_call *c, const struct local_prompt *p,
+                                  const struct sched_request *r, struct err *e);
+void local_answers_free(struct local_call *c);
+
+/* Which tokens the text of events comes from: tokens go in with their bytes, text comes out
+ * with the tokens that it is made of, cut between tokens only. */
+struct local_tokens {
+    int wanted;
+    size_t n_top;
+    struct gate_token *token; /* n of them, whose text lies at `at` of bytes */
+    struct gate_token *top;   /* [n_top] for each */
+    size_t *at;
+    size_t n, cap;
+    struct buf bytes; /* theirs */
+    size_t pos;       /* so many of them were shown, or left out */
+    struct buf text;  /* what is to be shown */
+};
+
+void local_tokens_init(struct local_tokens *t, int wanted, int n_top);
+void local_tokens_done(struct local_tokens *t);
+/* A token that was taken, and the bytes that it stands for. Fails: E_NOMEM. */
+MUST_CHECK int local_tokens_put(struct local_tokens *t, const struct tok *tok,
+                                const struct hearth_piece *p, struct str bytes);
+/* Text that is to be shown. Fails: E_NOMEM. */
+MUST_CHECK int local_tokens_text(struct local_tokens *t, struct str text);
+/* What can be shown now (all: 1, all of it): text, with its tokens. */
+size_t local_tokens_ready(struct local_tokens *t, int all, size_t *n_token);
+/* Forgets what was shown. */
+void local_tokens_shown(struct local_tokens *t, size_t n_text, size_t n_token);
+
+#endif

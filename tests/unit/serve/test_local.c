@@ -1,0 +1,551 @@
+/* The local engine as a provider: texts, conversations, forms, choices, and how they end. */
+#include "local_test.h"
+
+/* One request to its end, which is to be fine. */
+static void run(struct local *l, struct got *g, struct gate_request *q)
+{
+    got_init(g);
+    got_start(l, g, q);
+    got_fine(g);
+}
+
+static void run_error(struct local *l, struct gate_request *q, int code, const char *words)
+{
+    struct got g;
+
+    got_init(&g);
+    got_start(l, &g, q);
+    got_error(&g, code, words);
+    got_done(&g);
+}
+
+static void test_text(void **state)
+{
+    struct config c = config_small();
+    struct local *l;
+    struct got a, b;
+
+    (void)state;
+    NEEDS_TINY();
+    l = local_make(&c);
+    run(l, &a, ask_text("tiny", "Once upon a time", 24));
+    assert_int_equal(a.finish[0], GATE_LENGTH);
+    assert_int_equal(a.usage.n_output, 24);
+    assert_true(a.usage.n_prompt > 3);
+    assert_true(a.n_loading > 0);
+    assert_true(a.content[0].n > 20);
+    assert_int_equal(a.n_token, 0);
+    /* The same again, with the prompt taken from the cache or not. */
+    run(l, &b, ask_text("TINY", "Once upon a time", 24));
+    assert_true(same(&a.content[0], &b.content[0]));
+    assert_int_equal(b.n_loading, 0);
+    assert_int_equal(count_models(l, LOCAL_READY).n, 1);
+    got_done(&a);
+    got_done(&b);
+    local_free(l);
+}
+
+static void test_stop(void **state)
+{
+    struct config c = config_small();
+    struct local *l;
+    struct got g;
+    struct gate_request *q;
+    static const struct str stops[] = {{"zzz", 3}, {" was", 4}};
+
+    (void)state;
+    NEEDS_TINY();
+    l = local_make(&c);
+    q = ask_text("tiny", "Once upon a time", 60);
+    q->stop = stops;
+    q->n_stop = 2;
+    q->n_logprobs = 0;
+    run(l, &g, q);
+    assert_int_equal(g.finish[0], GATE_STOP);
+    assert_string_equal(g.stop, " was");
+    assert_null(memmem(g.content[0].p, g.content[0].n, " was", 4));
+    assert_true(g.tokens.n >= g.content[0].n);
+    assert_memory_equal(g.tokens.p, g.content[0].p, g.content[0].n);
+    got_done(&g);
+    local_free(l);
+}
+
+static void test_logprobs(void **state)
+{
+    struct config c = config_small();
+    struct local *l;
+    struct got g, plain;
+    struct gate_request *q = ask_text("tiny", "The cat", 40);
+
+    (void)state;
+    if (access(TINY, R_OK) != 0)
+        gate_request_free(q);
+    NEEDS_TINY();
+    l = local_make(&c);
+    q->n_logprobs = 3;
+    run(l, &g, q);
+    assert_int_equal(g.n_token, 40);
+    assert_int_equal(g.n_top, 3);
+    assert_int_equal(g.bad_logprob, 0);
+    assert_true(same(&g.tokens, &g.content[0]));
+    run(l, &plain, ask_text("tiny", "The cat", 40));
+    assert_true(same(&plain.content[0], &g.content[0]));
+    got_done(&g);
+    got_done(&plain);
+    local_free(l);
+}
+
+static void test_choices(void **state)
+{
+    struct config c = config_small();
+    struct local *l;
+    struct got one, many;
+
+    (void)state;
+    NEEDS_TINY();
+    l = local_make(&c);
+    for (int i = 0; i < 2; i++) {
+        struct gate_request *q = ask_text("tiny", "Once", 30);
+
+        q->sampling.temperature = 1;
+        q->sampling.has_seed = 1;
+        q->sampling.seed = 7;
+        q->n_choice = i ? 5 : 1;
+        run(l, i ? &many : &one, q);
+    }
+    assert_true(same(&one.content[0], &many.content[0]));
+    for (int i = 1; i < 5; i++) {
+        assert_int_equal(many.finished[i], 1);
+        assert_false(same(&many.content[i], &many.content[i - 1]));
+    }
+    assert_int_equal(many.usage.n_output, 150);
+    got_done(&one);
+    got_done(&many);
+    local_free(l);
+}
+
+static void test_sampling(void **state)
+{
+    struct config c = config_small();
+    struct local *l;
+    struct gate_request *q;
+    struct got g, free;
+    struct gate_bias bias[2] = {{.id = -1, .bias = -INFINITY}, {.id = 5, .bias = 0}};
+
+    (void)state;
+    NEEDS_TINY();
+    l = local_make(&c);
+    run(l, &free, ask_text("tiny", "Once upon", 10));
+    q = ask_text("tiny", "Once upon", 10);
+    bias[0].text = str_of(" a");
+    q->sampling.bias = bias;
+    q->sampling.n_bias = 2;
+    q->want_ids = 1;
+    run(l, &g, q);
+    assert_false(same(&g.content[0], &free.content[0]));
+    assert_int_equal(g.n_token, 10);
+    got_done(&g);
+    got_done(&free);
+    q = ask_text("tiny", "Once upon", 10);
+    q->sampling.top_p = 3;
+    run_error(l, q, E_INVALID, "top_p");
+    q = ask_text("tiny", "Once upon", 10);
+    bias[1].id = 99999;
+    q->sampling.bias = bias;
+    q->sampling.n_bias = 2;
+    run_error(l, q, E_INVALID, "logit_bias");
+    local_free(l);
+}
+
+/* -- conversations ---------------------------------------------------------------------------
+ */
+
+#define HELLO "[{\"role\":\"user\",\"content\":\"Hello\"}]"
+
+static void test_chat(void **state)
+{
+    struct config c = config_small();
+    struct local *l;
+    struct gate_request *q;
+    struct got g;
+
+    (void)state;
+    NEEDS_TINY();
+    l = local_make(&c);
+    run(l, &g, ask_chat("talker", HELLO));
+    assert_int_equal(g.warnings.n, 0);
+    assert_int_equal(g.usage.n_output, 12); /* the model's own parameter */
+    got_done(&g);
+    q = ask_chat("talker", HELLO);
+    q->render_only = 1;
+    run(l, &g, q);
+    assert_true(is_text(&g.content[0], "[system|Be kind.][user|Hello][assistant|"));
+    got_done(&g);
+    /* A system text of the request's own, and an answer that is gone on with. */
+    q = ask_chat("talker", "[{\"role\":\"system\",\"content\":\"S\"},{\"role\":\"user\","
+                           "\"content\":\"Hi\"},{\"role\":\"assistant\",\"content\":\"Yes\"}]");
+    q->render_only = 1;
+    q->prefill = 1;
+    run(l, &g, q);
+    assert_true(is_text(&g.content[0], "[system|S][user|Hi][assistant|Yes"));
+    got_done(&g);
+    q = ask_chat("talker", HELLO);
+    q->count_only = 1;
+    run(l, &g, q);
+    assert_true(g.usage.n_prompt > 5);
+    assert_int_equal(g.content[0].n, 0);
+    got_done(&g);
+    q = ask_chat("talker", HELLO);
+    q->think = GATE_THINK_ON;
+    run_error(l, q, E_INVALID, "does not support thinking");
+    q = ask_chat("tiny", HELLO);
+    q->chat_template = gate_str(q, "x", 1);
+    run_error(l, q, E_UNSUPPORTED, "templates of clients");
+    local_free(l);
+}
+
+static void test_thinks(void **state)
+{
+    struct config c = config_small();
+    struct local *l;
+    struct gate_request *q;
+    struct got g;
+
+    (void)state;
+    NEEDS_TINY();
+    l = local_make(&c);
+    q = ask_chat("thinker", HELLO);
+    q->n_predict = 15;
+    q->want_ids = 1;
+    run(l, &g, q);
+    assert_int_equal(g.content[0].n, 0);
+    assert_true(g.reasoning.n > 10);
+    assert_true(same(&g.reasoning, &g.tokens));
+    assert_int_equal(g.usage.n_reasoning, 15);
+    got_done(&g);
+    q = ask_chat("thinker", HELLO);
+    q->n_predict = 2;
+    q->think = GATE_THINK_OFF;
+    run(l, &g, q);
+    assert_non_null(strstr(g.warnings.p, "always reasons"));
+    got_done(&g);
+    q = ask_chat("thinker", "[{\"role\":\"user\",\"content\":\"Hi\"},{\"role\":"
+                            "\"assistant\",\"content\":\"Yes\"}]");
+    q->render_only = 1;
+    q->prefill = 1;
+    run(l, &g, q);
+    assert_true(is_text(&g.content[0], "[user|Hi][assistant|<think>\n</think>\n\nYes"));
+    got_done(&g);
+    local_free(l);
+}
+
+/* Without a template: a plain one, and a warning. */
+static void test_plain(void **state)
+{
+    struct config c = config_small();
+    struct local *l;
+    struct gate_request *q;
+    struct got g;
+
+    (void)state;
+    NEEDS_TINY();
+    l = local_make(&c);
+    q = ask_chat("tiny", "[{\"role\":\"system\",\"content\":\"S\"},{\"role\":\"user\","
+                         "\"content\":\"Hi\"}]");
+    q->render_only = 1;
+    run(l, &g, q);
+    assert_true(is_text(&g.content[0], "S\n\nUser: Hi\nAssistant:"));
+    assert_non_null(strstr(g.warnings.p, "no chat template"));
+    got_done(&g);
+    q = ask_inputs(GATE_TEXT, "tiny", (const char *const[]){"Tell me"}, 1);
+    q->raw = 0;
+    q->system = gate_str(q, "Sys", 3);
+    q->render_only = 1;
+    run(l, &g, q);
+    assert_true(is_text(&g.content[0], "Sys\n\nUser: Tell me\nAssistant:"));
+    got_done(&g);
+    local_free(l);
+}
+
+static void test_truncate(void **state)
+{
+    struct config c = config_small();
+    struct local *l;
+    struct gate_request *q;
+    struct got g;
+    json_t *m = json_array();
+
+    (void)state;
+    if (access(TINY, R_OK) != 0)
+        json_decref(m);
+    NEEDS_TINY();
+    l = local_make(&c);
+    for (int i = 0; i < 21; i++)
+        (void)json_array_append_new(m, json_pack("{s:s, s:s}", "role",
+                                                 i % 2 ? "assistant" : "user", "content",
+                                                 "Lily and Tom went to the park to play."));
+    q = ask(GATE_CHAT, "talker");
+    q->messages = json_deep_copy(m);
+    run_error(l, q, E_TOO_LONG, "256");
+    q = ask(GATE_CHAT, "talker");
+    q->messages = json_deep_copy(m);
+    q->overflow = GATE_TRUNCATE;
+    run(l, &g, q);
+    assert_true(g.usage.n_dropped_messages > 0 && g.usage.n_dropped_messages % 2 == 0);
+    assert_true(g.usage.n_dropped > 0);
+    assert_true(g.usage.n_prompt + 12 <= 256);
+    got_done(&g);
+    /* As much stays as fits: the system text, and whole turns. */
+    q = ask(GATE_CHAT, "talker");
+    q->messages = m;
+    q->overflow = GATE_TRUNCATE;
+    q->render_only = 1;
+    run(l, &g, q);
+    assert_memory_equal(g.content[0].p, "[system|Be kind.][user|Lily", 27);
+    got_done(&g);
+    q = ask_text("tiny", "", 8);
+    {
+        char *text = arena_calloc(&q->mem, 1, 4001);
+        struct gate_input *in = arena_calloc(&q->mem, 1, sizeof(*in));
+
+        for (int i = 0; i < 1000; i++)
+            memcpy(text + 4L * i, "cat ", 4);
+        in->text = str_of(text);
+        q->input = in;
+    }
+    q->overflow = GATE_TRUNCATE;
+    run(l, &g, q);
+    assert_true(g.usage.n_dropped > 500);
+    assert_int_equal(g.usage.n_output, 8);
+    got_done(&g);
+    local_free(l);
+}
+
+/* -- forms -----------------------------------------------------------------------------------
+ */
+
+#define TOOLS                                                                                  \
+    "[{\"type\":\"function\",\"function\":{\"name\":\"weather\",\"parameters\":{\"type\":"     \
+    "\"object\",\"properties\":{\"city\":{\"enum\":[\"Paris\",\"Rome\"]}},\"required\":["      \
+    "\"city\"],\"additionalProperties\":false}}}]"
+#define SCHEMA                                                                                 \
+    "{\"type\":\"object\",\"properties\":{\"a\":{\"enum\":[\"x\",\"y\"]}},\"required\":["      \
+    "\"a\"],\"additionalProperties\":false}"
+
+static void test_forms(void **state)
+{
+    struct config c = config_small();
+    struct local *l;
+    struct gate_request *q;
+    struct got g;
+
+    (void)state;
+    NEEDS_TINY();
+    l = local_make(&c);
+    q = ask_chat("talker", HELLO);
+    q->form = GATE_SCHEMA;
+    q->schema = json_loads(SCHEMA, 0, NULL);
+    q->n_predict = 60;
+    q->n_choice = 2;
+    run(l, &g, q);
+    for (int i = 0; i < 2; i++) {
+        json_t *j = json_loadb(g.content[i].p, g.content[i].n, 0, NULL);
+
+        assert_non_null(json_string_value(json_object_get(j, "a")));
+        json_decref(j);
+        assert_int_equal(g.finish[i], GATE_END);
+    }
+    got_done(&g);
+    q = ask_text("tiny", "Number:", 20);
+    q->form = GATE_REGEX;
+    q->grammar = gate_str(q, "[0-9]{3}", 8);
+    run(l, &g, q);
+    assert_int_equal(g.content[0].n, 3);
+    assert_int_equal(strspn(g.content[0].p, "0123456789"), 3);
+    got_done(&g);
+    q = ask_text("tiny", "Say", 20);
+    q->form = GATE_GBNF;
+    q->grammar = gate_str(q, "root ::= \"yes\" | \"no\"", 21);
+    run(l, &g, q);
+    assert_true(is_text(&g.content[0], "yes") || is_text(&g.content[0], "no"));
+    got_done(&g);
+    q = ask_chat("talker", HELLO);
+    q->form = GATE_SCHEMA;
+    q->schema =
+        json_loads("{\"uniqueItems\":true,\"type\":\"array\",\"minLength\":\"x\"}", 0, NULL);
+    run_error(l, q, E_INVALID, "format");
+    local_free(l);
+}
+
+static void test_tools(void **state)
+{
+    struct config c = config_small();
+    struct local *l;
+    struct gate_request *q;
+    struct got g;
+    json_t *j;
+
+    (void)state;
+    NEEDS_TINY();
+    c.n_ctx = 1024;
+    l = local_make(&c);
+    q = ask_chat("talker", HELLO);
+    q->tools = json_loads(TOOLS, 0, NULL);
+    q->tool_choice = GATE_CALL_REQUIRED;
+    q->tool_name = gate_str(q, "weather", 7);
+    q->one_call = 1;
+    q->n_predict = 300;
+    run(l, &g, q);
+    assert_int_equal(g.calls, 1);
+    assert_int_equal(g.finish[0], GATE_CALLS);
+    assert_true(is_text(&g.name, "weather"));
+    j = json_loadb(g.arguments.p, g.arguments.n, 0, NULL);
+    assert_non_null(json_string_value(json_object_get(j, "city")));
+    json_decref(j);
+    got_done(&g);
+    /* Cut within its arguments: it was begun, so it ends; but it is no call to be run. */
+    q = ask_chat("talker", HELLO);
+    q->tools = json_loads(TOOLS, 0, NULL);
+    q->tool_choice = GATE_CALL_REQUIRED;
+    q->n_predict = 26;
+    run(l, &g, q);
+    assert_int_equal(g.finish[0], GATE_LENGTH);
+    got_done(&g);
+    q = ask_chat("tiny", HELLO);
+    q->tools = json_loads(TOOLS, 0, NULL);
+    run_error(l, q, E_UNSUPPORTED, "does not support tools");
+    q = ask_chat("talker", HELLO);
+    q->tool_choice = GATE_CALL_REQUIRED;
+    run_error(l, q, E_INVALID, "there are none");
+    local_free(l);
+}
+
+/* -- the rest --------------------------------------------------------------------------------
+ */
+
+static void test_embed(void **state)
+{
+    static const char *const texts[] = {"one", "two cats", "three", "four", "five",
+                                        "six", "seven",    "eight", "nine", "ten"};
+    struct config c = config_small();
+    struct local *l;
+    struct gate_request *q;
+    struct got g;
+
+    (void)state;
+    NEEDS_TINY();
+    c.n_parallel = 2;
+    l = local_make(&c);
+    q = ask_inputs(GATE_EMBED, "tiny", texts, 10);
+    q->normalize = 1;
+    q->n_dim = 16;
+    run(l, &g, q);
+    assert_int_equal(g.n_vector, 10);
+    assert_int_equal(g.n_dim, 16);
+    for (int i = 0; i < 10; i++)
+        assert_true(g.norm[i] > 0.9999 && g.norm[i] < 1.0001);
+    got_done(&g);
+    q = ask_inputs(GATE_EMBED, "tiny", (const char *const[]){"a", ""}, 2);
+    run_error(l, q, E_INVALID, "input 1 is empty");
+    q = ask_inputs(GATE_EMBED, "tiny", texts, 1);
+    q->n_dim = 1000;
+    run_error(l, q, E_INVALID, "dimensions");
+    q = ask_inputs(GATE_RERANK, "tiny", texts, 1);
+    run_error(l, q, E_UNSUPPORTED, "no reranker");
+    q = ask_inputs(GATE_EMBED, "tiny", NULL, 0);
+    run(l, &g, q);
+    got_done(&g);
+    local_free(l);
+}
+
+static void test_infill(void **state)
+{
+    struct config c = config_small();
+    struct local *l;
+
+    (void)state;
+    NEEDS_TINY();
+    l = local_make(&c);
+    run_error(l, ask_inputs(GATE_INFILL, "tiny", (const char *const[]){"int x"}, 1),
+              E_UNSUPPORTED, "insert");
+    local_free(l);
+}
+
+static void test_cancel(void **state)
+{
+    struct config c = config_small();
+    struct local *l;
+    struct got g;
+
+    (void)state;
+    NEEDS_TINY();
+    l = local_make(&c);
+    got_init(&g);
+    got_start(l, &g, ask_text("tiny", "Once", 200));
+    got_wait_text(&g, 2);
+    local_provider(l)->ops->cancel(g.call);
+    got_error(&g, E_CANCELLED, "cancel");
+    got_done(&g);
+    /* The sink says so. */
+    got_init(&g);
+    g.stop_at = 3;
+    got_start(l, &g, ask_text("tiny", "Once", 200));
+    got_error(&g, E_CANCELLED, "cancel");
+    assert_true(g.n_text < 10);
+    got_done(&g);
+    /* Before anything came. */
+    got_init(&g);
+    got_start(l, &g, ask_text("other", "Once", 200));
+    local_provider(l)->ops->cancel(g.call);
+    got_error(&g, E_CANCELLED, "cancel");
+    got_done(&g);
+    local_free(l);
+}
+
+static void test_pause(void **state)
+{
+    struct config c = config_small();
+    struct local *l;
+    struct got g, whole;
+
+    (void)state;
+    NEEDS_TINY();
+    l = local_make(&c);
+    run(l, &whole, ask_text("tiny", "Once", 50));
+    got_init(&g);
+    g.pause_at = 5;
+    got_start(l, &g, ask_text("tiny", "Once", 50));
+    got_wait_text(&g, 5);
+    /* Others go on meanwhile. */
+    {
+        struct got other;
+
+        run(l, &other, ask_text("tiny", "The dog", 20));
+        got_done(&other);
+    }
+    (void)pthread_mutex_lock(&g.lock);
+    assert_int_equal(g.terminal, 0);
+    (void)pthread_mutex_unlock(&g.lock);
+    local_provider(l)->ops->resume(g.call);
+    got_fine(&g);
+    assert_true(same(&g.content[0], &whole.content[0]));
+    got_done(&g);
+    got_done(&whole);
+    local_free(l);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_text),     cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_logprobs), cmocka_unit_test(test_choices),
+        cmocka_unit_test(test_sampling), cmocka_unit_test(test_chat),
+        cmocka_unit_test(test_thinks),   cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_truncate), cmocka_unit_test(test_forms),
+        cmocka_unit_test(test_tools),    cmocka_unit_test(test_embed),
+        cmocka_unit_test(test_infill),   cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_pause),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
