@@ -205,7 +205,7 @@ int http_host_split(const char *text, char host[256], int *port);
 void http_door(struct exchange *x, struct MHD_Connection *mhd, const char *url,
                const char *version);
 void http_refuse(struct exchange *x, int status, const struct err *e);
-int http_host_allowed(const struct http *h, const struct conn *c, const char *host);
+int http_host_allowed(const struct http *h, const struct conn *c, const char *text);
 int http_origin_allowed(const struct config *config, const char *origin);
 
 /* http_call.c. */
