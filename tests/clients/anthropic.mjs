@@ -29,7 +29,7 @@ await test("anthropic: a stream says what the whole answer says", async () => {
   assert.ok(n > 5, `${n} pieces`);
 });
 await test("anthropic: a tool that must be used", async () => {
-  const r = await client.messages.create({ ...ask, max_tokens: 200, tools, tool_choice: { type: "any" } });
+  const r = await client.messages.create({ ...ask, max_tokens: 200, tools, tool_choice: { type: "any", disable_parallel_tool_use: true } });
   const use = r.content.find((c) => c.type === "tool_use");
   assert.equal(r.stop_reason, "tool_use");
   assert.equal(use.name, "weather");

@@ -65,7 +65,7 @@ def _():
 
 @test("python openai: a tool that must be called")
 def _():
-    r = oa.chat.completions.create(**{**OA, "max_tokens": 200}, tools=[TOOL], tool_choice="required")
+    r = oa.chat.completions.create(**{**OA, "max_tokens": 200}, tools=[TOOL], tool_choice="required", parallel_tool_calls=False)
     call = r.choices[0].message.tool_calls[0]
     assert r.choices[0].finish_reason == "tool_calls" and call.function.name == "weather"
     check_weather(json.loads(call.function.arguments))
@@ -161,7 +161,7 @@ def _():
 
 @test("python anthropic: a tool that must be used")
 def _():
-    r = an.messages.create(**{**AN, "max_tokens": 200}, tools=TOOLS, tool_choice={"type": "any"})
+    r = an.messages.create(**{**AN, "max_tokens": 200}, tools=TOOLS, tool_choice={"type": "any", "disable_parallel_tool_use": True})
     use = [c for c in r.content if c.type == "tool_use"][0]
     assert r.stop_reason == "tool_use" and use.name == "weather"
     check_weather(use.input)

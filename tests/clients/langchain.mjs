@@ -23,8 +23,12 @@ for (const [name, make] of Object.entries(clients)) {
     assert.ok(n > 5, `${n} parts`);
   });
   await test(`langchain/${name}: an answer in a form`, async () => {
-    const r = await make({ numPredict: 200, maxTokens: 200 }).withStructuredOutput(weather, { method: "jsonSchema", name: "weather" }).invoke("Weather?");
-    checkWeather(r);
+    if (name === "ollama") { // its withStructuredOutput asks for any JSON
+      const r = await make({ numPredict: 200, format: weather }).invoke("Weather?");
+      checkWeather(JSON.parse(r.content));
+    } else {
+      checkWeather(await make({ maxTokens: 200 }).withStructuredOutput(weather, { method: "jsonSchema", name: "weather" }).invoke("Weather?"));
+    }
   });
   await test(`langchain/${name}: errors`, async () => {
     await rejects(make({ model: "no-such-model" }).invoke("Hello"), (e) => assert.match(String(e), /no-such-model/));

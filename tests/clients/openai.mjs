@@ -48,7 +48,7 @@ await test("openai: n answers, stop, logprobs", async () => {
   assert.ok(text.startsWith(cut.choices[0].message.content) && !cut.choices[0].message.content.includes(stop));
 });
 await test("openai: a tool that must be called", async () => {
-  const r = await client.chat.completions.create({ ...ask, max_tokens: 200, tools: [tool], tool_choice: "required" });
+  const r = await client.chat.completions.create({ ...ask, max_tokens: 200, tools: [tool], tool_choice: "required", parallel_tool_calls: false });
   const [call] = r.choices[0].message.tool_calls;
   assert.equal(r.choices[0].finish_reason, "tool_calls");
   assert.equal(call.function.name, "weather");
