@@ -303,7 +303,7 @@ static int role_assistant(struct talk *t, struct message_in *in, json_t *message
     char param[PARAM_MAX];
     struct str why = in->reasoning;
 
-    if (in->other_reasoning && !why.p && json_is_string(in->other_reasoning))
+    if (!why.p && json_is_string(in->other_reasoning))
         why = (struct str){json_string_value(in->other_reasoning),
                            json_string_length(in->other_reasoning)};
     if (why.n &&
