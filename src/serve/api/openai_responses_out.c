@@ -405,8 +405,8 @@ static int say_message(const struct openai_response *o)
             bad = say_text(message, "reasoning_content", item);
         else if (strcmp(type, "message") == 0)
             bad = say_text(message, "content", item);
-        else
-            bad = say_call(message, item);
+        else if (strcmp(json_string_value(json_object_get(item, "status")), "completed") == 0)
+            bad = say_call(message, item); /* a call that was cut cannot be answered */
     }
     if (bad) {
         json_decref(message);
