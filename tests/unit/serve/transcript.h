@@ -192,7 +192,7 @@ static void transcript_say(struct fake *f, char *line)
         fake_say(f, &(struct gate_event){.kind = GATE_EV_WARNING, .text = str_of(rest)});
     } else if (strcmp(line, "prefill") == 0) {
         fake_say(f, &(struct gate_event){.kind = GATE_EV_PREFILL,
-                                         .n = (int)strtol(rest, NULL, 10),
+                                         .n = strtol(rest, NULL, 10),
                                          .usage = &f->usage});
     } else if (strcmp(line, "finish") == 0) {
         transcript_finish(f, rest);
