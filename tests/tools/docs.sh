@@ -21,7 +21,7 @@ row()
     grep "^| $1 |" README.md | cut -d'|' -f3 | sed 's/([^)]*)//g' | tr -d '` ' | tr ',' '\n' | sort
 }
 
-commands="run bench bench-serve show convert debug"
+commands="run bench bench-serve show convert debug ps"
 set -- $commands
 echo 1..$((3 + $#))
 
