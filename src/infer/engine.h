@@ -58,6 +58,7 @@ struct hearth_seq {
     uint64_t salt, root; /* who shares its pages; what its first page stands behind (kv_root) */
     unsigned char (*key)[KV_DISK_KEY]; /* of its full pages, n_key of them; NULL: no disk */
     int n_key;
+    int loads, loaded_to; /* 1: the disk has more for it; the pages it had when that was said */
     int n_page, n_published;
     int base; /* position of the first token */
     unsigned char
@@ -145,7 +146,7 @@ static inline int engine_pick(int asked, int fallback)
 /* Rows of logits are about to be written over: what sequences have of them is gone. */
 void engine_void_rows(struct hearth_engine *en);
 
-/* Adds tokens; reuse: 1 takes over published pages. */
+/* Adds tokens; reuse: 1 takes over published pages, also all that the disk has. */
 MUST_CHECK int seq_feed(struct hearth_seq *s, const int32_t *ids, size_t n, int reuse,
                         size_t *n_reused, struct err *e);
 
@@ -170,8 +171,11 @@ MUST_CHECK int seq_set_salt(struct hearth_seq *s, uint64_t salt, struct err *e);
 /* One more page that s holds; the serial that its page i stands behind. */
 void seq_add_page(struct hearth_seq *s, int page, uint64_t serial);
 uint64_t seq_parent(const struct hearth_seq *s, int i);
-/* Takes over published pages for waiting tokens. Returns how many tokens they hold. */
+/* Takes over published pages for waiting tokens. Returns how many tokens they hold. What lies
+ * on disk is read for a short time only: then seq_loads is 1, and the next call reads on, also
+ * when the sequence was parked in between. */
 size_t seq_reuse(struct hearth_seq *s);
+int seq_loads(const struct hearth_seq *s);
 /* A sequence without a place, as seq_park leaves it. Fails: E_NOMEM. */
 MUST_CHECK int seq_new(struct hearth_seq **out, struct hearth_engine *en, struct err *e);
 /* The sequence gives up its pages, its state and its place among the engine's n_seq_max; all of

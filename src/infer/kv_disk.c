@@ -133,6 +133,19 @@ int kv_disk_has(const struct kv_disk *d, int kind, const unsigned char *key)
     return faccessat(d->fd, name, R_OK, 0) == 0;
 }
 
+void kv_disk_ahead(const struct kv_disk *d, int kind, const unsigned char *key)
+{
+    char name[KV_TRIM_NAME];
+    int fd;
+
+    name_of(kind, key, name);
+    fd = openat(d->fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0)
+        return;
+    (void)posix_fadvise(fd, 0, 0, POSIX_FADV_WILLNEED);
+    (void)close(fd);
+}
+
 void kv_disk_used(const struct kv_disk *d, int kind, const unsigned char *key, uint64_t older)
 {
     char name[KV_TRIM_NAME];

@@ -62,6 +62,9 @@ void kv_disk_close(struct kv_disk *d);
 /* 1 when there is a file of this name; it may still turn out bad. */
 int kv_disk_has(const struct kv_disk *d, int kind, const unsigned char *key);
 
+/* It will soon be read. */
+void kv_disk_ahead(const struct kv_disk *d, int kind, const unsigned char *key);
+
 /* Reads into data[n_data]. Returns 1; 0: there is none that is good, and data holds anything.
  */
 int kv_disk_get(struct kv_disk *d, const struct kv_disk_item *it, void *data);

@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/sha256.h"
-#include "fmt/gguf_ident.h"
+#include "model/ident.h"
 #include "sys/build_id.h"
 
 #include <string.h>
@@ -18,6 +18,7 @@ struct kv_tier {
     unsigned char (*copy)[KV_DISK_KEY]; /* of copies of state, */
     int32_t *copy_ids;                  /* [][KERN_PAGE] and the tokens of their page */
     unsigned char *state;               /* what is read, until it is known to be good */
+    uint64_t load_ns;                   /* how long one call reads */
     /* While the rest is written. */
     int last;
     uint64_t order, end_ns;
@@ -38,8 +39,8 @@ static void put_text(struct sha256 *h, const char *s)
 
 static void put_file(struct sha256 *h, const struct gguf *g)
 {
-    put_u64(h, gguf_stamp(g));
-    put_u64(h, gguf_sample(g));
+    put_u64(h, ident_stamp(g));
+    put_u64(h, ident_sample(g));
 }
 
 static void key_of_self(const struct hearth_engine *en, int drafts,
@@ -211,13 +212,34 @@ static void mark_used(struct hearth_seq *s, int from, int to)
         kv_disk_used(s->en->tier->disk, KV_DISK_PAGE, key_of(s, i), (uint64_t)i);
 }
 
+/* Lets the system fetch what comes next, so that the disk works while others compute. */
+static void read_ahead(struct hearth_seq *s, int want)
+{
+    size_t left = KV_TIER_AHEAD;
+
+    for (int i = s->n_page; i < want && left >= s->en->layout.page_bytes; i++) {
+        kv_disk_ahead(s->en->tier->disk, KV_DISK_PAGE, key_of(s, i));
+        left -= s->en->layout.page_bytes;
+    }
+}
+
+/* More is to be read later; but not where the pages that were read are given away again before
+ * the rest comes. */
+static void note_rest(struct hearth_seq *s, int more)
+{
+    s->loads = more && s->n_page > s->loaded_to;
+    s->loaded_to = s->loads ? s->n_page : 0;
+}
+
 int kv_tier_load(struct hearth_seq *s, int good)
 {
     int had = s->n_page, want = look_ahead(s, good), rc = 1;
-    uint64_t end = clock_ns() + KV_TIER_LOAD_NS;
+    uint64_t end = clock_ns() + s->en->tier->load_ns;
 
-    while (s->n_page < want && rc > 0 && clock_ns() < end)
+    read_ahead(s, want);
+    while (s->n_page < want && rc > 0 && (s->n_page == had || clock_ns() < end))
         rc = load_page(s);
+    note_rest(s, rc > 0 && s->n_page < want);
     mark_used(s, had, s->n_page);
     /* Where one is bad others may be, which would be found out one by one: all are made anew.
      */
@@ -239,6 +261,11 @@ int kv_tier_load(struct hearth_seq *s, int good)
 struct kv_disk *kv_tier_disk(const struct kv_tier *t)
 {
     return t->disk;
+}
+
+void kv_tier_hurry(struct kv_tier *t, uint64_t load_ns)
+{
+    t->load_ns = load_ns;
 }
 
 static int make_arrays(struct kv_tier *t)
@@ -270,6 +297,7 @@ int kv_tier_new(struct kv_tier **out, struct hearth_engine *en,
     if (!t)
         return err_set(e, E_NOMEM, "no memory for a cache on disk");
     t->en = en;
+    t->load_ns = KV_TIER_LOAD_NS;
     rc = make_arrays(t) < 0 ? err_set(e, E_NOMEM, "no memory for a cache on disk") : 0;
     if (rc == 0)
         rc = kv_disk_open(&t->disk, o->kv_dir, o->kv_dir_bytes, KERN_PAGE,

@@ -21,7 +21,8 @@
 #include "infer/engine.h"
 #include "infer/kv_disk.h"
 
-#define KV_TIER_LOAD_NS ((uint64_t)100 * 1000000)
+#define KV_TIER_LOAD_NS ((uint64_t)50 * 1000000)
+#define KV_TIER_AHEAD   ((size_t)128 << 20) /* bytes */
 #define KV_TIER_LAST_NS ((uint64_t)10 * 1000000000)
 
 /* For an engine whose pages are made. Fails: as kv_disk_open. */
@@ -39,6 +40,9 @@ void kv_tier_kept(struct hearth_seq *s, int i, int copy);
  * Returns how many can be gone on from now; when that is more than good, the state is that
  * behind them. */
 int kv_tier_load(struct hearth_seq *s, int good);
+
+/* Instead of KV_TIER_LOAD_NS; 0: a page at a time. */
+void kv_tier_hurry(struct kv_tier *t, uint64_t load_ns);
 
 struct kv_disk *kv_tier_disk(const struct kv_tier *t);
 

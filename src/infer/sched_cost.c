@@ -13,6 +13,8 @@ enum {
     COST_PURE_EACH = 32  /* mixed steps, then one without prompts, to see what that takes */
 };
 
+#define COST_CARE 0.92F /* of the longest step: measured times vary */
+
 static void follow(float *at, float x)
 {
     float part = x < *at ? 0.5F : 0.2F;
@@ -30,8 +32,8 @@ float sched_cost_of(const struct sched_cost *c, int n)
         return c->base[n];
     while (hi <= COST_ROWS && c->base[hi] <= 0)
         hi++;
-    if (hi > COST_ROWS)
-        return lo ? c->base[lo] : 0;
+    if (hi > COST_ROWS) /* more than ever: a token adds less than one of a prompt at first */
+        return lo ? c->base[lo] + 0.75F * c->per_token * (float)(n - lo) : 0;
     if (!lo)
         return c->base[hi] * (0.5F + 0.5F * (float)n / (float)hi);
     return c->base[lo] + (c->base[hi] - c->base[lo]) * (float)(n - lo) / (float)(hi - lo);
@@ -55,16 +57,17 @@ void sched_cost_note(struct sched_cost *c, int n_written, int n_prompt, uint64_t
         follow(&c->per_token, t);
 }
 
-int sched_cost_prompt(struct sched_cost *c, int n_written, float ratio, int most)
+int sched_cost_prompt(struct sched_cost *c, int n_written, int n_text, float ratio, int most)
 {
-    float base, n;
+    float base, steady, n;
 
     if (!n_written)
         return most;
     base = sched_cost_of(c, n_written);
     if (base <= 0 || c->mixed >= COST_PURE_EACH)
         return 0;
-    n = c->per_token > 0 ? 0.9F * (ratio - 1) * base / c->per_token : COST_CHUNK_NEW;
+    steady = sched_cost_of(c, n_text > n_written ? n_text : n_written);
+    n = c->per_token > 0 ? (COST_CARE * ratio * steady - base) / c->per_token : COST_CHUNK_NEW;
     if (n < COST_CHUNK_MIN)
         n = COST_CHUNK_MIN;
     return n < (float)most ? (int)n : most;

@@ -11,15 +11,13 @@
 /* -- the request ----------------------------------------------------------------------- */
 
 /* Most tokens of the text: as asked, and as the engine, its pages and the model have. */
-static int context_of(const struct hearth_engine *en, int asked)
+static int context_of(const struct sched *s, int asked)
 {
-    const struct model *m = en->model->m;
-    struct kv_stats st;
-    int n = asked > 0 && asked < en->n_ctx ? asked : en->n_ctx;
+    const struct model *m = s->en->model->m;
+    int n = asked > 0 && asked < s->en->n_ctx ? asked : s->en->n_ctx;
 
-    kv_stats(en->kv, &st);
-    if (st.n_page < n / KERN_PAGE)
-        n = st.n_page * KERN_PAGE;
+    if (s->n_page < n / KERN_PAGE)
+        n = s->n_page * KERN_PAGE;
     if (m->global.t[T_POSITION_EMBD] && m->p.n_ctx_train < n)
         n = m->p.n_ctx_train;
     return n;
@@ -133,7 +131,7 @@ static int copy_request(struct sched_job *j, const struct sched_request *q, stru
 int sched_job_new(struct sched_job **out, struct sched *s, const struct sched_request *q,
                   struct err *e)
 {
-    int n_ctx = context_of(s->en, q->n_ctx), rc = check_prompt(s, q, n_ctx, e);
+    int n_ctx = context_of(s, q->n_ctx), rc = check_prompt(s, q, n_ctx, e);
     struct sched_job *j;
 
     if (rc < 0)
@@ -144,6 +142,7 @@ int sched_job_new(struct sched_job **out, struct sched *s, const struct sched_re
     j->s = s;
     j->n_ctx = n_ctx;
     j->place = -1;
+    sched_guess_init(&j->guess);
     j->born_ns = clock_ns();
     rc = copy_request(j, q, e);
     if (rc == 0 && q->want == SCHED_TEXT)
@@ -189,6 +188,8 @@ int sched_job_prepare(struct sched_job *j, struct err *e)
     if (j->seq)
         return 0;
     rc = seq_new(&j->seq, j->s->en, e);
+    if (rc == 0)
+        rc = seq_set_salt(j->seq, j->q.salt, e);
     return rc < 0 ? rc : seq_feed(j->seq, j->q.ids, j->q.n, 0, NULL, e);
 }
 
@@ -329,7 +330,8 @@ static void take_out(struct sched_job *j)
         sched_share_leave(j);
     j->state = SCHED_ENDED;
     hearth_seq_close(j->seq);
-    j->seq = NULL;
+    hearth_seq_close(j->draft);
+    j->seq = j->draft = NULL;
 }
 
 static void last_event(struct sched_job *j, const struct err *why)

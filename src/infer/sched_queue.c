@@ -165,6 +165,22 @@ static int has_pages(const struct sched *s, const struct sched_job *j)
     return pages_wanted(j->seq) + promised <= st.n_page - st.used || !s->n_running;
 }
 
+/* Takes over pages. What is on disk is read in pieces with steps of others in between, and all
+ * of it before j begins; 0: there is more. */
+static int take_over(const struct sched *s, struct sched_job *j)
+{
+    int others = 0;
+
+    if (j->q.no_cache || (j->q.want != SCHED_TEXT && !embed_last_only(s->en->model->m)))
+        return 1;
+    for (int i = 0; i < s->n_running; i++)
+        others += !s->running[i]->paused;
+    do
+        (void)seq_reuse(j->seq);
+    while (seq_loads(j->seq) && !others);
+    return !seq_loads(j->seq);
+}
+
 /* A place, what was computed of it before, and pages for the rest. 0: there is no room. */
 static int find_room(struct sched *s, struct sched_job *j)
 {
@@ -172,11 +188,13 @@ static int find_room(struct sched *s, struct sched_job *j)
         struct sched_job *v;
 
         if (s->n_running < s->opt.n_running && seq_unpark(j->seq, NULL) == 0) {
-            if (!j->q.no_cache && (j->q.want == SCHED_TEXT || embed_last_only(s->en->model->m)))
-                (void)seq_reuse(j->seq);
-            if (has_pages(s, j))
+            int whole = take_over(s, j);
+
+            if (whole && has_pages(s, j))
                 return 1;
             seq_park(j->seq);
+            if (!whole)
+                return 0;
         }
         v = sched_victim(s, j->q.priority);
         if (!v)
@@ -209,7 +227,7 @@ static int waits_for_prefix(const struct sched *s, const struct sched_job *j)
         const struct sched_job *r = s->running[i];
         const struct hearth_seq *q = r->seq;
 
-        if (r->paused || r->q.priority < j->q.priority ||
+        if (r->paused || r->q.priority < j->q.priority || r->q.salt != j->q.salt ||
             q->n_len / KERN_PAGE == q->n_done / KERN_PAGE)
             continue;
         if (pages_shared(q->ids, q->n_len, ids, n) > q->n_done / KERN_PAGE)

@@ -343,6 +343,7 @@ size_t seq_reuse(struct hearth_seq *s)
     int begun = s->n_page, good = begun;
     const unsigned char *from = NULL;
 
+    s->loads = 0;
     if (!is_shared(s) || s->n_done != s->n_page * KERN_PAGE)
         return 0;
     while ((s->n_page + 1) * KERN_PAGE < s->n_len) {
@@ -375,6 +376,11 @@ size_t seq_reuse(struct hearth_seq *s)
         s->n_done = good * KERN_PAGE;
     }
     return (size_t)(good - begun) * KERN_PAGE;
+}
+
+int seq_loads(const struct hearth_seq *s)
+{
+    return s->loads;
 }
 
 int seq_feed(struct hearth_seq *s, const int32_t *ids, size_t n, int reuse, size_t *n_reused,
@@ -414,8 +420,11 @@ int seq_feed(struct hearth_seq *s, const int32_t *ids, size_t n, int reuse, size
         s->logits = NULL;
     if (n && !s->en->model->m->p.causal) /* earlier tokens see the new ones */
         rewind_to(s, 0);
-    if (reuse)
-        reused = seq_reuse(s);
+    if (reuse) {
+        do
+            reused += seq_reuse(s);
+        while (s->loads);
+    }
     if (n_reused)
         *n_reused = reused;
     return 0;

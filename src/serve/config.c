@@ -203,7 +203,7 @@ void config_model(const struct config *c, const char *name, struct config_model 
 
 /* -- sources ------------------------------------------------------------------------------- */
 
-static int set_defaults(struct config_owned *c, struct err *e)
+int config_defaults(struct config_owned *c, struct err *e)
 {
     for (int i = 0; i < config_n_row; i++) {
         const struct config_row *row = &config_rows[i];
@@ -221,15 +221,13 @@ static int read_file(struct buf *out, int fd, const char *path, struct err *e)
 
     if (fstat(fd, &st) != 0 || S_ISDIR(st.st_mode))
         return err_set(e, E_INVALID, "%s is no file", path);
-    for (;;) {
-        char *p = out->n < out->max
-                      ? buf_reserve(out, out->max - out->n < 65536 ? out->max - out->n : 65536)
-                      : NULL;
-        ssize_t n;
+    while (out->n < out->max) {
+        size_t room = out->max - out->n < 65536 ? out->max - out->n : 65536;
+        char *p = buf_reserve(out, room);
+        ssize_t n = p ? read(fd, p, room) : -1;
 
         if (!p)
-            return err_set(e, E_TOO_LONG, "%s has more than %zu bytes", path, CONFIG_FILE_MAX);
-        n = read(fd, p, out->cap - out->n < 65536 ? out->cap - out->n : 65536);
+            return err_set(e, E_NOMEM, "no memory for the configuration");
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
@@ -238,6 +236,7 @@ static int read_file(struct buf *out, int fd, const char *path, struct err *e)
             return 0;
         out->n += (size_t)n;
     }
+    return err_set(e, E_TOO_LONG, "%s has more than %zu bytes", path, CONFIG_FILE_MAX);
 }
 
 static int load_file(struct config_owned *c, const char *path, int must, struct err *e)
@@ -254,8 +253,6 @@ static int load_file(struct config_owned *c, const char *path, int must, struct 
     rc = c->config.path ? read_file(&text, fd, path, e)
                         : err_set(e, E_NOMEM, "no memory for the configuration");
     (void)close(fd);
-    if (rc == 0 && text.n > CONFIG_FILE_MAX)
-        rc = err_set(e, E_TOO_LONG, "%s has more than %zu bytes", path, CONFIG_FILE_MAX);
     if (rc == 0)
         rc = config_yaml(c, path, (struct str){text.p, text.n}, e);
     buf_done(&text);
@@ -355,7 +352,7 @@ int config_load(struct config **out, const char *path, const char *const *set, i
     if (!c)
         return err_set(e, E_NOMEM, "no memory for the configuration");
     arena_init(&c->mem, MEM_MAX);
-    rc = set_defaults(c, e);
+    rc = config_defaults(c, e);
     if (rc == 0)
         rc = find_file(c, path, e);
     if (rc == 0)

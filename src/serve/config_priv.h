@@ -74,6 +74,8 @@ const struct config_row *config_find(const struct config_row *rows, int n, const
 /* The name in the table that is nearest, or NULL. */
 const char *config_nearest(const struct config_row *rows, int n, const char *name);
 
+MUST_CHECK int config_defaults(struct config_owned *c, struct err *e);
+
 /* The row's model of that name, made when it is not there. NULL: too many, or no memory. */
 struct config_model *config_model_get(struct config_owned *c, const char *name);
 

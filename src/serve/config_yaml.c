@@ -287,6 +287,8 @@ static int read_models(struct reader *r)
         struct config_model *cm = config_model_get(r->c, full + 6);
         int none;
 
+        if (!cm && r->c->config.n_model < CONFIG_MODELS_MAX)
+            return err_set(r->e, E_NOMEM, "no memory for the configuration");
         if (!cm)
             return err_set(r->e, E_INVALID, "more than %d models", CONFIG_MODELS_MAX),
                    at(r, &m, E_INVALID);

@@ -134,6 +134,8 @@ static void *io_thread(void *ctx)
 
 /* -- starting ------------------------------------------------------------------------------ */
 
+static void say(void *ctx, const char *fmt, va_list ap) PRINTF_LIKE(2, 0);
+
 static void say(void *ctx, const char *fmt, va_list ap)
 {
     char line[512];
@@ -281,6 +283,11 @@ int http_start(struct http **out, struct serve *s, struct err *e)
 int http_port(const struct http *h)
 {
     return h->port;
+}
+
+int http_is_open(const struct http *h)
+{
+    return h->beyond_loopback;
 }
 
 const char *http_address(const struct http *h)

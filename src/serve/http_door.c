@@ -7,8 +7,8 @@
  */
 #include "serve/http_priv.h"
 
+#include "base/digest.h"
 #include "base/log.h"
-#include "base/map.h"
 #include "serve/auth.h"
 
 #include <arpa/inet.h>
@@ -203,6 +203,7 @@ static struct str token_of(const struct exchange *x)
     return key ? str_of(key) : (struct str){"", 0};
 }
 
+/* The same after a restart, as what is kept belongs to it. All of this machine are one. */
 static uint64_t address_number(const struct conn *c)
 {
     const struct sockaddr_in *four = (const struct sockaddr_in *)(const void *)&c->peer;
@@ -210,8 +211,13 @@ static uint64_t address_number(const struct conn *c)
     if (c->is_unix)
         return 1;
     if (c->peer.sin6_family == AF_INET)
-        return map_hash(&four->sin_addr, sizeof(four->sin_addr)) | 1;
-    return map_hash(&c->peer.sin6_addr, 8) | 1; /* a network, not each of its addresses */
+        return ntohl(four->sin_addr.s_addr) >> 24 == 127
+                   ? 1
+                   : digest_bytes(0, &four->sin_addr, sizeof(four->sin_addr)) | 1;
+    if (IN6_IS_ADDR_LOOPBACK(&c->peer.sin6_addr))
+        return 1;
+    return digest_bytes(0, &c->peer.sin6_addr, 8) |
+           1; /* a network, not each of its addresses */
 }
 
 static int check_key(struct exchange *x, struct err *e)
@@ -255,9 +261,11 @@ static int check_type(const struct exchange *x, struct err *e)
         return err_set(e, E_INVALID, "content-encoding '%.40s' is not supported", coding), 415;
     if (x->length == 0 || (x->call.route->flags & ROUTE_ANY_TYPE))
         return 0;
-    if (type ? n == 16 && strncasecmp(type, "application/json", 16) == 0
-             : !http_head_find(x->field, "origin") &&
-                   !http_head_find(x->field, "sec-fetch-site"))
+    if (type && n == 16 && strncasecmp(type, "application/json", 16) == 0)
+        return 0;
+    if (!http_head_find(x->field, "origin") && !http_head_find(x->field, "sec-fetch-site") &&
+        (!type || (x->call.route->flags & ROUTE_CURL && n == 33 &&
+                   strncasecmp(type, "application/x-www-form-urlencoded", 33) == 0)))
         return 0;
     return err_set(e, E_INVALID, "the body must be sent as 'Content-Type: application/json'"),
            415;

@@ -22,16 +22,17 @@ static const char *status_text(int status)
     return status < 300 ? "2xx" : status < 500 ? "4xx" : "5xx";
 }
 
-void http_log(struct exchange *x, int whole)
+void http_log(struct exchange *x)
 {
     const struct call *c = &x->call;
     const char *route = c->route ? c->route->name : "none", *who = c->who ? c->who->name : "-";
     double ms = (double)(clock_ns() - c->start_ns) / 1e6;
     struct serve *s = x->http->s;
-    int status;
+    int status, whole;
 
     (void)pthread_mutex_lock(&x->lock);
     status = x->queued || x->refused ? x->status : 499; /* the client left before the answer */
+    whole = !x->chunked || (x->state == X_ENDED && !x->cut && x->taken == x->out.n);
     (void)pthread_mutex_unlock(&x->lock);
     if (s->metrics)
         metrics_put(s->metrics, METRIC_REQUESTS, NULL, route, status_text(status), 1);

@@ -6,6 +6,8 @@
 
 #include <errno.h>
 
+#define TELL_NS 1000000000u /* how often the metrics hear of a model's scheduler */
+
 /* -- the provider ---------------------------------------------------------------------------
  */
 
@@ -150,7 +152,7 @@ static uint64_t give_up(struct local *l, struct local_model *m, uint64_t now)
         m->waiting = c->next;
         (void)pthread_mutex_lock(&c->lock);
         (void)err_set(&c->failed, E_BUSY,
-                      "model '%s' is not loaded yet after %d s (load_timeout)", m->sm.name,
+                      "model '%s' is not loaded yet after %d s (load_timeout)", local_name(m),
                       l->config->load_timeout_s);
         (void)pthread_mutex_unlock(&c->lock);
         local_enqueue(c);
@@ -158,9 +160,10 @@ static uint64_t give_up(struct local *l, struct local_model *m, uint64_t now)
     return UINT64_MAX;
 }
 
-static void gauges(struct local *l, const struct local_model *m)
+/* What the scheduler says of itself. */
+static void gauges(struct local *l, struct local_model *m)
 {
-    const char *name = m->sm.name;
+    const char *name = local_name(m);
     struct sched_stats s;
 
     if (!m->running)
@@ -172,13 +175,22 @@ static void gauges(struct local *l, const struct local_model *m)
     metrics_put(l->metrics, METRIC_KV_USED, name, NULL, NULL, s.pages_used);
     metrics_put(l->metrics, METRIC_KV_CACHED, name, NULL, NULL, s.pages_cached);
     metrics_put(l->metrics, METRIC_MODEL_BYTES, name, NULL, NULL, (double)m->bytes);
+    if (s.last_step_rows)
+        metrics_put(l->metrics, METRIC_BATCH, name, NULL, NULL, s.last_step_rows);
+    if (s.preempted > m->preempted)
+        metrics_put(l->metrics, METRIC_PREEMPTED, name, NULL, NULL,
+                    (double)(s.preempted - m->preempted));
+    m->preempted = s.preempted;
 }
 
 /* Under the lock: lets go what has stayed long enough. Returns when to look again. */
 static uint64_t tick(struct local *l)
 {
     uint64_t now = clock_ns(), next = UINT64_MAX;
+    int tell = now >= l->tell_ns;
 
+    if (tell)
+        l->tell_ns = now + TELL_NS;
     for (struct local_model *m = l->models; m; m = m->next) {
         uint64_t end = local_expiry(m), other = give_up(l, m, now);
 
@@ -187,9 +199,10 @@ static uint64_t tick(struct local *l)
         else if (end < next)
             next = end;
         next = other < next ? other : next;
-        gauges(l, m);
-        if (m->running && now + 1000000000u < next)
-            next = now + 1000000000u;
+        if (tell)
+            gauges(l, m);
+        if (m->running && l->tell_ns < next)
+            next = l->tell_ns;
     }
     return next;
 }
@@ -198,12 +211,17 @@ static void *keep_time(void *arg)
 {
     struct local *l = arg;
 
-    local_pins(l);
     local_lock(l);
     while (l->stopping < 2 || l->models) {
-        uint64_t next;
         struct timespec until;
+        uint64_t next;
 
+        if (l->pins) {
+            l->pins = 0;
+            local_unlock(l);
+            local_pins(l);
+            local_lock(l);
+        }
         if (bury(l))
             continue;
         next = tick(l);
@@ -252,6 +270,7 @@ int local_new(struct local **out, const struct config *config, struct store *sto
     l->store = store;
     l->metrics = metrics;
     l->last = &l->first;
+    l->pins = 1;
     (void)pthread_mutex_init(&l->lock, NULL);
     (void)pthread_condattr_init(&attr);
     (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -316,10 +335,11 @@ void local_reload(struct local *l, const struct config *config)
 {
     local_lock(l);
     l->config = config;
+    l->pins = 1;
     for (struct local_model *m = l->models; m; m = m->next) {
         struct config_model set;
 
-        config_model(config, m->sm.name[0] ? m->sm.name : m->sm.path, &set);
+        config_model(config, local_name(m), &set);
         m->pinned = set.pin > 0;
         m->priority = set.priority;
     }

@@ -181,6 +181,15 @@ int local_on_reply(void *ctx, const struct reply_event *ev)
     }
 }
 
+/* Words for what went wrong where there was no place for them. */
+static int lost(int rc, struct err *e)
+{
+    if (e->code)
+        return rc;
+    return rc == E_INTERNAL ? err_set(e, rc, "what a grammar held to a call is none")
+                            : err_set(e, rc, "no memory for the answer");
+}
+
 /* -- events of the job ----------------------------------------------------------------------
  */
 
@@ -203,7 +212,7 @@ static int on_piece(struct local_answer *a, const struct hearth_piece *p, struct
         a->n_reasoning++;
     if (rc == 0)
         rc = flush(a, 0);
-    return rc < 0 && !e->code ? err_set(e, rc, "no memory for the answer") : rc;
+    return rc < 0 ? lost(rc, e) : rc;
 }
 
 static int finish_of(const struct local_answer *a, const struct hearth_stats *st)
@@ -251,7 +260,7 @@ static int finish(struct local_answer *a, const struct hearth_stats *st, const c
     if (rc == 0 && a->in_call && a->certain)
         rc = on_call_end(a, (struct str){NULL, 0});
     if (rc < 0)
-        return e->code ? rc : err_set(e, rc, "no memory for the answer");
+        return lost(rc, e);
     add_usage(a, st);
     if (stop)
         ev.stop = str_of(stop);

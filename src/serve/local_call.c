@@ -88,6 +88,7 @@ int local_say_start(struct local_call *c)
     struct gate_event ev = {.kind = GATE_EV_START, .usage = &c->usage};
     int was;
 
+    ev.name = c->m ? str_of(local_name(c->m)) : c->q->model;
     (void)pthread_mutex_lock(&c->emit);
     was = c->started;
     c->started = 1;
@@ -237,6 +238,7 @@ void local_job_ended(struct local_call *c, size_t i)
     j = c->job[i];
     c->job[i] = NULL;
     (void)pthread_mutex_unlock(&c->lock);
-    sched_release(j);
+    if (j)
+        sched_release(j);
     local_share_end(c);
 }

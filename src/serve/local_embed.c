@@ -8,8 +8,6 @@
 
 enum { WINDOW_MOST = 64 };
 
-#define PAIR_MAX ((size_t)64 << 20)
-
 struct local_embed {
     struct local_call *c;
     struct tok_ids *ids; /* [n] */
@@ -54,7 +52,7 @@ static int fit(struct local_call *c, size_t i, struct tok_ids *ids, struct err *
     if (c->q->overflow != GATE_TRUNCATE)
         return err_set(e, E_TOO_LONG,
                        "input %zu has %zu tokens, but the context of model '%s' holds %zu", i,
-                       ids->n, c->m->sm.name, most);
+                       ids->n, local_name(c->m), most);
     last = ids->id[ids->n - 1];
     c->usage.n_dropped += (int)(ids->n - most);
     ids->n = most;
@@ -85,52 +83,6 @@ static int encode_input(struct local_call *c, const struct gate_input *in, size_
     return rc;
 }
 
-/* A template of the model's own for pairs, with {query} and {document} in it. */
-static int pair_by_template(const struct tok *tok, struct str form, struct str query,
-                            struct str doc, struct tok_ids *ids, struct err *e)
-{
-    struct marked m;
-    int rc = 0;
-
-    marked_init(&m, PAIR_MAX);
-    while (form.n && rc == 0) {
-        const char *q = memmem(form.p, form.n, "{query}", 7),
-                   *d = memmem(form.p, form.n, "{document}", 10),
-                   *at = !q || (d && d < q) ? d : q;
-        size_t n = at ? (size_t)(at - form.p) : form.n, skip = at ? (at == q ? 7 : 10) : 0;
-
-        rc = marked_put(&m, (struct str){form.p, n}, 0);
-        if (rc == 0 && at)
-            rc = marked_put(&m, at == q ? query : doc, 1);
-        form = (struct str){form.p + n + skip, form.n - n - skip};
-    }
-    if (rc == 0)
-        rc = tok_encode_marked(tok, &m, TOK_ADD_SPECIAL | TOK_PARSE_SPECIAL, ids, e);
-    marked_done(&m);
-    return rc < 0 && (!e || !e->code) ? err_set(e, rc, "no memory for a pair of texts") : rc;
-}
-
-/* [CLS] query [SEP] document [SEP], as the tokenizer marks a text's beginning and end. */
-static int pair_by_marks(const struct tok *tok, struct str query, struct str doc,
-                         struct tok_ids *ids, struct err *e)
-{
-    size_t at;
-    int rc = tok_encode(tok, query.p, query.n, TOK_ADD_SPECIAL, ids, e);
-
-    /* Where SEP is what ends a text it is there already. */
-    if (rc == 0 && tok_add_sep(tok) && tok_sep(tok) >= 0 &&
-        !(ids->n && ids->id[ids->n - 1] == tok_sep(tok)))
-        rc = tok_ids_put(ids, tok_sep(tok));
-    at = ids->n;
-    if (rc == 0)
-        rc = tok_encode(tok, doc.p, doc.n, TOK_ADD_SPECIAL, ids, e);
-    if (rc == 0 && tok_add_bos(tok) && at < ids->n && ids->id[at] == tok_bos(tok)) {
-        memmove(ids->id + at, ids->id + at + 1, (ids->n - at - 1) * sizeof(*ids->id));
-        ids->n--;
-    }
-    return rc;
-}
-
 static int encode_pair(struct local_call *c, size_t i, struct tok_ids *ids, struct err *e)
 {
     const struct tok *tok = infer_tok(c->m->en.model);
@@ -144,9 +96,9 @@ static int encode_pair(struct local_call *c, size_t i, struct tok_ids *ids, stru
         return err_set(e, E_INVALID, "the query is empty");
     if (!doc.n)
         return err_set(e, E_INVALID, "document %zu is empty", i);
-    if (infer_text(c->m->en.model, "tokenizer.chat_template.rerank", &form))
-        return pair_by_template(tok, form, c->q->query, doc, ids, e);
-    return pair_by_marks(tok, c->q->query, doc, ids, e);
+    if (!infer_text(c->m->en.model, "tokenizer.chat_template.rerank", &form))
+        form.n = 0;
+    return local_pair(tok, form, c->q->query, doc, ids, e);
 }
 
 static int encode_all(struct local_embed *em, struct err *e)
@@ -187,7 +139,7 @@ static int hand_one(struct local_embed *em, struct err *e)
                               .ids = em->ids[i].id,
                               .n = em->ids[i].n,
                               .n_logprobs = -1,
-                              .no_cache = q->no_cache,
+                              .no_cache = local_apart(em->c),
                               .priority = q->priority,
                               .share = q->tenant,
                               .deadline_ns = q->deadline_ns};
@@ -292,10 +244,10 @@ static int check_kind(const struct local_call *c, struct err *e)
     int ranks = info->pooling == POOL_RANK;
 
     if (c->q->kind == GATE_RERANK && !ranks)
-        return err_set(e, E_UNSUPPORTED, "model '%s' is no reranker", c->m->sm.name);
+        return err_set(e, E_UNSUPPORTED, "model '%s' is no reranker", local_name(c->m));
     if (c->q->kind == GATE_EMBED && ranks)
         return err_set(e, E_UNSUPPORTED, "model '%s' is a reranker; it gives no embeddings",
-                       c->m->sm.name);
+                       local_name(c->m));
     if (c->q->n_dim < 0 || c->q->n_dim > info->n_embd_out)
         return err_set(e, E_INVALID, "dimensions: %d; the model gives %d", c->q->n_dim,
                        info->n_embd_out);

@@ -8,9 +8,6 @@
 
 #include <limits.h>
 
-/* A context that is still worth having, when memory does not do for what was wanted. */
-enum { CTX_LEAST = 2048 };
-
 /* How a model without a template is talked to: roles in front of lines. */
 static const char plain_template[] =
     "{% for m in messages %}"
@@ -95,31 +92,39 @@ static int open_draft(struct local_model *m, struct err *e)
     return rc;
 }
 
-/* The engine with the context that was asked for; when nobody asked, with as much as there is
- * memory for. */
-static int open_engine(struct local_model *m, struct err *e)
+static int make_engine(struct local_model *m, uint64_t kv_bytes, struct hearth_error *he)
 {
     struct local_engine *en = &m->en;
-    struct hearth_engine_options o = {.n_ctx = m->setup.n_ctx,
+    struct hearth_engine_options o = {.n_ctx = m->setup.n_ctx ? m->setup.n_ctx
+                                                              : en->info.n_ctx_train,
                                       .n_seq_max = m->setup.n_parallel,
                                       .n_thread = m->setup.n_thread,
                                       .kv_type = m->setup.kv_k,
-                                      .kv_type_v = m->setup.kv_v};
-    struct hearth_error he = {0};
-    int rc;
+                                      .kv_type_v = m->setup.kv_v,
+                                      .kv_bytes = kv_bytes};
+    int rc = hearth_engine_new(&en->engine, en->model, &o, he);
 
-    if (!o.n_ctx)
-        o.n_ctx = en->info.n_ctx_train;
-    for (;;) {
-        rc = hearth_engine_new(&en->engine, en->model, &o, &he);
-        if (rc != E_NOMEM || m->setup.n_ctx || o.n_ctx / 2 < CTX_LEAST)
-            break;
-        o.n_ctx /= 2;
+    if (rc == 0)
+        hearth_engine_info(en->engine, &en->size);
+    return rc;
+}
+
+/* A cache that holds all texts when they are full, unless that is more than a model may have:
+ * then texts share what there is. Its memory is not there before it is used, so it costs little
+ * to see how large it would be. */
+static int open_engine(struct local_model *m, struct err *e)
+{
+    struct local_engine *en = &m->en;
+    uint64_t most = m->setup.kv_bytes ? m->setup.kv_bytes : local_kv_most(m->l);
+    struct hearth_error he = {0};
+    int rc = make_engine(m, 0, &he);
+
+    if (rc == E_NOMEM || (rc == 0 && en->size.kv_bytes > most)) {
+        hearth_engine_free(en->engine);
+        en->engine = NULL;
+        rc = make_engine(m, most, &he);
     }
-    if (rc < 0)
-        return public_err(e, &he, "");
-    hearth_engine_info(en->engine, &en->size);
-    return 0;
+    return rc < 0 ? public_err(e, &he, "") : 0;
 }
 
 static int open_chat(struct local_model *m, struct err *e)
@@ -231,12 +236,12 @@ static int loaded(struct local_model *m, int rc, const struct err *e)
     int run;
 
     if (rc < 0)
-        log_line(LOG_WARN, "model '%s' was not loaded: %s", m->sm.name, e->msg);
+        log_line(LOG_WARN, "model '%s' was not loaded: %s", local_name(m), e->msg);
     else
-        log_line(LOG_INFO, "model '%s' loaded in %.2f s", m->sm.name, took);
+        log_line(LOG_INFO, "model '%s' loaded in %.2f s", local_name(m), took);
     if (rc == 0) {
-        metrics_put(l->metrics, METRIC_LOADS, m->sm.name, NULL, NULL, 1);
-        metrics_put(l->metrics, METRIC_LOAD_TIME, m->sm.name, NULL, NULL, took);
+        metrics_put(l->metrics, METRIC_LOADS, local_name(m), NULL, NULL, 1);
+        metrics_put(l->metrics, METRIC_LOAD_TIME, local_name(m), NULL, NULL, took);
     }
     local_lock(l);
     if (rc < 0) {
@@ -265,7 +270,7 @@ void *local_model_thread(void *model)
     if (loaded(m, rc, &e)) {
         rc = sched_run(m->en.sched, &e);
         if (rc < 0)
-            log_line(LOG_ERROR, "model '%s' stopped: %s", m->sm.name, e.msg);
+            log_line(LOG_ERROR, "model '%s' stopped: %s", local_name(m), e.msg);
     }
     local_lock(l);
     m->state = LOCAL_LEAVING;
@@ -277,7 +282,7 @@ void *local_model_thread(void *model)
         (void)pthread_cond_wait(&l->change, &l->lock);
     local_unlock(l);
     take_down(&m->en);
-    metrics_put(l->metrics, METRIC_MODEL_BYTES, m->sm.name, NULL, NULL, 0);
+    metrics_put(l->metrics, METRIC_MODEL_BYTES, local_name(m), NULL, NULL, 0);
     local_lock(l);
     m->bytes = 0;
     m->gone = 1;

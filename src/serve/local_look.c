@@ -18,7 +18,7 @@ static void look(const struct local_model *m, struct local_info *out)
 {
     uint64_t end = local_expiry(m), now = clock_ns();
 
-    *out = (struct local_info){.name = m->sm.name[0] ? m->sm.name : m->sm.path,
+    *out = (struct local_info){.name = local_name(m),
                                .path = m->sm.path,
                                .digest = m->sm.digest,
                                .state = m->state,
@@ -81,7 +81,7 @@ int local_unload(struct local *l, struct str name, struct err *e)
 
     if (rc == 0) {
         local_lock(l);
-        m = local_loaded(l, sm.name[0] ? sm.name : sm.path);
+        m = local_loaded(l, local_key(&sm));
         if (m)
             local_leave(m);
         else
@@ -108,7 +108,8 @@ int local_hangs(struct local *l, struct err *e)
         hangs = s.last_step_ns && s.n_running > 0 && now > s.last_step_ns &&
                 now - s.last_step_ns > limit;
         if (hangs)
-            (void)err_set(e, E_BUSY, "model '%s' has not ended a step for %llu s", m->sm.name,
+            (void)err_set(e, E_BUSY, "model '%s' has not ended a step for %llu s",
+                          local_name(m),
                           (unsigned long long)((now - s.last_step_ns) / 1000000000u));
     }
     local_unlock(l);

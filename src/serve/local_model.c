@@ -13,6 +13,10 @@
 #include <time.h>
 #include <unistd.h>
 
+/* Of the memory for models, what one model's cache takes at most, when nothing is configured.
+ */
+enum { KV_PART = 4 };
+
 #define SHARE_OF_MACHINE 0.8 /* of its memory, for models, when nothing is configured */
 
 /* -- names ----------------------------------------------------------------------------------
@@ -86,16 +90,10 @@ int local_resolve(struct local *l, struct str name, struct store_model *out, str
     return store_find(l->store, name, out, e);
 }
 
-/* The name by which a model is known among the loaded ones. */
-static const char *key_of(const struct store_model *sm)
-{
-    return sm->name[0] ? sm->name : sm->path;
-}
-
 struct local_model *local_loaded(struct local *l, const char *name)
 {
     for (struct local_model *m = l->models; m; m = m->next) {
-        if (!m->gone && m->state != LOCAL_LEAVING && strcasecmp(key_of(&m->sm), name) == 0)
+        if (!m->gone && m->state != LOCAL_LEAVING && strcasecmp(local_name(m), name) == 0)
             return m;
     }
     return NULL;
@@ -129,7 +127,7 @@ static int setup_of(struct local_model *m, const struct config *c)
     struct config_model set;
     int both;
 
-    config_model(c, key_of(&m->sm), &set);
+    config_model(c, local_name(m), &set);
     both = kv_type(set.kv ? set.kv : c->kv);
     *s = (struct local_setup){
         .n_ctx = set.n_ctx ? set.n_ctx : c->n_ctx,
@@ -195,6 +193,13 @@ static int model_begin(struct local *l, struct store_model *sm, struct local_mod
     return 0;
 }
 
+/* The name has come to mean something else. */
+static int is_other(const struct store_model *a, const struct store_model *b)
+{
+    return strcmp(a->digest, b->digest) != 0 || a->modified_ns != b->modified_ns ||
+           a->size != b->size;
+}
+
 int local_take(struct local *l, struct str name, struct local_model **out, struct err *e)
 {
     struct local_model *m = NULL;
@@ -203,11 +208,11 @@ int local_take(struct local *l, struct str name, struct local_model **out, struc
 
     if (rc == 0) {
         local_lock(l);
-        m = local_loaded(l, key_of(&sm));
+        m = local_loaded(l, local_key(&sm));
         if (l->stopping) {
             rc = err_set(e, E_CANCELLED, "the server is shutting down");
-        } else if (m && strcmp(m->sm.digest, sm.digest) != 0) {
-            local_leave(m); /* the name means something else now */
+        } else if (m && is_other(&m->sm, &sm)) {
+            local_leave(m);
             m = NULL;
         }
         if (rc == 0 && !m)
@@ -275,6 +280,16 @@ static uint64_t budget_of(struct local *l)
     return l->config->memory > 0 ? (uint64_t)l->config->memory : machine_bytes();
 }
 
+uint64_t local_kv_most(struct local *l)
+{
+    uint64_t all;
+
+    local_lock(l);
+    all = budget_of(l);
+    local_unlock(l);
+    return all / KV_PART;
+}
+
 struct room {
     uint64_t used, leaving, idle;
     struct local_model *victim; /* the idle one that goes first */
@@ -313,7 +328,7 @@ static int no_room(const struct local_model *m, uint64_t need, uint64_t budget, 
     return err_set(e, E_NOMEM,
                    "model '%s' needs %.1f MiB of memory, but %.1f MiB of %.1f MiB are free and "
                    "no idle model can make room; 'memory' in the configuration allows more",
-                   key_of(&m->sm), (double)need / mib,
+                   local_name(m), (double)need / mib,
                    (double)(used < budget ? budget - used : 0) / mib, (double)budget / mib);
 }
 
@@ -335,7 +350,7 @@ int local_room(struct local_model *m, uint64_t bytes, struct err *e)
         if (rc < 0 || r.used <= budget - bytes)
             break;
         if (r.used - r.leaving > budget - bytes) {
-            metrics_put(l->metrics, METRIC_EVICTIONS, key_of(&r.victim->sm), NULL, NULL, 1);
+            metrics_put(l->metrics, METRIC_EVICTIONS, local_name(r.victim), NULL, NULL, 1);
             local_leave(r.victim);
         } else {
             (void)pthread_cond_wait(&l->change, &l->lock);

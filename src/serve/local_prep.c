@@ -77,7 +77,7 @@ static int prepare_text(struct local_call *c, struct err *e)
 static int prepare_load(struct local_call *c, struct err *e)
 {
     (void)e;
-    c->usage.n_ctx = c->m->en.size.n_ctx;
+    c->usage.n_ctx = c->m->en.size.n_fit;
     (void)local_say_start(c);
     return 0;
 }
@@ -104,7 +104,7 @@ static int unload_only(struct local_call *c, struct err *e)
     rc = local_resolve(c->l, c->q->model, &sm, e);
     if (rc == 0) {
         local_lock(c->l);
-        m = local_loaded(c->l, sm.name[0] ? sm.name : sm.path);
+        m = local_loaded(c->l, local_key(&sm));
         if (m)
             local_leave(m);
         local_unlock(c->l);

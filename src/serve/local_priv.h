@@ -24,7 +24,8 @@
  *          thread; local_call.c events and ends; local_prep.c from a request to jobs;
  *          local_prompt.c conversations and texts as ids; local_sample.c sampling;
  *          local_answer.c from a job's events to the request's; local_tokens.c which tokens a
- *          text has; local_embed.c vectors and scores; local_look.c for who looks on
+ *          text has; local_pair.c texts that stand together; local_embed.c vectors and scores;
+ * local_look.c for who looks on
  */
 #ifndef HEARTH_SERVE_LOCAL_PRIV_H
 #define HEARTH_SERVE_LOCAL_PRIV_H
@@ -89,6 +90,7 @@ struct local_model {
     int64_t keep_ns;
     uint64_t idle_ns, used_ns, load_ns; /* when it became idle, was used, began to load */
     uint64_t bytes;                     /* of the budget */
+    uint64_t preempted;                 /* as the metrics know it */
     double progress;
     struct err why; /* why it could not be loaded; code 0: it could */
     struct local_call *waiting;
@@ -140,6 +142,8 @@ struct local {
     struct local_call *first, **last; /* the queue */
     int n_before; /* calls that are queued, being prepared, or waiting for a model */
     int stopping;
+    uint64_t tell_ns; /* when the metrics hear of schedulers again */
+    int pins;         /* 1: what is pinned is to be loaded */
     pthread_t preparer[LOCAL_PREPARERS], timer;
     int n_preparer, has_timer;
 };
@@ -152,6 +156,17 @@ static inline void local_lock(struct local *l)
 static inline void local_unlock(struct local *l)
 {
     (void)pthread_mutex_unlock(&l->lock);
+}
+
+/* The name by which a model is known among the loaded ones. */
+static inline const char *local_key(const struct store_model *sm)
+{
+    return sm->name[0] ? sm->name : sm->path;
+}
+
+static inline const char *local_name(const struct local_model *m)
+{
+    return local_key(&m->sm);
 }
 
 /* -- models (local_model.c) --------------------------------------------------------------- */
@@ -177,6 +192,9 @@ struct local_model *local_loaded(struct local *l, const char *name);
 /* Finds room for so many bytes of m in all, letting idle models go. Fails: E_NOMEM with what is
  * needed and what there is; E_CANCELLED. */
 MUST_CHECK int local_room(struct local_model *m, uint64_t bytes, struct err *e);
+
+/* Bytes of one model's key/value cache, when nothing is configured. */
+uint64_t local_kv_most(struct local *l);
 
 /* When it goes by itself: of CLOCK_MONOTONIC; UINT64_MAX: not. Under the lock. */
 uint64_t local_expiry(const struct local_model *m);
@@ -250,6 +268,8 @@ struct local_prompt {
 
 void local_prompt_done(struct local_prompt *p);
 
+/* 1: pages of earlier texts are not used. */
+int local_apart(const struct local_call *c);
 /* Most tokens of prompt and answer. */
 int local_n_ctx(const struct local_call *c);
 
@@ -260,6 +280,24 @@ MUST_CHECK int local_prompt_make(struct local_call *c, struct local_prompt *out,
  * the defaults. Arrays are in the request's memory. Fails: E_INVALID; E_NOMEM. */
 MUST_CHECK int local_sample(const struct local_call *c, struct sched_request *out,
                             struct err *e);
+
+/* -- texts that stand together (local_pair.c) ------------------------------------------------
+ */
+
+MUST_CHECK int local_put_ids(struct tok_ids *ids, const int32_t *id, size_t n); /* E_NOMEM */
+/* Leaves `room` of them: the beginning goes, but for a BOS. tok NULL: that, too. */
+void local_cut_front(struct tok_ids *ids, size_t room, const struct tok *tok);
+
+/* The prompt of a GATE_INFILL, in at most room tokens (SIZE_MAX: any number), *dropped less
+ * than it would have. *left_out: 1: the model has no place for other files. Fails:
+ * E_UNSUPPORTED the model has no marks for gaps; E_NOMEM. */
+MUST_CHECK int local_gap(const struct gate_request *q, const struct tok *tok, size_t room,
+                         struct tok_ids *ids, size_t *dropped, int *left_out, struct err *e);
+
+/* A query and a document as a reranker wants them: by a template with {query} and {document} in
+ * it, or (form.n 0) [CLS] query [SEP] document [SEP]. Fails: as tok_encode. */
+MUST_CHECK int local_pair(const struct tok *tok, struct str form, struct str query,
+                          struct str doc, struct tok_ids *ids, struct err *e);
 
 /* Vectors and scores. */
 MUST_CHECK int local_embed_start(struct local_call *c, struct err *e);

@@ -15,9 +15,21 @@ void local_prompt_done(struct local_prompt *p)
 
 int local_n_ctx(const struct local_call *c)
 {
-    int n = c->m->en.size.n_ctx, asked = c->q->n_ctx;
+    int n = c->m->en.size.n_fit, asked = c->q->n_ctx;
 
     return asked > 0 && asked < n ? asked : n;
+}
+
+/* Who must not see whether others have asked the same shares no pages with them. */
+int local_apart(const struct local_call *c)
+{
+    struct local *l = c->l;
+    int share;
+
+    local_lock(l);
+    share = l->config->share_prefixes;
+    local_unlock(l);
+    return c->q->no_cache || !share;
 }
 
 /* How long a prompt may be when something is left out of it: an answer is to have room, too. */
@@ -83,10 +95,11 @@ static json_t *messages_of(const struct local_call *c)
         system = sm->system;
     if (rc == 0 && system.n)
         rc = add_text(all, "system", system);
+    /* Copies: other requests read them, too. */
     json_array_foreach(sm->messages, i, m)
     {
         if (rc == 0 && !is_system(m))
-            rc = json_array_append(all, m);
+            rc = json_array_append_new(all, json_deep_copy(m));
     }
     json_array_foreach(q->messages, i, m)
     {
@@ -226,9 +239,9 @@ static int check_able(struct local_call *c, struct local_prompt *p, struct chat_
     const struct probe *probe = chat_probe(p->chat, p->with_tools);
 
     if (p->with_tools && !probe->tools)
-        return err_set(e, E_UNSUPPORTED, "model '%s' does not support tools", c->m->sm.name);
+        return err_set(e, E_UNSUPPORTED, "model '%s' does not support tools", local_name(c->m));
     if (r->think == CHAT_THINK_ON && probe->think == PROBE_THINK_NEVER)
-        return err_set(e, E_INVALID, "model '%s' does not support thinking", c->m->sm.name);
+        return err_set(e, E_INVALID, "model '%s' does not support thinking", local_name(c->m));
     if (r->think == CHAT_THINK_OFF && probe->think == PROBE_THINK_ALWAYS) {
         local_warn(c, "this model always reasons; it cannot be turned off");
         r->think = CHAT_THINK_AUTO;
@@ -265,7 +278,7 @@ static int of_chat(struct local_call *c, struct local_prompt *out, struct err *e
     if (!out->messages || !localtime_r(&now, &r.now))
         return err_set(e, E_NOMEM, "no memory for the messages, or one is not UTF-8");
     if (c->m->en.plain)
-        local_warn(c, "model '%s' has no chat template; a plain one is used", c->m->sm.name);
+        local_warn(c, "model '%s' has no chat template; a plain one is used", local_name(c->m));
     rc = check_able(c, out, &r, e);
     if (rc == 0 && q->prefill)
         rc = take_begun(out->messages, &begun, &r, e);
@@ -283,24 +296,6 @@ static int of_chat(struct local_call *c, struct local_prompt *out, struct err *e
 /* -- texts ----------------------------------------------------------------------------------
  */
 
-static int put_ids(struct tok_ids *ids, const int32_t *id, size_t n)
-{
-    int rc = 0;
-
-    for (size_t i = 0; i < n && rc == 0; i++)
-        rc = tok_ids_put(ids, id[i]);
-    return rc;
-}
-
-/* The beginning goes, but for what marks it. */
-static void cut_front(struct tok_ids *ids, size_t room, const struct tok *tok)
-{
-    size_t keep = tok && ids->n && ids->id[0] == tok_bos(tok), gone = ids->n - room;
-
-    memmove(ids->id + keep, ids->id + keep + gone, (room - keep) * sizeof(*ids->id));
-    ids->n = room;
-}
-
 static int of_text(struct local_call *c, struct local_prompt *out, struct err *e)
 {
     const struct gate_request *q = c->q;
@@ -312,7 +307,7 @@ static int of_text(struct local_call *c, struct local_prompt *out, struct err *e
     if (!q->n_input)
         return err_set(e, E_INVALID, "there is no prompt");
     if (in->ids)
-        rc = put_ids(ids, in->ids, in->n_id);
+        rc = local_put_ids(ids, in->ids, in->n_id);
     else if (!tok)
         return infer_writes(c->m->en.model, e);
     else
@@ -325,101 +320,20 @@ static int of_text(struct local_call *c, struct local_prompt *out, struct err *e
     return ids->n ? 0 : err_set(e, E_INVALID, "the prompt is empty");
 }
 
-/* -- gaps -----------------------------------------------------------------------------------
- */
-
-static int put_text(struct tok_ids *ids, const struct tok *tok, struct str text, struct err *e)
-{
-    return text.n ? tok_encode(tok, text.p, text.n, 0, ids, e) : 0;
-}
-
-/* Other files of the project, each behind its name. */
-static int put_extra(const struct gate_request *q, const struct tok *tok, struct tok_ids *ids,
-                     struct err *e)
-{
-    int sep = tok_fim(tok, TOK_FIM_SEP), rep = tok_fim(tok, TOK_FIM_REP), rc = 0;
-
-    if (rep >= 0)
-        rc = tok_ids_put(ids, rep);
-    if (rc == 0 && rep >= 0)
-        rc = put_text(ids, tok, str_of("project\n"), e);
-    for (size_t i = 0; i < q->n_extra && rc == 0; i++) {
-        rc = tok_ids_put(ids, sep);
-        if (rc == 0)
-            rc = put_text(ids, tok, q->extra_name[i], e);
-        if (rc == 0)
-            rc = put_text(ids, tok, str_of("\n"), e);
-        if (rc == 0)
-            rc = put_text(ids, tok, q->extra[i].text, e);
-    }
-    if (rc == 0)
-        rc = tok_ids_put(ids, sep);
-    return rc == 0 ? put_text(ids, tok, str_of("this file\n"), e) : rc;
-}
-
-/* Of what is around the gap the nearest stays: three quarters of it before, one behind. */
-static void cut_around(struct tok_ids *before, struct tok_ids *behind, size_t room,
-                       struct local_prompt *out)
-{
-    size_t all = before->n + behind->n, some = room / 4;
-
-    if (all <= room)
-        return;
-    if (behind->n < some)
-        some = behind->n;
-    if (before->n < room - some)
-        some = room - before->n;
-    if (before->n > room - some)
-        cut_front(before, room - some, NULL);
-    behind->n = some;
-    out->dropped = all - room;
-}
-
 static int of_gap(struct local_call *c, struct local_prompt *out, struct err *e)
 {
     const struct gate_request *q = c->q;
     const struct tok *tok = infer_tok(c->m->en.model);
-    struct tok_ids before = {0}, behind = {0}, *ids = &out->p.ids;
-    int pre, suf, mid, rc = 0;
-    size_t room;
+    size_t room = q->overflow == GATE_TRUNCATE ? room_for(c) : SIZE_MAX;
+    int left_out = 0, rc;
 
     if (!tok)
         return infer_writes(c->m->en.model, e);
-    pre = tok_fim(tok, TOK_FIM_PRE);
-    suf = tok_fim(tok, TOK_FIM_SUF);
-    mid = tok_fim(tok, TOK_FIM_MID);
-    if (pre < 0 || suf < 0 || mid < 0)
-        return err_set(e, E_UNSUPPORTED,
-                       "model '%s' does not support insert: it has no tokens "
-                       "for filling in the middle",
-                       c->m->sm.name);
-    if (tok_add_bos(tok) && tok_bos(tok) >= 0)
-        rc = tok_ids_put(ids, tok_bos(tok));
-    if (rc == 0 && q->n_extra && tok_fim(tok, TOK_FIM_SEP) >= 0)
-        rc = put_extra(q, tok, ids, e);
-    else if (q->n_extra)
-        local_warn(c, "this model has no tokens for other files; they are left out");
-    if (rc == 0 && q->n_input)
-        rc = put_text(&before, tok, q->input[0].text, e);
-    if (rc == 0)
-        rc = put_text(&behind, tok, q->suffix, e);
-    room = room_for(c);
-    room = room > ids->n + 3 ? room - ids->n - 3 : 0;
-    if (rc == 0 && q->overflow == GATE_TRUNCATE && room)
-        cut_around(&before, &behind, room, out);
-    if (rc == 0)
-        rc = tok_ids_put(ids, pre);
-    if (rc == 0)
-        rc = put_ids(ids, before.id, before.n);
-    if (rc == 0)
-        rc = tok_ids_put(ids, suf);
-    if (rc == 0)
-        rc = put_ids(ids, behind.id, behind.n);
-    if (rc == 0)
-        rc = tok_ids_put(ids, mid);
-    tok_ids_done(&before);
-    tok_ids_done(&behind);
-    return rc < 0 ? err_set(e, rc, "no memory for the prompt") : 0;
+    rc = local_gap(q, tok, room, &out->p.ids, &out->dropped, &left_out, e);
+    if (rc == 0 && left_out)
+        local_warn(c, "model '%s' has no tokens for other files; they are left out",
+                   local_name(c->m));
+    return rc == E_UNSUPPORTED ? err_wrap(e, rc, "model '%s'", local_name(c->m)) : rc;
 }
 
 /* -- all of them ----------------------------------------------------------------------------
@@ -441,7 +355,7 @@ int local_prompt_make(struct local_call *c, struct local_prompt *out, struct err
     if (q->overflow == GATE_REFUSE || q->kind == GATE_INFILL)
         return too_long(c, ids->n, e);
     all = ids->n;
-    cut_front(ids, room_for(c), tok);
+    local_cut_front(ids, room_for(c), tok);
     out->dropped = all - ids->n;
     return 0;
 }

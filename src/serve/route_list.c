@@ -3,6 +3,7 @@
  */
 #include "serve/api/anthropic.h"
 #include "serve/api/llama.h"
+#include "serve/api/ollama.h"
 #include "serve/api/openai_routes.h"
 #include "serve/api/server.h"
 
@@ -12,5 +13,6 @@ const struct route_list route_lists[] = {
     {api_openai_routes, API_OPENAI_N_ROUTE},
     {anthropic_routes, ANTHROPIC_N_ROUTE},
     {llama_routes, LLAMA_N_ROUTE},
+    {ollama_routes, OLLAMA_N_ROUTE},
     {NULL, 0},
 };

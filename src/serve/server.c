@@ -10,6 +10,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "gate/many.h"
+#include "serve/api/openai_store.h"
 #include "serve/ask.h"
 #include "serve/auth.h"
 #include "serve/config.h"
@@ -42,6 +44,7 @@ struct old_config {
 struct server {
     struct serve s;
     struct http *http;
+    struct many *many; /* in front of the local provider */
     struct config *config;
     struct old_config *old;
     const struct server_options *options;
@@ -103,6 +106,8 @@ static int reload_all(struct server *v, struct err *e)
         old ? config_load(&c, v->options->config_path, v->options->set, v->options->n_set, e)
             : err_set(e, E_NOMEM, "no memory");
 
+    if (rc == 0 && http_is_open(v->http) && !c->keys && !c->allow_no_key)
+        rc = err_set(e, E_INVALID, "other machines could ask without a key: listen.keys");
     if (rc == 0)
         rc = auth_reload(v->s.auth, c->keys, e);
     if (rc < 0) {
@@ -209,6 +214,19 @@ static int catch_signals(struct server *v, sigset_t *before, struct err *e)
     return v->signals < 0 ? err_sys(e, E_IO, errno, "listen for signals") : 0;
 }
 
+/* What is kept of /v1/responses: without a place that somebody chose, it can be done without.
+ */
+static int start_responses(struct serve *s, struct err *e)
+{
+    const struct config *c = s->config;
+    int rc = openai_store_open(&s->responses, c->responses, c->responses_ttl_s, e);
+
+    if (rc == 0 || c->responses)
+        return rc;
+    log_line(LOG_WARN, "/v1/responses keeps nothing: %s", e->msg);
+    return 0;
+}
+
 static int start(struct server *v, struct err *e)
 {
     const struct server_options *o = v->options;
@@ -224,9 +242,12 @@ static int start(struct server *v, struct err *e)
     if ((rc = auth_new(&s->auth, v->config->keys, e)) < 0 ||
         (rc = store_open(&s->store, v->config->models, e)) < 0 ||
         (rc = metrics_new(&s->metrics, e)) < 0 || (rc = ask_list_new(&s->asks, e)) < 0 ||
+        (rc = start_responses(s, e)) < 0 ||
         (rc = local_new(&s->local, v->config, s->store, s->metrics, e)) < 0)
         return rc;
-    s->provider = local_provider(s->local);
+    if ((rc = many_new(&v->many, local_provider(s->local), e)) < 0)
+        return rc;
+    s->provider = many_provider(v->many);
     return http_start(&v->http, s, e);
 }
 
@@ -236,6 +257,8 @@ static void stop(struct server *v)
 
     http_stop(v->http);
     local_free(v->s.local);
+    many_free(v->many);
+    openai_store_close(v->s.responses);
     ask_list_free(v->s.asks);
     metrics_free(v->s.metrics);
     store_close(v->s.store);

@@ -110,7 +110,7 @@ static int read_tools(struct gate_request *q, const json_t *tools, json_t *seen,
     json_array_foreach(tools, i, j)
     {
         struct tool t = {0};
-        char path[32];
+        char path[40];
 
         (void)snprintf(path, sizeof(path), "tools.%zu.", i);
         rc = field_read(tool_rows, sizeof(tool_rows) / sizeof(*tool_rows), path, j, &t, r, e);

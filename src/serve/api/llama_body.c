@@ -329,7 +329,7 @@ static int set_extra(struct llama_parse *p)
     json_array_foreach(p->in.extra, i, j)
     {
         struct extra x = {.name = str_of("")};
-        char path[32];
+        char path[40];
 
         (void)snprintf(path, sizeof(path), "input_extra.%zu.", i);
         if (rc == 0)

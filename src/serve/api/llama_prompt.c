@@ -159,7 +159,7 @@ int llama_prompt(struct llama_parse *p, const char *name, const json_t *prompt, 
         return put_prompt(p, name, prompt, input);
     json_array_foreach(prompt, i, one)
     {
-        char at[32];
+        char at[40];
 
         (void)snprintf(at, sizeof(at), "%.8s.%zu", name, i);
         rc = put_prompt(p, at, one, &input[i]);

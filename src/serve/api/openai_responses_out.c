@@ -198,6 +198,16 @@ static int text_done(struct openai_response *o, struct buf *out)
     return event_close(&w);
 }
 
+/* 1: the arguments of the open call are all there. */
+static int call_whole(const struct openai_response *o)
+{
+    json_t *v = o->text.n ? json_loadb(o->text.p, o->text.n, JSON_ALLOW_NUL, NULL) : NULL;
+    int whole = v != NULL;
+
+    json_decref(v);
+    return whole;
+}
+
 static int item_close(struct openai_response *o, const char *status, struct buf *out)
 {
     json_t *item;
@@ -205,6 +215,8 @@ static int item_close(struct openai_response *o, const char *status, struct buf 
 
     if (o->kind == NONE)
         return 0;
+    if (o->kind == CALL && !call_whole(o)) /* the length was reached within it */
+        status = "incomplete";
     rc = text_done(o, out);
     if (rc == 0 && o->kind != CALL)
         rc = event(o, out, "response.content_part.done", "part", part_json(o));
@@ -393,8 +405,8 @@ static int say_message(const struct openai_response *o)
             bad = say_text(message, "reasoning_content", item);
         else if (strcmp(type, "message") == 0)
             bad = say_text(message, "content", item);
-        else
-            bad = say_call(message, item);
+        else if (strcmp(json_string_value(json_object_get(item, "status")), "completed") == 0)
+            bad = say_call(message, item); /* a call that was cut cannot be answered */
     }
     if (bad) {
         json_decref(message);
@@ -469,11 +481,16 @@ static int response_event(void *ctx, const struct gate_event *ev, struct buf *ou
 static int response_fail(void *ctx, const struct err *e, struct buf *out)
 {
     struct openai_response *o = ctx;
+    json_t *words = json_string(e->msg);
     int bad = json_object_set_new(o->in.base, "status", json_string("failed"));
 
+    if (!words) /* cut within a character */
+        words = json_string("the answer could not be completed");
+    if (o->kind != NONE)
+        bad |= json_array_append_new(o->output, item_json(o, "incomplete"));
     bad |= json_object_set(o->in.base, "output", o->output);
     bad |= json_object_set_new(
-        o->in.base, "error", json_pack("{s:s,s:s}", "code", "server_error", "message", e->msg));
+        o->in.base, "error", json_pack("{s:s,s:o}", "code", "server_error", "message", words));
     return bad ? E_NOMEM
                : event(o, out, "response.failed", "response", json_incref(o->in.base));
 }

@@ -18,29 +18,25 @@ static const struct field_row rows[] = {
     ROW_NOTED("metadata"),
 };
 
-static int echo(struct openai_parse *p, struct str *out)
+static int echo_ok(struct openai_parse *p)
 {
-    *out = (struct str){NULL, 0};
     if (!p->in.echo)
         return 0;
-    if (p->q->input->ids)
-        return openai_unsupported(p, "echo", "is not supported with tokens as prompt");
     if (p->q->n_logprobs >= 0)
         return openai_unsupported(p, "echo", "is not supported with logprobs");
-    *out = p->q->input->text;
+    for (size_t i = 0; i < p->q->n_input; i++) {
+        if (p->q->input[i].ids)
+            return openai_unsupported(p, "echo", "is not supported with tokens as prompt");
+    }
     return 0;
 }
 
-static int parse(struct openai_parse *p, struct str *before)
+static int parse(struct openai_parse *p)
 {
     int rc = openai_sampling(p);
 
     if (rc == 0)
-        rc = openai_input(p, "prompt", p->in.prompt, SIZE_MAX, 1);
-    if (rc == 0 && p->q->n_input > 1)
-        rc = openai_unsupported(p, "prompt",
-                                "with several texts is not supported: ask for each "
-                                "in a request of its own");
+        rc = openai_input(p, "prompt", p->in.prompt, OPENAI_CHOICE_MAX / (size_t)p->in.n, 1);
     if (rc == 0 && p->in.best_of != GATE_UNSET && p->in.best_of != p->in.n)
         rc = openai_unsupported(p, "best_of", "is not supported unless it equals n");
     if (rc == 0 && p->in.top_logprobs != GATE_UNSET)
@@ -49,19 +45,20 @@ static int parse(struct openai_parse *p, struct str *before)
         p->q->kind = GATE_INFILL;
         rc = openai_copy(p, &p->q->suffix, p->in.suffix);
     }
+    if (rc == 0 && p->q->kind == GATE_INFILL && p->q->n_input > 1)
+        rc = openai_unsupported(p, "suffix", "is not supported with several prompts");
     p->q->raw = 1;
-    return rc < 0 ? rc : echo(p, before);
+    return rc < 0 ? rc : echo_ok(p);
 }
 
 void openai_text(struct serve *s, struct call *c)
 {
     struct openai_parse p;
     struct openai_text_out *out = NULL;
-    struct str before;
 
     if (!openai_begin(&p, c, GATE_TEXT, "openai.completions", rows, N(rows)))
         return;
-    if (parse(&p, &before) < 0 || openai_text_out_new(&out, &p, before) < 0)
+    if (parse(&p) < 0 || openai_text_out_new(&out, &p) < 0)
         openai_refuse(&p, c);
     else
         openai_start(&p, s, c, &openai_text_ops, out);

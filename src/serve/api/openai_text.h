@@ -10,9 +10,8 @@
 
 struct openai_text_out;
 
-/* echo: what stands in front of each answer; n 0: nothing. Fails: E_NOMEM in p->e. */
-MUST_CHECK int openai_text_out_new(struct openai_text_out **out, struct openai_parse *p,
-                                   struct str echo);
+/* Choice c of prompt i is number i * n_choice + c (gate/many.h). Fails: E_NOMEM in p->e. */
+MUST_CHECK int openai_text_out_new(struct openai_text_out **out, struct openai_parse *p);
 extern const struct ask_ops openai_text_ops; /* their ctx is an openai_text_out */
 
 #endif

@@ -1,8 +1,8 @@
 /* As openai_chat_out.c, in the older API's shape: logprobs are lists side by side. */
 #include "serve/api/openai_text.h"
 
+#include "base/arena.h"
 #include "base/mem.h"
-#include "base/utf8.h"
 
 #include <math.h>
 
@@ -23,7 +23,8 @@ struct text_choice {
 struct openai_text_out {
     int stream, usage, n_choice, logprobs;
     struct buf head; /* of each chunk, or of the object: all before the choices */
-    struct str echo; /* in memory of its own */
+    struct arena mem;
+    struct str *echo; /* what stands in front of each choice; NULL: nothing */
     struct text_choice *choice;
 };
 
@@ -64,33 +65,42 @@ static void text_free(void *ctx)
             buf_done(&o->choice[i].list[k]);
     }
     mem_free(o->choice);
-    mem_free((void *)(uintptr_t)o->echo.p);
+    arena_done(&o->mem);
     buf_done(&o->head);
     mem_free(o);
 }
 
-int openai_text_out_new(struct openai_text_out **out, struct openai_parse *p, struct str echo)
+/* Each prompt in front of its choices. Fails: E_NOMEM. */
+static int take_echo(struct openai_text_out *o, const struct gate_request *q)
+{
+    o->echo = arena_calloc(&o->mem, (size_t)o->n_choice, sizeof(*o->echo));
+    for (int i = 0; i < o->n_choice && o->echo; i++) {
+        struct str text = q->input[i / q->n_choice].text;
+
+        o->echo[i] = (struct str){arena_strdup(&o->mem, text), text.n};
+        if (!o->echo[i].p)
+            return E_NOMEM;
+    }
+    return o->echo ? 0 : E_NOMEM;
+}
+
+int openai_text_out_new(struct openai_text_out **out, struct openai_parse *p)
 {
     struct openai_text_out *o = mem_calloc(1, sizeof(*o));
-    char *before = echo.n ? mem_alloc(echo.n) : NULL;
 
-    if (!o) {
-        mem_free(before);
+    if (!o)
         return openai_nomem(p);
-    }
     o->stream = p->in.stream;
     o->usage = p->in.stream_usage;
-    o->n_choice = p->q->n_choice;
+    o->n_choice = p->q->n_choice * (int)p->q->n_input;
     o->logprobs = p->q->n_logprobs >= 0;
-    o->echo = (struct str){before, before ? echo.n : 0};
     buf_init(&o->head, 16 << 10);
+    arena_init(&o->mem, GATHER_MAX);
     o->choice = mem_calloc((size_t)o->n_choice, sizeof(*o->choice));
-    if (!o->choice || (echo.n && !before) || head(o, p->in.model) < 0) {
+    if (!o->choice || head(o, p->in.model) < 0 || (p->in.echo && take_echo(o, p->q) < 0)) {
         text_free(o);
         return openai_nomem(p);
     }
-    if (before)
-        memcpy(before, echo.p, echo.n);
     for (int i = 0; i < o->n_choice; i++) {
         buf_init(&o->choice[i].text, GATHER_MAX);
         for (int k = 0; k < N_LIST; k++)
@@ -240,11 +250,13 @@ static int begin(struct openai_text_out *o, struct buf *out)
 {
     int rc = 0;
 
-    for (int i = 0; i < o->n_choice && rc == 0 && o->echo.n; i++) {
-        for (size_t k = 0; k < o->echo.n; k++)
-            o->choice[i].n_char += ((unsigned char)o->echo.p[k] & 0xc0) != 0x80;
-        rc = o->stream ? chunk(o, i, o->echo, NULL, out)
-                       : buf_put(&o->choice[i].text, o->echo.p, o->echo.n);
+    for (int i = 0; i < o->n_choice && rc == 0 && o->echo; i++) {
+        struct str text = o->echo[i];
+
+        for (size_t k = 0; k < text.n; k++)
+            o->choice[i].n_char += ((unsigned char)text.p[k] & 0xc0) != 0x80;
+        rc = o->stream ? chunk(o, i, text, NULL, out)
+                       : buf_put(&o->choice[i].text, text.p, text.n);
     }
     return rc;
 }

@@ -135,7 +135,7 @@ static struct gate_request *request(size_t n, int n_choice)
     struct gate_input *input = arena_calloc(&q->mem, n, sizeof(*input));
 
     for (size_t i = 0; i < n; i++)
-        input[i].text = gate_str(q, "prompt", i + 1);
+        input[i].text = gate_str(q, "prompts of a test", i + 1);
     q->input = input;
     q->n_input = n;
     q->n_choice = n_choice;

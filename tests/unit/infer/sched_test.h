@@ -214,16 +214,16 @@ static inline struct alone job_alone(struct hearth_model *m, const struct seen_j
         engine_make(m, (struct hearth_engine_options){.n_ctx = 600, .n_thread = 1});
     struct hearth_seq *s = seq_make(en);
     const struct sampler_options *o = &j->q.sampling;
-    struct hearth_sampling sampling = {o->temperature,
-                                       o->top_k,
-                                       o->top_p,
-                                       o->min_p,
-                                       o->typical_p,
-                                       o->repeat_penalty,
-                                       o->presence_penalty,
-                                       o->frequency_penalty,
-                                       o->repeat_last_n,
-                                       o->seed};
+    struct hearth_sampling sampling = {.temperature = o->temperature,
+                                       .top_k = o->top_k,
+                                       .top_p = o->top_p,
+                                       .min_p = o->min_p,
+                                       .typical_p = o->typical_p,
+                                       .repeat_penalty = o->repeat_penalty,
+                                       .presence_penalty = o->presence_penalty,
+                                       .frequency_penalty = o->frequency_penalty,
+                                       .repeat_last_n = o->repeat_last_n,
+                                       .seed = o->seed};
     struct alone a = {.n = 0};
 
     FINE(hearth_generate(s, j->q.ids, j->q.n,

@@ -263,6 +263,58 @@ static void test_leaves(void **state)
     check_leaves("qwen35");
 }
 
+/* Read a page at a time, with others in between: the sequence is parked and comes back. */
+static void check_slices(const char *arch, int parked)
+{
+    struct rig g = rig_make(arch);
+    struct hearth_engine *en;
+    struct hearth_seq *s;
+    int32_t ids[N];
+    int calls = 0;
+    size_t reused = 0;
+    struct rng r;
+    float *row;
+
+    rng_seed(&r, 48);
+    random_ids(&r, ids, N);
+    row = last_alone(g.m, HEARTH_KV_AUTO, ids, N);
+    (void)compute_in(&g, g.opt, 0, ids, N, row);
+    en = engine_make(g.m, g.opt);
+    kv_tier_hurry(en->tier, 0);
+    s = seq_make(en);
+    assert_int_equal(seq_feed(s, ids, N, 0, NULL, NULL), 0);
+    do {
+        if (parked && calls) {
+            seq_park(s);
+            assert_int_equal(seq_unpark(s, NULL), 0);
+            reused = 0;
+        }
+        reused += seq_reuse(s);
+        calls++;
+    } while (seq_loads(s));
+    assert_int_equal(calls, 4);
+    assert_int_equal(reused, 256);
+    assert_memory_equal(catch_up(en, s), row, g.n_byte);
+    hearth_seq_close(s);
+    hearth_engine_free(en);
+    /* Who feeds by himself gets all of it. */
+    en = engine_make(g.m, g.opt);
+    kv_tier_hurry(en->tier, 0);
+    assert_int_equal(compute(&g, en, 0, ids, N, row), 256);
+    hearth_engine_free(en);
+    mem_free(row);
+    rig_free(&g);
+}
+
+static void test_slices(void **state)
+{
+    (void)state;
+    for (int parked = 0; parked < 2; parked++) {
+        check_slices("llama", parked);
+        check_slices("qwen35", parked);
+    }
+}
+
 /* -- damage ----------------------------------------------------------------------------- */
 
 static void flip_last(const char *path)
@@ -459,11 +511,11 @@ static void test_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_restart),  cmocka_unit_test(test_apart),
-        cmocka_unit_test(test_salt),     cmocka_unit_test(test_leaves),
-        cmocka_unit_test(test_damage),   cmocka_unit_test(test_state_stays),
-        cmocka_unit_test(test_together), cmocka_unit_test(test_no_allocation),
-        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_restart),       cmocka_unit_test(test_apart),
+        cmocka_unit_test(test_salt),          cmocka_unit_test(test_leaves),
+        cmocka_unit_test(test_damage),        cmocka_unit_test(test_slices),
+        cmocka_unit_test(test_state_stays),   cmocka_unit_test(test_together),
+        cmocka_unit_test(test_no_allocation), cmocka_unit_test(test_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

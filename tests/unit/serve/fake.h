@@ -171,6 +171,7 @@ struct fake {
     int n_started, n_freed, cancelled, resumed;
     int says;                /* what the sink said last */
     int start_fails;         /* an error code: start says no */
+    uint64_t tenant;         /* of calls; 0: 1 */
     struct gate_usage usage; /* of START, FINISH and DONE */
 };
 
@@ -268,7 +269,7 @@ FAKE_UNUSED static int fake_send(struct fake *f, const struct route_list *lists,
     c->call.method = method;
     c->call.path = str_of(path);
     c->call.body = body;
-    c->call.tenant = 1;
+    c->call.tenant = f->tenant ? f->tenant : 1;
     c->call.start_ns = clock_ns();
     (void)snprintf(c->call.id, sizeof(c->call.id), "req_00000000000000000000");
     c->call.route = route_find(lists, method, c->call.path, c->call.arg, allow, &near);

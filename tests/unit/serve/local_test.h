@@ -33,6 +33,12 @@
     "{% for c in m.tool_calls or [] %}<tool_call>\n{{ c.function | tojson }}\n</tool_call>"    \
     "{% endfor %}]{% endfor %}{% if add_generation_prompt %}[assistant|{% endif %}"
 
+/* It reasons always: the prompt begins it. */
+#define THINKS                                                                                 \
+    "{% for m in messages %}[{{ m.role }}|{% if m.reasoning_content %}<think>\n"               \
+    "{{ m.reasoning_content }}\n</think>\n\n{% endif %}{{ m.content }}]{% endfor %}"           \
+    "{% if add_generation_prompt %}[assistant|<think>\n{% endif %}"
+
 /* -- a store and a configuration --------------------------------------------------------- */
 
 struct known {
@@ -43,6 +49,7 @@ static const struct known known[] = {
     {"tiny:latest", TINY, NULL, NULL, NULL},
     {"other:latest", TINY, NULL, NULL, NULL},
     {"talker:latest", TINY, TEMPLATE, "Be kind.", "{\"temperature\": 0, \"num_predict\": 12}"},
+    {"thinker:latest", TINY, THINKS, NULL, "{\"temperature\": 0}"},
     {"lost:latest", "/nowhere/at/all.gguf", NULL, NULL, NULL},
 };
 

@@ -204,6 +204,41 @@ static void test_chat(void **state)
     local_free(l);
 }
 
+static void test_thinks(void **state)
+{
+    struct config c = config_small();
+    struct local *l;
+    struct gate_request *q;
+    struct got g;
+
+    (void)state;
+    NEEDS_TINY();
+    l = local_make(&c);
+    q = ask_chat("thinker", HELLO);
+    q->n_predict = 15;
+    q->want_ids = 1;
+    run(l, &g, q);
+    assert_int_equal(g.content[0].n, 0);
+    assert_true(g.reasoning.n > 10);
+    assert_true(same(&g.reasoning, &g.tokens));
+    assert_int_equal(g.usage.n_reasoning, 15);
+    got_done(&g);
+    q = ask_chat("thinker", HELLO);
+    q->n_predict = 2;
+    q->think = GATE_THINK_OFF;
+    run(l, &g, q);
+    assert_non_null(strstr(g.warnings.p, "always reasons"));
+    got_done(&g);
+    q = ask_chat("thinker", "[{\"role\":\"user\",\"content\":\"Hi\"},{\"role\":"
+                            "\"assistant\",\"content\":\"Yes\"}]");
+    q->render_only = 1;
+    q->prefill = 1;
+    run(l, &g, q);
+    assert_true(is_text(&g.content[0], "[user|Hi][assistant|<think>\n</think>\n\nYes"));
+    got_done(&g);
+    local_free(l);
+}
+
 /* Without a template: a plain one, and a warning. */
 static void test_plain(void **state)
 {
@@ -250,10 +285,10 @@ static void test_truncate(void **state)
                                                  i % 2 ? "assistant" : "user", "content",
                                                  "Lily and Tom went to the park to play."));
     q = ask(GATE_CHAT, "talker");
-    q->messages = json_incref(m);
+    q->messages = json_deep_copy(m);
     run_error(l, q, E_TOO_LONG, "256");
     q = ask(GATE_CHAT, "talker");
-    q->messages = json_incref(m);
+    q->messages = json_deep_copy(m);
     q->overflow = GATE_TRUNCATE;
     run(l, &g, q);
     assert_true(g.usage.n_dropped_messages > 0 && g.usage.n_dropped_messages % 2 == 0);
@@ -505,10 +540,11 @@ int main(void)
         cmocka_unit_test(test_text),     cmocka_unit_test(test_stop),
         cmocka_unit_test(test_logprobs), cmocka_unit_test(test_choices),
         cmocka_unit_test(test_sampling), cmocka_unit_test(test_chat),
-        cmocka_unit_test(test_plain),    cmocka_unit_test(test_truncate),
-        cmocka_unit_test(test_forms),    cmocka_unit_test(test_tools),
-        cmocka_unit_test(test_embed),    cmocka_unit_test(test_infill),
-        cmocka_unit_test(test_cancel),   cmocka_unit_test(test_pause),
+        cmocka_unit_test(test_thinks),   cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_truncate), cmocka_unit_test(test_forms),
+        cmocka_unit_test(test_tools),    cmocka_unit_test(test_embed),
+        cmocka_unit_test(test_infill),   cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_pause),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

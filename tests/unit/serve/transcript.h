@@ -224,6 +224,22 @@ static size_t transcript_time(const char *p, size_t n)
     return digits > 8 ? len : 0;
 }
 
+/* The same of a time in letters: what stands in front of it, and how long it is. */
+static size_t transcript_date(const char *p, size_t n, size_t *len)
+{
+    static const char *const before[] = {"\"created_at\":\"", "\"modified_at\":\""};
+
+    for (size_t k = 0; k < sizeof(before) / sizeof(*before); k++) {
+        size_t at = strlen(before[k]);
+        const char *end = n > at ? memchr(p + at, '"', n - at) : NULL;
+
+        *len = end ? (size_t)(end - p) - at : 0;
+        if (end && memcmp(p, before[k], at) == 0 && *len > 10 && p[at + 10] == 'T')
+            return at;
+    }
+    return 0;
+}
+
 /* Ids become ID, times of now TIME. */
 static void transcript_mask(struct buf *out, struct str s)
 {
@@ -232,8 +248,14 @@ static void transcript_mask(struct buf *out, struct str s)
         "fc_",  "rs_",    "rerank-"};
 
     for (size_t i = 0; i < s.n;) {
-        size_t n = 0, skip = 0;
+        size_t n = 0, skip = 0, date = 0, at = transcript_date(s.p + i, s.n - i, &date);
 
+        if (at) {
+            assert_int_equal(buf_put(out, s.p + i, at), 0);
+            assert_int_equal(buf_str(out, "TIME"), 0);
+            i += at + date;
+            continue;
+        }
         for (size_t k = 0; k < sizeof(before) / sizeof(*before); k++) {
             size_t len = strlen(before[k]);
 

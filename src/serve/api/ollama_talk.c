@@ -1,0 +1,353 @@
+/* ollama_talk.c - Ollama's messages, pictures and tools in the canonical form.
+ *
+ * Calls and results need not have ids there. Calls without one get one here; a result without
+ * one answers the first call of its name that waits, or the first that waits. */
+#include "serve/api/ollama.h"
+
+#include "base/b64.h"
+#include "base/mem.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { NAME_LEN = 128, TOOLS_MAX = 1024 };
+
+struct message {
+    struct str role, content, thinking, tool_name, call_id;
+    const json_t *images, *calls;
+};
+
+#define AT(field) .at = offsetof(struct message, field)
+
+static const struct field_row message_rows[] = {
+    {.name = "role", .type = FIELD_STR, AT(role), .flags = FIELD_NEEDED},
+    {.name = "content", .type = FIELD_STR, AT(content)},
+    {.name = "thinking", .type = FIELD_STR, AT(thinking)},
+    {.name = "images", .type = FIELD_ARRAY, AT(images)},
+    {.name = "tool_calls", .type = FIELD_ARRAY, AT(calls)},
+    {.name = "tool_name", .type = FIELD_STR, AT(tool_name)},
+    {.name = "name", .type = FIELD_STR, AT(tool_name)},
+    {.name = "tool_call_id", .type = FIELD_STR, AT(call_id)},
+};
+
+/* A conversation on its way. */
+struct talk {
+    json_t *out, *waiting; /* waiting: {"id", "name"} of calls without a result */
+    int n_call;
+    char path[48]; /* "messages[3]." */
+    struct field_report *report;
+};
+
+static int no_memory(struct err *e)
+{
+    return err_set(e, E_NOMEM, "no memory for the conversation");
+}
+
+static json_t *text_json(struct str s)
+{
+    return json_stringn_nocheck(s.p ? s.p : "", s.n);
+}
+
+/* -- pictures --------------------------------------------------------------------------------
+ */
+
+static const char *mime_of(const unsigned char *p, size_t n)
+{
+    static const struct {
+        const char *bytes;
+        size_t at, n;
+        const char *mime;
+    } kinds[] = {{"\x89PNG", 0, 4, "image/png"},
+                 {"\xff\xd8\xff", 0, 3, "image/jpeg"},
+                 {"GIF8", 0, 4, "image/gif"},
+                 {"WEBP", 8, 4, "image/webp"}};
+
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
+        if (n >= kinds[i].at + kinds[i].n &&
+            memcmp(p + kinds[i].at, kinds[i].bytes, kinds[i].n) == 0)
+            return kinds[i].mime;
+    return NULL;
+}
+
+static int picture(const json_t *v, json_t **out, const char *field, size_t i, struct err *e)
+{
+    struct str text = {json_string_value(v), json_string_length(v)};
+    unsigned char *bytes = text.n ? mem_alloc(B64_MAX(text.n)) : NULL;
+    const char *mime;
+    long n;
+
+    if (text.n && !bytes)
+        return no_memory(e);
+    n = bytes ? b64_decode(text, bytes, NULL) : -1;
+    mime = n > 0 ? mime_of(bytes, (size_t)n) : NULL;
+    mem_free(bytes);
+    if (n < 1)
+        return err_set(e, E_INVALID, "%s[%zu] is not base64 of a picture", field, i);
+    if (!mime)
+        return err_set(e, E_INVALID, "%s[%zu] is none of PNG, JPEG, GIF and WebP", field, i);
+    *out = json_pack("{s:s, s:o, s:s}", "type", "image", "data", text_json(text), "mime", mime);
+    return *out ? 0 : no_memory(e);
+}
+
+int ollama_images(struct str text, const json_t *images, json_t **content, const char *field,
+                  struct err *e)
+{
+    json_t *parts = json_array(), *part;
+    const json_t *v;
+    size_t i;
+    int rc = parts ? 0 : no_memory(e);
+
+    json_array_foreach(images, i, v)
+    {
+        part = NULL;
+        if (rc == 0)
+            rc = picture(v, &part, field, i, e);
+        if (rc == 0 && json_array_append_new(parts, part) != 0)
+            rc = no_memory(e);
+    }
+    part = rc == 0 ? json_pack("{s:s, s:o}", "type", "text", "text", text_json(text)) : NULL;
+    if (rc == 0 && json_array_append_new(parts, part) != 0)
+        rc = no_memory(e);
+    if (rc == 0)
+        *content = parts;
+    else
+        json_decref(parts);
+    return rc;
+}
+
+/* -- calls and results --------------------------------------------------------------------- */
+
+/* One call: {"id"?, "function": {"name", "arguments": {}}}. */
+static int call_json(struct talk *t, const json_t *v, size_t i, json_t *list, struct err *e)
+{
+    const json_t *f = json_object_get(v, "function"), *name = json_object_get(f, "name");
+    json_t *arguments = json_object_get(f, "arguments");
+    const char *id = json_string_value(json_object_get(v, "id"));
+    char made[24];
+
+    if (!json_is_string(name) || json_string_length(name) == 0)
+        return err_set(e, E_INVALID, "%stool_calls[%zu].function.name is required", t->path, i);
+    if (arguments && !json_is_object(arguments))
+        return err_set(e, E_INVALID, "%stool_calls[%zu].function.arguments must be an object",
+                       t->path, i);
+    (void)snprintf(made, sizeof(made), "call_%d", t->n_call++);
+    id = id && *id ? id : made;
+    if (json_array_append_new(t->waiting, json_pack("{s:s, s:O}", "id", id, "name",
+                                                    (json_t *)(uintptr_t)name)) != 0 ||
+        json_array_append_new(
+            list, json_pack("{s:s, s:s, s:{s:O, s:o}}", "id", id, "type", "function",
+                            "function", "name", (json_t *)(uintptr_t)name, "arguments",
+                            arguments ? json_incref(arguments) : json_object())) != 0)
+        return no_memory(e);
+    return 0;
+}
+
+/* Which of the calls that wait a result answers; its size: none. */
+static size_t answered(const struct talk *t, const struct message *m)
+{
+    size_t n = json_array_size(t->waiting);
+
+    for (size_t i = 0; i < n; i++) {
+        const json_t *w = json_array_get(t->waiting, i);
+        const json_t *v = json_object_get(w, m->call_id.n ? "id" : "name");
+        struct str want = m->call_id.n ? m->call_id : m->tool_name;
+
+        if (want.n == 0 ||
+            str_eq(want, (struct str){json_string_value(v), json_string_length(v)}))
+            return i;
+    }
+    return n;
+}
+
+static int add_result(struct talk *t, const struct message *m, json_t *o, struct err *e)
+{
+    size_t i = answered(t, m);
+    const json_t *w = json_array_get(t->waiting, i);
+    struct str name = m->tool_name;
+    int bad = 0;
+
+    if (!w)
+        return err_set(e, E_INVALID,
+                       "%srole is tool, but no call of that %s waits for a result", t->path,
+                       m->call_id.n ? "id" : "name");
+    if (!name.n)
+        name = (struct str){json_string_value(json_object_get(w, "name")),
+                            json_string_length(json_object_get(w, "name"))};
+    bad |= json_object_set(o, "tool_call_id", json_object_get(w, "id"));
+    bad |= json_object_set_new(o, "name", text_json(name));
+    bad |= json_array_remove(t->waiting, i);
+    return bad ? no_memory(e) : 0;
+}
+
+/* -- messages
+ * ---------------------------------------------------------------------------------- */
+
+static int has_role(const struct message *m, const char *role)
+{
+    if (m->role.n != strlen(role))
+        return 0;
+    for (size_t i = 0; i < m->role.n; i++)
+        if (tolower((unsigned char)m->role.p[i]) != role[i])
+            return 0;
+    return 1;
+}
+
+static int content_of(struct talk *t, const struct message *m, json_t *o, struct err *e)
+{
+    json_t *content = NULL;
+    char field[64];
+    int rc = 0;
+
+    (void)snprintf(field, sizeof(field), "%simages", t->path);
+    if (json_array_size(m->images) && !has_role(m, "user"))
+        return err_set(e, E_UNSUPPORTED, "%s: only messages of the user may have pictures",
+                       field);
+    if (json_array_size(m->images))
+        rc = ollama_images(m->content, m->images, &content, field, e);
+    else if (m->content.n == 0 && json_array_size(m->calls))
+        content = json_null();
+    else
+        content = text_json(m->content);
+    if (rc < 0)
+        return rc;
+    return json_object_set_new(o, "content", content) == 0 ? 0 : no_memory(e);
+}
+
+static int add_calls(struct talk *t, const struct message *m, json_t *o, struct err *e)
+{
+    json_t *list = json_array();
+    const json_t *v;
+    size_t i;
+    int rc = list ? 0 : no_memory(e);
+
+    (void)json_array_clear(t->waiting);
+    json_array_foreach(m->calls, i, v)
+    {
+        if (rc == 0)
+            rc = call_json(t, v, i, list, e);
+    }
+    if (rc == 0 && json_object_set(o, "tool_calls", list) != 0)
+        rc = no_memory(e);
+    json_decref(list);
+    return rc;
+}
+
+static int add_message(struct talk *t, const struct message *m, struct err *e)
+{
+    static const char *const roles[] = {"system", "user", "assistant", "tool"};
+    json_t *o = json_object();
+    const char *role = NULL;
+    int rc;
+
+    for (size_t i = 0; i < 4; i++)
+        if (has_role(m, roles[i]))
+            role = roles[i];
+    if (!role) {
+        json_decref(o);
+        return err_set(e, E_INVALID,
+                       "invalid role: %.*s, must be one of [system user assistant tool]",
+                       (int)(m->role.n < 40 ? m->role.n : 40), m->role.p);
+    }
+    rc = json_object_set_new(o, "role", json_string(role)) == 0 ? content_of(t, m, o, e)
+                                                                : no_memory(e);
+    if (rc == 0 && m->thinking.n &&
+        json_object_set_new(o, "reasoning_content", text_json(m->thinking)) != 0)
+        rc = no_memory(e);
+    if (rc == 0 && json_array_size(m->calls))
+        rc = has_role(m, "assistant")
+                 ? add_calls(t, m, o, e)
+                 : err_set(e, E_INVALID, "%stool_calls: only the assistant calls tools",
+                           t->path);
+    if (rc == 0 && has_role(m, "tool"))
+        rc = add_result(t, m, o, e);
+    if (rc == 0 && json_array_append(t->out, o) != 0)
+        rc = no_memory(e);
+    json_decref(o);
+    return rc;
+}
+
+int ollama_talk(struct gate_request *q, const json_t *messages, struct field_report *r,
+                struct err *e)
+{
+    struct talk t = {.out = json_array(), .waiting = json_array(), .report = r};
+    struct message m = {.role = {"", 0}};
+    const json_t *v;
+    size_t i;
+    int rc = t.out && t.waiting ? 0 : no_memory(e);
+
+    json_array_foreach(messages, i, v)
+    {
+        if (rc < 0)
+            break;
+        m = (struct message){.role = {"", 0}};
+        (void)snprintf(t.path, sizeof(t.path), "messages[%zu].", i);
+        rc = field_read(message_rows, sizeof(message_rows) / sizeof(*message_rows), t.path, v,
+                        &m, r, e);
+        if (rc == 0)
+            rc = add_message(&t, &m, e);
+    }
+    q->prefill =
+        rc == 0 && has_role(&m, "assistant") && m.content.n && !json_array_size(m.calls);
+    json_decref(t.waiting);
+    if (rc == 0)
+        q->messages = t.out;
+    else
+        json_decref(t.out);
+    return rc;
+}
+
+/* -- tools
+ * ------------------------------------------------------------------------------------- */
+
+static int check_tool(const json_t *tools, size_t i, struct err *e)
+{
+    const json_t *v = json_array_get(tools, i), *f = json_object_get(v, "function");
+    const json_t *name = json_object_get(f, "name"), *p = json_object_get(f, "parameters");
+    const json_t *type = json_object_get(v, "type");
+
+    if (type && (!json_is_string(type) || (json_string_length(type) &&
+                                           strcmp(json_string_value(type), "function") != 0)))
+        return err_set(e, E_INVALID, "tools[%zu].type must be \"function\"", i);
+    if (!json_is_object(f))
+        return err_set(e, E_INVALID, "tools[%zu].function must be an object", i);
+    if (!json_is_string(name) || json_string_length(name) < 1 ||
+        json_string_length(name) > NAME_LEN)
+        return err_set(e, E_INVALID,
+                       "tools[%zu].function.name must be a string of 1 to %d bytes", i,
+                       NAME_LEN);
+    if (p && !json_is_object(p) && !json_is_null(p))
+        return err_set(e, E_INVALID, "tools[%zu].function.parameters must be an object", i);
+    for (size_t k = 0; k < i; k++) {
+        const json_t *other =
+            json_object_get(json_object_get(json_array_get(tools, k), "function"), "name");
+
+        if (json_equal(name, other))
+            return err_set(e, E_INVALID, "tools[%zu].function.name: '%s' is declared twice", i,
+                           json_string_value(name));
+    }
+    return 0;
+}
+
+int ollama_tools(struct gate_request *q, const json_t *tools, struct err *e)
+{
+    size_t n = json_array_size(tools);
+    json_t *t;
+    int rc = 0;
+
+    if (n == 0)
+        return 0;
+    if (n > TOOLS_MAX)
+        return err_set(e, E_INVALID, "tools has %zu items, expected %d at most", n, TOOLS_MAX);
+    for (size_t i = 0; i < n && rc == 0; i++)
+        rc = check_tool(tools, i, e);
+    if (rc < 0)
+        return rc;
+    q->tools = json_deep_copy(tools);
+    for (size_t i = 0; q->tools && i < n; i++) {
+        t = json_array_get(q->tools, i);
+        if (json_object_set_new(t, "type", json_string("function")) != 0)
+            return no_memory(e);
+    }
+    return q->tools ? 0 : no_memory(e);
+}
