@@ -1,6 +1,7 @@
 /* anthropic.c - routes of Anthropic's dialect, its errors, and its lists of models. */
 #include "serve/api/anthropic.h"
 
+#include "base/log.h"
 #include "serve/auth.h"
 #include "serve/json_out.h"
 #include "store/store.h"
@@ -61,6 +62,13 @@ int anthropic_error(struct buf *out, int status, const struct err *e, const char
 const struct dialect dialect_anthropic = {"anthropic", "application/json; charset=utf-8",
                                           anthropic_error};
 
+/* Where the SDKs look for an exchange's name. */
+static void name_exchange(struct call *c)
+{
+    if (call_add_header(c, "request-id", c->id) < 0)
+        log_line(LOG_DEBUG, "no memory for a header");
+}
+
 /* -- messages --------------------------------------------------------------------------------
  */
 
@@ -73,6 +81,7 @@ static struct gate_request *read_request(struct call *c, int count_only,
     json_t *body;
     int rc;
 
+    name_exchange(c);
     if (!ask_body(c, &body))
         return NULL;
     q = gate_request_new(GATE_CHAT);
@@ -139,8 +148,9 @@ static json_t *model_json(const struct store_model *m)
 
     if (gmtime_r(&at, &tm))
         (void)strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
-    return json_pack("{s:s, s:s, s:s, s:s}", "type", "model", "id", m->name, "display_name",
-                     m->name, "created_at", text);
+    return json_pack("{s:s, s:s, s:s, s:s, s:i, s:i}", "type", "model", "id", m->name,
+                     "display_name", m->name, "created_at", text, "max_input_tokens",
+                     m->n_ctx_train, "max_tokens", m->n_ctx_train);
 }
 
 struct listing {
@@ -226,6 +236,7 @@ static void take_over(struct call *c)
                                       .dialect = &dialect_anthropic};
 
     c->route = &ours;
+    name_exchange(c);
 }
 
 void anthropic_models(struct serve *s, struct call *c)

@@ -55,6 +55,9 @@ static const struct field_row body_rows[] = {
     {.name = "inference_geo", .type = FIELD_NOTED}, /* it is this machine */
     {.name = "anthropic_beta", .type = FIELD_NOTED},
     {.name = "betas", .type = FIELD_NOTED},
+    {.name = "user_profile_id", .type = FIELD_NOTED},
+    {.name = "workspace_id", .type = FIELD_NOTED},
+    {.name = "diagnostics", .type = FIELD_WARNED},
     {.name = "speed", .type = FIELD_REFUSED, .harmless = "\"standard\""},
     {.name = "container",
      .type = FIELD_REFUSED,

@@ -17,17 +17,19 @@ struct part {
     struct buf probs;   /* objects with commas between them */
     struct buf done;    /* without a stream: its whole object */
     int n_token, has_line;
+    uint64_t first_ns; /* when its first text came; 0: none has */
 };
 
 struct answer {
-    struct str model, prompt;
+    struct str model;
+    struct str *prompt; /* [n / n_per_prompt]; of ids: empty */
     int stream, is_list, progress, timings, tokens, probs;
-    char *settings;      /* JSON */
-    json_t *fields;      /* response_fields; NULL: all */
-    struct part *part;   /* [n] */
-    int n, n_per_prompt; /* parts; of each prompt */
-    uint64_t start_ns;
-    int n_prompt;
+    char *settings;              /* JSON */
+    json_t *fields;              /* response_fields; NULL: all */
+    struct part *part;           /* [n] */
+    int n, n_per_prompt;         /* parts; of each prompt */
+    uint64_t start_ns, ready_ns; /* of the request; when the prompt had been read */
+    struct gate_usage usage;     /* of START */
 };
 
 static void answer_free(void *ctx)
@@ -45,7 +47,9 @@ static void answer_free(void *ctx)
     mem_free(a->part);
     mem_free(a->settings);
     mem_free((void *)(uintptr_t)a->model.p);
-    mem_free((void *)(uintptr_t)a->prompt.p);
+    for (int i = 0; a->prompt && i < a->n / a->n_per_prompt; i++)
+        mem_free((void *)(uintptr_t)a->prompt[i].p);
+    mem_free(a->prompt);
     json_decref(a->fields);
     mem_free(a);
 }
@@ -78,6 +82,18 @@ static int keep_settings(struct answer *a, const struct gate_request *q)
     return a->settings ? 0 : E_NOMEM;
 }
 
+static int keep_prompts(struct answer *a, const struct gate_request *q)
+{
+    int rc = 0;
+
+    a->prompt = mem_calloc(q->n_input, sizeof(*a->prompt));
+    if (!a->prompt)
+        return E_NOMEM;
+    for (size_t i = 0; i < q->n_input && rc == 0; i++)
+        rc = copy(&a->prompt[i], q->input[i].ids ? str_of("") : q->input[i].text);
+    return rc;
+}
+
 void *llama_answer_new(const struct llama_parse *p, int is_list)
 {
     struct answer *a = mem_calloc(1, sizeof(*a));
@@ -103,9 +119,7 @@ void *llama_answer_new(const struct llama_parse *p, int is_list)
         buf_init(&a->part[i].done, ANSWER_MAX);
     }
     if (!a->part || (json_array_size(p->in.fields) && !a->fields) ||
-        copy(&a->model, q->model) < 0 ||
-        copy(&a->prompt, a->n == 1 && !q->input[0].ids ? q->input[0].text : str_of("")) < 0 ||
-        keep_settings(a, q) < 0) {
+        copy(&a->model, q->model) < 0 || keep_prompts(a, q) < 0 || keep_settings(a, q) < 0) {
         answer_free(a);
         return NULL;
     }
@@ -159,7 +173,19 @@ static void put_head(struct json_out *w, const struct answer *a, int i, struct s
     json_out_key(w, "tokens_predicted");
     json_out_int(w, a->part[i].n_token);
     json_out_key(w, "tokens_evaluated");
-    json_out_int(w, a->n_prompt);
+    json_out_int(w, a->usage.n_prompt);
+}
+
+/* Timings of a text that is not complete. */
+static void put_so_far(struct json_out *w, const struct answer *a, const struct part *t)
+{
+    struct gate_usage u = a->usage;
+
+    if (!u.prompt_ns)
+        u.prompt_ns = a->ready_ns - a->start_ns;
+    u.n_output = t->n_token;
+    u.output_ns = clock_ns() - t->first_ns;
+    llama_put_timings(w, &u);
 }
 
 static int chunk(struct answer *a, const struct gate_event *ev, struct part *t, struct buf *out)
@@ -176,8 +202,8 @@ static int chunk(struct answer *a, const struct gate_event *ev, struct part *t, 
     json_out_init(&w, out);
     json_out_open(&w, '{');
     put_head(&w, a, ev->choice, ev->text, &t->ids);
-    if (a->timings && ev->usage)
-        llama_put_timings(&w, ev->usage);
+    if (a->timings)
+        put_so_far(&w, a, t);
     if (a->probs)
         put_list(&w, "completion_probabilities", &t->probs);
     json_out_close(&w, '}');
@@ -194,6 +220,8 @@ static int add_text(struct answer *a, const struct gate_event *ev, struct buf *o
     if (ev->text.n == 0 && ev->n_token == 0)
         return 0;
     t->n_token += (int)ev->n_token;
+    if (!t->first_ns)
+        t->first_ns = a->ready_ns ? a->ready_ns : clock_ns();
     t->has_line |= ev->text.n && memchr(ev->text.p, '\n', ev->text.n) != NULL;
     if (a->stream)
         return chunk(a, ev, t, out);
@@ -215,7 +243,7 @@ static int add_progress(struct answer *a, const struct gate_event *ev, struct bu
     if (!a->stream || !a->progress || !u)
         return 0;
     rc = buf_str(out, "data: ");
-    a->n_prompt = u->n_prompt;
+    a->usage = *u;
     json_out_init(&w, out);
     json_out_open(&w, '{');
     put_head(&w, a, ev->choice, str_of(""), &none);
@@ -267,7 +295,7 @@ static void put_counts(struct json_out *w, const struct answer *a, const struct 
     json_out_key(w, "generation_settings");
     json_out_raw(w, str_of(a->settings));
     json_out_key(w, "prompt");
-    json_out_text(w, a->prompt);
+    json_out_text(w, a->prompt[ev->choice / a->n_per_prompt]);
     json_out_key(w, "has_new_line");
     json_out_bool(w, t->has_line);
     json_out_key(w, "truncated");
@@ -394,7 +422,9 @@ static int on_event(void *ctx, const struct gate_event *ev, struct buf *out)
     case GATE_EV_PREFILL:
         return add_progress(a, ev, out);
     case GATE_EV_START:
-        a->n_prompt = ev->usage ? ev->usage->n_prompt : 0;
+        if (ev->usage)
+            a->usage = *ev->usage;
+        a->ready_ns = clock_ns();
         return 0;
     case GATE_EV_CONTENT:
         return add_text(a, ev, out);

@@ -596,11 +596,11 @@ static void expect_models(const char *query, int status, const char *body)
 #define NEW                                                                                    \
     "{\"type\":\"model\",\"id\":\"new:latest\",\"display_name\":\"new:latest\",\"created_"     \
     "at\":"                                                                                    \
-    "\"2023-11-14T22:13:20Z\"}"
+    "\"2023-11-14T22:13:20Z\",\"max_input_tokens\":0,\"max_tokens\":0}"
 #define OLD                                                                                    \
     "{\"type\":\"model\",\"id\":\"old:latest\",\"display_name\":\"old:latest\",\"created_"     \
     "at\":"                                                                                    \
-    "\"2023-11-13T22:13:20Z\"}"
+    "\"2023-11-13T22:13:20Z\",\"max_input_tokens\":0,\"max_tokens\":0}"
 
 static void test_models(void **state)
 {
