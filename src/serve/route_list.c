@@ -9,10 +9,7 @@
 
 /* A dialect is a line here: its table and how many rows that has. */
 const struct route_list route_lists[] = {
-    {server_routes, SERVER_N_ROUTE},
-    {api_openai_routes, API_OPENAI_N_ROUTE},
-    {anthropic_routes, ANTHROPIC_N_ROUTE},
-    {llama_routes, LLAMA_N_ROUTE},
-    {ollama_routes, OLLAMA_N_ROUTE},
-    {NULL, 0},
+    {server_routes, SERVER_N_ROUTE},       {api_openai_routes, API_OPENAI_N_ROUTE},
+    {anthropic_routes, ANTHROPIC_N_ROUTE}, {llama_routes, LLAMA_N_ROUTE},
+    {ollama_routes, OLLAMA_N_ROUTE},       {NULL, 0},
 };
