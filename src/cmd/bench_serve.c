@@ -111,7 +111,7 @@ static int run(struct bench_serve *b, const struct load_options *o, struct load_
 /* Words and tokens on a straight line through two prompts: a template adds some to each. */
 static int calibrate(struct bench_serve *b, struct err *e)
 {
-    enum { FEW = 20, MANY = 220 };
+    enum { FEW = 20, MANY = 60 };
     struct load_options o = b->load;
     struct load_request r[2] = {{.n_word = FEW, .text = 1u << 30, .n_output = 1},
                                 {.n_word = MANY, .text = 1u << 31, .n_output = 1}};

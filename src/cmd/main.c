@@ -16,6 +16,8 @@ static int cmd_help(int argc, char **argv);
 static const struct command commands[] = {
     {"run",     cmd_run,     "complete a text, once or interactively"},
     {"serve",   cmd_serve,   "answer over HTTP: Ollama, OpenAI, Anthropic, llama-server"},
+    {"ps",      cmd_ps,      "list the models that a running server has in memory"},
+    {"stop",    cmd_stop,    "have a running server let go of a model"},
     {"config",  cmd_config,  "check or print the settings of the server"},
     {"key",     cmd_key,     "make, list and remove its API keys"},
     {"show",    cmd_show,    "say what a model is, and what its file holds"},

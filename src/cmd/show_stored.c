@@ -59,9 +59,12 @@ static struct str gguf_text(const struct gguf *g, const char *key)
 
 static int put_text(struct buf *out, struct str s)
 {
-    int rc = buf_put(out, s.p ? s.p : "", s.n);
+    int rc;
 
-    return rc < 0 || s.n == 0 || s.p[s.n - 1] == '\n' ? rc : buf_byte(out, '\n');
+    if (!s.p || !s.n)
+        return 0;
+    rc = buf_put(out, s.p, s.n);
+    return rc < 0 || s.p[s.n - 1] == '\n' ? rc : buf_byte(out, '\n');
 }
 
 static int put_part(const struct store_model *m, const struct gguf *g, int part,

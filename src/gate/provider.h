@@ -13,8 +13,8 @@
  * Embeddings and scores: START, then VECTOR or SCORE for each input, then DONE.
  *
  * A call that was begun is completed: who streams arguments has made sure that they are a call.
- * Only where the answer is cut (FINISH with GATE_LENGTH or GATE_STOP, right behind CALL_END) the
- * last one's arguments may be. Calls of one choice do not interleave.
+ * Only where the answer is cut (FINISH with GATE_LENGTH or GATE_STOP, right behind CALL_END)
+ * the last one's arguments may be. Calls of one choice do not interleave.
  *
  * Units    times in nanoseconds; counts in tokens; logprobs are natural logarithms
  * Threads  start, cancel, resume, free: any, also within the sink or while it runs: no lock

@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/sha256.h"
-#include "fmt/gguf_ident.h"
+#include "model/ident.h"
 #include "sys/build_id.h"
 
 #include <string.h>
@@ -39,8 +39,8 @@ static void put_text(struct sha256 *h, const char *s)
 
 static void put_file(struct sha256 *h, const struct gguf *g)
 {
-    put_u64(h, gguf_stamp(g));
-    put_u64(h, gguf_sample(g));
+    put_u64(h, ident_stamp(g));
+    put_u64(h, ident_sample(g));
 }
 
 static void key_of_self(const struct hearth_engine *en, int drafts,

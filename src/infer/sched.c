@@ -57,8 +57,13 @@ int sched_new(struct sched **out, struct hearth_engine *en, const struct sched_o
         s->opt.n_running = en->n_seq_max;
     if (!(s->opt.gap_ratio > 1))
         s->opt.gap_ratio = 2;
+    if (s->opt.n_lookup > ENGINE_DRAFT_MAX)
+        s->opt.n_lookup = ENGINE_DRAFT_MAX;
     s->inbox_end = &s->inbox;
-    rc = make_arrays(s, e);
+    s->draft = s->opt.draft;
+    rc = s->draft ? sched_draft_check(en, s->draft, e) : 0;
+    if (rc == 0)
+        rc = make_arrays(s, e);
     if (rc == 0 && pthread_mutex_init(&s->lock, NULL) != 0)
         rc = err_set(e, E_NOMEM, "no memory for a lock");
     if (rc == 0 && make_wake(s) != 0) {

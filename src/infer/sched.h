@@ -36,13 +36,15 @@ struct sched_job;
 struct sched_options {
     int n_queue;     /* most jobs waiting; 0: 512 */
     int n_running;   /* most at once; 0: the engine's n_seq_max */
-    int n_lookup;    /* tokens guessed ahead from the text itself, where that pays; 0: none */
+    int n_lookup;    /* tokens guessed ahead from the text itself, where that pays: at most 16;
+                        0: none. Engines made with n_draft guess by the model's own heads */
     float gap_ratio; /* how much longer than without prompts a step may take; 0: 2 */
     struct hearth_engine *draft; /* guesses ahead with a small model; NULL: none. Owned by the
                                     caller, used by sched_run's thread only */
 };
 
-/* The engine is the scheduler's until sched_free; borrowed. Fails: E_NOMEM. */
+/* The engine is the scheduler's until sched_free; borrowed. Fails: E_UNSUPPORTED the draft
+ * model has another vocabulary; E_NOMEM. */
 MUST_CHECK int sched_new(struct sched **out, struct hearth_engine *en,
                          const struct sched_options *opt, struct err *e);
 /* sched_run must have returned, or never have been called; all jobs have ended. */
@@ -87,10 +89,10 @@ enum sched_event_kind {
                     */
     SCHED_START,   /* n_reused tokens of the prompt were there */
     SCHED_PREFILL, /* n tokens of the prompt are done */
-    SCHED_PIECE,   /* piece: a token and the text that is ready */
-    SCHED_VECTOR,  /* vector[n] */
-    SCHED_DONE,    /* stats, stop: the index of the stop string that came, or -1 */
-    SCHED_ERROR    /* err */
+    SCHED_PIECE,  /* piece: a token and the text that is ready; id -1, the last one: the rest */
+    SCHED_VECTOR, /* vector[n] */
+    SCHED_DONE,   /* stats, stop: the index of the stop string that came, or -1 */
+    SCHED_ERROR   /* err */
 };
 
 struct sched_event {

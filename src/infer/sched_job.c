@@ -142,6 +142,7 @@ int sched_job_new(struct sched_job **out, struct sched *s, const struct sched_re
     j->s = s;
     j->n_ctx = n_ctx;
     j->place = -1;
+    sched_guess_init(&j->guess);
     j->born_ns = clock_ns();
     rc = copy_request(j, q, e);
     if (rc == 0 && q->want == SCHED_TEXT)
@@ -329,7 +330,8 @@ static void take_out(struct sched_job *j)
         sched_share_leave(j);
     j->state = SCHED_ENDED;
     hearth_seq_close(j->seq);
-    j->seq = NULL;
+    hearth_seq_close(j->draft);
+    j->seq = j->draft = NULL;
 }
 
 static void last_event(struct sched_job *j, const struct err *why)

@@ -5,6 +5,8 @@
  *   sched_queue.c  whose turn it is, room for it, giving up pages
  *   sched_step.c   what a step computes, and what becomes of its rows
  *   sched_cost.c   how long steps take, and so how much of a prompt fits one
+ *   sched_guess.c  how many tokens are guessed ahead
+ *   sched_draft.c  guesses by a small model
  *
  * States of a job, and who moves it:
  *
@@ -41,6 +43,14 @@ struct sched_share {
     int n_job; /* 0: at rest */
 };
 
+/* Guesses of a text. */
+struct sched_guess {
+    float rate;          /* of guesses that come true, given that those before did */
+    int wait, backoff;   /* steps without guesses since, and after which they are tried again */
+    int n_draft, n_have; /* asked of the draft model; guessed by it */
+    int32_t id[ENGINE_DRAFT_MAX];
+};
+
 struct sched_job {
     struct sched *s;
     struct sched_request q; /* its pointers lead into block, but for guide's ctx and hidden */
@@ -65,6 +75,8 @@ struct sched_job {
     struct sched_share *share;
     struct hearth_seq *seq; /* parked while WAITING; NULL: none yet */
     struct gen *gen;
+    struct sched_guess guess;
+    struct hearth_seq *draft; /* its text in the draft model's engine, or NULL */
     struct embed embed;
     float *vector; /* [head_width] */
     int n_told;    /* of the prompt, by PREFILL */
@@ -107,8 +119,10 @@ struct sched {
     struct sched_job **part_job;
     int n_part;
     struct sched_cost cost;
-    uint64_t n_step;        /* of which some were stopped */
-    struct sched_stats now; /* what stats becomes after each step */
+    struct hearth_engine *draft; /* opt.draft */
+    float draft_ns;              /* what one guess by it takes, for all texts together */
+    uint64_t n_step;             /* of which some were stopped */
+    struct sched_stats now;      /* what stats becomes after each step */
 };
 
 /* -- sched_job.c ------------------------------------------------------------------------- */
@@ -152,6 +166,30 @@ void sched_park(struct sched_job *j);
  * with a priority below `below`; NULL: none. */
 struct sched_job *sched_victim(const struct sched *s, int below);
 void sched_remove(struct sched_job **list, int *n, const struct sched_job *j);
+
+/* -- sched_guess.c, sched_draft.c -------------------------------------------------------- */
+
+/* What a step is made of so far. */
+struct sched_plan {
+    int n_tok, n_row;
+    int n_written, n_prompt; /* tokens of texts that are being written; of prompts */
+    int texts, embeds;       /* parts of each */
+};
+
+void sched_guess_init(struct sched_guess *g);
+/* So many of the guesses came true. */
+void sched_guess_learn(struct sched_guess *g, int drafted, int accepted);
+/* How many guesses of at most `most` pay for one of n_text texts, in a step that has n_now
+ * tokens without them. */
+int sched_guess_worth(const struct sched *s, int n_text, int n_now, float rate, int most);
+/* Adds guesses to the parts of the step, which are all texts that are being written. */
+void sched_guess_all(struct sched *s, struct sched_plan *p);
+
+/* Fails: E_UNSUPPORTED the vocabularies differ. */
+MUST_CHECK int sched_draft_check(const struct hearth_engine *en,
+                                 const struct hearth_engine *draft, struct err *e);
+/* Fills guess.id and n_have of the parts' jobs that have an n_draft. */
+void sched_draft_guess(struct sched *s);
 
 /* -- sched_step.c ------------------------------------------------------------------------ */
 

@@ -5,13 +5,6 @@
 
 #include <limits.h>
 
-/* What the step is made of so far. */
-struct plan {
-    int n_tok, n_row;
-    int n_written, n_prompt; /* tokens of texts that are being written; of prompts */
-    int texts, embeds;       /* parts of each */
-};
-
 static int waiting(const struct sched_job *j)
 {
     return j->seq->n_len - j->seq->n_done;
@@ -20,9 +13,7 @@ static int waiting(const struct sched_job *j)
 /* Whether the job is a text that is being written: it goes into each step. */
 static int is_written(const struct sched_job *j)
 {
-    int n = waiting(j);
-
-    return j->gen && j->seq->n_done && (n == 1 || (j->first_ns && n <= SCHED_DECODE_MAX));
+    return j->first_ns && waiting(j) <= SCHED_DECODE_MAX;
 }
 
 /* Pages for the next n tokens of j. Who comes last in rank gives up its own, but for paused
@@ -41,7 +32,8 @@ static int cover(struct sched *s, struct sched_job *j, int n, int any)
     return 1;
 }
 
-static void add_part(struct sched *s, struct plan *p, struct sched_job *j, int n, int rows)
+static void add_part(struct sched *s, struct sched_plan *p, struct sched_job *j, int n,
+                     int rows)
 {
     s->part[s->n_part] = (struct engine_part){j->seq, n, rows, 0};
     s->part_job[s->n_part++] = j;
@@ -55,7 +47,7 @@ static void add_part(struct sched *s, struct plan *p, struct sched_job *j, int n
 }
 
 /* In rank: who has to give up pages comes later, so it is not in the step yet. */
-static void take_written(struct sched *s, struct plan *p)
+static void take_written(struct sched *s, struct sched_plan *p)
 {
     sched_sort(s->running, s->n_running, sched_ranks_before);
     for (int i = 0; i < s->n_running; i++) {
@@ -84,7 +76,7 @@ static struct sched_job *next_prompt(const struct sched *s)
 }
 
 /* How many tokens of j the step takes, of at most `most`, and with how many rows. */
-static int chunk(const struct sched *s, const struct plan *p, const struct sched_job *j,
+static int chunk(const struct sched *s, const struct sched_plan *p, const struct sched_job *j,
                  int most, int *rows)
 {
     const struct model *m = s->en->model->m;
@@ -111,7 +103,7 @@ static int count_texts(const struct sched *s)
     return n;
 }
 
-static void take_prompts(struct sched *s, struct plan *p)
+static void take_prompts(struct sched *s, struct sched_plan *p)
 {
     int most = s->en->n_batch - p->n_tok, budget;
     struct sched_job *j;
@@ -143,8 +135,8 @@ static void take_rows(struct sched *s, struct sched_job *j, const struct engine_
     size_t n = (size_t)s->en->model->m->p.n_embd;
 
     for (int k = 0; k < p->rows; k++)
-        embed_row(&j->embed, (size_t)(j->seq->row_pos + k),
-                  s->en->hidden + (size_t)(p->row + k) * n);
+        embed_row(&j->embed, (size_t)j->seq->row_pos + (size_t)k,
+                  s->en->hidden + ((size_t)p->row + (size_t)k) * n);
 }
 
 static void after_part(struct sched *s, int i, int n_text)
@@ -165,6 +157,7 @@ static void after_part(struct sched *s, int i, int n_text)
     rc = sched_job_go(j, &e);
     if (j->gen)
         is = *gen_stats(j->gen);
+    sched_guess_learn(&j->guess, is.n_drafted - was.n_drafted, is.n_accepted - was.n_accepted);
     s->now.output_tokens += (uint64_t)(is.n_output - was.n_output);
     s->now.drafted += (uint64_t)(is.n_drafted - was.n_drafted);
     s->now.accepted += (uint64_t)(is.n_accepted - was.n_accepted);
@@ -188,7 +181,7 @@ static void set_alone(struct sched *s, struct sched_job *j)
     (void)pthread_mutex_unlock(&s->lock);
 }
 
-static int compute(struct sched *s, const struct plan *p, struct err *e)
+static int compute(struct sched *s, const struct sched_plan *p, struct err *e)
 {
     uint64_t start = clock_ns(), ns;
     int rc;
@@ -214,13 +207,14 @@ static int compute(struct sched *s, const struct plan *p, struct err *e)
 
 int sched_step(struct sched *s, struct err *e)
 {
-    struct plan p = {0};
+    struct sched_plan p = {0};
     int rc, n_text;
 
     s->n_part = 0;
     s->n_step++;
     take_written(s, &p);
     n_text = s->n_part;
+    sched_guess_all(s, &p);
     take_prompts(s, &p);
     if (!s->n_part)
         return 0;

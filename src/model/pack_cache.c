@@ -3,7 +3,7 @@
 #include "base/check.h"
 #include "base/digest.h"
 #include "base/mem.h"
-#include "fmt/gguf_ident.h"
+#include "model/ident.h"
 #include "sys/cache_dir.h"
 
 #include <dirent.h>
@@ -166,7 +166,7 @@ static int is_ours(int dir, const char *name)
 int pack_cache_open(struct pack_cache *c, const char *dir, uint64_t max, const struct gguf *g,
                     const char *tier, struct err *e)
 {
-    uint64_t name[2] = {gguf_stamp(g), gguf_sample(g)};
+    uint64_t name[2] = {ident_stamp(g), ident_sample(g)};
     struct buf path;
     int rc = cache_dir_open(dir, temp_suffix, e);
 

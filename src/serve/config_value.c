@@ -355,7 +355,7 @@ static int quoted(struct buf *out, const char *text)
 
 static int show_list(const struct config_row *row, const void *from, struct buf *out)
 {
-    const char *const *list = VALUE(const char *const *, row->at);
+    const char **list = VALUE(char **, row->at);
     int rc = buf_byte(out, '[');
 
     for (int i = 0; i < VALUE(int, row->n_at) && rc == 0; i++) {

@@ -134,6 +134,8 @@ static void *io_thread(void *ctx)
 
 /* -- starting ------------------------------------------------------------------------------ */
 
+static void say(void *ctx, const char *fmt, va_list ap) PRINTF_LIKE(2, 0);
+
 static void say(void *ctx, const char *fmt, va_list ap)
 {
     char line[512];

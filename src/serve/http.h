@@ -20,7 +20,7 @@ struct http;
  */
 MUST_CHECK int http_start(struct http **out, struct serve *s, struct err *e);
 int http_port(const struct http *h);            /* of TCP; 0: a unix socket */
-int http_is_open(const struct http *h); /* 1: other machines can reach it */
+int http_is_open(const struct http *h);         /* 1: other machines can reach it */
 const char *http_address(const struct http *h); /* "http://127.0.0.1:11434" */
 int http_connections(const struct http *h);
 int http_active(const struct http *h); /* requests under way, those still coming included */

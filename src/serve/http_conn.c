@@ -136,6 +136,7 @@ void http_accept(struct http *h, struct listener *l)
 {
     for (int i = 0; i < ACCEPT_AT_ONCE; i++) {
         struct sockaddr_storage peer = {0};
+        struct sockaddr_in6 from = {0};
         socklen_t n = sizeof(peer);
         int fd = accept4(l->fd, (struct sockaddr *)&peer, &n, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
@@ -147,7 +148,8 @@ void http_accept(struct http *h, struct listener *l)
         }
         if (fd < 0)
             return;
-        if (too_many(h, l, (const struct sockaddr_in6 *)(const void *)&peer))
+        memcpy(&from, &peer, sizeof(from));
+        if (too_many(h, l, &from))
             turn_away(fd);
         else
             add(h, l, fd, &peer, n);

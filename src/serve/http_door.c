@@ -261,9 +261,11 @@ static int check_type(const struct exchange *x, struct err *e)
         return err_set(e, E_INVALID, "content-encoding '%.40s' is not supported", coding), 415;
     if (x->length == 0 || (x->call.route->flags & ROUTE_ANY_TYPE))
         return 0;
-    if (type ? n == 16 && strncasecmp(type, "application/json", 16) == 0
-             : !http_head_find(x->field, "origin") &&
-                   !http_head_find(x->field, "sec-fetch-site"))
+    if (type && n == 16 && strncasecmp(type, "application/json", 16) == 0)
+        return 0;
+    if (!http_head_find(x->field, "origin") && !http_head_find(x->field, "sec-fetch-site") &&
+        (!type || (x->call.route->flags & ROUTE_CURL && n == 33 &&
+                   strncasecmp(type, "application/x-www-form-urlencoded", 33) == 0)))
         return 0;
     return err_set(e, E_INVALID, "the body must be sent as 'Content-Type: application/json'"),
            415;

@@ -6,7 +6,8 @@
  * taking them, limits, timeouts, who is gone http_peer.c    has a client that sends no more
  * gone, or does it still listen? http_door.c    who may speak at all: framing, Host, Origin,
  * key, type and size of the body http_head.c    a request's target and headers, taken apart
- *   http_call.c    exchanges: a request that was let in, and its answer
+ *   http_request.c exchanges: requests as they come, answers as they go
+ *   http_call.c    the same, as handlers see them
  *   http_pool.c    the threads that run handlers
  *
  * libmicrohttpd runs in "external epoll" mode: it owns no thread and no listening socket, so
@@ -204,22 +205,24 @@ int http_host_split(const char *text, char host[256], int *port);
 void http_door(struct exchange *x, struct MHD_Connection *mhd, const char *url,
                const char *version);
 void http_refuse(struct exchange *x, int status, const struct err *e);
-int http_host_allowed(const struct http *h, const struct conn *c, const char *host);
+int http_host_allowed(const struct http *h, const struct conn *c, const char *text);
 int http_origin_allowed(const struct config *config, const char *origin);
 
 /* http_call.c. */
 struct exchange *http_exchange_new(struct http *h, struct conn *c, const char *method);
 void http_exchange_unref(struct exchange *x);
-/* Of libmicrohttpd. */
+void http_take_ready(struct http *h);
+void http_exchange_gone(struct exchange *x); /* tells the listener, once */
+void http_exchange_tell(struct exchange *x, int what);
+void http_set_answer(struct exchange *x, int status, const char *type, const char *p, size_t n);
+MUST_CHECK int http_add_header(struct exchange *x, const char *name, const char *value);
+
+/* http_request.c. What libmicrohttpd calls. */
 enum MHD_Result http_on_request(void *ctx, struct MHD_Connection *mhd, const char *url,
                                 const char *method, const char *version, const char *data,
                                 size_t *n, void **con_cls);
 void http_on_completed(void *ctx, struct MHD_Connection *mhd, void **con_cls,
                        enum MHD_RequestTerminationCode why);
-void http_take_ready(struct http *h);
-void http_exchange_gone(struct exchange *x); /* tells the listener */
-void http_set_answer(struct exchange *x, int status, const char *type, const char *p, size_t n);
-MUST_CHECK int http_add_header(struct exchange *x, const char *name, const char *value);
 
 /* http_log.c. A line for a finished exchange. */
 void http_log(struct exchange *x);

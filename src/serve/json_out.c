@@ -102,7 +102,7 @@ int json_out_escape(struct buf *out, struct str s)
         at += (size_t)len;
         from = at;
     }
-    if (rc == 0)
+    if (rc == 0 && at > from)
         rc = buf_put(out, s.p + from, at - from);
     return rc;
 }

@@ -5,6 +5,7 @@
 #include "base/rng.h"
 #include "infer/engine.h"
 #include "infer/stop.h"
+#include "text/tok_ids.h"
 
 #include <limits.h>
 
@@ -83,52 +84,59 @@ static void take_seed(const struct local_call *c, struct sampler_options *o)
         o->seed = rng_entropy();
 }
 
-/* A bias by text is one for each of the tokens that write it. */
+/* The tokens that a bias is for: one, or those that write its text. */
 static int bias_ids(const struct local_call *c, const struct gate_bias *b, struct tok_ids *ids,
                     struct err *e)
 {
     const struct tok *tok = infer_tok(c->m->en.model);
 
+    ids->n = 0;
     if (b->id >= c->m->en.info.n_vocab)
         return err_set(e, E_INVALID, "logit_bias: token %d: the model has %d", (int)b->id,
                        c->m->en.info.n_vocab);
-    if (b->id < 0 && !tok)
+    if (b->id >= 0)
+        return tok_ids_put(ids, b->id) < 0 ? err_set(e, E_NOMEM, "no memory for a bias") : 0;
+    if (!tok)
         return err_set(e, E_UNSUPPORTED,
                        "logit_bias: this model's tokenizer is not known here");
-    return b->id < 0 ? tok_encode(tok, b->text.p, b->text.n, 0, ids, e) : 0;
+    return tok_encode(tok, b->text.p, b->text.n, 0, ids, e);
+}
+
+/* Adds the bias for each of its tokens; v has room for *cap of them. */
+static int add_bias(struct arena *mem, struct sampler_bias **v, size_t *n, size_t *cap,
+                    const struct tok_ids *ids, float bias)
+{
+    if (*n + ids->n > *cap) {
+        size_t more = 2 * (*n + ids->n) + 32;
+        struct sampler_bias *p = arena_alloc(mem, more * sizeof(*p));
+
+        if (!p)
+            return E_NOMEM;
+        if (*n)
+            memcpy(p, *v, *n * sizeof(*p));
+        *v = p;
+        *cap = more;
+    }
+    for (size_t i = 0; i < ids->n; i++)
+        (*v)[(*n)++] = (struct sampler_bias){ids->id[i], bias};
+    return 0;
 }
 
 static int take_bias(const struct local_call *c, struct sched_request *r, struct err *e)
 {
     const struct gate_sampling *s = &c->q->sampling;
-    struct sampler_bias *out = NULL;
+    struct sampler_bias *v = NULL;
     struct tok_ids ids = {0};
     size_t n = 0, cap = 0;
     int rc = 0;
 
     for (size_t i = 0; i < s->n_bias && rc == 0; i++) {
-        size_t k;
-
-        ids.n = 0;
         rc = bias_ids(c, &s->bias[i], &ids, e);
-        k = s->bias[i].id < 0 ? ids.n : 1;
-        if (rc == 0 && n + k > cap) {
-            struct sampler_bias *more;
-
-            cap = 2 * (n + k) + s->n_bias;
-            more = arena_alloc(&c->q->mem, cap * sizeof(*more));
-            if (!more)
-                rc = err_set(e, E_NOMEM, "no memory for %zu biases", cap);
-            else if (n)
-                memcpy(more, out, n * sizeof(*out));
-            out = more;
-        }
-        for (size_t j = 0; j < k && rc == 0; j++)
-            out[n++] = (struct sampler_bias){s->bias[i].id < 0 ? ids.id[j] : s->bias[i].id,
-                                             s->bias[i].bias};
+        if (rc == 0 && add_bias(&c->q->mem, &v, &n, &cap, &ids, s->bias[i].bias) < 0)
+            rc = err_set(e, E_NOMEM, "no memory for %zu biases", s->n_bias);
     }
     tok_ids_done(&ids);
-    r->bias = out;
+    r->bias = v;
     r->n_bias = n;
     return rc;
 }

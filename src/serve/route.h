@@ -17,8 +17,10 @@ struct call;
 enum route_scope { SCOPE_PUBLIC, SCOPE_INFER = 1, SCOPE_MANAGE = 2, SCOPE_METRICS = 4 };
 
 enum route_flag {
-    ROUTE_QUICK = 1,   /* never waits and does little: run by the I/O thread itself */
-    ROUTE_ANY_TYPE = 2 /* a POST whose body need not be application/json */
+    ROUTE_QUICK = 1,    /* never waits and does little: run by the I/O thread itself */
+    ROUTE_ANY_TYPE = 2, /* a POST whose body need not be application/json */
+    ROUTE_CURL = 4 /* JSON that says it is a form is taken, as `curl -d` sends it, from whoever
+                    * is no browser: the examples of Ollama's papers are written so */
 };
 
 /* How a family of routes says what went wrong. */

@@ -267,7 +267,9 @@ int modelfile_parse(struct modelfile *out, struct str text, struct err *e)
         rc = no_room(e);
     if (rc == 0)
         rc = modelfile_text(&plain, text, e);
-    s = (struct scan){plain.p, plain.p + plain.n, 1};
+    s.p = plain.p ? plain.p : "";
+    s.end = s.p + plain.n;
+    s.line = 1;
     for (skip_space(&s); rc == 0 && s.p < s.end; skip_space(&s))
         rc = read_statement(out, &s, e);
     if (rc == 0 && out->n_from == 0)

@@ -59,7 +59,8 @@ struct store_model {
         *quantization; /* "gguf" or "safetensors"; "llama" "1.1B" "Q4_K_M" */
     uint64_t n_param;
     int n_ctx_train, n_embd;
-    int can; /* of enum store_can; text/ knows better what a template can do */
+    int has_template; /* 1: it has a chat template, its own or here */
+    int can;          /* of enum store_can; text/ knows better what a template can do */
 };
 
 /* The caller calls store_model_done, also after a failure. Fails: E_INVALID the name;

@@ -171,6 +171,7 @@ static int read_gguf(struct store_model *m, const struct gguf *g, struct err *e)
     m->n_ctx_train = small(g, arch_key(arch, "context_length", key));
     m->n_embd = small(g, arch_key(arch, "embedding_length", key));
     m->can = can_of(g, arch);
+    m->has_template = text_of(g, "tokenizer.chat_template").n > 0;
     m->format = "gguf";
     rc = set_text(m, &m->family, arch, e);
     if (rc == 0)
@@ -206,7 +207,7 @@ static const char *main_type(const struct st *s)
     return st_n_tensor(s) ? st_dtype_name(best) : "";
 }
 
-static int can_of_folder(const char *dir, const char *class)
+static int can_of_folder(const char *dir, const char *class, int *has_template)
 {
     char path[STORE_PATH_MAX];
     struct str chat;
@@ -224,11 +225,13 @@ static int can_of_folder(const char *dir, const char *class)
 
         chat = (struct str){json_string_value(t), json_string_length(t)};
         can |= can_of_template(chat);
+        *has_template |= t != NULL; /* also an array of several */
     }
     json_decref(o);
     (void)snprintf(path, sizeof(path), "%s/chat_template.jinja", dir);
     if (mmap_open(&map, path, NULL) == 0) {
         can |= can_of_template((struct str){(const char *)map.p, map.n});
+        *has_template |= map.n > 0;
         mmap_close(&map);
     }
     return can;
@@ -256,7 +259,7 @@ static int read_folder(struct store_model *m, struct err *e)
         m->format = "safetensors";
         m->n_ctx_train = config_int(o, "max_position_embeddings");
         m->n_embd = config_int(o, "hidden_size");
-        m->can = can_of_folder(m->path, class ? class : "");
+        m->can = can_of_folder(m->path, class ? class : "", &m->has_template);
         rc = set_text(m, &m->family, str_of(type ? type : ""), e);
     }
     if (rc == 0)
@@ -283,8 +286,10 @@ int store_header(struct store_model *m, struct err *e)
         gguf_free(g);
     }
     /* A template of its own takes the place of the weights'. */
-    if (rc == 0 && m->template.n)
+    if (rc == 0 && m->template.n) {
+        m->has_template = 1;
         m->can = (m->can & ~(STORE_TOOLS | STORE_THINKING)) | can_of_template(m->template);
+    }
     return rc;
 }
 

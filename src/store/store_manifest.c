@@ -69,6 +69,7 @@ static const struct member {
     {"parameter_count",  AT(n_param),        MEMBER_U64},
     {"context_length",   AT(n_ctx_train),    MEMBER_INT},
     {"embedding_length", AT(n_embd),         MEMBER_INT},
+    {"has_template",     AT(has_template),   MEMBER_INT},
 };
 /* clang-format on */
 

@@ -122,7 +122,7 @@ static int number(const struct call *c, const char *name, int otherwise)
 {
     const char *v = call_query(c, name);
 
-    return v ? atoi(v) : otherwise;
+    return v ? (int)strtol(v, NULL, 10) : otherwise;
 }
 
 /* Answers after so many milliseconds, or when the client is gone. */
@@ -195,6 +195,7 @@ static const struct route rows[] = {
     {"GET",    "/health",     SCOPE_PUBLIC,  ROUTE_QUICK,    "test.health", &test, quick},
     {"GET",    "/counts",     SCOPE_PUBLIC,  ROUTE_QUICK,    "test.counts", &test, counts},
     {"POST",   "/echo",       SCOPE_INFER,   0,              "test.echo",   &test, echo},
+    {"POST",   "/curl",       SCOPE_INFER,   ROUTE_CURL,     "test.curl",   &test, echo},
     {"POST",   "/blob/:name", SCOPE_MANAGE,  ROUTE_ANY_TYPE, "test.blob",   &test, echo},
     {"DELETE", "/thing",      SCOPE_MANAGE,  0,              "test.thing",  &test, echo},
     {"GET",    "/query/*rest", SCOPE_INFER,  0,              "test.query",  &test, query},

@@ -130,23 +130,22 @@ static void run_blob(struct serve *s, struct call *c)
                 "machine has, by 'hearth create'");
 }
 
-/* -- routes
- * ------------------------------------------------------------------------------------ */
+/* -- routes ------------------------------------------------------------------------------ */
 
 /* clang-format off */
 const struct route ollama_routes[OLLAMA_N_ROUTE] = {
     {"GET",    "/api/version",       SCOPE_PUBLIC, ROUTE_QUICK, "ollama.version", &dialect_ollama, run_version},
-    {"POST",   "/api/generate",      SCOPE_INFER,  0, "ollama.generate", &dialect_ollama, run_generate},
-    {"POST",   "/api/chat",          SCOPE_INFER,  0, "ollama.chat", &dialect_ollama, run_chat},
-    {"POST",   "/api/embed",         SCOPE_INFER,  0, "ollama.embed", &dialect_ollama, ollama_embed},
-    {"POST",   "/api/embeddings",    SCOPE_INFER,  0, "ollama.embeddings", &dialect_ollama, ollama_embeddings},
-    {"POST",   "/api/rerank",        SCOPE_INFER,  0, "ollama.rerank", &dialect_ollama, ollama_rerank},
+    {"POST",   "/api/generate",      SCOPE_INFER,  ROUTE_CURL, "ollama.generate", &dialect_ollama, run_generate},
+    {"POST",   "/api/chat",          SCOPE_INFER,  ROUTE_CURL, "ollama.chat", &dialect_ollama, run_chat},
+    {"POST",   "/api/embed",         SCOPE_INFER,  ROUTE_CURL, "ollama.embed", &dialect_ollama, ollama_embed},
+    {"POST",   "/api/embeddings",    SCOPE_INFER,  ROUTE_CURL, "ollama.embeddings", &dialect_ollama, ollama_embeddings},
+    {"POST",   "/api/rerank",        SCOPE_INFER,  ROUTE_CURL, "ollama.rerank", &dialect_ollama, ollama_rerank},
     {"GET",    "/api/tags",          SCOPE_INFER,  0, "ollama.tags", &dialect_ollama, ollama_tags},
     {"GET",    "/api/ps",            SCOPE_INFER,  0, "ollama.ps", &dialect_ollama, ollama_ps},
-    {"POST",   "/api/show",          SCOPE_INFER,  0, "ollama.show", &dialect_ollama, ollama_show},
-    {"POST",   "/api/create",        SCOPE_MANAGE, 0, "ollama.create", &dialect_ollama, ollama_create},
-    {"POST",   "/api/copy",          SCOPE_MANAGE, 0, "ollama.copy", &dialect_ollama, ollama_copy},
-    {"DELETE", "/api/delete",        SCOPE_MANAGE, 0, "ollama.delete", &dialect_ollama, ollama_delete},
+    {"POST",   "/api/show",          SCOPE_INFER,  ROUTE_CURL, "ollama.show", &dialect_ollama, ollama_show},
+    {"POST",   "/api/create",        SCOPE_MANAGE, ROUTE_CURL, "ollama.create", &dialect_ollama, ollama_create},
+    {"POST",   "/api/copy",          SCOPE_MANAGE, ROUTE_CURL, "ollama.copy", &dialect_ollama, ollama_copy},
+    {"DELETE", "/api/delete",        SCOPE_MANAGE, ROUTE_CURL, "ollama.delete", &dialect_ollama, ollama_delete},
     {"POST",   "/api/pull",          SCOPE_MANAGE, ROUTE_ANY_TYPE, "ollama.pull", &dialect_ollama, run_pull},
     {"POST",   "/api/push",          SCOPE_MANAGE, ROUTE_ANY_TYPE, "ollama.push", &dialect_ollama, run_push},
     {"HEAD",   "/api/blobs/:digest", SCOPE_MANAGE, 0, "ollama.blob", &dialect_ollama, run_blob},

@@ -5,6 +5,8 @@
 
 enum { LOGPROBS_MAX = 20, MODEL_LEN = 600 };
 
+#define PLAIN_MAX ((size_t)256 << 20) /* bytes of a prompt */
+
 static int read_keep_alive(void *into, const json_t *v, struct err *e)
 {
     struct ollama_body *b = into;
@@ -72,34 +74,26 @@ static int nomem(struct err *e)
 /* -- what the model can do
  * ---------------------------------------------------------------------- */
 
-/* Said before anything is loaded, in Ollama's words. What the store does not know, the provider
- * may. */
-static int check_able(struct serve *s, const struct ollama_body *b, struct err *e)
+/* Said before anything is loaded, in Ollama's words. */
+static int check_able(const struct ollama_body *b, const struct store_model *m, struct err *e)
 {
-    struct store_model m;
     const char *what = NULL;
-    int rc = s->store ? store_find(s->store, b->model, &m, NULL) : E_NOT_FOUND, images = 0;
+    int images = json_array_size(b->images) > 0;
     const json_t *v;
     size_t i;
 
-    if (rc < 0) {
-        if (s->store)
-            store_model_done(&m);
-        return 0;
-    }
     json_array_foreach(b->messages, i, v)
     {
         images |= json_array_size(json_object_get(v, "images")) > 0;
     }
-    if (b->think == GATE_THINK_ON && !(m.can & STORE_THINKING))
+    if (b->think == GATE_THINK_ON && !(m->can & STORE_THINKING))
         what = "thinking";
-    else if (json_array_size(b->tools) && !(m.can & STORE_TOOLS))
+    else if (json_array_size(b->tools) && !(m->can & STORE_TOOLS))
         what = "tools";
-    else if (b->suffix.n && !(m.can & STORE_INSERT))
+    else if (b->suffix.n && !(m->can & STORE_INSERT))
         what = "insert";
-    else if ((images || json_array_size(b->images)) && !(m.can & STORE_VISION))
+    else if (images && !(m->can & STORE_VISION))
         what = "images";
-    store_model_done(&m);
     return what ? err_set(e, E_UNSUPPORTED, "\"%.*s\" does not support %s", (int)b->model.n,
                           b->model.p, what)
                 : 0;
@@ -187,8 +181,46 @@ static int with_images(struct gate_request *q, const struct ollama_body *b, stru
     return 0;
 }
 
+static int add(struct buf *out, struct str s)
+{
+    return s.n ? buf_put(out, s.p, s.n) : 0;
+}
+
+/* A model without a chat template goes on with the text: system, what was before, prompt. */
+static int set_plain(struct gate_request *q, const struct ollama_body *b,
+                     const struct store_model *m, struct err *e)
+{
+    struct str system = b->system.n ? b->system : m->system;
+    const json_t *message;
+    struct buf text;
+    size_t i;
+    int rc;
+
+    buf_init(&text, PLAIN_MAX);
+    rc = add(&text, system);
+    if (rc == 0 && system.n)
+        rc = buf_str(&text, "\n\n");
+    json_array_foreach(q->messages, i, message)
+    {
+        const json_t *c = json_object_get(message, "content");
+
+        if (rc == 0)
+            rc = add(&text, (struct str){json_string_value(c), json_string_length(c)});
+    }
+    if (rc == 0)
+        rc = add(&text, b->prompt);
+    rc = rc < 0 ? err_set(e, rc, "no memory for the prompt")
+                : set_input(q, (struct str){text.p, text.n}, e);
+    json_decref(q->messages);
+    q->messages = NULL;
+    q->raw = 1;
+    buf_done(&text);
+    return rc;
+}
+
+/* m: NULL when the store does not know it. */
 static int read_generate(struct gate_request *q, const struct ollama_body *b,
-                         struct ollama_wish *wish, struct err *e)
+                         const struct store_model *m, struct ollama_wish *wish, struct err *e)
 {
     int rc = 0;
 
@@ -213,15 +245,18 @@ static int read_generate(struct gate_request *q, const struct ollama_body *b,
         return b->raw || b->suffix.n
                    ? err_set(e, E_UNSUPPORTED, "images go with neither raw nor suffix")
                    : with_images(q, b, e);
-    if (rc == 0)
-        rc = set_input(q, b->prompt, e);
-    if (rc < 0 || b->raw || b->suffix.n || b->debug)
+    if (rc == 0 && !b->raw && !b->suffix.n && !b->debug) {
+        wish->history = q->messages ? json_copy(q->messages) : json_array();
+        if (json_array_append_new(wish->history,
+                                  json_pack("{s:s, s:s%}", "role", "user", "content",
+                                            b->prompt.p, b->prompt.n)) != 0)
+            rc = nomem(e);
+    }
+    if (rc < 0)
         return rc;
-    wish->history = q->messages ? json_copy(q->messages) : json_array();
-    if (json_array_append_new(wish->history, json_pack("{s:s, s:s%}", "role", "user", "content",
-                                                       b->prompt.p, b->prompt.n)) != 0)
-        return nomem(e);
-    return 0;
+    return m && !m->has_template && !b->raw && !b->suffix.n && !b->chat_template.n
+               ? set_plain(q, b, m, e)
+               : set_input(q, b->prompt, e);
 }
 
 /* -- all of it
@@ -240,31 +275,43 @@ static int read_chat(struct gate_request *q, const struct ollama_body *b,
     return rc < 0 ? rc : ollama_tools(q, b->tools, e);
 }
 
+static int read_known(const struct ollama_body *b, const struct store_model *m, int chat,
+                      struct gate_request *q, struct ollama_wish *wish, struct field_report *r,
+                      struct err *e)
+{
+    int rc = m ? check_able(b, m, e) : 0;
+
+    if (rc == 0)
+        rc = read_common(q, b, r, e);
+    if (rc < 0)
+        return rc;
+    wish->stream = b->stream && !b->debug;
+    wish->debug = b->debug;
+    return chat ? read_chat(q, b, wish, r, e) : read_generate(q, b, m, wish, e);
+}
+
 int ollama_read(struct serve *s, const json_t *body, int chat, struct gate_request **out,
                 struct ollama_wish *wish, struct field_report *r, struct err *e)
 {
     struct ollama_body b = {
         .stream = 1, .truncate = 1, .shift = -1, .keep_alive_ns = GATE_KEEP_DEFAULT};
-    struct gate_request *q;
-    int rc =
-        chat ? field_read(chat_rows, sizeof(chat_rows) / sizeof(*chat_rows), "", body, &b, r, e)
-             : field_read(generate_rows, sizeof(generate_rows) / sizeof(*generate_rows), "",
-                          body, &b, r, e);
+    struct store_model m = {0};
+    int known,
+        rc = chat ? field_read(chat_rows, sizeof(chat_rows) / sizeof(*chat_rows), "", body, &b,
+                               r, e)
+                  : field_read(generate_rows, sizeof(generate_rows) / sizeof(*generate_rows),
+                               "", body, &b, r, e);
 
     if (rc == 0 && b.model.n == 0)
         rc = err_set(e, E_INVALID, "model is required");
-    if (rc == 0)
-        rc = check_able(s, &b, e);
     if (rc < 0)
         return rc;
-    q = gate_request_new(chat ? GATE_CHAT : GATE_TEXT);
-    if (!q)
+    *out = gate_request_new(chat ? GATE_CHAT : GATE_TEXT);
+    if (!*out)
         return nomem(e);
-    *out = q;
-    wish->stream = b.stream && !b.debug;
-    wish->debug = b.debug;
-    rc = read_common(q, &b, r, e);
-    if (rc == 0)
-        rc = chat ? read_chat(q, &b, wish, r, e) : read_generate(q, &b, wish, e);
+    /* What the store does not know, the provider may. */
+    known = s->store && store_find(s->store, b.model, &m, NULL) == 0;
+    rc = read_known(&b, known ? &m : NULL, chat, *out, wish, r, e);
+    store_model_done(&m);
     return rc;
 }

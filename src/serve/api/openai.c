@@ -6,6 +6,8 @@
 #include <stdio.h>
 
 static int failv(struct openai_parse *p, int code, const char *param, const char *fmt,
+                 va_list ap) PRINTF_LIKE(4, 0);
+static int failv(struct openai_parse *p, int code, const char *param, const char *fmt,
                  va_list ap)
 {
     struct err why = {0};

@@ -44,7 +44,7 @@ struct openai_in {
     int cache_prompt, n_ctx, store;
     struct str service_tier, verbosity;
     /* forms */
-    json_t *response_format, *json_schema, *guided_json, *guided_choice;
+    json_t *response_format, *json_schema, *guided_json, *guided_choice, *structured;
     struct str grammar, guided_grammar, guided_regex;
     /* chat */
     json_t *messages, *tools, *tool_choice, *template_vars, *reasoning;

@@ -132,10 +132,10 @@ static int content(struct reader *r, const char *field, const json_t *v, int ima
     return 0;
 }
 
-/* Appends the texts of parts to a string of the turn. */
-static int add_texts(struct reader *r, const char *member, const json_t *parts)
+/* Appends the texts of parts to a string of a message. 0, or -1: no memory. */
+static int add_texts(json_t *message, const char *member, const json_t *parts)
 {
-    const json_t *had = json_object_get(r->turn, member);
+    const json_t *had = json_object_get(message, member);
     struct buf b;
     int rc = 0;
 
@@ -148,10 +148,10 @@ static int add_texts(struct reader *r, const char *member, const json_t *parts)
         if (json_is_string(text))
             rc = buf_put(&b, json_string_value(text), json_string_length(text));
     }
-    if (rc == 0 && json_object_set_new(r->turn, member, json_stringn(b.p ? b.p : "", b.n)) != 0)
-        rc = E_NOMEM;
+    if (rc == 0)
+        rc = json_object_set_new(message, member, json_stringn(b.n ? b.p : "", b.n));
     buf_done(&b);
-    return rc < 0 ? openai_nomem(r->p) : 0;
+    return rc == 0 ? 0 : -1;
 }
 
 /* -- items -----------------------------------------------------------------------------------
@@ -176,8 +176,10 @@ static int item_reasoning(struct reader *r, const struct item_in *in)
 
     if (rc < 0)
         return rc;
-    return add_texts(r, "reasoning_content",
-                     json_array_size(in->content) ? in->content : in->summary);
+    return add_texts(r->turn, "reasoning_content",
+                     json_array_size(in->content) ? in->content : in->summary) == 0
+               ? 0
+               : openai_nomem(r->p);
 }
 
 static int item_message(struct reader *r, const struct item_in *in)
@@ -392,4 +394,44 @@ int openai_items(struct openai_parse *p, const json_t *input, json_t *messages, 
     json_decref(all);
     json_decref(r.calls);
     return rc;
+}
+
+/* -- the way back ---------------------------------------------------------------------------
+ */
+
+static int say_call(json_t *message, const json_t *item)
+{
+    json_t *calls = json_object_get(message, "tool_calls");
+
+    if (!calls) {
+        calls = json_array();
+        if (json_object_set_new(message, "tool_calls", calls) != 0)
+            return -1;
+    }
+    return json_array_append_new(
+        calls, json_pack("{s:O,s:s,s:{s:O,s:O}}", "id", json_object_get(item, "call_id"),
+                         "type", "function", "function", "name", json_object_get(item, "name"),
+                         "arguments", json_object_get(item, "arguments")));
+}
+
+json_t *openai_items_message(const json_t *output)
+{
+    json_t *message = json_pack("{s:s,s:s}", "role", "assistant", "content", "");
+    int bad = !message;
+
+    for (size_t i = 0; i < json_array_size(output) && !bad; i++) {
+        const json_t *item = json_array_get(output, i);
+        const char *type = json_string_value(json_object_get(item, "type"));
+
+        if (strcmp(type, "reasoning") == 0)
+            bad = add_texts(message, "reasoning_content", json_object_get(item, "content"));
+        else if (strcmp(type, "message") == 0)
+            bad = add_texts(message, "content", json_object_get(item, "content"));
+        else if (strcmp(json_string_value(json_object_get(item, "status")), "completed") == 0)
+            bad = say_call(message, item); /* a call that was cut cannot be answered */
+    }
+    if (!bad)
+        return message;
+    json_decref(message);
+    return NULL;
 }

@@ -303,7 +303,7 @@ static int role_assistant(struct talk *t, struct message_in *in, json_t *message
     char param[PARAM_MAX];
     struct str why = in->reasoning;
 
-    if (in->other_reasoning && !why.p && json_is_string(in->other_reasoning))
+    if (!why.p && json_is_string(in->other_reasoning))
         why = (struct str){json_string_value(in->other_reasoning),
                            json_string_length(in->other_reasoning)};
     if (why.n &&
@@ -412,17 +412,24 @@ int openai_messages(struct openai_parse *p, const json_t *messages)
 
 int openai_effort(struct openai_parse *p, const char *param, struct str effort)
 {
-    static const char *const words[] = {"minimal", "low", "medium", "high", "xhigh", "max"};
+    /* Templates know three levels at most. */
+    static const struct {
+        const char *word, *level;
+    } rows[] = {{"minimal", "low"}, {"low", "low"},    {"medium", "medium"},
+                {"high", "high"},   {"xhigh", "high"}, {"max", "high"}};
 
     if (str_is(effort, "none")) {
         p->q->think = GATE_THINK_OFF;
         return 0;
     }
-    for (size_t i = 0; i < N(words); i++) {
-        if (str_is(effort, words[i])) {
-            p->q->think = GATE_THINK_ON;
-            return openai_copy(p, &p->q->effort, effort);
-        }
+    for (size_t i = 0; i < N(rows); i++) {
+        if (!str_is(effort, rows[i].word))
+            continue;
+        if (strcmp(rows[i].word, rows[i].level) != 0)
+            field_warn(&p->report, "%s: '%s' is taken as '%s'", param, rows[i].word,
+                       rows[i].level);
+        p->q->think = GATE_THINK_ON;
+        return openai_copy(p, &p->q->effort, str_of(rows[i].level));
     }
     return openai_bad(
         p, param, "is '%.40s', expected none, minimal, low, medium, high or xhigh", effort.p);

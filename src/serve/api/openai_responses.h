@@ -1,7 +1,7 @@
 /* openai_responses.h - /v1/responses: items in, items out.
  *
  *   openai_responses.c      the body, and what is kept of other requests
- *   openai_items.c          input items into messages
+ *   openai_items.c          items into messages
  *   openai_responses_out.c  events into the stream that its clients expect, or one object
  *   openai_store.c          what is kept
  *
@@ -18,6 +18,10 @@
  * later, each with an id. Both are the caller's, also after a failure. */
 MUST_CHECK int openai_items(struct openai_parse *p, const json_t *input, json_t *messages,
                             json_t **items);
+
+/* Items of an answer as the assistant's message, for who goes on with the conversation; what is
+ * not complete is left out. A new reference; NULL: no memory. */
+json_t *openai_items_message(const json_t *output);
 
 /* What an answer needs to know besides its events; references are taken over. */
 struct openai_response_in {

@@ -364,57 +364,6 @@ static int complete(struct openai_response *o, const struct gate_usage *u)
     return bad ? E_NOMEM : 0;
 }
 
-/* Adds the texts of an item's parts to a member of the message. */
-static int say_text(json_t *message, const char *member, const json_t *item)
-{
-    const json_t *part = json_array_get(json_object_get(item, "content"), 0);
-    const json_t *more = json_object_get(part, "text"), *had = json_object_get(message, member);
-
-    if (!json_is_string(had))
-        return json_object_set(message, member, (json_t *)(uintptr_t)more);
-    return json_object_set_new(
-        message, member, json_sprintf("%s%s", json_string_value(had), json_string_value(more)));
-}
-
-static int say_call(json_t *message, const json_t *item)
-{
-    json_t *calls = json_object_get(message, "tool_calls");
-
-    if (!calls) {
-        calls = json_array();
-        if (json_object_set_new(message, "tool_calls", calls) != 0)
-            return -1;
-    }
-    return json_array_append_new(
-        calls, json_pack("{s:O,s:s,s:{s:O,s:O}}", "id", json_object_get(item, "call_id"),
-                         "type", "function", "function", "name", json_object_get(item, "name"),
-                         "arguments", json_object_get(item, "arguments")));
-}
-
-/* The items as the assistant's message, for who goes on with this conversation. */
-static int say_message(const struct openai_response *o)
-{
-    json_t *message = json_pack("{s:s,s:s}", "role", "assistant", "content", "");
-    int bad = !message;
-
-    for (size_t i = 0; i < json_array_size(o->output) && !bad; i++) {
-        const json_t *item = json_array_get(o->output, i);
-        const char *type = json_string_value(json_object_get(item, "type"));
-
-        if (strcmp(type, "reasoning") == 0)
-            bad = say_text(message, "reasoning_content", item);
-        else if (strcmp(type, "message") == 0)
-            bad = say_text(message, "content", item);
-        else
-            bad = say_call(message, item);
-    }
-    if (bad) {
-        json_decref(message);
-        return -1;
-    }
-    return json_array_append_new(o->in.messages, message);
-}
-
 static void keep(const struct openai_response *o)
 {
     struct openai_kept k = {
@@ -427,7 +376,9 @@ static void keep(const struct openai_response *o)
         .messages = o->in.messages,
     };
 
-    if (o->in.store && (say_message(o) != 0 || openai_store_put(o->in.store, &k) < 0))
+    if (o->in.store &&
+        (json_array_append_new(o->in.messages, openai_items_message(o->output)) != 0 ||
+         openai_store_put(o->in.store, &k) < 0))
         log_line(LOG_ERROR, "%s is not kept: no memory", o->in.id);
 }
 

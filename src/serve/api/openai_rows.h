@@ -62,7 +62,7 @@
     ROW("guided_grammar", STR, guided_grammar, 1, 0, 0),                                         \
     ROW("guided_regex", STR, guided_regex, 1, 0, 0),                                             \
     ROW("guided_choice", ARRAY, guided_choice, 1, 1024, 0),                                      \
-    ROW_REFUSED("structured_outputs", NULL, "is not supported: use response_format"),            \
+    ROW("structured_outputs", OBJECT, structured, 0, 0, 0),                                      \
     ROW_REFUSED("mirostat", "0", NULL),                                                          \
     ROW_REFUSED("samplers", NULL, "is not supported: samplers run in a fixed order"),            \
     ROW_REFUSED("dry_sequence_breakers", NULL, NULL),                                            \

@@ -298,12 +298,37 @@ int openai_form(struct openai_parse *p, const json_t *format, const char *param,
                       in.type.p);
 }
 
+/* vLLM's newer name for its guided_... fields. */
+static int structured(struct openai_parse *p)
+{
+    static const struct field_row rows[] = {
+        {.name = "json", .type = FIELD_JSON, .at = OPENAI_AT(guided_json)},
+        {.name = "grammar", .type = FIELD_STR, .at = OPENAI_AT(guided_grammar), .min = 1},
+        {.name = "regex", .type = FIELD_STR, .at = OPENAI_AT(guided_regex), .min = 1},
+        {.name = "choice",
+         .type = FIELD_ARRAY,
+         .at = OPENAI_AT(guided_choice),
+         .min = 1,
+         .max = 1024},
+        {.name = "json_object",
+         .type = FIELD_REFUSED,
+         .harmless = "false",
+         .why = "is not supported: use response_format"},
+        {.name = "structural_tag", .type = FIELD_REFUSED},
+    };
+
+    if (!p->in.structured)
+        return 0;
+    return field_read(rows, N(rows), "structured_outputs.", p->in.structured, &p->in,
+                      &p->report, &p->e);
+}
+
 static int forms(struct openai_parse *p)
 {
     const struct openai_in *in = &p->in;
-    int rc = 0;
+    int rc = structured(p);
 
-    if (in->response_format)
+    if (rc == 0 && in->response_format)
         rc = openai_form(p, in->response_format, "response_format", 0);
     if (rc == 0 && in->json_schema)
         rc = schema(p, "json_schema", in->json_schema);

@@ -52,6 +52,7 @@ static void strings(void **state)
         const char *out;
     } rows[] = {
         {"", 0, "\"\""},
+        {NULL, 0, "\"\""},
         {"a\"b\\c/", 6, "\"a\\\"b\\\\c/\""},
         {"\b\f\n\r\t", 5, "\"\\b\\f\\n\\r\\t\""},
         {"\0\x1f\x7f", 3, "\"\\u0000\\u001f\\u007f\""},

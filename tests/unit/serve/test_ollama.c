@@ -22,7 +22,7 @@ static struct fake fake;
 
 #define DATA "tests/data/serve/ollama/"
 
-/* -- a store of four models ---------------------------------------------------------------- */
+/* -- a store of five models ---------------------------------------------------------------- */
 
 /* Its template, how it pools, and a token of it. */
 static void write_model(const char *name, const char *template, uint32_t pool,
@@ -78,6 +78,8 @@ static int setup(void **state)
     create("thinks", "FROM thinks.gguf");
     create("embeds", "FROM embeds.gguf");
     create("ranks", "FROM ranks.gguf");
+    write_model("plain.gguf", "", 0, "a");
+    create("plain", "FROM plain.gguf\nSYSTEM Be");
     return ask_list_new(&fake.serve.asks, &e);
 }
 
@@ -351,6 +353,35 @@ static void test_context(void **state)
     json_decref(o);
 }
 
+/* Without a chat template a text is gone on with, what was before it included. */
+static void test_plain(void **state)
+{
+    const struct gate_request *q;
+    char body[2000];
+    json_t *v;
+    char *context;
+
+    (void)state;
+    assert_true(fake_post(&fake, lists, "/api/generate",
+                          "{\"model\":\"plain\",\"prompt\":\"Once\",\"stream\":false}"));
+    assert_true(str_is(fake.q->input[0].text, "Be\n\nOnce"));
+    assert_int_equal(fake.q->raw, 1);
+    fake_start(&fake, 2, 0);
+    fake_text(&fake, 0, " upon");
+    fake_finish(&fake, 0, GATE_END);
+    fake_done(&fake);
+    v = last_line();
+    context = json_dumps(json_object_get(v, "context"), 0);
+    (void)snprintf(body, sizeof(body),
+                   "{\"model\":\"plain\",\"prompt\":\" a\",\"system\":\"S\",\"context\":%s}",
+                   context);
+    q = asked("/api/generate", body);
+    assert_true(str_is(q->input[0].text, "S\n\nOnce upon a"));
+    assert_null(q->messages);
+    free(context);
+    json_decref(v);
+}
+
 static void test_truncated(void **state)
 {
     json_t *v;
@@ -422,7 +453,7 @@ static void test_tags(void **state)
     size_t i;
 
     (void)state;
-    assert_int_equal(json_array_size(models), 4);
+    assert_int_equal(json_array_size(models), 5);
     json_array_foreach(models, i, m)
     {
         if (str_is(text(m, "name"), "text:latest"))
@@ -567,15 +598,16 @@ static void test_small(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_chat),       cmocka_unit_test(test_generate),
-        cmocka_unit_test(test_vectors),    cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_options),    cmocka_unit_test(test_nothing_given),
-        cmocka_unit_test(test_keep_alive), cmocka_unit_test(test_messages),
-        cmocka_unit_test(test_elsewhere),  cmocka_unit_test(test_generate_kinds),
-        cmocka_unit_test(test_context),    cmocka_unit_test(test_truncated),
-        cmocka_unit_test(test_call_ids),   cmocka_unit_test(test_tags),
-        cmocka_unit_test(test_show),       cmocka_unit_test(test_copy_delete),
-        cmocka_unit_test(test_create),     cmocka_unit_test(test_small),
+        cmocka_unit_test(test_chat),        cmocka_unit_test(test_generate),
+        cmocka_unit_test(test_vectors),     cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_options),     cmocka_unit_test(test_nothing_given),
+        cmocka_unit_test(test_keep_alive),  cmocka_unit_test(test_messages),
+        cmocka_unit_test(test_elsewhere),   cmocka_unit_test(test_generate_kinds),
+        cmocka_unit_test(test_context),     cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_truncated),   cmocka_unit_test(test_call_ids),
+        cmocka_unit_test(test_tags),        cmocka_unit_test(test_show),
+        cmocka_unit_test(test_copy_delete), cmocka_unit_test(test_create),
+        cmocka_unit_test(test_small),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -113,6 +113,8 @@ static void test_forms(void **state)
     q = chat_with("\"guided_regex\":\"[a-z]+\"");
     assert_int_equal(q->form, GATE_REGEX);
     assert_true(str_is(q->grammar, "[a-z]+"));
+    q = chat_with("\"structured_outputs\":{\"regex\":\"a|b\"}");
+    assert_int_equal(q->form, GATE_REGEX);
     q = chat_with("\"guided_choice\":[\"a\\\"\",\"b\\n\"]");
     assert_int_equal(q->form, GATE_GBNF);
     assert_true(str_is(q->grammar, "root ::= \"a\\x22\" | \"b\\x0A\""));

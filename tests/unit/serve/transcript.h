@@ -62,7 +62,7 @@ static void transcript_finish(struct fake *f, char *line)
     if (stop)
         *stop++ = '\0';
     else if (choice) { /* "end#1" */
-        ev.choice = atoi(choice + 1);
+        ev.choice = (int)strtol(choice + 1, NULL, 10);
         *choice = '\0';
     }
     ev.finish = transcript_word(kinds, 5, line);
@@ -166,7 +166,7 @@ static void transcript_say(struct fake *f, char *line)
         rest = line + strlen(line);
     number = strchr(line, '#');
     if (number) {
-        n = atoi(number + 1);
+        n = (int)strtol(number + 1, NULL, 10);
         *number = '\0';
     }
     if (strcmp(line, "token") != 0)
@@ -191,8 +191,9 @@ static void transcript_say(struct fake *f, char *line)
     } else if (strcmp(line, "warn") == 0) {
         fake_say(f, &(struct gate_event){.kind = GATE_EV_WARNING, .text = str_of(rest)});
     } else if (strcmp(line, "prefill") == 0) {
-        fake_say(f, &(struct gate_event){
-                        .kind = GATE_EV_PREFILL, .n = atoi(rest), .usage = &f->usage});
+        fake_say(f, &(struct gate_event){.kind = GATE_EV_PREFILL,
+                                         .n = strtol(rest, NULL, 10),
+                                         .usage = &f->usage});
     } else if (strcmp(line, "finish") == 0) {
         transcript_finish(f, rest);
     } else if (strcmp(line, "done") == 0) {

@@ -1,11 +1,11 @@
-#include "fmt/gguf_ident.h"
+#include "model/ident.h"
 
 #include "base/digest.h"
 #include "sys/mmap.h"
 
 enum { SAMPLE = 256 };
 
-uint64_t gguf_stamp(const struct gguf *g)
+uint64_t ident_stamp(const struct gguf *g)
 {
     uint64_t d = 0;
 
@@ -33,7 +33,7 @@ static size_t head_bytes(const struct gguf *g, int part)
     return (size_t)n;
 }
 
-uint64_t gguf_sample(const struct gguf *g)
+uint64_t ident_sample(const struct gguf *g)
 {
     uint64_t d = 0;
 
