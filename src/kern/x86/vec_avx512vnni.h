@@ -15,9 +15,9 @@
  * registers. */
 enum { VL = 16, V_ROWS = 2, V_PANEL = 6 };
 
-/* Up to this many columns are multiplied as the weights are read (direct.h): unpacking once
- * costs as much as a dozen columns, and then gains a tenth at most. */
-enum { V_DIRECT = 24 };
+/* Up to this many columns are multiplied as the weights are read (direct.h). Unpacking them
+ * once gains nothing before some hundreds, and costs as much as two dozen columns. */
+enum { V_DIRECT = 128 };
 
 /* Weights of 8 bits stay unsigned (offset 128): dpbusd does not saturate between. */
 enum { V_SIGNED8 = 0 };
