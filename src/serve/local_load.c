@@ -71,7 +71,10 @@ static int open_weights(struct local_model *m, struct err *e)
 static int open_draft(struct local_model *m, struct err *e)
 {
     struct hearth_engine_options o = {.n_ctx = m->en.size.n_ctx,
-                                      .n_seq_max = m->en.size.n_seq_max};
+                                      .n_seq_max = m->en.size.n_seq_max,
+                                      .n_thread = m->setup.n_thread};
+    struct hearth_model_options mo = {.n_thread = m->setup.n_thread,
+                                      .pack_cache = m->setup.pack_cache};
     struct hearth_error he = {0};
     struct store_model sm = {0};
     const char *path = m->sm.draft;
@@ -85,7 +88,7 @@ static int open_draft(struct local_model *m, struct err *e)
     }
     if (rc < 0)
         rc = err_wrap(e, rc, "draft");
-    else if (hearth_model_open(&m->en.draft_model, path, NULL, &he) < 0 ||
+    else if (hearth_model_open(&m->en.draft_model, path, &mo, &he) < 0 ||
              hearth_engine_new(&m->en.draft, m->en.draft_model, &o, &he) < 0)
         rc = public_err(e, &he, "draft: ");
     store_model_done(&sm);
