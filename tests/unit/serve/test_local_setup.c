@@ -1,4 +1,5 @@
-/* What the configuration says of models: that each setting changes what it is there to change. */
+/* What the configuration says of models: that each setting changes what it is there to change.
+ */
 #include "local_test.h"
 
 #include <dirent.h>
@@ -103,6 +104,30 @@ static void test_kv_disk(void **state)
     assert_true(usage_of(l, ask_long(0)).n_cached > 0);
     local_free(l);
     assert_true(clear_dir(dir) > 0);
+}
+
+static void test_pack_cache(void **state)
+{
+    struct config c = config_small();
+    char dir[] = "/tmp/hearth-test-XXXXXX";
+
+    (void)state;
+    NEEDS_TINY();
+    assert_non_null(mkdtemp(dir));
+    c.pack_cache = dir;
+    for (int again = 0; again < 2; again++) {
+        struct local *l = local_make(&c);
+        struct hearth_model_info info;
+        struct local_model *m = NULL;
+        struct err e = {0};
+
+        assert_int_equal(local_hold(l, str_of("tiny"), &m, &e), 0);
+        hearth_model_info(local_hearth(m), &info);
+        assert_int_equal(info.pack_cached, again);
+        local_let_go(m);
+        local_free(l);
+    }
+    assert_int_equal(clear_dir(dir), 1);
 }
 
 static void kv_of(void *ctx, const struct local_info *i)
@@ -238,9 +263,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_share_prefixes), cmocka_unit_test(test_kv_disk),
-        cmocka_unit_test(test_kv),             cmocka_unit_test(test_lookup),
-        cmocka_unit_test(test_draft),          cmocka_unit_test(test_priority),
-        cmocka_unit_test(test_several),
+        cmocka_unit_test(test_pack_cache),     cmocka_unit_test(test_kv),
+        cmocka_unit_test(test_lookup),         cmocka_unit_test(test_draft),
+        cmocka_unit_test(test_priority),       cmocka_unit_test(test_several),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
