@@ -139,7 +139,9 @@ struct config_model *config_model_get(struct config_owned *c, const char *name)
     m = &c->model[c->config.n_model];
     *m = (struct config_model){.name = arena_strdup(&c->mem, str_of(name)),
                                .lookup = -1,
-                               .keep_alive_ns = GATE_KEEP_DEFAULT};
+                               .keep_alive_ns = GATE_KEEP_DEFAULT,
+                               .pin = -1,
+                               .priority = CONFIG_UNSET};
     c->config.model = c->model;
     c->config.n_model += m->name != NULL;
     return m->name ? m : NULL;
@@ -174,9 +176,9 @@ static void fill(struct config_model *m, const struct config_model *from)
         m->lookup = from->lookup;
     if (m->keep_alive_ns == GATE_KEEP_DEFAULT)
         m->keep_alive_ns = from->keep_alive_ns;
-    if (!m->pin)
+    if (m->pin < 0)
         m->pin = from->pin;
-    if (!m->priority)
+    if (m->priority == CONFIG_UNSET)
         m->priority = from->priority;
 }
 
@@ -188,8 +190,11 @@ void config_model(const struct config *c, const char *name, struct config_model 
                                    .lookup = c->lookup,
                                    .keep_alive_ns = c->keep_alive_ns};
 
-    *out =
-        (struct config_model){.name = name, .lookup = -1, .keep_alive_ns = GATE_KEEP_DEFAULT};
+    *out = (struct config_model){.name = name,
+                                 .lookup = -1,
+                                 .keep_alive_ns = GATE_KEEP_DEFAULT,
+                                 .pin = -1,
+                                 .priority = CONFIG_UNSET};
     for (int i = 0; i < c->n_model; i++) {
         if (same_model(c->model[i].name, name))
             fill(out, &c->model[i]);

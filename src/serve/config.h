@@ -13,12 +13,15 @@
 
 #include "base/err.h"
 
+#include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
 
 #define CONFIG_FILE_MAX ((size_t)1 << 20)
 
-/* What one model, or one alias, has of its own; unset fields are NULL, 0 or -1. */
+#define CONFIG_UNSET INT_MIN
+
+/* What one model, or one alias, has of its own; unset fields are NULL, 0 or as said. */
 struct config_model {
     const char *name; /* as in the store, or "*" : all */
     int n_ctx;        /* 0: not set */
@@ -27,8 +30,8 @@ struct config_model {
     const char *draft;     /* a model that guesses ahead */
     int lookup;            /* tokens guessed ahead from the text; -1 */
     int64_t keep_alive_ns; /* GATE_KEEP_DEFAULT */
-    int pin;               /* 1: never unloaded; loaded at the start */
-    int priority;          /* of its memory; 0 */
+    int pin;               /* 1: never unloaded; loaded at the start; -1 */
+    int priority;          /* of its memory; CONFIG_UNSET */
 };
 
 struct config {

@@ -60,7 +60,7 @@ static void put(const char *indent, const char *name, const struct buf *value, F
     (void)fprintf(f, "%s%s: %s\n", indent, name, value->p ? value->p : "");
 }
 
-/* Of a model only what is set, as zero is no setting. */
+/* Of a model only what is set. */
 static int model_has(const struct config_row *row, const struct config_model *m)
 {
     const char *at = (const char *)m + row->at;
@@ -71,7 +71,9 @@ static int model_has(const struct config_row *row, const struct config_model *m)
     if (row->type == CONFIG_CHOICE || row->type == CONFIG_TEXT)
         return 1; /* config_show knows */
     memcpy(&n, at, sizeof(n));
-    return at == (const char *)&m->lookup ? n >= 0 : n != 0;
+    if (at == (const char *)&m->priority)
+        return n != CONFIG_UNSET;
+    return at == (const char *)&m->lookup || at == (const char *)&m->pin ? n >= 0 : n != 0;
 }
 
 static void print_models(const struct config *c, FILE *f)

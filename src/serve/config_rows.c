@@ -84,7 +84,7 @@ const struct config_row config_rows[] = {
      .env = "HEARTH_LOOKUP", .help = "tokens guessed ahead from the text; 0: none"},
     {.name = "models.kv_disk", .type = CONFIG_PATH, .at = AT(kv_disk), .env = "HEARTH_KV_DISK",
      .help = "directory that keeps computed prompts over restarts"},
-    {.name = "models.kv_disk_size", .type = CONFIG_BYTES, .at = AT(kv_disk_bytes), .def = "16GiB", .min = 0,
+    {.name = "models.kv_disk_size", .type = CONFIG_BYTES, .at = AT(kv_disk_bytes), .def = "16GiB", .min = 1048576,
      .max = 1024 * TIB, .env = "HEARTH_KV_DISK_SIZE", .help = "most bytes in it"},
     {.name = "models.share_prefixes", .type = CONFIG_FLAG, .at = AT(share_prefixes), .def = "true",
      .env = "HEARTH_SHARE_PREFIXES",
@@ -106,9 +106,9 @@ const struct config_row config_rows[] = {
 };
 
 const struct config_row config_model_rows[] = {
-    {.name = "context", .type = CONFIG_INT, .at = M_AT(n_ctx), .min = 0, .max = CONTEXT_MAX,
+    {.name = "context", .type = CONFIG_INT, .at = M_AT(n_ctx), .min = 1, .max = CONTEXT_MAX,
      .help = "most tokens of a text"},
-    {.name = "parallel", .type = CONFIG_INT, .at = M_AT(n_parallel), .min = 0, .max = PARALLEL_MAX,
+    {.name = "parallel", .type = CONFIG_INT, .at = M_AT(n_parallel), .min = 1, .max = PARALLEL_MAX,
      .help = "texts at once"},
     {.name = "kv", .type = CONFIG_CHOICE, .at = M_AT(kv), .choices = KV_TYPES, .help = "type of its key/value cache"},
     {.name = "kv_k", .type = CONFIG_CHOICE, .at = M_AT(kv_k), .choices = KV_TYPES, .help = "of keys alone"},
@@ -117,7 +117,7 @@ const struct config_row config_model_rows[] = {
     {.name = "lookup", .type = CONFIG_INT, .at = M_AT(lookup), .min = 0, .max = 64,
      .help = "tokens guessed ahead from the text"},
     {.name = "keep_alive", .type = CONFIG_KEEP, .at = M_AT(keep_alive_ns), .help = "after its last request"},
-    {.name = "pin", .type = CONFIG_FLAG, .at = M_AT(pin), .help = "loaded at the start, never unloaded"},
+    {.name = "pin", .type = CONFIG_FLAG, .at = M_AT(pin), .help = "never unloaded, and loaded at the start (not by \"*\")"},
     {.name = "priority", .type = CONFIG_INT, .at = M_AT(priority), .min = -1000, .max = 1000,
      .help = "lower ones leave first when memory is short"},
 };

@@ -71,7 +71,10 @@ static int open_weights(struct local_model *m, struct err *e)
 static int open_draft(struct local_model *m, struct err *e)
 {
     struct hearth_engine_options o = {.n_ctx = m->en.size.n_ctx,
-                                      .n_seq_max = m->en.size.n_seq_max};
+                                      .n_seq_max = m->en.size.n_seq_max,
+                                      .n_thread = m->setup.n_thread};
+    struct hearth_model_options mo = {.n_thread = m->setup.n_thread,
+                                      .pack_cache = m->setup.pack_cache};
     struct hearth_error he = {0};
     struct store_model sm = {0};
     const char *path = m->sm.draft;
@@ -85,7 +88,7 @@ static int open_draft(struct local_model *m, struct err *e)
     }
     if (rc < 0)
         rc = err_wrap(e, rc, "draft");
-    else if (hearth_model_open(&m->en.draft_model, path, NULL, &he) < 0 ||
+    else if (hearth_model_open(&m->en.draft_model, path, &mo, &he) < 0 ||
              hearth_engine_new(&m->en.draft, m->en.draft_model, &o, &he) < 0)
         rc = public_err(e, &he, "draft: ");
     store_model_done(&sm);
@@ -127,6 +130,35 @@ static int open_engine(struct local_model *m, struct err *e)
         rc = make_engine(m, most, &he);
     }
     return rc < 0 ? public_err(e, &he, "") : 0;
+}
+
+static int on_packed(void *model, double done)
+{
+    struct local_model *m = model;
+    int stop;
+
+    local_lock(m->l);
+    stop = m->l->stopping;
+    local_unlock(m->l);
+    progress(m, 0.5 + 0.3 * done);
+    return stop;
+}
+
+/* With a directory for packed weights they are packed before the first answer, once, and kept
+ * there; without one, between steps. That it goes wrong is said, and no failure. */
+static int keep_packed(struct local_model *m, struct err *e)
+{
+    struct local_engine *en = &m->en;
+    struct hearth_error he = {0};
+
+    if (!m->setup.pack_cache)
+        return 0;
+    if (hearth_engine_pack(en->engine, on_packed, m, &he) < 0)
+        return public_err(e, &he, "");
+    hearth_model_info(en->model, &en->info);
+    if (en->info.pack_note[0])
+        log_line(LOG_WARN, "model '%s': %s", local_name(m), en->info.pack_note);
+    return 0;
 }
 
 static int open_chat(struct local_model *m, struct err *e)
@@ -189,6 +221,8 @@ static int load(struct local_model *m, struct err *e)
         rc = open_draft(m, e);
     if (rc == 0)
         rc = local_room(m, weights + en->size.kv_bytes + en->size.scratch_bytes, e);
+    if (rc == 0)
+        rc = keep_packed(m, e);
     if (rc == 0) {
         progress(m, 0.8);
         rc = open_chat(m, e);

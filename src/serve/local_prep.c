@@ -159,14 +159,26 @@ static int is_late(const struct local_call *c)
     return c->q->deadline_ns && clock_ns() > c->q->deadline_ns;
 }
 
+/* One that would be answered in part is not answered. */
+static int check(const struct local_call *c, struct err *e)
+{
+    const struct gate_request *q = c->q;
+
+    if ((q->kind == GATE_TEXT || q->kind == GATE_INFILL) && q->n_input > 1)
+        return err_set(e, E_INVALID, "%zu prompts in one request; one is taken at a time",
+                       q->n_input);
+    return is_late(c) ? err_set(e, E_CANCELLED, "the request waited longer than it may") : 0;
+}
+
 void local_prepare(struct local_call *c)
 {
     struct err e = {0};
     int rc = 0;
 
     if (!c->failed.code && !atomic_load(&c->cancelled)) {
-        rc = is_late(c) ? err_set(&e, E_CANCELLED, "the request waited longer than it may")
-                        : unload_only(c, &e);
+        rc = check(c, &e);
+        if (rc == 0)
+            rc = unload_only(c, &e);
         if (rc == 0) {
             rc = get_model(c, &e);
             if (rc == 1)

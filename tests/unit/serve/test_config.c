@@ -150,6 +150,17 @@ static void test_models(void **state)
     assert_string_equal(m.kv_k, "f32");
     assert_int_equal(m.pin, 0);
     config_free(c);
+    /* What is said of one model comes before what is said of all, also "no" and 0. */
+    c = good("model: {\"*\": {pin: true, priority: 5}, a: {pin: false, priority: 0}}\n");
+    config_model(c, "a", &m);
+    assert_int_equal(m.pin, 0);
+    assert_int_equal(m.priority, 0);
+    config_model(c, "b", &m);
+    assert_int_equal(m.pin, 1);
+    assert_int_equal(m.priority, 5);
+    config_free(c);
+    bad("model: {a: {context: 0}}\n", ":1:22", "outside 1..");
+    bad("models: {kv_disk_size: 0}\n", ":1:24", "outside 1048576..");
     bad("model: {a: {contxt: 1}}\n", ":1:13", "did you mean 'context'");
     bad("model: {a: {pin: true}, a: {pin: false}}\n", ":1:25", "set twice");
     bad("model: {a: 5}\n", ":1:12", "has settings below it");
