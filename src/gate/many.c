@@ -68,7 +68,9 @@ static void add_usage(struct gate_usage *sum, const struct gate_usage *u)
         sum->total_ns = u->total_ns;
 }
 
-/* Gives a share back; the last one says the end. e: what a part failed with, or NULL. */
+/* Gives a share back; the last one says the end. e: what a part failed with, or NULL. The others
+ * are cancelled before the share is given back: afterwards the client may hear the end, and free
+ * everything, at any time. */
 static int end_part(struct all *a, const struct err *e)
 {
     struct gate_event ev = {.kind = GATE_EV_DONE, .usage = &a->usage};
@@ -78,13 +80,14 @@ static int end_part(struct all *a, const struct err *e)
     first = e && !a->failed.code;
     if (first)
         a->failed = *e;
+    (void)pthread_mutex_unlock(&a->lock);
+    if (first)
+        cancel_parts(a);
+    (void)pthread_mutex_lock(&a->lock);
     left = --a->n_live;
     (void)pthread_mutex_unlock(&a->lock);
-    if (left) {
-        if (first)
-            cancel_parts(a);
+    if (left)
         return GATE_MORE;
-    }
     if (a->failed.code) {
         ev.kind = GATE_EV_ERROR;
         ev.err = &a->failed;

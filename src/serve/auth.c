@@ -9,6 +9,8 @@
 #include <pthread.h>
 #include <string.h>
 
+enum { TOKEN_MAX = 512 }; /* of a key: nobody has to hash more, for each key that there is */
+
 struct auth {
     pthread_mutex_t lock; /* of `now` and the buckets */
     struct auth_keys *now;
@@ -131,7 +133,7 @@ int auth_check(struct auth *a, struct str token, int scope, const struct auth_ke
 
     *who = NULL;
     (void)pthread_mutex_lock(&a->lock);
-    k = find(a->now, token);
+    k = token.n <= TOKEN_MAX ? find(a->now, token) : NULL;
     if (!k || token.n == 0)
         answer = AUTH_WHO;
     else if ((k->pub.scopes & scope) != scope)
@@ -144,6 +146,16 @@ int auth_check(struct auth *a, struct str token, int scope, const struct auth_ke
     return answer;
 }
 
+/* 1: a path that leaves the folder which it seems to lie in. */
+static int goes_up(const char *name)
+{
+    for (const char *at = strstr(name, ".."); at; at = strstr(at + 1, "..")) {
+        if ((at == name || at[-1] == '/') && (at[2] == '/' || !at[2]))
+            return 1;
+    }
+    return 0;
+}
+
 int auth_model(const struct auth_key *who, struct str model)
 {
     char name[256];
@@ -154,6 +166,8 @@ int auth_model(const struct auth_key *who, struct str model)
         return 0;
     memcpy(name, model.p, model.n);
     name[model.n] = '\0';
+    if (strlen(name) != model.n || goes_up(name))
+        return 0;
     for (int i = 0; i < who->n_model; i++) {
         if (fnmatch(who->model[i], name, FNM_NOESCAPE) == 0)
             return 1;

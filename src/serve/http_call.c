@@ -195,7 +195,10 @@ static int op_write(struct call *c, const char *p, size_t n)
         says = CALL_GONE;
     } else {
         make_ready(x);
-        x->full = x->out.n - x->taken > CALL_BUFFER;
+        /* Until CALL_DRAINED is told, which nobody would without the mark: who was told to wait
+         * may still write what was under way. */
+        if (x->out.n - x->taken > CALL_BUFFER)
+            x->full = 1;
         says = x->full ? CALL_FULL : CALL_TAKEN;
     }
     (void)pthread_mutex_unlock(&x->lock);

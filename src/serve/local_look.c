@@ -8,9 +8,12 @@
 #include <stdlib.h>
 #include <time.h>
 
+/* What is past the end of that clock is for ever. */
 static int64_t wall_of(uint64_t monotonic_ns)
 {
-    return (int64_t)clock_read(CLOCK_REALTIME) + (int64_t)(monotonic_ns - clock_ns());
+    int64_t now = (int64_t)clock_read(CLOCK_REALTIME), left = (int64_t)(monotonic_ns - clock_ns());
+
+    return left < GATE_KEEP_FOREVER - now ? now + left : GATE_KEEP_FOREVER;
 }
 
 /* Under the lock. */

@@ -360,6 +360,21 @@ while True:
         break
     n += len(some)
 ok("and gets all in the end", n > 30000000, n)
+s = server.connect()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 14)
+s.sendall(head("GET", "/eager"))
+time.sleep(0.3)
+got = b""
+while True:
+    some = s.recv(1 << 14)
+    if not some or got.endswith(b"0\r\n\r\n"):
+        break
+    got = got[-20:] + some
+    time.sleep(0.002)
+    if got.endswith(b"0\r\n\r\n"):
+        break
+ok("who writes more than it should hears of the room all the same", b"heard" in got[-40:], got[-40:])
+s.close()
 server.stop()
 
 # -- timeouts and limits

@@ -179,6 +179,35 @@ static void stream(struct serve *s, struct call *c)
     call_end(c, number(c, "cut", 0));
 }
 
+/* Writes until it is told to wait, and then a little more each millisecond, as a provider does
+ * with what is under way. "lost" when it is told to go on and never heard of the room. */
+static void eager(struct serve *s, struct call *c)
+{
+    static const char piece[8192] = {'x'};
+    struct waiter w = {0, 0};
+    const char *end = "heard";
+    int says;
+
+    (void)s;
+    call_listen(c, on_call, &w);
+    says = call_begin(c, 200, "text/plain");
+    while (says == CALL_TAKEN)
+        says = call_write(c, piece, sizeof(piece));
+    for (int i = 0; i < 12 && says == CALL_FULL; i++)
+        says = call_write(c, piece, sizeof(piece));
+    while (says == CALL_FULL && !atomic_load(&w.drained)) {
+        sleep_ms(1);
+        says = call_write(c, "y", 1);
+    }
+    for (int ms = 1000; ms > 0 && !atomic_load(&w.drained) && !atomic_load(&w.gone); ms--)
+        sleep_ms(1);
+    if (!atomic_load(&w.drained))
+        end = "lost";
+    (void)call_write(c, end, strlen(end));
+    call_listen(c, NULL, NULL);
+    call_end(c, 0);
+}
+
 static void counts(struct serve *s, struct call *c)
 {
     char text[64];
@@ -203,6 +232,7 @@ static const struct route rows[] = {
     {"POST",   "/slow",       SCOPE_INFER,   0,              "test.slow",   &test, slow},
     {"GET",    "/stream",     SCOPE_INFER,   0,              "test.stream", &test, stream},
     {"POST",   "/stream",     SCOPE_INFER,   0,              "test.stream", &test, stream},
+    {"GET",    "/eager",      SCOPE_INFER,   0,              "test.eager",  &test, eager},
 };
 /* clang-format on */
 

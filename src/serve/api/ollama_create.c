@@ -4,6 +4,7 @@
  * someone who may read this machine's files. */
 #include "serve/api/ollama.h"
 
+#include "serve/auth.h"
 #include "serve/json_out.h"
 #include "serve/local.h"
 #include "text/tmpl/tmpl.h"
@@ -223,6 +224,10 @@ static void create(struct serve *s, struct call *c, struct body *b, struct field
         rc = err_set(&e, E_INVALID, "model is required");
     else if (!b->from.n)
         rc = err_set(&e, E_INVALID, "neither 'from' or 'files' was specified");
+    /* Under another name it would be another model to a key that may not use this one. */
+    if (rc == 0 && c->who && (!auth_model(c->who, name) || !auth_model(c->who, b->from)))
+        rc = err_set(&e, E_NOT_FOUND, "model '%.*s' not found",
+                     (int)(b->from.n < 300 ? b->from.n : 300), b->from.p);
     if (rc == 0)
         rc = make(s, name, b, r, &lines, &e);
     if (rc == 0) {

@@ -30,6 +30,7 @@ static struct inner {
     struct provider provider;
     struct gate_call call[PARTS_MAX];
     int n, fails_at, threads;
+    int ends_at_once; /* a cancelled call says its end before cancel returns */
 } inner;
 
 /* What the client heard. */
@@ -38,6 +39,8 @@ static struct heard {
     size_t n_text;
     struct gate_usage usage;
     int ends, says, in_sink;
+    struct gate_call *frees; /* freed within the last event */
+    struct many *many;       /* whose call that is */
 } heard;
 
 static void say(struct gate_call *c, struct gate_event ev)
@@ -80,7 +83,10 @@ static int inner_start(struct provider *p, struct gate_request *q, gate_sink *si
 
 static void inner_cancel(struct gate_call *c)
 {
-    atomic_fetch_add(&c->cancelled, 1);
+    static const struct err cancelled = {E_CANCELLED, "cancelled"};
+
+    if (atomic_fetch_add(&c->cancelled, 1) == 0 && inner.ends_at_once)
+        say(c, (struct gate_event){.kind = GATE_EV_ERROR, .err = &cancelled});
 }
 
 static void inner_resume(struct gate_call *c)
@@ -116,6 +122,8 @@ static int sink(void *ctx, const struct gate_event *ev)
         heard.usage = *ev->usage;
     }
     heard.in_sink--;
+    if (heard.ends && heard.frees)
+        many_provider(heard.many)->ops->free(heard.frees);
     return heard.says;
 }
 
@@ -222,6 +230,28 @@ static void test_part_fails(void **state)
     many_free(m);
 }
 
+/* The others end while the one that failed still tells them to, and the client frees it all
+ * within the last event: what it tells them from must not be gone by then. */
+static void test_part_fails_others_end(void **state)
+{
+    struct gate_call *c;
+    struct many *m = many_of(request(3, 1), &c, 0);
+    struct err e = {E_NUMERIC, "NaN"};
+
+    (void)state;
+    inner.ends_at_once = 1;
+    heard.many = m;
+    heard.frees = c;
+    atomic_store(&inner.call[0].cancelled, 1); /* it ends by itself */
+    say(&inner.call[0], (struct gate_event){.kind = GATE_EV_ERROR, .err = &e});
+    assert_int_equal(heard.ends, 1);
+    assert_string_equal(heard.text, "error0 ");
+    assert_int_equal(inner.call[1].cancelled, 1);
+    assert_int_equal(inner.call[2].cancelled, 1);
+    assert_int_equal(inner.call[0].freed + inner.call[1].freed + inner.call[2].freed, 3);
+    many_free(m);
+}
+
 static void test_start_fails(void **state)
 {
     struct gate_call *c;
@@ -306,6 +336,7 @@ int main(void)
         cmocka_unit_test_setup(test_choices, setup),
         cmocka_unit_test_setup(test_one, setup),
         cmocka_unit_test_setup(test_part_fails, setup),
+        cmocka_unit_test_setup(test_part_fails_others_end, setup),
         cmocka_unit_test_setup(test_cancel, setup),
         cmocka_unit_test_setup(test_start_fails, setup),
         cmocka_unit_test_setup(test_threads, setup),

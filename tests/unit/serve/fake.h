@@ -172,6 +172,7 @@ struct fake {
     int says;                /* what the sink said last */
     int start_fails;         /* an error code: start says no */
     uint64_t tenant;         /* of calls; 0: 1 */
+    const struct auth_key *who; /* of calls */
     struct gate_usage usage; /* of START, FINISH and DONE */
 };
 
@@ -260,6 +261,7 @@ FAKE_UNUSED static int fake_send(struct fake *f, const struct route_list *lists,
     char allow[64];
 
     fake_call_clear(c);
+    c->call.who = f->who;
     gate_request_free(f->q);
     f->q = NULL;
     f->sink = NULL;

@@ -115,6 +115,21 @@ static void test_keys(void **state)
     buf_done(&root);
 }
 
+/* "*" stands for slashes too, but no way leads out of what a pattern allows. */
+static void test_paths(void **state)
+{
+    const char *models[] = {"/m/a/*"};
+    const struct auth_key who = {.name = "k", .model = models, .n_model = 1};
+
+    (void)state;
+    assert_int_equal(auth_model(&who, str_of("/m/a/b/x.gguf")), 1);
+    assert_int_equal(auth_model(&who, str_of("/m/a/x..gguf")), 1);
+    assert_int_equal(auth_model(&who, str_of("/m/a/../b/x.gguf")), 0);
+    assert_int_equal(auth_model(&who, str_of("/m/a/b/..")), 0);
+    assert_int_equal(auth_model(&who, str_of("/m/b/x.gguf")), 0);
+    assert_int_equal(auth_model(&who, (struct str){"/m/a/x\0/../..", 13}), 0);
+}
+
 static void test_hidden(void **state)
 {
     struct buf key;
@@ -291,6 +306,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_none),   cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_paths), cmocka_unit_test(test_rate),
         cmocka_unit_test(test_hidden), cmocka_unit_test(test_rate),
         cmocka_unit_test(test_reload), cmocka_unit_test(test_add),
         cmocka_unit_test(test_file),   cmocka_unit_test(test_each),

@@ -579,6 +579,21 @@ static void test_create(void **state)
     json_decref(got("DELETE", "/api/delete", "{\"model\":\"made\"}", 200));
 }
 
+/* Who may use some models only makes no other name for the rest, and overwrites none. */
+static void test_create_allowed(void **state)
+{
+    const char *models[] = {"mine*", "text"};
+    const struct auth_key who = {.name = "k", .model = models, .n_model = 2};
+
+    (void)state;
+    fake.who = &who;
+    json_decref(got("POST", "/api/create", "{\"model\":\"mine\",\"from\":\"thinks\"}", 404));
+    json_decref(got("POST", "/api/create", "{\"model\":\"plain\",\"from\":\"text\"}", 404));
+    json_decref(got("POST", "/api/create", "{\"model\":\"mine\",\"from\":\"text\"}", 200));
+    fake.who = NULL;
+    json_decref(got("DELETE", "/api/delete", "{\"model\":\"mine\"}", 200));
+}
+
 static void test_small(void **state)
 {
     json_t *v = got("GET", "/api/version", NULL, 200);
@@ -607,6 +622,7 @@ int main(void)
         cmocka_unit_test(test_truncated),   cmocka_unit_test(test_call_ids),
         cmocka_unit_test(test_tags),        cmocka_unit_test(test_show),
         cmocka_unit_test(test_copy_delete), cmocka_unit_test(test_create),
+        cmocka_unit_test(test_create_allowed),
         cmocka_unit_test(test_small),
     };
 
