@@ -11,7 +11,8 @@
 /* What is past the end of that clock is for ever. */
 static int64_t wall_of(uint64_t monotonic_ns)
 {
-    int64_t now = (int64_t)clock_read(CLOCK_REALTIME), left = (int64_t)(monotonic_ns - clock_ns());
+    int64_t now = (int64_t)clock_read(CLOCK_REALTIME),
+            left = (int64_t)(monotonic_ns - clock_ns());
 
     return left < GATE_KEEP_FOREVER - now ? now + left : GATE_KEEP_FOREVER;
 }
