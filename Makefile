@@ -14,7 +14,7 @@ Q       := $(if $(V),,@)
 OUT     ?= build
 B       := $(OUT)/$(BUILD)$(if $(SAN),-$(SAN))
 
-PKGS    := jansson libutf8proc libedit libmicrohttpd libcyaml sqlite3 libcurl
+PKGS    := jansson libutf8proc libedit libmicrohttpd yaml-0.1 sqlite3 libcurl
 OPT     := -O2 -g -fno-math-errno
 WARN    := -Wall -Wextra -Wshadow -Wundef -Wvla -Wstrict-prototypes -Wmissing-prototypes \
            -Wwrite-strings -Wpointer-arith -Wdouble-promotion -Wformat=2

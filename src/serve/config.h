@@ -6,7 +6,7 @@
  * what was meant. Secrets are not in it: keys stand in a file of their own (auth.h).
  *
  * Threads  a config is read-only once made; reloading makes another
- * Uses     base/, fmt/, sys/; libcyaml
+ * Uses     base/, fmt/, sys/; libyaml
  */
 #ifndef HEARTH_SERVE_CONFIG_H
 #define HEARTH_SERVE_CONFIG_H
