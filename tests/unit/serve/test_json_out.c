@@ -109,7 +109,7 @@ static void numbers(void **state)
     json_out_float(&w, 0.1f);
     json_out_double(&w, 0.1);
     json_out_float(&w, NAN);
-    json_out_double(&w, INFINITY);
+    json_out_double(&w, (double)INFINITY);
     json_out_close(&w, ']');
     assert_string_equal(b.p, "[0.1,0.1,null,null]");
     buf_done(&b);

@@ -51,7 +51,7 @@ static void test_kinds(void **state)
     metrics_put(m, METRIC_REQUESTS, "a", "openai.chat", "200", 2);
     metrics_put(m, METRIC_REQUESTS, NULL, "openai.chat", "404", 1);
     metrics_put(m, METRIC_REQUESTS, "a", "openai.chat", "200", -5);
-    metrics_put(m, METRIC_REQUESTS, "a", "openai.chat", "200", NAN);
+    metrics_put(m, METRIC_REQUESTS, "a", "openai.chat", "200", (double)NAN);
     metrics_put(m, METRIC_RUNNING, "a", NULL, NULL, 7);
     metrics_put(m, METRIC_RUNNING, "a", NULL, NULL, 3);
     metrics_put(m, METRIC_CONNECTIONS, NULL, NULL, "ignored", 12);
