@@ -17,6 +17,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#define LULL_NS 300000
+
 enum {
     EVENTS = 256,
     HANDLERS_MIN = 8, /* some wait for models that are loading */
@@ -104,11 +106,29 @@ static void close_all(struct http *h)
     (void)MHD_run(h->mhd);
 }
 
+/* A stream of thousands of pieces a second would wake this thread for each of them, which costs
+ * the engine more than a small model's token. Nobody reads that fast: pieces that come within
+ * LULL_NS of others are sent together. */
+static void lull(struct http *h, int n_ready)
+{
+    struct timespec t = {.tv_nsec = LULL_NS};
+    uint64_t now;
+
+    if (!n_ready)
+        return;
+    now = clock_ns();
+    if (now - h->ready_ns < LULL_NS) {
+        (void)nanosleep(&t, NULL);
+        now = clock_ns();
+    }
+    h->ready_ns = now;
+}
+
 static void *io_thread(void *ctx)
 {
     struct http *h = ctx;
     struct epoll_event ev[EVENTS];
-    int paused = 0;
+    int paused = 0, n_ready;
 
     while (!atomic_load(&h->stop)) {
         int n = epoll_wait(h->epoll, ev, EVENTS, wait_ms(h, clock_ns()));
@@ -116,8 +136,9 @@ static void *io_thread(void *ctx)
 
         for (int i = 0; i < n; i++)
             handle(h, &ev[i]);
-        http_take_ready(h);
+        n_ready = http_take_ready(h);
         (void)MHD_run(h->mhd);
+        lull(h, n_ready);
         if (atomic_load(&h->quiesce) && !h->quiet) {
             watch_listeners(h, EPOLL_CTL_DEL);
             http_listen_close(h);

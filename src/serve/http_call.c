@@ -34,15 +34,16 @@ static void make_ready(struct exchange *x)
         http_wake(h);
 }
 
-void http_take_ready(struct http *h)
+int http_take_ready(struct http *h)
 {
     struct exchange *x, *next;
+    int n = 0;
 
     (void)pthread_mutex_lock(&h->lock);
     x = h->ready;
     h->ready = NULL;
     (void)pthread_mutex_unlock(&h->lock);
-    for (; x; x = next) {
+    for (; x; x = next, n++) {
         next = x->next_ready;
         (void)pthread_mutex_lock(&x->lock);
         x->listed = 0;
@@ -53,6 +54,7 @@ void http_take_ready(struct http *h)
         }
         http_exchange_unref(x);
     }
+    return n;
 }
 
 void http_exchange_tell(struct exchange *x, int what)

@@ -153,6 +153,7 @@ struct http {
     int n_leaving;
     int accept_stopped; /* no file descriptors: not before the next sweep */
     uint64_t sweep_ns;  /* when */
+    uint64_t ready_ns;  /* when exchanges last were ready */
     int n_sweep;
     atomic_int n_conn, n_active;
     atomic_int quiesce, stop;
@@ -211,7 +212,7 @@ int http_origin_allowed(const struct config *config, const char *origin);
 /* http_call.c. */
 struct exchange *http_exchange_new(struct http *h, struct conn *c, const char *method);
 void http_exchange_unref(struct exchange *x);
-void http_take_ready(struct http *h);
+int http_take_ready(struct http *h);
 void http_exchange_gone(struct exchange *x); /* tells the listener, once */
 void http_exchange_tell(struct exchange *x, int what);
 void http_set_answer(struct exchange *x, int status, const char *type, const char *p, size_t n);

@@ -139,7 +139,8 @@ static int hand_one(struct local_embed *em, struct err *e)
                               .ids = em->ids[i].id,
                               .n = em->ids[i].n,
                               .n_logprobs = -1,
-                              .no_cache = local_apart(em->c),
+                              .no_cache = q->no_cache,
+                              .salt = local_salt(em->c),
                               .priority = q->priority,
                               .share = q->tenant,
                               .deadline_ns = q->deadline_ns};

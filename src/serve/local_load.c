@@ -101,7 +101,9 @@ static int make_engine(struct local_model *m, uint64_t kv_bytes, struct hearth_e
                                       .n_thread = m->setup.n_thread,
                                       .kv_type = m->setup.kv_k,
                                       .kv_type_v = m->setup.kv_v,
-                                      .kv_bytes = kv_bytes};
+                                      .kv_bytes = kv_bytes,
+                                      .kv_dir = m->setup.kv_disk,
+                                      .kv_dir_bytes = m->setup.kv_disk_bytes};
     int rc = hearth_engine_new(&en->engine, en->model, &o, he);
 
     if (rc == 0)

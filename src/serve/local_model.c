@@ -137,6 +137,7 @@ static int setup_of(struct local_model *m, const struct config *c)
         .kv_k = set.kv_k ? kv_type(set.kv_k) : both,
         .kv_v = set.kv_v ? kv_type(set.kv_v) : both,
         .kv_bytes = c->kv_memory > 0 ? (uint64_t)c->kv_memory : 0,
+        .kv_disk_bytes = c->kv_disk_bytes > 0 ? (uint64_t)c->kv_disk_bytes : 0,
     };
     if (!s->n_parallel)
         s->n_parallel = LOCAL_PARALLEL;
@@ -147,7 +148,8 @@ static int setup_of(struct local_model *m, const struct config *c)
     m->keep_ns = set.keep_alive_ns == GATE_KEEP_DEFAULT ? c->keep_alive_ns : set.keep_alive_ns;
     m->pinned = set.pin > 0;
     m->priority = set.priority;
-    if (copy_name(&s->pack_cache, c->pack_cache) < 0 || copy_name(&s->draft, set.draft) < 0)
+    if (copy_name(&s->pack_cache, c->pack_cache) < 0 || copy_name(&s->draft, set.draft) < 0 ||
+        copy_name(&s->kv_disk, c->kv_disk) < 0)
         return E_NOMEM;
     return 0;
 }
@@ -157,6 +159,7 @@ void local_model_free(struct local_model *m)
     store_model_done(&m->sm);
     mem_free(m->setup.pack_cache);
     mem_free(m->setup.draft);
+    mem_free(m->setup.kv_disk);
     (void)pthread_mutex_destroy(&m->en.vocab_lock);
     mem_free(m);
 }

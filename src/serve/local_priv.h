@@ -55,8 +55,8 @@ struct local_setup {
     int n_ctx; /* 0: by the model */
     int n_parallel, n_thread, lookup;
     int kv_k, kv_v; /* enum hearth_kv_type */
-    uint64_t kv_bytes;
-    char *pack_cache, *draft;
+    uint64_t kv_bytes, kv_disk_bytes;
+    char *pack_cache, *draft, *kv_disk; /* NULL: none */
 };
 
 /* What its thread makes and takes down; others may use it while they hold a reference and the
@@ -268,8 +268,8 @@ struct local_prompt {
 
 void local_prompt_done(struct local_prompt *p);
 
-/* 1: pages of earlier texts are not used. */
-int local_apart(const struct local_call *c);
+/* Texts of the same salt share pages. */
+uint64_t local_salt(const struct local_call *c);
 /* Most tokens of prompt and answer. */
 int local_n_ctx(const struct local_call *c);
 

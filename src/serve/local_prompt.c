@@ -21,7 +21,7 @@ int local_n_ctx(const struct local_call *c)
 }
 
 /* Who must not see whether others have asked the same shares no pages with them. */
-int local_apart(const struct local_call *c)
+uint64_t local_salt(const struct local_call *c)
 {
     struct local *l = c->l;
     int share;
@@ -29,7 +29,7 @@ int local_apart(const struct local_call *c)
     local_lock(l);
     share = l->config->share_prefixes;
     local_unlock(l);
-    return c->q->no_cache || !share;
+    return share ? 0 : c->q->tenant;
 }
 
 /* How long a prompt may be when something is left out of it: an answer is to have room, too. */

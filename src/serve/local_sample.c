@@ -218,7 +218,8 @@ int local_sample(const struct local_call *c, struct sched_request *r, struct err
     r->priority = q->priority;
     r->share = q->tenant;
     r->deadline_ns = q->deadline_ns;
-    r->no_cache = local_apart(c);
+    r->no_cache = q->no_cache;
+    r->salt = local_salt(c);
     rc = take_bias(c, r, e);
     return rc < 0 ? rc : take_stops(c, r, e);
 }

@@ -38,7 +38,7 @@ int anthropic_error(struct buf *out, int status, const struct err *e, const char
     int rc;
 
     (void)param; /* the message names it */
-    buf_init(&text, 2 * ERR_MAX);
+    buf_init(&text, (size_t)2 * ERR_MAX);
     /* Clients look for these words to make their conversation shorter. */
     rc = buf_fmt(&text, "%s%s", e->code == E_TOO_LONG ? "prompt is too long: " : "", e->msg);
     json_out_init(&w, out);

@@ -192,7 +192,7 @@ static int check_image(const struct talk *t, const struct anthropic_source *s, s
 static int add_image(struct talk *t, const json_t *j, struct err *e)
 {
     struct block b = {0};
-    struct anthropic_source s;
+    struct anthropic_source s = {0};
     int rc = READ(t, image_rows, j, &b, e);
 
     if (rc == 0)

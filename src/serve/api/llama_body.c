@@ -352,6 +352,7 @@ static int set_extra(struct llama_parse *p)
 static int set_infill(struct llama_parse *p)
 {
     struct gate_input *input = arena_calloc(&p->q->mem, 1, sizeof(*input));
+    const char *begun = json_string_value(p->in.prompt);
     size_t n = json_string_length(p->in.prompt);
     char *text;
 
@@ -363,10 +364,10 @@ static int set_infill(struct llama_parse *p)
     p->q->suffix = gate_str(p->q, p->in.suffix.p, p->in.suffix.n);
     if (!input || !text || !p->q->suffix.p)
         return llama_nomem(p);
-    if (p->in.prefix.n)
+    if (p->in.prefix.p)
         memcpy(text, p->in.prefix.p, p->in.prefix.n);
-    if (n)
-        memcpy(text + p->in.prefix.n, json_string_value(p->in.prompt), n);
+    if (begun)
+        memcpy(text + p->in.prefix.n, begun, n);
     text[p->in.prefix.n + n] = '\0';
     input->text = (struct str){text, p->in.prefix.n + n};
     p->q->input = input;

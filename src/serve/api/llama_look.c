@@ -198,7 +198,7 @@ static void put_props(struct json_out *w, struct serve *s, const struct local_mo
 void llama_props(struct serve *s, struct call *c)
 {
     struct gate_request *q = gate_request_new(GATE_TEXT);
-    struct local_model *m;
+    struct local_model *m = NULL;
     struct json_out w;
     struct err e = {0};
     struct buf out;
@@ -279,7 +279,7 @@ static void is_loaded(void *ctx, const struct local_info *i)
 static int put_slots(struct serve *s, struct str model, struct slots *l, struct err *e)
 {
     struct search f = {.n = 0};
-    struct local_model *m;
+    struct local_model *m = NULL;
     int rc;
 
     (void)snprintf(f.name, sizeof(f.name), "%.*s", (int)model.n, model.p);

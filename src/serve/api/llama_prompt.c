@@ -68,7 +68,7 @@ static int put_ids(struct llama_parse *p, const char *at, const json_t *list,
 static int put_mixed(struct llama_parse *p, const char *at, const json_t *list,
                      struct tok_ids *ids)
 {
-    struct local_model *m;
+    struct local_model *m = NULL;
     int rc = local_hold(p->s->local, p->q->model, &m, &p->e);
 
     if (rc < 0)

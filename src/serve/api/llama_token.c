@@ -161,7 +161,7 @@ typedef int work_fn(const struct in *in, const struct tok *tok, struct buf *out,
 static int with_tok(struct serve *s, const struct call *c, const struct in *in, work_fn *work,
                     struct buf *out, struct err *e)
 {
-    struct local_model *m;
+    struct local_model *m = NULL;
     struct arena mem;
     struct str name;
     int rc;

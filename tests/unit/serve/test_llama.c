@@ -368,6 +368,20 @@ static void test_warned(void **state)
     }
 }
 
+static void test_timings_per_token(void **state)
+{
+    char token[] = "0 11 -0.5 x";
+
+    (void)state;
+    assert_true(fake_post(&fake, lists, "/completion",
+                          "{\"prompt\":\"x\",\"stream\":true,\"timings_per_token\":true}"));
+    fake_start(&fake, 5, 2);
+    transcript_token(&fake, token);
+    assert_non_null(strstr(fake.call.out.p, "\"timings\":{\"cache_n\":2,\"prompt_n\":3,"));
+    assert_non_null(strstr(fake.call.out.p, "\"predicted_n\":1,"));
+    fake_error(&fake, E_CANCELLED, "enough");
+}
+
 /* -- which model -----------------------------------------------------------------------------
  */
 
@@ -701,6 +715,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_prompts, setup, teardown),
         cmocka_unit_test_setup_teardown(test_infill, setup, teardown),
         cmocka_unit_test_setup_teardown(test_warned, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_timings_per_token, setup, teardown),
         cmocka_unit_test_setup_teardown(test_model, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_fields, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_bodies, setup, teardown),
