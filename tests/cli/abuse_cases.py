@@ -582,6 +582,19 @@ group("S15 a lone surrogate", [(e, "", json.dumps(formed(e, {"const": "SURROGATE
 GRAMMARS = ["root ::= \"a", "root ::= [a", "root = \"a\"", "x ::= \"a\"", "root ::= none", "root ::= root \"a\" | \"b\"", "root ::= a\na ::= b\nb ::= a \"x\"",
             "\0", "root ::= \"a\"{5,2}", "root ::= (", "root ::= \"a\" root ::= \"b\")", "::=", "root ::= \"\\x\"", "root ::= \"a\"{999999999999}"]
 group("S18 grammars that are none", [(e, repr(g), e.body(grammar=g), 400, "~grammar") for e in (chat, completions, responses, completion) for g in GRAMMARS])
+for text in ("", "yes", " yes", "a\n"):
+    faults = []
+    for e in (chat, completions, responses, completion):
+        a = e.ask(e.body(grammar=f"root ::= {json.dumps(text)}"))
+        try:
+            got = e.say(a.json())
+        except (KeyError, IndexError, TypeError):
+            got = ""
+        if a.status != 200 or got != text:
+            faults.append(f"{e.path}: {a}")
+    ok(f"S18 a grammar of {text!r} gives that", not faults, faults)
+a = chat.ask(chat.body(guided_choice=["yes", "no"]))
+ok("S18 so does a choice", a.json()["choices"][0]["message"]["content"] in ("yes", "no"), a)
 ends_soon("S19 S21 nothing, many times", [(e, g, e.body(grammar=g)) for e in (chat, completion) for g in (
     "root ::= ([x]*)*", "root ::= (\"\")*", "root ::= ((\"a\"?)*)+", "root ::= a*\na ::= b?\nb ::= \"\"", "root ::= a\na ::= \"a\" a? a? a? a? | \"a\"",
     "root ::= (\"a\" | \"a\" \"a\")* \"b\"", "root ::= (a a a a a a a a)+\na ::= [a-z]?", "root ::= [^\\x00-\\U0010FFFF]")])
