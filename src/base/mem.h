@@ -20,6 +20,9 @@ void *mem_aligned(size_t n, size_t align); /* align: a power of two; mem_free() 
 char *mem_strdup(const char *s);
 void mem_free(void *p); /* NULL is fine */
 
+/* Gives the system back what the heap holds and nobody uses. Takes milliseconds. */
+void mem_trim(void);
+
 /* How many allocations succeeded since the program began, all threads together. */
 uint64_t mem_count(void);
 

@@ -199,8 +199,13 @@ static int bad_logit(const struct sampler *s, const float *logits, const uint32_
             return err_set(e, E_NUMERIC, "the logit of token %d is %s", i,
                            isnan(logits[i]) ? "NaN" : "infinite");
     }
-    return err_set(e, E_NUMERIC, "no %stoken has a finite logit%s", allowed ? "allowed " : "",
-                   s->opt.n_bias ? ", or logit_bias rules those out" : "");
+    /* Who asked for the biases is to blame for what they leave. */
+    for (int i = 0; i < s->n_vocab && s->opt.n_bias; i++) {
+        if (is_allowed(allowed, i) && logits[i] >= -FLT_MAX)
+            return err_set(e, E_INVALID, "logit_bias: rules out every token that %s",
+                           allowed ? "the answer's form allows here" : "there is");
+    }
+    return err_set(e, E_NUMERIC, "no %stoken has a finite logit", allowed ? "allowed " : "");
 }
 
 /* Greedy, with nothing that edits: the best, in one pass. */

@@ -78,7 +78,8 @@ void sampler_reset(struct sampler *s, uint64_t seed); /* forgets the text, resee
 /* Picks from logits[n_vocab], which are left as they are, among the tokens whose bit (i % 32 of
  * word i / 32) is set in allowed; NULL: among all. Returns the id (>= 0), or E_NUMERIC when no
  * logit of these is finite, or one of all is NaN or positive infinity; minus infinity rules a
- * token out. Does not accept. Allocates nothing. */
+ * token out; E_INVALID when it is the biases that leave none. Does not accept. Allocates
+ * nothing. */
 MUST_CHECK int sampler_pick(struct sampler *s, const float *logits, const uint32_t *allowed,
                             struct err *e);
 

@@ -10,6 +10,10 @@
 
 enum { RETRY_AFTER_S = 1 };
 
+/* Clients read a hundred headers, or 16 kB of them (Python, Node.js), and drop the answer that
+ * has more. */
+enum { WARNINGS_MAX = 16, WARNINGS_BYTES = 4096 };
+
 static int status_of(int code)
 {
     /* What is refused is the request's doing; a file that cannot be read is ours. */
@@ -59,21 +63,38 @@ void ask_json(struct call *c, int status, json_t *value)
     buf_done(&out);
 }
 
-/* Header "warning" for each line. */
-static void put_warnings(struct call *c, const struct field_report *r)
+static int put_warning(struct call *c, const char *text, size_t n)
 {
     char value[600];
+
+    (void)snprintf(value, sizeof(value), "299 hearth \"%.*s\"", (int)n, text);
+    for (char *q = value + 12; q[0] && q[1]; q++) {
+        if (*q == '"' || *q == '\\' || (unsigned char)*q > 126)
+            *q = '\'';
+    }
+    return call_add_header(c, "warning", value);
+}
+
+/* Header "warning" for each line, as far as clients take them; then one that says how many
+ * there are besides. */
+static void put_warnings(struct call *c, const struct field_report *r)
+{
     const char *at = r->warnings.p, *end;
+    size_t n = 0, more = 0, bytes = 0;
+    char rest[64];
 
     for (; at && (end = strchr(at, '\n')); at = end + 1) {
-        (void)snprintf(value, sizeof(value), "299 hearth \"%.*s\"", (int)(end - at), at);
-        for (char *q = value + 12; q[0] && q[1]; q++) {
-            if (*q == '"' || *q == '\\' || (unsigned char)*q > 126)
-                *q = '\'';
-        }
-        if (call_add_header(c, "warning", value) < 0)
+        bytes += (size_t)(end - at);
+        if (n >= WARNINGS_MAX || bytes > WARNINGS_BYTES)
+            more++;
+        else if (put_warning(c, at, (size_t)(end - at)) < 0)
             return;
+        else
+            n++;
     }
+    (void)snprintf(rest, sizeof(rest), "and %zu more at least", more);
+    if (more && put_warning(c, rest, strlen(rest)) < 0)
+        log_line(LOG_DEBUG, "no memory for a header");
 }
 
 void ask_warn(struct call *c, struct field_report *report)

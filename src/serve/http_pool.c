@@ -5,7 +5,7 @@
 
 #include <signal.h>
 
-enum { POOL_MAX = 256 };
+enum { POOL_MAX = 256, BODY_LONG = 1 << 20 };
 
 struct http_pool {
     struct serve *s;
@@ -15,6 +15,17 @@ struct http_pool {
     int waiting, room, stop, n_thread;
     pthread_t thread[POOL_MAX];
 };
+
+/* A long body's JSON is many small blocks, which the heap keeps for this thread alone: they go
+ * back, or each of the threads might hold a hundred times what a request is. */
+static void run_one(struct http_pool *p, struct exchange *x)
+{
+    size_t n = x->call.body.n;
+
+    x->call.route->run(p->s, &x->call);
+    if (n > BODY_LONG)
+        mem_trim();
+}
 
 static void *run(void *ctx)
 {
@@ -41,7 +52,7 @@ static void *run(void *ctx)
         if (stop)
             call_reply(&x->call, 503, NULL, NULL, 0);
         else
-            x->call.route->run(p->s, &x->call);
+            run_one(p, x);
         (void)pthread_mutex_lock(&p->lock);
     }
     (void)pthread_mutex_unlock(&p->lock);

@@ -53,6 +53,11 @@ static struct form form_of(const struct local_call *c, const struct local_prompt
  * go without them, unless one must come. */
 static int grammar_of(struct local_answer *a, const struct local_prompt *p, struct err *e)
 {
+    static const char *const names[] = {[FORM_ANY] = "tools",
+                                        [FORM_JSON] = "format",
+                                        [FORM_SCHEMA] = "format",
+                                        [FORM_GBNF] = "grammar",
+                                        [FORM_REGEX] = "pattern"};
     struct local_call *c = a->c;
     struct form f = form_of(c, p);
     int of_tools = 0, rc;
@@ -69,7 +74,7 @@ static int grammar_of(struct local_answer *a, const struct local_prompt *p, stru
         e->code = 0;
         return 0;
     }
-    return rc < 0 ? err_wrap(e, rc, of_tools ? "tools" : "format") : 0;
+    return rc < 0 ? err_wrap(e, rc, "%s", of_tools ? "tools" : names[f.kind]) : 0;
 }
 
 static int guide_of(struct local_answer *a, const struct local_prompt *p, struct err *e)

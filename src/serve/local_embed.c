@@ -68,6 +68,9 @@ static int encode_input(struct local_call *c, const struct gate_input *in, size_
     int rc = 0;
 
     if (in->ids) {
+        rc = local_check_ids(c, "input", in->ids, in->n_id, e);
+        if (rc < 0)
+            return rc;
         for (size_t k = 0; k < in->n_id && rc == 0; k++)
             rc = tok_ids_put(ids, in->ids[k]);
         if (rc < 0)

@@ -285,6 +285,9 @@ MUST_CHECK int local_sample(const struct local_call *c, struct sched_request *ou
  */
 
 MUST_CHECK int local_put_ids(struct tok_ids *ids, const int32_t *id, size_t n); /* E_NOMEM */
+/* Fails: E_INVALID one that the model has not, with the field's name in front. */
+MUST_CHECK int local_check_ids(const struct local_call *c, const char *field, const int32_t *id,
+                               size_t n, struct err *e);
 /* Leaves `room` of them: the beginning goes, but for a BOS. tok NULL: that, too. */
 void local_cut_front(struct tok_ids *ids, size_t room, const struct tok *tok);
 

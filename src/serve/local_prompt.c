@@ -296,6 +296,19 @@ static int of_chat(struct local_call *c, struct local_prompt *out, struct err *e
 /* -- texts ----------------------------------------------------------------------------------
  */
 
+int local_check_ids(const struct local_call *c, const char *field, const int32_t *ids, size_t n,
+                    struct err *e)
+{
+    int n_vocab = c->m->en.info.n_vocab;
+
+    for (size_t i = 0; i < n; i++) {
+        if (ids[i] < 0 || ids[i] >= n_vocab)
+            return err_set(e, E_INVALID, "%s: token id %d (number %zu): expected 0 to %d",
+                           field, (int)ids[i], i, n_vocab - 1);
+    }
+    return 0;
+}
+
 static int of_text(struct local_call *c, struct local_prompt *out, struct err *e)
 {
     const struct gate_request *q = c->q;
@@ -306,6 +319,10 @@ static int of_text(struct local_call *c, struct local_prompt *out, struct err *e
 
     if (!q->n_input)
         return err_set(e, E_INVALID, "there is no prompt");
+    if (in->ids)
+        rc = local_check_ids(c, "prompt", in->ids, in->n_id, e);
+    if (rc < 0)
+        return rc;
     if (in->ids)
         rc = local_put_ids(ids, in->ids, in->n_id);
     else if (!tok)

@@ -67,7 +67,7 @@ static int read_token(struct llama_parse *p, const json_t *v, struct gate_bias *
 {
     json_int_t id = json_integer_value(v);
 
-    if (json_is_string(v)) {
+    if (json_string_length(v)) {
         out->id = -1;
         out->text = gate_str(p->q, json_string_value(v), json_string_length(v));
         return out->text.p ? 0 : llama_nomem(p);
@@ -110,8 +110,11 @@ static int bias_of_object(struct llama_parse *p, struct gate_bias *list)
     {
         char *end;
         long id = strtol(key, &end, 10);
+        int is_id = *key >= '0' && *key <= '9' && !*end;
 
-        if (*key >= '0' && *key <= '9' && !*end && id < LLAMA_ID_MAX) {
+        if (!*key || (is_id && id >= LLAMA_ID_MAX)) {
+            rc = err_set(&p->e, E_INVALID, "logit_bias: '%.40s' is no token's id or text", key);
+        } else if (is_id) {
             list[i].id = (int32_t)id;
         } else {
             list[i].id = -1;

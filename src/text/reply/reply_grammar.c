@@ -235,5 +235,9 @@ gram_ref reply_content(struct gram *g, const struct reply_style *style, gram_ref
     if (f->closing)
         content = reply_grammar_seq(g, content,
                                     gram_repeat(g, gram_bytes(g, str_of(f->closing)), 0, 1));
+    /* Who neither reasons nor writes headings has nothing that blanks could stand behind: they
+     * would be part of the content, which must not have them. */
+    if (!style->format && !*style->think_close)
+        return content;
     return reply_grammar_seq(g, gram_text(g, rx_blanks(gram_rx(g), 4)), content);
 }

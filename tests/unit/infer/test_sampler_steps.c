@@ -55,7 +55,7 @@ static void test_bias(void **state)
     const struct sampler_bias less = {2, -1.5F}, more = {0, 2.5F}, none = {2, -INFINITY},
                               twice[] = {{2, -0.6F}, {0, -9}, {2, -0.6F}}, last = {3, 100},
                               all[] = {{2, -INFINITY}, {0, -INFINITY}, {1, -INFINITY}, {1, 5}};
-    const uint32_t mask = 1;
+    const uint32_t mask = 1, seven = 7, last_only = 8;
     struct sampler_options o = off;
     struct sampler *s;
     struct err e;
@@ -72,9 +72,10 @@ static void test_bias(void **state)
         o.bias = all;
         o.n_bias = 4;
         s = make(&o, 4, 4);
-        assert_int_equal(sampler_pick(s, x, NULL, &e), E_NUMERIC);
-        assert_string_equal(e.msg,
-                            "no token has a finite logit, or logit_bias rules those out");
+        assert_int_equal(sampler_pick(s, x, NULL, &e), E_INVALID);
+        assert_string_equal(e.msg, "logit_bias: rules out every token that there is");
+        assert_int_equal(sampler_pick(s, x, &seven, &e), E_INVALID);
+        assert_int_equal(sampler_pick(s, x, &last_only, &e), E_NUMERIC); /* it was never one */
         sampler_free(s);
         o.bias = &more;
         o.n_bias = 1;
