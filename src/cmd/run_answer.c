@@ -1,18 +1,14 @@
 #include "cmd/run_print.h"
 
 #include "base/buf.h"
-#include "base/clock.h"
 #include "base/mem.h"
 #include "base/utf8.h"
-#include "cmd/term.h"
 #include "infer/engine.h"
 #include "infer/guided.h"
 
-#include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define ANSWER_MAX ((size_t)256 << 20)
