@@ -115,6 +115,8 @@ static const struct opt_row rows[] = {
     CMD_KV_ROWS(AT(kv)),
     CMD_LORA_ROWS(AT(lora)),
     CMD_CACHE_ROWS(AT(cache)),
+    {.name = "local", .type = OPT_FLAG, .at = AT(local),
+     .help = "compute in this process, also when a server runs"},
     {.name = "json", .type = OPT_FLAG, .at = AT(json),
      .help = "print one JSON object for each answer, with timings"},
     {.name = "special", .type = OPT_FLAG, .at = AT(special),
@@ -129,7 +131,10 @@ const struct opt_spec run_spec = {
     .about =
         "Answers PROMPT with the model in FILE, or of that NAME in the store; a model without "
         "a chat template completes\n"
-        "it. What is piped to stdin goes before it. Without a prompt, on a terminal, it\n"
+        "it. A NAME is asked of the server that HEARTH_HOST names, or of the one on this "
+        "machine, "
+        "if one runs.\n"
+        "What is piped to stdin goes before it. Without a prompt, on a terminal, it\n"
         "asks for one again and again. An empty prompt (\"\") only loads the model. Words\n"
         "after -- are never options.",
     .rows = rows,
@@ -139,6 +144,7 @@ const struct opt_spec run_spec = {
 static void run_close(struct run *r)
 {
     run_chat_close(r);
+    run_via_close(r);
     hearth_seq_close(r->seq);
     hearth_engine_free(r->engine);
     hearth_model_close(r->model);
@@ -231,6 +237,23 @@ static int keep_packed(struct run *r, struct err *e)
     return rc;
 }
 
+/* A server's model, or one of the store, or a path. */
+static int find_model(struct run *r, int argc, char **argv, struct err *e)
+{
+    const char *word = r->path;
+    struct err why = {0};
+    int rc = run_via_open(r, argc, argv, &why), own;
+
+    if (rc == 1)
+        return 0;
+    if (rc < 0 && rc != E_NOT_FOUND)
+        return err_set(e, rc, "%s", why.msg);
+    own = run_stored(r, argc, argv, e);
+    if (own == 0 && rc == E_NOT_FOUND && r->path == word)
+        return err_set(e, rc, "%s", why.msg);
+    return own;
+}
+
 /* Options are read twice when a model of the store has some, too; reading moves words. */
 static int options(struct run *r, int argc, char **argv, int *status)
 {
@@ -247,7 +270,7 @@ static int options(struct run *r, int argc, char **argv, int *status)
     n = cmd_options(&run_spec, argc, argv, &r->opt, 1, -1, status);
     if (n >= 0) {
         r->path = argv[0];
-        rc = run_stored(r, argc, copy, &e);
+        rc = find_model(r, argc, copy, &e);
     }
     mem_free(copy);
     if (rc == 0)
@@ -265,6 +288,7 @@ int cmd_run(int argc, char **argv)
 
     n = options(&r, argc, argv, &status);
     if (n < 0) {
+        run_via_close(&r);
         store_model_done(&r.stored);
         return status;
     }
@@ -276,7 +300,7 @@ int cmd_run(int argc, char **argv)
     else if (!r.interactive)
         rc = prompt_of(&prompt, n - 1, argv + 1, &e);
     if (rc == 0)
-        rc = run_open(&r, r.interactive || prompt.n, &e);
+        rc = r.via ? run_chat_open_via(&r, &e) : run_open(&r, r.interactive || prompt.n, &e);
     /* After the model was opened: what is wrong with its file is the better news. */
     if (rc == 0 && n == 1 && !r.interactive && !prompt.n)
         rc = err_set(&e, E_INVALID,
@@ -290,7 +314,7 @@ int cmd_run(int argc, char **argv)
         status = run_repl(&r);
     else
         rc = run_answer(&r, prompt.p ? prompt.p : "", prompt.n, &e);
-    if (rc == 0 && r.opt.cache.dir)
+    if (rc == 0 && r.engine && r.opt.cache.dir)
         rc = keep_packed(&r, &e);
 out:
     run_close(&r);

@@ -21,7 +21,7 @@ struct run_options {
     int num_predict, num_ctx, threads, pin, draft;
     struct cmd_kv kv;
     struct cmd_lora lora;
-    int verbose, json, special;
+    int verbose, json, special, local;
     const char *cpu, *system;
     struct cmd_cache cache;
     struct opt_list stop;
@@ -49,9 +49,13 @@ struct run_chat {
     uint32_t *hidden; /* bits of tokens that are not shown; NULL: none */
 };
 
+struct run_via;
+
 struct run {
     struct run_options opt;
     const char *path;
+    struct run_via *via; /* a server answers; then model, engine, seq are NULL, and opt holds
+                          * what was given and nothing else */
     struct store_model stored; /* what the store has of it; nothing if it is a path */
     struct hearth_model *model;
     struct hearth_model_info info;
@@ -74,11 +78,33 @@ struct run {
  * of the options of argv, which are read again. Fails: as store_find, opt_parse. */
 MUST_CHECK int run_stored(struct run *r, int argc, char **argv, struct err *e);
 
+/* -- through a server (run_via.c) --------------------------------------------------------- */
+
+struct client;
+
+/* If r->path is a name, a server runs, and it can be told all that argv says: asks it for the
+ * model. 1: it answers from now on, r->via is set. 0: this process is to. Fails: E_NOT_FOUND
+ * the server has no such model, this process may; as the server says. */
+MUST_CHECK int run_via_open(struct run *r, int argc, char **argv, struct err *e);
+void run_via_close(struct run *r); /* without one, too */
+const char *run_via_url(const struct run *r);
+int run_via_chat(const struct run *r); /* 0: text is completed as it stands */
+int run_via_has_text(const struct run *r);
+void run_via_clear(struct run *r); /* begins a text anew */
+/* As run_answer. */
+MUST_CHECK int run_via_answer(struct run *r, const char *text, size_t n, struct err *e);
+/* 1: an option was given. */
+int run_via_given(const struct opt_row *row, const struct run_options *o);
+/* What the interactive mode's SIGINT handler cancels: not NULL only while a request is on. */
+extern struct client *_Atomic run_via_client;
+
 /* -- conversations (run_chat.c) ---------------------------------------------------------- */
 
 /* After the model was opened: its template, the tools, what holds the answers. Fails: as
  * chat_new, schema_add, reply_grammar; E_INVALID options that do not go together. */
 MUST_CHECK int run_chat_open(struct run *r, struct err *e);
+/* The same for r->via: only what needs no model. */
+MUST_CHECK int run_chat_open_via(struct run *r, struct err *e);
 void run_chat_close(struct run *r);
 void run_chat_clear(struct run *r); /* begins anew */
 

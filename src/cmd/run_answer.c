@@ -1,18 +1,14 @@
-#include "cmd/run.h"
+#include "cmd/run_print.h"
 
 #include "base/buf.h"
-#include "base/clock.h"
 #include "base/mem.h"
 #include "base/utf8.h"
-#include "cmd/term.h"
 #include "infer/engine.h"
 #include "infer/guided.h"
 
-#include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define ANSWER_MAX ((size_t)256 << 20)
@@ -20,107 +16,16 @@
 volatile sig_atomic_t run_interrupted;
 struct hearth_engine *_Atomic run_engine;
 
-struct answer {
-    struct run *r;
-    struct buf clean;   /* on a terminal: one piece made safe */
-    struct buf content; /* all of it, as the conversation keeps it */
-    struct buf reasoning;
-    struct buf written;   /* --special in a conversation: all, with control tokens */
-    struct buf arguments; /* of the call that comes */
-    json_t *call;         /* the one that comes; NULL: none */
-    json_t *calls;
-    struct buf calls_text; /* the same, with numbers as they were written */
-    json_t *ids;
-    struct reply *reply; /* NULL: text is completed */
-    struct guide *guide; /* NULL: any text */
-    int silent;          /* --special: what came was shown already, as it was written */
-    int in_reasoning;    /* its heading was shown, and not its end */
-    char last;           /* the last byte that was written */
-    int rc;              /* what went wrong in a callback */
-    struct err *e;
-};
-
-static int put(struct answer *a, const char *p, size_t n)
-{
-    int why = n ? term_write(STDOUT_FILENO, p, n) : 0;
-
-    if (n)
-        a->last = p[n - 1];
-    if (why == EPIPE)
-        a->r->reader_gone = 1;
-    else if (why)
-        a->rc = err_sys(a->e, E_IO, why, "write stdout");
-    return why;
-}
-
-static int no_room(struct answer *a)
-{
-    a->rc = err_set(a->e, E_NOMEM, "no memory for the answer");
-    return a->rc;
-}
-
-/* Text of the answer, as it goes to people or to a file. */
-static int show(struct answer *a, struct str text)
-{
-    const struct run *r = a->r;
-
-    if (r->opt.json || a->silent)
-        return 0;
-    if (!r->stdout_tty) {
-        (void)put(a, text.p, text.n);
-        return a->rc;
-    }
-    buf_clear(&a->clean);
-    if (term_clean(&a->clean, text.p, text.n) < 0)
-        return no_room(a);
-    (void)put(a, a->clean.p ? a->clean.p : "", a->clean.n);
-    return a->rc;
-}
-
-static int new_line(struct answer *a)
-{
-    return a->last == '\n' ? 0 : show(a, str_of("\n"));
-}
-
-static void leave_reasoning(struct answer *a)
-{
-    if (!a->in_reasoning)
-        return;
-    a->in_reasoning = 0;
-    if (new_line(a) == 0)
-        (void)show(a, str_of("...done thinking.\n\n"));
-}
-
-static int on_reasoning(struct answer *a, struct str text)
-{
-    if (buf_put(&a->reasoning, text.p, text.n) < 0)
-        return no_room(a);
-    if (a->r->opt.hide_think)
-        return 0;
-    if (!a->in_reasoning && show(a, str_of("Thinking...\n")) < 0)
-        return a->rc;
-    a->in_reasoning = 1;
-    return show(a, text);
-}
-
-static int on_content(struct answer *a, struct str text)
-{
-    leave_reasoning(a);
-    if (a->rc < 0)
-        return a->rc;
-    return buf_put(&a->content, text.p, text.n) < 0 ? no_room(a) : show(a, text);
-}
-
 static int on_call(struct answer *a, const struct reply_event *ev)
 {
-    leave_reasoning(a);
+    run_print_leave(a);
     buf_clear(&a->arguments);
     json_decref(a->call);
     a->call = json_pack("{s:s, s:{s:s#}}", "type", "function", "function", "name", ev->name.p,
                         (int)ev->name.n);
     if (!a->call ||
         (ev->id.n && json_object_set_new(a->call, "id", json_stringn(ev->id.p, ev->id.n)) != 0))
-        return no_room(a);
+        return run_print_no_room(a);
     return 0;
 }
 
@@ -134,7 +39,7 @@ static int on_call_end(struct answer *a, const struct reply_event *ev)
          json_object_set_new(a->call, "id", json_stringn(ev->id.p, ev->id.n)) != 0) ||
         json_object_set_new(function, "arguments", run_call_arguments(&a->arguments)) != 0 ||
         json_array_append(a->calls, a->call) != 0)
-        return no_room(a);
+        return run_print_no_room(a);
     buf_init(&line, ANSWER_MAX);
     rc = run_call_put(&line, function, &a->arguments);
     if (rc == 0)
@@ -142,9 +47,9 @@ static int on_call_end(struct answer *a, const struct reply_event *ev)
     json_decref(a->call);
     a->call = NULL;
     if (rc < 0)
-        (void)no_room(a);
-    else if (new_line(a) == 0 && show(a, (struct str){line.p, line.n}) == 0)
-        (void)show(a, str_of("\n"));
+        (void)run_print_no_room(a);
+    else if (run_print_line(a) == 0 && run_print_text(a, (struct str){line.p, line.n}) == 0)
+        (void)run_print_text(a, str_of("\n"));
     buf_done(&line);
     return a->rc;
 }
@@ -155,9 +60,9 @@ static int on_event(void *ctx, const struct reply_event *ev)
 
     switch (ev->kind) {
     case REPLY_REASONING:
-        return on_reasoning(a, ev->text);
+        return run_print_reasoning(a, ev->text);
     case REPLY_CONTENT:
-        return on_content(a, ev->text);
+        return run_print_content(a, ev->text);
     case REPLY_CALL:
         return on_call(a, ev);
     case REPLY_CALL_BROKEN: /* its text follows */
@@ -165,7 +70,7 @@ static int on_event(void *ctx, const struct reply_event *ev)
         a->call = NULL;
         return 0;
     case REPLY_ARGUMENTS:
-        return buf_put(&a->arguments, ev->text.p, ev->text.n) < 0 ? no_room(a) : 0;
+        return buf_put(&a->arguments, ev->text.p, ev->text.n) < 0 ? run_print_no_room(a) : 0;
     default:
         return on_call_end(a, ev);
     }
@@ -177,9 +82,9 @@ static int show_written(struct answer *a, struct str text)
     int rc;
 
     a->silent = 0;
-    rc = show(a, text);
+    rc = run_print_text(a, text);
     a->silent = 1;
-    return rc < 0 || buf_put(&a->written, text.p, text.n) < 0 ? no_room(a) : 0;
+    return rc < 0 || buf_put(&a->written, text.p, text.n) < 0 ? run_print_no_room(a) : 0;
 }
 
 static int on_piece(void *ctx, const struct hearth_piece *p)
@@ -191,135 +96,24 @@ static int on_piece(void *ctx, const struct hearth_piece *p)
 
     atomic_store(&run_engine, NULL); /* the prompt is done; from here on the flag is enough */
     if (p->id >= 0 && r->opt.json && json_array_append_new(a->ids, json_integer(p->id)) != 0)
-        rc = no_room(a);
+        rc = run_print_no_room(a);
     if (rc == 0 && p->id >= 0)
         rc = run_ids_add(r, &p->id, 1, &why);
     if (rc == 0 && p->n_text && a->reply && r->opt.special)
         rc = show_written(a, (struct str){p->text, p->n_text});
     if (rc == 0 && p->n_text)
         rc = a->reply ? reply_put(a->reply, p->text, p->n_text, &why)
-                      : on_content(a, (struct str){p->text, p->n_text});
+                      : run_print_content(a, (struct str){p->text, p->n_text});
     if (rc < 0 && a->rc == 0)
         a->rc = err_set(a->e, rc, "%s", why.msg);
     return a->rc < 0 || r->reader_gone || run_interrupted;
 }
 
-/* -- what is said about an answer ------------------------------------------------------ */
-
-static double rate(int n, uint64_t ns)
-{
-    return ns ? n * 1e9 / (double)ns : 0;
-}
-
-static void line_duration(const char *name, uint64_t ns)
-{
-    char t[48];
-
-    term_duration(ns, t, sizeof(t));
-    (void)fprintf(stderr, "%-21s %s\n", name, t);
-}
-
-static void print_stats(const struct run *r, const struct hearth_stats *st)
-{
-    int computed = st->n_prompt - st->n_prompt_reused;
-    struct hearth_model_info info;
-    char packing[64];
-
-    line_duration("total duration:", clock_ns() - r->start_ns);
-    line_duration("load duration:", r->load_ns);
-    (void)fprintf(stderr, "%-21s %d token(s)\n", "prompt eval count:", st->n_prompt);
-    line_duration("prompt eval duration:", st->prompt_ns);
-    (void)fprintf(stderr, "%-21s %.2f tokens/s\n",
-                  "prompt eval rate:", rate(computed, st->prompt_ns));
-    (void)fprintf(stderr, "%-21s %d token(s)\n", "eval count:", st->n_output);
-    line_duration("eval duration:", st->output_ns);
-    (void)fprintf(stderr, "%-21s %.2f tokens/s\n",
-                  "eval rate:", rate(st->n_output, st->output_ns));
-    if (r->opt.draft)
-        (void)fprintf(stderr, "%-21s %d of %d token(s) came true\n",
-                      "guessed ahead:", st->n_accepted, st->n_drafted);
-    hearth_model_info(r->model, &info);
-    (void)fprintf(stderr, "%-21s %s%s%s\n",
-                  "weights:", cmd_packing(&info, packing, sizeof(packing)),
-                  info.pack_note[0] ? "; " : "", info.pack_note);
-}
-
-static const char *done_reason(int finish)
-{
-    switch (finish) {
-    case HEARTH_FINISH_LENGTH:
-        return "length";
-    case HEARTH_FINISH_CALLER:
-        return "cancelled";
-    default:
-        return "stop";
-    }
-}
-
-static json_t *answer_json(struct answer *a, const struct hearth_stats *st, int loaded_only)
-{
-    struct run *r = a->r;
-    struct buf path;
-    char when[32] = "";
-    time_t now = time(NULL);
-    struct tm tm;
-    json_t *o;
-
-    if (gmtime_r(&now, &tm))
-        (void)strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &tm);
-    buf_init(&path, ANSWER_MAX);
-    if (buf_str(&path, r->path) < 0) {
-        buf_done(&path);
-        return NULL;
-    }
-    o = json_pack("{s:o, s:s, s:o, s:b, s:s, s:O, s:I, s:I, s:i, s:I, s:i, s:I}", "model",
-                  run_text_json(&path), "created_at", when, "response",
-                  run_text_json(&a->content), "done", 1, "done_reason",
-                  loaded_only ? "load" : done_reason(st->finish), "tokens", a->ids,
-                  "total_duration", (json_int_t)(clock_ns() - r->start_ns), "load_duration",
-                  (json_int_t)r->load_ns, "prompt_eval_count", st->n_prompt,
-                  "prompt_eval_duration", (json_int_t)st->prompt_ns, "eval_count", st->n_output,
-                  "eval_duration", (json_int_t)st->output_ns);
-    buf_done(&path);
-    if (o && a->reasoning.n && !r->opt.hide_think &&
-        json_object_set_new(o, "thinking", run_text_json(&a->reasoning)) != 0)
-        goto fail;
-    if (o && a->silent && json_object_set_new(o, "written", run_text_json(&a->written)) != 0)
-        goto fail;
-    return o;
-fail:
-    json_decref(o);
-    return NULL;
-}
-
-/* The calls as text become the object's last member. */
-static int print_json(struct answer *a, const struct hearth_stats *st, int loaded_only)
-{
-    json_t *o = answer_json(a, st, loaded_only);
-    struct buf line;
-    int rc = o ? 0 : E_NOMEM;
-
-    buf_init(&line, 8 * ANSWER_MAX);
-    if (rc == 0)
-        rc = run_json_put(&line, o);
-    if (rc == 0 && a->calls_text.n) {
-        line.n--;
-        rc = buf_fmt(&line, ",\"tool_calls\":[%s]}", a->calls_text.p);
-    }
-    if (rc == 0)
-        rc = buf_byte(&line, '\n');
-    if (rc < 0)
-        (void)no_room(a);
-    else
-        (void)put(a, line.p, line.n);
-    buf_done(&line);
-    json_decref(o);
-    return a->rc;
-}
-
 void run_notice(const struct run *r)
 {
-    if ((r->interactive || isatty(STDERR_FILENO)) && !r->chat.chat)
+    int chat = r->via ? run_via_chat(r) : r->chat.chat != NULL;
+
+    if ((r->interactive || isatty(STDERR_FILENO)) && !chat)
         (void)fprintf(stderr, "note: %s: text is completed as it stands\n",
                       r->opt.raw ? "--raw" : "this model has no chat template");
 }
@@ -386,35 +180,6 @@ static int answer_open(struct answer *a)
     if (rc == 0 && c->gram)
         rc = guide_new(&a->guide, &go, a->e);
     return rc;
-}
-
-static int answer_start(struct answer *a, struct run *r, struct err *e)
-{
-    *a = (struct answer){.r = r, .last = '\n', .e = e};
-    buf_init(&a->clean, ANSWER_MAX);
-    buf_init(&a->content, ANSWER_MAX);
-    buf_init(&a->reasoning, ANSWER_MAX);
-    buf_init(&a->arguments, ANSWER_MAX);
-    buf_init(&a->written, ANSWER_MAX);
-    buf_init(&a->calls_text, ANSWER_MAX);
-    a->ids = json_array();
-    a->calls = json_array();
-    return a->ids && a->calls ? 0 : err_set(e, E_NOMEM, "no memory for an answer");
-}
-
-static void answer_done(struct answer *a)
-{
-    reply_free(a->reply);
-    guide_free(a->guide);
-    json_decref(a->call);
-    json_decref(a->calls);
-    json_decref(a->ids);
-    buf_done(&a->clean);
-    buf_done(&a->content);
-    buf_done(&a->reasoning);
-    buf_done(&a->arguments);
-    buf_done(&a->written);
-    buf_done(&a->calls_text);
 }
 
 /* -- generating ------------------------------------------------------------------------ */
@@ -496,7 +261,7 @@ static void after(const struct answer *a, const struct hearth_stats *st)
     else if (!by_itself && a->guide && !guide_may_end(a->guide))
         (void)fprintf(stderr, "note: the answer ends before its form is complete\n");
     if (r->opt.verbose)
-        print_stats(r, st);
+        run_print_stats(r, st);
 }
 
 /* What the model said becomes part of the conversation. */
@@ -530,9 +295,9 @@ static int answer_run(struct answer *a, const int32_t *ids, size_t n, struct hea
     if (rc == 0 && a->reply && reply_end(a->reply, is_cut(st), a->e) < 0)
         rc = a->e->code;
     if (!within_reasoning(a, st))
-        leave_reasoning(a);
+        run_print_leave(a);
     if (!r->reader_gone && a->last != '\n')
-        (void)put(a, "\n", 1);
+        (void)run_print_bytes(a, "\n", 1);
     return rc < 0 ? rc : a->rc;
 }
 
@@ -541,7 +306,7 @@ static int answer_report(struct answer *a, const struct hearth_stats *st, int lo
     int rc = 0;
 
     if (a->r->opt.json)
-        rc = print_json(a, st, loaded_only);
+        rc = run_print_json(a, st, loaded_only);
     if (rc == 0 && !a->r->reader_gone)
         after(a, st);
     a->r->load_ns = 0;
@@ -554,7 +319,7 @@ int run_go_on(struct run *r, struct err *e)
     struct hearth_stats st = {0};
     int32_t *ids = NULL;
     size_t n_id = 0;
-    int rc = answer_start(&a, r, e);
+    int rc = run_print_start(&a, r, e);
 
     if (rc == 0)
         rc = run_chat_prompt(r, &ids, &n_id, e);
@@ -567,7 +332,7 @@ int run_go_on(struct run *r, struct err *e)
     if (rc == 0)
         rc = answer_report(&a, &st, 0);
     mem_free(ids);
-    answer_done(&a);
+    run_print_done(&a);
     return rc;
 }
 
@@ -577,7 +342,7 @@ static int complete(struct run *r, const char *text, size_t n, struct err *e)
     struct hearth_stats st = {0};
     int32_t *ids = NULL;
     size_t n_id = 0;
-    int rc = answer_start(&a, r, e);
+    int rc = run_print_start(&a, r, e);
 
     if (rc == 0 && n > 0)
         rc = question(r, text, n, &ids, &n_id, e);
@@ -586,7 +351,7 @@ static int complete(struct run *r, const char *text, size_t n, struct err *e)
     if (rc == 0)
         rc = answer_report(&a, &st, n == 0);
     mem_free(ids);
-    answer_done(&a);
+    run_print_done(&a);
     return rc;
 }
 
@@ -595,6 +360,8 @@ int run_answer(struct run *r, const char *text, size_t n, struct err *e)
     struct buf clean;
     int rc;
 
+    if (r->via)
+        return run_via_answer(r, text, n, e);
     if (!r->chat.chat || n == 0)
         return complete(r, text, n, e);
     if (!utf8_valid(text, n))

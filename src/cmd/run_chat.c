@@ -182,7 +182,7 @@ static int check_texts(const struct run *r, struct err *e)
     for (int i = 0; i < r->opt.stop.n; i++)
         if (!*r->opt.stop.v[i])
             return err_set(e, E_INVALID, "--stop: an empty text would end every answer");
-    if (r->chat.chat && system && !utf8_valid(system, strlen(system)))
+    if ((r->chat.chat || r->via) && system && !utf8_valid(system, strlen(system)))
         return err_set(e, E_INVALID, "--system: the text is not UTF-8");
     return 0;
 }
@@ -224,6 +224,20 @@ int run_chat_open(struct run *r, struct err *e)
     if (rc == 0 && r->chat.chat && !r->opt.special)
         rc = open_hidden(r, e);
     return rc < 0 ? rc : run_chat_grammar(r, e);
+}
+
+int run_chat_open_via(struct run *r, struct err *e)
+{
+    int rc = open_think(r, r->opt.think, r->opt.no_think, e);
+
+    r->chat.messages = json_array();
+    if (rc == 0 && !r->chat.messages)
+        rc = err_set(e, E_NOMEM, "no memory for a conversation");
+    if (rc == 0 && r->opt.raw && r->chat.think != CHAT_THINK_AUTO)
+        rc = err_set(e, E_INVALID, "--think needs a chat template, and --raw leaves it out");
+    if (rc == 0)
+        rc = open_format(r, r->opt.format, e);
+    return rc < 0 ? rc : check_texts(r, e);
 }
 
 void run_chat_close(struct run *r)
@@ -295,7 +309,7 @@ int run_chat_format(struct run *r, const char *format, struct err *e)
     c->schema = NULL;
     c->any_json = 0;
     rc = open_format(r, format, e);
-    if (rc == 0)
+    if (rc == 0 && !r->via)
         rc = run_chat_grammar(r, e);
     if (rc < 0) { /* as it was; the vocabulary may be new */
         gram_free(c->gram);
@@ -316,7 +330,7 @@ int run_chat_think(struct run *r, const char *think, struct err *e)
     const char *effort = r->chat.effort;
 
     rc = open_think(r, think, 0, e);
-    if (rc == 0)
+    if (rc == 0 && !r->via)
         rc = check_abilities(r, e);
     if (rc < 0) {
         r->chat.think = was;

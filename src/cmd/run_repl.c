@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "cmd/term.h"
+#include "net/client.h"
 #include "sys/path.h"
 
 #include <errno.h>
@@ -65,19 +66,32 @@ static int slash_bye(struct repl *l, char *args)
     return LEAVE;
 }
 
+static int is_chat(const struct run *r)
+{
+    return r->via ? run_via_chat(r) : r->chat.chat != NULL;
+}
+
+/* 1: there is text that later settings do not reach. */
+static int has_text(const struct run *r)
+{
+    return !is_chat(r) && (r->via ? run_via_has_text(r) : hearth_seq_len(r->seq) > 0);
+}
+
 static int slash_clear(struct repl *l, char *args)
 {
     struct hearth_error he = {0};
     struct err e = {0};
 
     (void)args;
-    if (hearth_seq_truncate(l->r->seq, 0, &he) < 0) {
+    if (l->r->via)
+        run_via_clear(l->r);
+    if (l->r->seq && hearth_seq_truncate(l->r->seq, 0, &he) < 0) {
         (void)cmd_err(&e, &he);
         complain(&e);
     } else {
         run_chat_clear(l->r);
         l->r->n_id = 0;
-        (void)printf("The %s begins anew.\n", l->r->chat.chat ? "conversation" : "text");
+        (void)printf("The %s begins anew.\n", is_chat(l->r) ? "conversation" : "text");
     }
     return GO_ON;
 }
@@ -98,6 +112,11 @@ static void show_info(const struct run *r)
 {
     const struct hearth_model_info *i = &r->info;
 
+    if (r->via) {
+        show_text("model", r->path);
+        show_text("server", run_via_url(r));
+        return;
+    }
     show_text("model", i->name ? i->name : r->path);
     show_text("architecture", i->arch ? i->arch : "?");
     show_text("weights", i->file_type ? i->file_type : "?");
@@ -118,7 +137,9 @@ static void show_parameters(const struct run *r)
 
         if (!row->param)
             continue;
-        if (opt_show(row, &r->opt, value, sizeof(value)))
+        if (r->via && !run_via_given(row, &r->opt))
+            (void)printf("%-18s (as the model has it)\n", row->param);
+        else if (opt_show(row, &r->opt, value, sizeof(value)))
             (void)printf("%-18s %s\n", row->param, value);
         else if (row->type != OPT_LIST || r->opt.stop.n == 0)
             (void)printf("%-18s %s\n", row->param,
@@ -126,7 +147,8 @@ static void show_parameters(const struct run *r)
     }
     for (int i = 0; i < r->opt.stop.n; i++)
         show_text("stop", r->opt.stop.v[i]);
-    (void)printf("%-18s %d\n", "num_ctx", r->n_ctx);
+    if (!r->via)
+        (void)printf("%-18s %d\n", "num_ctx", r->n_ctx);
 }
 
 static int slash_show(struct repl *l, char *args)
@@ -223,9 +245,7 @@ static void set_system(struct repl *l, const char *text)
     }
     l->r->opt.system = s;
     /* A conversation is rendered anew for each answer; a text has it at its beginning. */
-    (void)printf("Set the system text%s.\n", !l->r->chat.chat && hearth_seq_len(l->r->seq) > 0
-                                                 ? "; it counts after /clear"
-                                                 : "");
+    (void)printf("Set the system text%s.\n", has_text(l->r) ? "; it counts after /clear" : "");
 }
 
 static void set_switch(int *to, int value, const char *name)
@@ -377,10 +397,13 @@ static char *prompt_text(EditLine *el)
 static void on_sigint(int sig)
 {
     struct hearth_engine *en = atomic_load(&run_engine);
+    struct client *client = atomic_load(&run_via_client);
     int saved = errno;
 
     (void)sig;
     run_interrupted = 1;
+    if (client)
+        client_cancel(client);
     if (en)
         hearth_engine_cancel(en);
     if (write(wake[1], "", 1) < 0) /* full: it wakes just as well */

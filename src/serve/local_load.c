@@ -95,6 +95,19 @@ static int open_draft(struct local_model *m, struct err *e)
     return rc;
 }
 
+/* What it takes of the budget. The store's size of a model has its own DRAFT in it. */
+static uint64_t draft_bytes(const struct local_model *m)
+{
+    struct hearth_engine_info size;
+    struct hearth_model_info info;
+
+    if (!m->en.draft)
+        return 0;
+    hearth_engine_info(m->en.draft, &size);
+    hearth_model_info(m->en.draft_model, &info);
+    return size.kv_bytes + size.scratch_bytes + (m->setup.draft ? info.file_bytes : 0);
+}
+
 static int make_engine(struct local_model *m, uint64_t kv_bytes, struct hearth_error *he)
 {
     struct local_engine *en = &m->en;
@@ -220,7 +233,8 @@ static int load(struct local_model *m, struct err *e)
     if (rc == 0)
         rc = open_draft(m, e);
     if (rc == 0)
-        rc = local_room(m, weights + en->size.kv_bytes + en->size.scratch_bytes, e);
+        rc = local_room(
+            m, weights + en->size.kv_bytes + en->size.scratch_bytes + draft_bytes(m), e);
     if (rc == 0)
         rc = keep_packed(m, e);
     if (rc == 0) {

@@ -1,5 +1,5 @@
 #!/bin/bash
-# What talks to a running server: `hearth ps`, `hearth stop`, `hearth bench serve`.
+# What talks to a running server: `hearth ps`, `hearth stop`, `hearth run`, `hearth bench serve`.
 . tests/cli/lib.sh
 model=$models/stories260k.gguf
 unset OLLAMA_HOST HEARTH_API_KEY
@@ -17,7 +17,13 @@ fi
 export HEARTH_MODELS=$work/store HEARTH_HOST=unix:$work/sock
 printf 'FROM %s\n' "$(realpath $model)" >"$work/Modelfile"
 hearth create tiny -f "$work/Modelfile"
-"$HEARTH" serve --host "unix:$work/sock" -s responses.path=none >"$work/serve" 2>&1 </dev/null &
+{
+    cat "$work/Modelfile"
+    printf 'TEMPLATE """{{ range .Messages }}[{{ .Role }}|{{ .Content }}]{{ end }}[assistant|"""\n'
+    printf 'SYSTEM Be kind.\nPARAMETER temperature 0\nPARAMETER num_predict 12\n'
+} >"$work/Talker"
+hearth create talker -f "$work/Talker"
+"$HEARTH" serve --host "unix:$work/sock" -s responses.path=none -s models.context=100000 >"$work/serve" 2>&1 </dev/null &
 server=$!
 trap 'kill $server 2>/dev/null; wait $server 2>/dev/null; rm -rf "$work"' EXIT
 for _ in $(seq 200); do
@@ -44,4 +50,161 @@ hearth bench serve -m none --words 1 -n 2
 ok "a load for no model" $?
 hearth stop tiny && hearth ps && [ ! -s "$work/out" ]
 ok "and then it is not" $?
+
+# `hearth run`: the same words from the server as from this process.
+in_memory() # NAME: is it in the server's memory?
+{
+    "$HEARTH" ps 2>/dev/null </dev/null | grep -q "^$1:latest "
+}
+
+same() # NAME ARGUMENTS...: both ways to run them print the same
+{
+    local name=$1
+    shift
+    "$HEARTH" run "$@" --local </dev/null >"$work/want" 2>"$work/err" && hearth run "$@" &&
+        [ -s "$work/out" ] && cmp -s "$work/out" "$work/want"
+    ok "run: $name" $?
+}
+
+hearth run tiny --local -n 2 Once && ! in_memory tiny
+ok "run --local asks no server" $?
+hearth run tiny -t 1 -n 2 Once && ! in_memory tiny
+ok "run with what only this process can do asks none" $?
+hearth run "$(realpath $model)" -n 2 Once && ! in_memory tiny
+ok "run of a file asks none" $?
+same "a text" tiny --temp 0 -n 30 Once upon a time
+in_memory tiny
+ok "run asks the server" $?
+same "a seed and sampling" tiny --seed 7 --temp 0.9 --top-k 20 --min-p 0.01 --min-keep 2 --repeat-penalty 1.1 -n 30 Once
+same "a system text before a text" tiny --temp 0 -n 20 --system "A tale." Once
+same "raw" talker --raw -n 20 --system "A tale." "Once upon"
+same "stop" tiny --temp 0 -n 60 --stop zzz --stop " was" "Once upon a time"
+same "a conversation, with what the model has of its own" talker Hello
+same "a system text" talker --system "You are a cat." Hello
+same "a form" talker --temp 0 -n 60 --format json Hello
+echo '{"type": "object", "properties": {"n": {"enum": [1, 2]}}, "required": ["n"], "additionalProperties": false}' >"$work/schema"
+same "a schema" talker --format "$work/schema" Hello
+printf 'Once upon' | "$HEARTH" run tiny --temp 0 -n 12 a time >"$work/want" 2>"$work/err"
+hearth run tiny --temp 0 -n 12 "Once upon a time" && cmp -s "$work/out" "$work/want"
+ok "run: what is piped comes first" $?
+hearth run tiny --json -n 5 "Once upon a time" && is_json "$work/out" &&
+    grep -q '^{"model":"tiny","created_at":".*","response":".*","done":true,"done_reason":"length","total_duration":[1-9]' "$work/out" &&
+    grep -q '"prompt_eval_count":[1-9].*"eval_count":5,"eval_duration":[1-9]' "$work/out"
+ok "run --json" $?
+hearth run tiny -v -n 5 Once && grep -q '^eval count: *5 token' "$work/err" && grep -q '^prompt eval rate:' "$work/err"
+ok "run --verbose" $?
+hearth stop tiny
+hearth run tiny "" --json && grep -q '"done_reason":"load"' "$work/out" && in_memory tiny
+ok "run of nothing loads it" $?
+fails "run: a model that nobody has" 4 "unix:$work/sock: model 'nobody' not found" run nobody Hello
+fails "run: what the model cannot" 64 "does not support thinking" run talker --think Hello
+fails "run: no prompt" 64 "no prompt" run tiny
+fails "run: an empty stop" 64 "--stop" run tiny --stop "" Hello
+fails "run: --think without a template" 64 "--raw" run talker --raw --think Hello
+echo 'no JSON' >"$work/schema"
+fails "run: a broken schema" 64 "--format" run talker --format "$work/schema" Hello
+HEARTH_MODELS=$work/nowhere hearth run talker Hello && cmp -s "$work/out" <("$HEARTH" run talker --local Hello </dev/null)
+ok "run: the store may be the server's alone" $?
+HEARTH_MODELS=$work/other hearth create mine -f "$work/Modelfile" &&
+    HEARTH_MODELS=$work/other hearth run mine -n 3 Once && [ -s "$work/out" ]
+ok "run: and ours alone" $?
+HEARTH_HOST=unix:$work/none hearth run tiny -n 3 Once && [ -s "$work/out" ]
+ok "run: without a server" $?
+
+# Servers whose answers go wrong.
+if command -v python3 >/dev/null; then
+    python3 tests/cli/bad_server.py "$work/bad" &
+    bad=$!
+    for _ in $(seq 200); do
+        [ ! -S "$work/bad" ] || break
+        sleep 0.05
+    done
+    wrong() # NAME STATUS TEXT MODEL: an answer that had begun
+    {
+        HEARTH_HOST=unix:$work/bad hearth run "$4" Hello
+        [ $? = "$2" ] && [ "$(wc -l <"$work/err")" = 1 ] && grep -qF -- "error: unix:$work/bad$3" "$work/err"
+        ok "run: $1" $?
+    }
+    wrong "an error in the middle" 5 ": it fell?[31m over" fails
+    wrong "an answer that just ends" 5 " closed the connection in the middle" ends
+    wrong "an answer that is none" 5 ": an answer that is none of ours" babbles
+    wrong "no room" 8 ": the queue is full" busy
+    wrong "a key that is missing" 5 ": no key" secret
+    HEARTH_HOST=unix:$work/bad hearth run breaks Hello
+    [ $? = 5 ] && grep -q 'closed the connection in the middle' "$work/err"
+    ok "run: a connection that breaks" $?
+    HEARTH_HOST=unix:$work/bad hearth run x -n 0 --temp 0.5 --seed 9 --stop a --stop b -c 64 Hello &&
+        [ "$(cat "$work/out")" = '{"temperature": 0.5, "seed": 9, "num_predict": -1, "stop": ["a", "b"], "num_ctx": 64}' ]
+    ok "run: what was given is sent, and nothing else" $?
+    kill $bad
+    wait $bad 2>/dev/null
+else
+    skip "run: servers that go wrong" "there is no python3"
+fi
+
+pty=$(dirname "$HEARTH")/tests/cli/pty
+export XDG_STATE_HOME=$work/state TERM=dumb LC_ALL=C.UTF-8
+session() # NAME ARGUMENTS...: the script is on standard input
+{
+    local name=$1
+    shift
+    "$pty" "$HEARTH" run "$@" >"$work/out" 2>"$work/err"
+    ok "run: $name" $?
+}
+if [ ! -x "$pty" ]; then
+    skip "run on a terminal" "$pty is not built"
+    finish
+fi
+session "a conversation on a terminal" talker <<'END'
+wait >>>
+type Hello\n
+wait very happy
+wait >>>
+type /show parameters\n
+wait temperature
+wait as the model has it
+wait >>>
+type /set parameter num_predict 3\n
+wait Set num_predict to 3.
+type /set system You\sare\sa\scat.\n
+wait Set the system text.
+type Hello\n
+wait >>>
+type /show info\n
+wait server
+wait sock
+wait >>>
+type /clear\n
+wait The conversation begins anew.
+type /set think\n
+wait Set 'think' mode.
+type Hello\n
+wait does not support thinking
+wait >>>
+type /bye\n
+end 0
+END
+session "a text on a terminal, and Ctrl-C" tiny --temp 0.8 --seed 1 -n 90000 <<'END'
+wait no chat template
+wait >>>
+type Once upon a time\n
+wait there
+type \c
+wait >>>
+type \c
+wait Ctrl-D or /bye leaves.
+wait >>>
+type /set parameter num_predict 4\n
+wait Set num_predict to 4.
+wait >>>
+type She\n
+wait >>>
+type /clear\n
+wait The text begins anew.
+wait >>>
+type \d
+end 0
+END
+hearth run tiny --temp 0 -n 30 Once upon a time && "$HEARTH" run tiny --local --temp 0 -n 30 Once upon a time </dev/null | cmp -s - "$work/out"
+ok "run: the server is well afterwards" $?
 finish

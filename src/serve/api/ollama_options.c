@@ -75,6 +75,7 @@ static const struct field_row rows[] = {
     FLOAT(dry_base, 1, TEMP_MAX, 0),
     INT(dry_allowed_length, 0, INT_MAX),
     INT(dry_last_n, -1, INT_MAX),
+    INT(min_keep, 0, INT_MAX),
     {.name = "ignore_eos",
      .type = FIELD_BOOL,
      .at = offsetof(struct options, sampling.ignore_eos)},

@@ -197,6 +197,7 @@ static void test_draft(void **state)
     struct config c = config_small();
     struct local *l;
     struct gate_usage u;
+    uint64_t both;
 
     (void)state;
     NEEDS_TINY();
@@ -206,7 +207,10 @@ static void test_draft(void **state)
     u = usage_of(l, ask_text("tiny", "Once upon a time", 24));
     assert_true(u.n_drafted > 0);
     assert_true(u.n_accepted > 0); /* it is the model itself */
+    both = count_models(l, -1).bytes;
     assert_int_equal(usage_of(l, ask_text("other", "Once upon a time", 24)).n_drafted, 0);
+    /* Which takes of the budget what it takes. */
+    assert_true(both > (count_models(l, -1).bytes - both) * 3 / 2);
     refused(l, ask_text("talker", "Once", 2), E_NOT_FOUND, "draft: model 'nobody' not found");
     local_free(l);
 }
