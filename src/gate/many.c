@@ -68,9 +68,9 @@ static void add_usage(struct gate_usage *sum, const struct gate_usage *u)
         sum->total_ns = u->total_ns;
 }
 
-/* Gives a share back; the last one says the end. e: what a part failed with, or NULL. The others
- * are cancelled before the share is given back: afterwards the client may hear the end, and free
- * everything, at any time. */
+/* Gives a share back; the last one says the end. e: what a part failed with, or NULL. The
+ * others are cancelled before the share is given back: afterwards the client may hear the end,
+ * and free everything, at any time. */
 static int end_part(struct all *a, const struct err *e)
 {
     struct gate_event ev = {.kind = GATE_EV_DONE, .usage = &a->usage};

@@ -169,11 +169,11 @@ struct fake {
     gate_sink *sink;        /* NULL: nothing is under way */
     void *ctx;
     int n_started, n_freed, cancelled, resumed;
-    int says;                /* what the sink said last */
-    int start_fails;         /* an error code: start says no */
-    uint64_t tenant;         /* of calls; 0: 1 */
+    int says;                   /* what the sink said last */
+    int start_fails;            /* an error code: start says no */
+    uint64_t tenant;            /* of calls; 0: 1 */
     const struct auth_key *who; /* of calls */
-    struct gate_usage usage; /* of START, FINISH and DONE */
+    struct gate_usage usage;    /* of START, FINISH and DONE */
 };
 
 static struct fake *fake_of_provider; /* ops get no context but the provider */

@@ -306,7 +306,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_none),   cmocka_unit_test(test_keys),
-        cmocka_unit_test(test_paths), cmocka_unit_test(test_rate),
+        cmocka_unit_test(test_paths),  cmocka_unit_test(test_rate),
         cmocka_unit_test(test_hidden), cmocka_unit_test(test_rate),
         cmocka_unit_test(test_reload), cmocka_unit_test(test_add),
         cmocka_unit_test(test_file),   cmocka_unit_test(test_each),

@@ -613,17 +613,16 @@ static void test_small(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_chat),        cmocka_unit_test(test_generate),
-        cmocka_unit_test(test_vectors),     cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_options),     cmocka_unit_test(test_nothing_given),
-        cmocka_unit_test(test_keep_alive),  cmocka_unit_test(test_messages),
-        cmocka_unit_test(test_elsewhere),   cmocka_unit_test(test_generate_kinds),
-        cmocka_unit_test(test_context),     cmocka_unit_test(test_plain),
-        cmocka_unit_test(test_truncated),   cmocka_unit_test(test_call_ids),
-        cmocka_unit_test(test_tags),        cmocka_unit_test(test_show),
-        cmocka_unit_test(test_copy_delete), cmocka_unit_test(test_create),
-        cmocka_unit_test(test_create_allowed),
-        cmocka_unit_test(test_small),
+        cmocka_unit_test(test_chat),           cmocka_unit_test(test_generate),
+        cmocka_unit_test(test_vectors),        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_options),        cmocka_unit_test(test_nothing_given),
+        cmocka_unit_test(test_keep_alive),     cmocka_unit_test(test_messages),
+        cmocka_unit_test(test_elsewhere),      cmocka_unit_test(test_generate_kinds),
+        cmocka_unit_test(test_context),        cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_truncated),      cmocka_unit_test(test_call_ids),
+        cmocka_unit_test(test_tags),           cmocka_unit_test(test_show),
+        cmocka_unit_test(test_copy_delete),    cmocka_unit_test(test_create),
+        cmocka_unit_test(test_create_allowed), cmocka_unit_test(test_small),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
