@@ -29,6 +29,11 @@ void log_line(enum log_level level, const char *fmt, ...)
     if (k < 0)
         return;
     n += (size_t)k < sizeof(line) - n - 1 ? (size_t)k : sizeof(line) - n - 2;
+    /* What came from outside makes no second line, and tells a terminal nothing. */
+    for (size_t i = 0; i < n; i++) {
+        if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
+            line[i] = ' ';
+    }
     line[n++] = '\n';
     if (write(STDERR_FILENO, line, n) < 0)
         return; /* nobody is left to tell */

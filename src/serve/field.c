@@ -296,10 +296,12 @@ int field_read(const struct field_row *rows, size_t n, const char *path, const j
 
 /* -- JSON ------------------------------------------------------------------------------ */
 
-/* How deep brackets nest, before anything recurses over them; strings are skipped. */
-static int too_deep(struct str s, size_t *at)
+/* How deep brackets nest, before anything recurses over them, and how many values there are,
+ * each of which takes many times its bytes in memory; strings are skipped. */
+static int look_over(struct str s, struct err *e)
 {
     int depth = 0, in_string = 0;
+    size_t n = 0;
 
     for (size_t i = 0; i < s.n; i++) {
         char c = s.p[i];
@@ -312,30 +314,35 @@ static int too_deep(struct str s, size_t *at)
         } else if (c == '"') {
             in_string = 1;
         } else if (c == '[' || c == '{') {
-            if (++depth > FIELD_DEPTH) {
-                *at = i;
-                return 1;
-            }
+            n++;
+            if (++depth > FIELD_DEPTH)
+                return err_set(e, E_INVALID, "the JSON is nested deeper than %d at byte %zu",
+                               FIELD_DEPTH, i);
         } else if (c == ']' || c == '}') {
             depth--;
+        } else if (c == ',') {
+            n++;
         }
     }
+    if (n > FIELD_VALUES)
+        return err_set(e, E_TOO_LONG, "the JSON has about %zu values, at most %d are taken", n,
+                       FIELD_VALUES);
     return 0;
 }
 
 int field_parse(json_t **out, struct str body, struct err *e)
 {
     json_error_t why;
-    size_t at = 0;
+    int rc;
 
     *out = NULL;
     if (body.n >= 3 && memcmp(body.p, "\xef\xbb\xbf", 3) == 0)
         body = (struct str){body.p + 3, body.n - 3};
     if (body.n == 0)
         return err_set(e, E_INVALID, "the request has no body, expected JSON");
-    if (too_deep(body, &at))
-        return err_set(e, E_INVALID, "the JSON is nested deeper than %d at byte %zu",
-                       FIELD_DEPTH, at);
+    rc = look_over(body, e);
+    if (rc < 0)
+        return rc;
     *out = json_loadb(body.p, body.n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL,
                       &why);
     if (*out)

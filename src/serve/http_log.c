@@ -7,6 +7,7 @@
 #include "serve/metrics.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* A label must live as long as the metrics do. */
 static const char *status_text(int status)
@@ -20,6 +21,12 @@ static const char *status_text(int status)
             return text[i];
     }
     return status < 300 ? "2xx" : status < 500 ? "4xx" : "5xx";
+}
+
+/* libmicrohttpd takes any word for a method. */
+static const char *method_text(const char *method)
+{
+    return method[strspn(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ")] ? "-" : method;
 }
 
 void http_log(struct exchange *x)
@@ -41,10 +48,10 @@ void http_log(struct exchange *x)
             LOG_INFO,
             "{\"id\":\"%s\",\"method\":\"%.16s\",\"route\":\"%s\",\"status\":%d,\"ms\":%.1f,"
             "\"bytes\":%llu,\"key\":\"%.64s\",\"whole\":%s}",
-            c->id, c->method, route, status, ms, (unsigned long long)x->n_sent, who,
-            whole ? "true" : "false");
+            c->id, method_text(c->method), route, status, ms, (unsigned long long)x->n_sent,
+            who, whole ? "true" : "false");
     else
-        log_line(LOG_INFO, "%s %.16s %s %d %.1f ms %llu bytes%s%.64s%s", c->id, c->method,
-                 route, status, ms, (unsigned long long)x->n_sent, c->who ? " key " : "",
-                 c->who ? who : "", whole ? "" : " (cut)");
+        log_line(LOG_INFO, "%s %.16s %s %d %.1f ms %llu bytes%s%.64s%s", c->id,
+                 method_text(c->method), route, status, ms, (unsigned long long)x->n_sent,
+                 c->who ? " key " : "", c->who ? who : "", whole ? "" : " (cut)");
 }

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "infer/engine.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -123,6 +124,34 @@ int local_hangs(struct local *l, struct err *e)
 /* -- holders --------------------------------------------------------------------------------
  */
 
+/* Under the lock, which is left meanwhile: until it is loaded, but not for longer than who asks
+ * for a text would wait, and not so many that nobody is left for what needs no model. */
+static int wait_loaded(struct local_model *m, struct err *e)
+{
+    struct local *l = m->l;
+    uint64_t end = UINT64_MAX;
+    struct timespec until;
+    int rc = 0;
+
+    if (!m->loaded && l->n_holder >= LOCAL_HOLDERS)
+        return err_set(e, E_BUSY, "model '%s' is being loaded, and others wait for it",
+                       local_name(m));
+    if (l->config->load_timeout_s > 0)
+        end = m->load_ns + (uint64_t)l->config->load_timeout_s * 1000000000u;
+    until.tv_sec = (time_t)(end / 1000000000u);
+    until.tv_nsec = (long)(end % 1000000000u);
+    l->n_holder++;
+    while (!m->loaded && rc == 0) {
+        if (end == UINT64_MAX)
+            (void)pthread_cond_wait(&l->change, &l->lock);
+        else if (pthread_cond_timedwait(&l->change, &l->lock, &until) == ETIMEDOUT)
+            rc = err_set(e, E_BUSY, "model '%s' is not loaded yet (load_timeout)",
+                         local_name(m));
+    }
+    l->n_holder--;
+    return m->loaded ? 0 : rc;
+}
+
 int local_hold(struct local *l, struct str name, struct local_model **out, struct err *e)
 {
     struct local_model *m = NULL;
@@ -131,9 +160,8 @@ int local_hold(struct local *l, struct str name, struct local_model **out, struc
     if (rc < 0)
         return rc;
     local_lock(l);
-    while (!m->loaded)
-        (void)pthread_cond_wait(&l->change, &l->lock);
-    if (m->why.code) {
+    rc = wait_loaded(m, e);
+    if (rc == 0 && m->why.code) {
         rc = m->why.code;
         if (e)
             *e = m->why;

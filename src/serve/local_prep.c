@@ -136,6 +136,7 @@ static int get_model(struct local_call *c, struct err *e)
             *at = c;
             c->stage = STAGE_WAITING;
             c->wait_ns = clock_ns();
+            (void)pthread_cond_broadcast(&c->l->change); /* the clock runs: load_timeout */
         }
         local_unlock(c->l);
         if (waits)

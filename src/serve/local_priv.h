@@ -47,6 +47,7 @@ enum {
     LOCAL_PREPARERS = 4,
     LOCAL_QUEUE = 512,   /* calls before their model's scheduler, when nothing else is said */
     LOCAL_PARALLEL = 16, /* texts at once */
+    LOCAL_HOLDERS = 4,   /* threads that may wait for models: others are to go on meanwhile */
     LOCAL_HANG_S = 60    /* a step that takes longer hangs */
 };
 
@@ -141,6 +142,7 @@ struct local {
     struct local_call *calls;         /* all */
     struct local_call *first, **last; /* the queue */
     int n_before; /* calls that are queued, being prepared, or waiting for a model */
+    int n_holder; /* threads that wait for a model */
     int stopping;
     uint64_t tell_ns; /* when the metrics hear of schedulers again */
     int pins;         /* 1: what is pinned is to be loaded */

@@ -207,6 +207,28 @@ static void test_json(void **state)
     assert_int_equal(json_string_length(json_object_get(json, "a")), 1);
 }
 
+/* A value takes many times the bytes that it is written in. */
+static void test_values(void **state)
+{
+    size_t n = (size_t)2 * FIELD_VALUES + 8;
+    char *text = mem_alloc(n);
+    json_t *o = NULL;
+
+    (void)state;
+    assert_non_null(text);
+    err = (struct err){0};
+    for (size_t i = 0; i < n; i += 2)
+        memcpy(text + i, "0,", 2);
+    text[0] = '[';
+    text[1] = '0';
+    text[n - 1] = ']';
+    assert_int_equal(field_parse(&o, (struct str){text, n}, &err), E_TOO_LONG);
+    assert_null(o);
+    memset(text + 2, ' ', 64);
+    assert_int_equal(field_parse(&o, (struct str){text, n}, &err), E_INVALID); /* "[0   ,0" */
+    mem_free(text);
+}
+
 static void test_depth(void **state)
 {
     char text[2 * 200 + 1];
@@ -244,6 +266,7 @@ int main(void)
         cmocka_unit_test(test_taken),  cmocka_unit_test(test_refused),
         cmocka_unit_test(test_warned), cmocka_unit_test(test_warnings_bounded),
         cmocka_unit_test(test_json),   cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_values),
     };
 
     return cmocka_run_group_tests(tests, NULL, done);

@@ -194,6 +194,49 @@ static void test_budget(void **state)
     }
 }
 
+static void *hold(void *arg)
+{
+    struct local_model *m = NULL;
+    struct err e = {0};
+
+    if (local_hold(arg, str_of("other"), &m, &e) == 0)
+        local_let_go(m);
+    return e.code == E_BUSY ? arg : NULL;
+}
+
+/* A model that finds no room until another one has left: who asks waits no longer than
+ * load_timeout says, and holders neither. */
+static void test_load_timeout(void **state)
+{
+    struct config c = config_small(), small;
+    struct local_model *m = NULL;
+    struct err e = {0};
+    struct local *l;
+    pthread_t t[6];
+    void *busy;
+
+    (void)state;
+    NEEDS_TINY();
+    l = local_make(&c);
+    assert_int_equal(local_hold(l, str_of("tiny"), &m, &e), 0);
+    small = c;
+    small.memory = (int64_t)(count_models(l, -1).bytes * 3 / 2);
+    small.load_timeout_s = 1;
+    local_reload(l, &small);
+    assert_int_equal(local_unload(l, str_of("tiny"), &e), 0);
+    run_error(l, ask_text("other", "Once", 3), E_BUSY, "load_timeout");
+    for (int i = 0; i < 6; i++)
+        assert_int_equal(pthread_create(&t[i], NULL, hold, l), 0);
+    for (int i = 0; i < 6; i++) {
+        assert_int_equal(pthread_join(t[i], &busy), 0);
+        assert_ptr_equal(busy, l);
+    }
+    local_reload(l, &c);
+    local_let_go(m);
+    run_fine(l, ask_text("other", "Once", 3));
+    local_free(l);
+}
+
 /* What the configuration pins is loaded before anybody asks. */
 static void test_pinned_at_start(void **state)
 {
@@ -351,11 +394,17 @@ static void test_many(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),           cmocka_unit_test(test_paths),
-        cmocka_unit_test(test_load_fails),      cmocka_unit_test(test_keep),
-        cmocka_unit_test(test_unload_busy),     cmocka_unit_test(test_budget),
-        cmocka_unit_test(test_pinned_at_start), cmocka_unit_test(test_queue),
-        cmocka_unit_test(test_free_while_busy), cmocka_unit_test(test_many),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_load_fails),
+        cmocka_unit_test(test_keep),
+        cmocka_unit_test(test_unload_busy),
+        cmocka_unit_test(test_budget),
+        cmocka_unit_test(test_pinned_at_start),
+        cmocka_unit_test(test_load_timeout),
+        cmocka_unit_test(test_queue),
+        cmocka_unit_test(test_free_while_busy),
+        cmocka_unit_test(test_many),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
