@@ -10,6 +10,8 @@
 
 #define WARNINGS_MAX ((size_t)16 << 10)
 
+enum { UNKNOWN_MAX = 32 }; /* fields that are named in warnings */
+
 void field_report_init(struct field_report *r, int strict)
 {
     r->strict = strict;
@@ -257,11 +259,16 @@ static int unknown(const struct field_row *rows, size_t n, const char *path, con
 {
     const char *name;
     json_t *v;
+    int seen = 0;
 
     json_object_foreach((json_t *)(uintptr_t)o, name, v)
     {
         if (row_of(rows, n, name))
             continue;
+        if (++seen > UNKNOWN_MAX) {
+            field_warn(r, "further fields are not known here, either");
+            break;
+        }
         set_param(r, path, name);
         if (r->strict)
             return err_set(e, E_INVALID, "%s is not a field of this request", r->param);

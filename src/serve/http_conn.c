@@ -366,6 +366,9 @@ static void sweep_idle(struct http *h, struct conn *c, uint64_t now)
         http_answer_raw(h, c);
     else if (now - c->idle_ns > (uint64_t)config->idle_timeout_s * SECOND)
         (void)shutdown(c->fd, SHUT_RDWR);
+    else if (c->half_closed && now - c->idle_ns > SECOND)
+        (void)shutdown(c->fd, SHUT_RDWR); /* it was reset, which libmicrohttpd now and then
+                                           * misses while it is busy with the request */
     else if (c->n_served && !c->swept && !c->head_ns && now - c->idle_ns > SECOND)
         give_back(c);
 }

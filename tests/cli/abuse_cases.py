@@ -14,6 +14,7 @@ import sys
 import time
 
 import abuse_faults
+from abuse_faults import until
 from abuse_server import Server, finish, ok
 
 server = Server(sys.argv[1])
@@ -258,10 +259,12 @@ group("J9 a key twice", [(e, k, dump(e)[:-1] + b"," + json.dumps(k).encode() + b
                          for e in ENDS for k in e.good] +
       [(e, "within", dump(e, x={"a": 1}).replace(b'"a": 1', b'"a": 1, "\\u0061": 1'), 400) for e in ENDS])
 group("J11 no object", [(e, t.decode(), t, 400) for e in ENDS for t in (b"[]", b"null", b'"x"', b"5", b"true", b"[{}]", dump(e)[:0] + b"[" + dump(e) + b"]")])
-many = b"{" + b",".join(b'"k%d":1' % i for i in range(1000000)) + b","
-t0 = time.monotonic()
-group("J12 a million keys", [(e, "", many + dump(e)[1:], (200 if e.say else 400)) for e in (chat, messages, completion, ochat)])
-million = time.monotonic() - t0
+many = b"{" + b",".join(b'"k%d":1' % i for i in range(200000)) + b","
+group("J12 200,000 keys", [(e, "", many + dump(e)[1:], 200) for e in (chat, messages, completion, ochat)])
+a = server.ask("/tokenize", b"{" + b",".join(b'"k%d":1' % i for i in range(1000000)) + b"," + dump(tokenize)[1:])
+ok("J12 a million", a.status == 200, a)
+a = server.ask("/completion", many + dump(completion)[1:])
+ok("J12 and the warnings are no more than clients read", a.status == 200 and 1 < len(a.warnings) < 40 and any("more at least" in w for w in a.warnings), (a, a.warnings))
 group("J13 P15 integers that are none, or too large", [
     (e, f"{n}={v}", dump(e, **{n: 555}).replace(b"555", v), 400) for e in ENDS for n in e.fields.get("i", "").split()
     for v in (b"1.5", b"9223372036854775808", b"18446744073709551616", b"-9223372036854775809", b"1e3", b"1.0")])
@@ -273,7 +276,7 @@ ok("J13 and is said so", a.json()["generation_settings"]["seed"] == 2 ** 53 + 1,
 
 WRONG = {"b": (1, "yes", "", [], {}, 0.5), "i": ("1", True, [], {}, "x"), "f": ("1", True, [], {}), "s": (1, True, [], {}, 0.5),
          "o": (1, "x", True, [1], [[]]), "a": (1, "x", True, {"a": 1})}
-OWN = {"stop": (1, True, {}, [1], [None], [["a"]]), "logit_bias": (1, "x", True, [1], [[1]], {"x": 1}, {"1": "x"}, {"-1": 1}),
+OWN = {"stop": (1, True, {}, [1], [None], [["a"]]), "logit_bias": (1, "x", True, [1], [[1]], {"1": "x"}, {"": 1}),
        "response_format": (1, "x", [], {}, {"type": 1}, {"type": "x"}, {"type": "json_schema"}, {"type": "json_schema", "json_schema": 5}),
        "tool_choice": (1, True, [], {}, "x", {"type": 1}, {"type": "function"}), "json_schema": (1, "x", []), "guided_json": (1, "x", []),
        "keep_alive": ("banana", True, [], {}, "5 m", "m", "1e400h"), "encoding_format": (1, "x", True, []), "input": (1, True, {}, [True], [[True]]),
@@ -377,19 +380,16 @@ group("Q11 P15 stop strings", rows)
 rows = []
 for e in (chat, completions, responses, completion):
     for label, v in (("id", {"99999999": 1}), ("id 512", {"512": 1}), ("id 2^31", {"2147483648": 1}), ("2^64", {"18446744073709551616": 1}),
-                     ("hex", {"0x1": 1}), ("blank", {" 1": 1}), ("empty", {"": 1}), ("float", {"1.0": 1}),
+                     ("empty", {"": 1}), ("no text", [["", 1]]),
                      ("pair id", [[99999999, 1]]), ("pair -1", [[-1, 1]]), ("pair of three", [[1, 1, 1]])):
         rows.append((e, label, e.body(logit_bias=v), 400, "~logit_bias"))
-    if e is not completion:
+    if e is not completion:    # where keys that are no numbers are texts, and a bias may be anything
+        rows += [(e, k, e.body(logit_bias={k: 1}), 400, "logit_bias") for k in ("x", "-1", "0x1", " 1", "1.0")]
         rows += [(e, str(v), e.body(logit_bias={"1": v}), 400, "logit_bias") for v in (101, -101, 1e300)]
     rows.append((e, "ban", e.body(logit_bias={"5": -100}), 200))
-    # Everything is banned: it must end, and not crash.
-    rows.append((e, "all of them", e.body(logit_bias={str(i): -100 for i in range(512)}), (200, 400)))
-rows = [r for r in rows if r[1] != "all of them"]
+    never = -100 if e is not completion else False
+    rows.append((e, "all of them", e.body(logit_bias={str(i): never for i in range(512)}), 400, "~logit_bias"))
 group("Q12 P15 biases", rows)
-for e in (chat, completion):
-    a = e.ask(e.body(logit_bias={str(i): -100 for i in range(512)}))
-    ok(f"Q12 {e.path}: every token banned is an answer or an error, and no crash", a.status in (200, 400) and not lives(), a)
 group("Q13 P16 logprobs", [(chat, str(v), chat.body(logprobs=True, top_logprobs=v), 400, "top_logprobs") for v in (21, 10 ** 9, -1)] +
       [(chat, "without", chat.body(top_logprobs=2), 400, "logprobs"), (chat, "off", chat.body(logprobs=False, top_logprobs=2), 400, "logprobs"),
        (completions, "21", completions.body(logprobs=21), 400, "logprobs"), (responses, "21", responses.body(top_logprobs=21), 400, "top_logprobs"),
@@ -487,7 +487,7 @@ for e in ENDS:
             faults.append(f"{e.path} strict: {why}")
 ok("Q23 P15 unknown fields: a warning, or 400 under strict", not faults, faults)
 a = chat.ask(chat.body(**{"x\r\nSet-Cookie: a": 1, "y" * 5000: 1, "z\u2028\u00e9": 1}))
-ok("Q23 their names break no header", a.status == 200 and "set-cookie" not in a.headers and len(a.warnings) == 3, (a, a.headers))
+ok("Q23 their names break no header", a.status == 200 and "set-cookie" not in a.headers and len(a.warnings) >= 3, (a, a.headers))
 rows = [(embeddings, label, embeddings.body(input=v), 400, "input") for label, v in (
     ("[]", []), ('""', ""), ('[""]', [""]), ('["a",""]', ["a", ""]), ("10^6", ["a"] * 1000000), ("[[]]", [[]]), ("2049", ["a"] * 2049))]
 rows += [(embeddings, "dimensions 0", embeddings.body(dimensions=0), 400, "dimensions"), (embeddings, "10^6", embeddings.body(dimensions=10 ** 6), 400, "~dimensions"),
@@ -613,7 +613,7 @@ else:
     ok("J10 S17 100 MB are refused before they come, in each dialect", not lives(), lives())
 
 # -- what is left of it all
-time.sleep(0.2)
+until(lambda: server.held()[0] <= at_start[0][0] + 1)
 (fds, threads, rss), pages = at_start
 now = server.held()
 ok("fds and threads are as before", now[0] <= fds + 4 and now[1] <= threads + 8, (at_start, now))
