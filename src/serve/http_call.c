@@ -12,6 +12,29 @@
 #define HEAD_MEM  ((size_t)512 << 10)
 #define REPLY_MAX ((size_t)512 << 20)
 
+/* -- bodies ------------------------------------------------------------------------------- */
+
+/* One may be long, and there may be many: bytes of those in memory, from the first that comes
+ * to the end of its exchange, which may outlive the server. */
+static atomic_size_t bodies;
+
+enum { BODIES_LONG = 16 }; /* of the greatest length */
+#define BODIES_LEAST ((size_t)64 << 20)
+
+int http_body_put(struct exchange *x, const char *p, size_t n, struct err *e)
+{
+    size_t most = BODIES_LONG * x->body.max;
+
+    if (most < BODIES_LEAST)
+        most = BODIES_LEAST;
+    x->n_kept += n;
+    if (atomic_fetch_add(&bodies, n) + n > most)
+        return err_set(e, E_BUSY, "too many long requests at once");
+    if (buf_put(&x->body, p, n) < 0)
+        return err_set(e, E_NOMEM, "no memory for a body of %zu bytes", x->body.n + n);
+    return 0;
+}
+
 /* -- what the I/O thread hears ------------------------------------------------------------ */
 
 /* Under x->lock. A call whose client is gone must not touch the server, which may be gone too.
@@ -290,6 +313,7 @@ void http_exchange_unref(struct exchange *x)
     if (atomic_fetch_sub(&x->refs, 1) != 1)
         return;
     buf_done(&x->body);
+    (void)atomic_fetch_sub(&bodies, x->n_kept);
     buf_done(&x->out);
     arena_done(&x->mem);
     (void)pthread_mutex_destroy(&x->lock);

@@ -99,6 +99,7 @@ struct exchange {
     struct field *field; /* of the request */
     struct field *query;
     struct buf body;
+    size_t n_kept; /* bytes that it counts for among all bodies */
 
     /* The I/O thread's own. */
     struct conn *conn; /* NULL: libmicrohttpd is done with it */
@@ -212,6 +213,8 @@ int http_origin_allowed(const struct config *config, const char *origin);
 /* http_call.c. */
 struct exchange *http_exchange_new(struct http *h, struct conn *c, const char *method);
 void http_exchange_unref(struct exchange *x);
+/* Appends to the body. Fails: E_BUSY all bodies together are too much; E_NOMEM. */
+MUST_CHECK int http_body_put(struct exchange *x, const char *p, size_t n, struct err *e);
 int http_take_ready(struct http *h);
 void http_exchange_gone(struct exchange *x); /* tells the listener, once */
 void http_exchange_tell(struct exchange *x, int what);

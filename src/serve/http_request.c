@@ -130,8 +130,9 @@ static enum MHD_Result take_body(struct exchange *x, const char *p, size_t *n)
         return MHD_YES;
     if (k > x->body.max - x->body.n)
         return too_much(x);
-    if (buf_put(&x->body, p, k) < 0) {
-        (void)err_set(&e, E_NOMEM, "no memory for a body of %zu bytes", x->body.n + k);
+    if (http_body_put(x, p, k, &e) < 0) {
+        if (http_add_header(x, "Retry-After", "1") < 0)
+            log_line(LOG_DEBUG, "no memory for a header");
         http_refuse(x, 503, &e);
         buf_done(&x->body);
     }

@@ -377,6 +377,21 @@ ok("who writes more than it should hears of the room all the same", b"heard" in 
 s.close()
 server.stop()
 
+# -- many long bodies at once
+server = Server("limits.body=1MiB")
+long = b'"' + b"x" * ((1 << 20) - 8) + b'"'
+slow = [server.connect() for i in range(70)]
+for s in slow:
+    s.sendall(post(long[:-1], length=len(long)))
+time.sleep(0.5)
+h, _ = gives("bodies that are too much together", 503, post(long), b"too many long")
+ok("and when to come back", h.get("retry-after") == "1", h)
+for s in slow:
+    s.close()
+time.sleep(0.5)
+gives("and when they are gone all goes on", 200, post(long))
+server.stop()
+
 # -- timeouts and limits
 server = Server("limits.head_timeout=1s", "limits.idle_timeout=3s")
 t = time.time()

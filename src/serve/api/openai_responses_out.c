@@ -379,7 +379,7 @@ static void keep(const struct openai_response *o)
     if (o->in.store &&
         (json_array_append_new(o->in.messages, openai_items_message(o->output)) != 0 ||
          openai_store_put(o->in.store, &k) < 0))
-        log_line(LOG_ERROR, "%s is not kept: no memory", o->in.id);
+        log_line(LOG_ERROR, "%s is not kept: no memory, or too many wait to be", o->in.id);
 }
 
 static int done(struct openai_response *o, const struct gate_event *ev, struct buf *out)

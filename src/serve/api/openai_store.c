@@ -16,7 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TEXT_MAX ((size_t)64 << 20) /* bytes of one column, and of a conversation */
+#define TEXT_MAX    ((size_t)64 << 20)  /* bytes of one column, and of a conversation */
+#define PENDING_MAX ((size_t)256 << 20) /* bytes that wait to be written */
 
 enum { VERSION = 1, LINKS_MAX = 10000, CLEAN_EVERY_S = 600, BUSY_MS = 5000 };
 
@@ -28,6 +29,7 @@ struct row {
     uint64_t tenant;
     int64_t created;
     struct buf text[N_COLUMN];
+    size_t bytes; /* of all */
 };
 
 struct responses {
@@ -39,6 +41,7 @@ struct responses {
     pthread_cond_t changed;
     struct row *first, **last;
     int pending, closing;
+    size_t pending_bytes;
     pthread_t thread;
     int has_thread;
 };
@@ -170,8 +173,10 @@ static void *run(void *ctx)
     struct responses *r = ctx;
     struct row *row;
     struct err e = {0};
+    size_t n;
 
     while ((row = next_row(r))) {
+        n = row->bytes;
         (void)pthread_mutex_lock(&r->db_lock);
         if (write_row(r, row, &e) < 0 || clean(r, &e) < 0)
             log_line(LOG_ERROR, "a response is not kept: %s", e.msg);
@@ -179,6 +184,7 @@ static void *run(void *ctx)
         row_free(row);
         (void)pthread_mutex_lock(&r->lock);
         r->pending--;
+        r->pending_bytes -= n;
         (void)pthread_cond_broadcast(&r->changed);
         (void)pthread_mutex_unlock(&r->lock);
     }
@@ -325,7 +331,7 @@ int openai_store_put(struct responses *r, const struct openai_kept *k)
 {
     const json_t *v[N_COLUMN] = {k->response, k->input, k->messages};
     struct row *row = mem_calloc(1, sizeof(*row));
-    int bad;
+    int bad, full;
 
     if (!row)
         return E_NOMEM;
@@ -337,18 +343,21 @@ int openai_store_put(struct responses *r, const struct openai_kept *k)
     for (int i = 0; i < N_COLUMN; i++) {
         buf_init(&row->text[i], TEXT_MAX);
         bad = bad || json_dump_callback(v[i], put_text, &row->text[i], JSON_COMPACT) != 0;
-    }
-    if (bad) {
-        row_free(row);
-        return E_NOMEM;
+        row->bytes += row->text[i].n;
     }
     (void)pthread_mutex_lock(&r->lock);
-    *r->last = row;
-    r->last = &row->next;
-    r->pending++;
-    (void)pthread_cond_broadcast(&r->changed);
+    full = r->pending_bytes + row->bytes > PENDING_MAX;
+    if (!bad && !full) {
+        *r->last = row;
+        r->last = &row->next;
+        r->pending++;
+        r->pending_bytes += row->bytes;
+        (void)pthread_cond_broadcast(&r->changed);
+    }
     (void)pthread_mutex_unlock(&r->lock);
-    return 0;
+    if (bad || full)
+        row_free(row);
+    return bad ? E_NOMEM : full ? E_BUSY : 0;
 }
 
 /* -- getting ---------------------------------------------------------------------------------

@@ -39,7 +39,8 @@ struct openai_kept {
     const json_t *response, *input, *messages;
 };
 
-/* All is copied. Fails: E_NOMEM. Later failures are logged: the answer was given. */
+/* All is copied. Fails: E_NOMEM; E_BUSY too much waits to be written. Later failures are
+ * logged: the answer was given. */
 MUST_CHECK int openai_store_put(struct responses *r, const struct openai_kept *k);
 
 enum openai_kept_part { OPENAI_KEPT_RESPONSE, OPENAI_KEPT_INPUT };
