@@ -86,9 +86,9 @@ const struct config_row config_rows[] = {
      .help = "directory that keeps computed prompts over restarts"},
     {.name = "models.kv_disk_size", .type = CONFIG_BYTES, .at = AT(kv_disk_bytes), .def = "16GiB", .min = 1048576,
      .max = 1024 * TIB, .env = "HEARTH_KV_DISK_SIZE", .help = "most bytes in it"},
-    {.name = "models.share_prefixes", .type = CONFIG_FLAG, .at = AT(share_prefixes), .def = "true",
+    {.name = "models.share_prefixes", .type = CONFIG_FLAG, .at = AT(share_prefixes), .def = "false",
      .env = "HEARTH_SHARE_PREFIXES",
-     .help = "clients share what was computed for equal beginnings; false: each key has its own"},
+     .help = "clients share what was computed for equal beginnings; false: each key, or address, has its own"},
     {.name = "models.pack_cache", .type = CONFIG_PATH, .at = AT(pack_cache), .env = "HEARTH_PACK_CACHE",
      .help = "directory that keeps weights in this machine's layout"},
 

@@ -75,7 +75,7 @@ static int open_tcp(const struct addrinfo *a, int *error)
 
 static int bound_port(int fd)
 {
-    struct sockaddr_in6 own;
+    struct sockaddr_in6 own = {0};
     socklen_t n = sizeof(own);
 
     return getsockname(fd, (struct sockaddr *)&own, &n) == 0 ? ntohs(own.sin6_port) : 0;

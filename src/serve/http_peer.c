@@ -11,25 +11,28 @@
 #include <string.h>
 #include <unistd.h>
 
+/* The address of an IPv4 peer, which is kept in the room of an IPv6 one. */
+static in_addr_t four_of(const struct sockaddr_in6 *a)
+{
+    struct sockaddr_in four;
+
+    memcpy(&four, a, sizeof(four));
+    return four.sin_addr.s_addr;
+}
+
 static void put_address(const struct sockaddr_in6 *a, __be32 out[4], __be16 *port)
 {
-    const struct sockaddr_in *four = (const struct sockaddr_in *)(const void *)a;
-
     *port = a->sin6_port; /* at the same place in both */
     if (a->sin6_family == AF_INET)
-        out[0] = four->sin_addr.s_addr;
+        out[0] = four_of(a);
     else
         memcpy(out, &a->sin6_addr, 16);
 }
 
 static int is_local(const struct sockaddr_in6 *a, const struct sockaddr_in6 *b)
 {
-    const struct sockaddr_in *four = (const struct sockaddr_in *)(const void *)a,
-                             *other = (const struct sockaddr_in *)(const void *)b;
-
     if (a->sin6_family == AF_INET)
-        return ntohl(four->sin_addr.s_addr) >> 24 == 127 ||
-               four->sin_addr.s_addr == other->sin_addr.s_addr;
+        return ntohl(four_of(a)) >> 24 == 127 || four_of(a) == four_of(b);
     return IN6_ARE_ADDR_EQUAL(&a->sin6_addr, &b->sin6_addr);
 }
 
@@ -62,7 +65,7 @@ int http_peer_gone(const struct conn *c)
         char room[1024];
     } a;
     const struct inet_diag_msg *m = NLMSG_DATA(&a.head);
-    struct sockaddr_in6 own;
+    struct sockaddr_in6 own = {0};
     socklen_t n = sizeof(own);
     ssize_t got;
 

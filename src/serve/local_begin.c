@@ -11,6 +11,9 @@
 
 #define TEXT_MAX ((size_t)64 << 20)
 
+/* Answers that are held to a form each have a grammar and its masks, up to 100 MiB. */
+enum { GUIDED_MAX = 8 };
+
 static void answer_free(struct local_answer *a)
 {
     reply_free(a->reply);
@@ -176,6 +179,10 @@ int local_answer_start(struct local_call *c, const struct local_prompt *p,
     for (size_t i = 0; i < n && rc == 0; i++) {
         c->n_answer++;
         rc = answer_make(&c->answer[i], c, i, p, e);
+        if (rc == 0 && c->answer[i].guide && n > GUIDED_MAX)
+            rc = err_set(e, E_UNSUPPORTED,
+                         "n is %zu: at most %d answers are held to a form at once", n,
+                         GUIDED_MAX);
     }
     for (size_t i = 0; i < n && rc == 0; i++)
         rc = submit(&c->answer[i], p, r, e);

@@ -76,7 +76,7 @@ static void test_defaults(void **state)
     assert_int_equal(c->n_queue, 512);
     assert_true(c->keep_alive_ns == (int64_t)300 * 1000000000);
     assert_int_equal(c->responses_ttl_s, 30 * 86400);
-    assert_int_equal(c->share_prefixes, 1);
+    assert_int_equal(c->share_prefixes, 0);
     assert_string_equal(c->kv, "f16");
     assert_int_equal(c->n_host + c->n_origin + c->allow_no_key + c->allow_paths, 0);
     assert_null(c->keys);
@@ -93,7 +93,7 @@ static void test_file(void **state)
              "listen:\n  host: \"::1\"\n  port: 8080\n  origins: [https://a.example, \"*\"]\n"
              "  hosts:\n  - x.example\n  - .lan\n"
              "limits: {body: 4MiB, idle_timeout: 1m30s}\n"
-             "models:\n  keep_alive: -1\n  memory: 12GiB\n  kv: q8_0\n  share_prefixes: false\n"
+             "models:\n  keep_alive: -1\n  memory: 12GiB\n  kv: q8_0\n  share_prefixes: true\n"
              "  dir: ~\n"
              "log:\n  level: info\n"
              "responses:\n  path: none\n");
@@ -109,7 +109,7 @@ static void test_file(void **state)
     assert_true(c->keep_alive_ns == GATE_KEEP_FOREVER);
     assert_true(c->memory == (int64_t)12 << 30);
     assert_string_equal(c->kv, "q8_0");
-    assert_int_equal(c->share_prefixes, 0);
+    assert_int_equal(c->share_prefixes, 1);
     assert_null(c->models);
     assert_int_equal(c->log_level, 2);
     assert_string_equal(c->responses, "");

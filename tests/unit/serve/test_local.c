@@ -100,6 +100,7 @@ static void test_choices(void **state)
     struct config c = config_small();
     struct local *l;
     struct got one, many;
+    struct gate_request *many_guided;
 
     (void)state;
     NEEDS_TINY();
@@ -121,6 +122,10 @@ static void test_choices(void **state)
     assert_int_equal(many.usage.n_output, 150);
     got_done(&one);
     got_done(&many);
+    many_guided = ask_text("tiny", "Once", 3);
+    many_guided->form = GATE_JSON;
+    many_guided->n_choice = 9;
+    run_error(l, many_guided, E_UNSUPPORTED, "n is 9: at most 8");
     local_free(l);
 }
 
