@@ -366,9 +366,10 @@ static void sweep_idle(struct http *h, struct conn *c, uint64_t now)
         http_answer_raw(h, c);
     else if (now - c->idle_ns > (uint64_t)config->idle_timeout_s * SECOND)
         (void)shutdown(c->fd, SHUT_RDWR);
-    else if (c->half_closed && now - c->idle_ns > SECOND)
-        (void)shutdown(c->fd, SHUT_RDWR); /* it was reset, which libmicrohttpd now and then
-                                           * misses while it is busy with the request */
+    else if (c->half_closed && c->mhd && now - c->idle_ns > SECOND)
+        /* It was reset, which libmicrohttpd misses when that comes while the connection is
+         * suspended: it would wait for the socket, which has nothing more to say. */
+        (void)MHD_set_connection_option(c->mhd, MHD_CONNECTION_OPTION_TIMEOUT, 1u);
     else if (c->n_served && !c->swept && !c->head_ns && now - c->idle_ns > SECOND)
         give_back(c);
 }
