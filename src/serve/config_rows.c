@@ -56,7 +56,7 @@ const struct config_row config_rows[] = {
      .env = "HEARTH_HANDLERS", .help = "threads that read requests; 0: by the machine"},
 
     {.name = "models.dir", .type = CONFIG_PATH, .at = AT(models), .env = "HEARTH_MODELS",
-     .ollama = "OLLAMA_MODELS", .help = "where models are stored; unset: below the user's data"},
+     .help = "where models are stored; unset: below the user's data"},
     {.name = "models.allow_paths", .type = CONFIG_FLAG, .at = AT(allow_paths), .def = "false",
      .env = "HEARTH_ALLOW_PATHS", .help = "a client may name a model by the path of its file"},
     {.name = "models.path_dirs", .type = CONFIG_PATHS, .at = AT(path_dirs), .n_at = AT(n_path_dir),

@@ -261,8 +261,8 @@ group("J9 a key twice", [(e, k, dump(e)[:-1] + b"," + json.dumps(k).encode() + b
 group("J11 no object", [(e, t.decode(), t, 400) for e in ENDS for t in (b"[]", b"null", b'"x"', b"5", b"true", b"[{}]", dump(e)[:0] + b"[" + dump(e) + b"]")])
 many = b"{" + b",".join(b'"k%d":1' % i for i in range(200000)) + b","
 group("J12 200,000 keys", [(e, "", many + dump(e)[1:], 200) for e in (chat, messages, completion, ochat)])
-a = server.ask("/tokenize", b"{" + b",".join(b'"k%d":1' % i for i in range(1000000)) + b"," + dump(tokenize)[1:])
-ok("J12 a million", a.status == 200, a)
+a = server.ask("/tokenize", b"{" + b",".join(b'"k%d":1' % i for i in range(500000)) + b"," + dump(tokenize)[1:])
+ok("J12 half a million", a.status == 200, a)
 a = server.ask("/completion", many + dump(completion)[1:])
 ok("J12 and the warnings are no more than clients read", a.status == 200 and 1 < len(a.warnings) < 40 and any("more at least" in w for w in a.warnings), (a, a.warnings))
 group("J13 P15 integers that are none, or too large", [

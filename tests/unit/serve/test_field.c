@@ -174,6 +174,25 @@ static void test_warnings_bounded(void **state)
     assert_null(strstr(report.warnings.p, "\nx"));
 }
 
+/* Of very many fields some are named, and that there are more. */
+static void test_unknown_bounded(void **state)
+{
+    struct buf text;
+
+    (void)state;
+    buf_init(&text, 1 << 20);
+    assert_int_equal(buf_str(&text, "{\"name\":\"a\""), 0);
+    for (int i = 0; i < 1000; i++)
+        assert_int_equal(buf_fmt(&text, ",\"x%d\":1", i), 0);
+    assert_int_equal(buf_str(&text, "}"), 0);
+    assert_int_equal(read_text(text.p, 0), 0);
+    assert_non_null(strstr(report.warnings.p, "x0 is not known here"));
+    assert_non_null(strstr(report.warnings.p, "further fields are not known here"));
+    assert_null(strstr(report.warnings.p, "x900 "));
+    assert_int_equal(read_text(text.p, 1), E_INVALID);
+    buf_done(&text);
+}
+
 static void test_json(void **state)
 {
     static const char *const wrong[] = {
@@ -263,10 +282,15 @@ static int done(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_taken),  cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_warned), cmocka_unit_test(test_warnings_bounded),
-        cmocka_unit_test(test_json),   cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_taken),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_warned),
+        cmocka_unit_test(test_warnings_bounded),
+        cmocka_unit_test(test_json),
+        cmocka_unit_test(test_depth),
         cmocka_unit_test(test_values),
+
+        cmocka_unit_test(test_unknown_bounded),
     };
 
     return cmocka_run_group_tests(tests, NULL, done);
