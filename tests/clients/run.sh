@@ -75,7 +75,7 @@ END
 hearth create tiny -f "$work/Modelfile"
 ok "a model to talk to" $?
 
-"$HEARTH" serve --port 0 -s responses.path="$work/responses.db" >"$work/serve.out" 2>"$work/serve.err" </dev/null &
+"$HEARTH" serve --host 127.0.0.1 --port 0 -s responses.path="$work/responses.db" >"$work/serve.out" 2>"$work/serve.err" </dev/null &
 server=$!
 trap 'kill $server 2>/dev/null; wait $server 2>/dev/null; rm -rf "$work"' EXIT
 for _ in $(seq 200); do
