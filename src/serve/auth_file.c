@@ -144,7 +144,7 @@ static int read_number(struct str text, int min, int max, int *out, struct err *
 static int read_setting(struct auth_keys *set, struct str word, struct auth_key *k,
                         struct err *e)
 {
-    struct str name;
+    struct str name = {"", 0};
 
     (void)split(&word, '=', &name);
     if (str_is(name, "models"))
@@ -159,7 +159,7 @@ static int read_setting(struct auth_keys *set, struct str word, struct auth_key 
 
 int auth_line(struct auth_keys *set, struct str line, struct auth_stored *out, struct err *e)
 {
-    struct str name, secret, salt, scope;
+    struct str name = {"", 0}, secret = {"", 0}, salt = {"", 0}, scope = {"", 0};
     int rc;
 
     memset(out, 0, sizeof(*out));
