@@ -181,8 +181,12 @@ static int open_chat(struct local_model *m, struct err *e)
     int rc;
 
     s.tok = infer_tok(en->model);
-    if (!s.tok)
+    if (!s.tok) {
+        (void)err_set(&en->chat_why, E_UNSUPPORTED,
+                      "this model's tokenizer is not known here, so there can be no "
+                      "conversation");
         return 0;
+    }
     if (m->sm.template.n) {
         s.text = m->sm.template;
         s.kind = tmpl_kind_of(s.text);
@@ -194,8 +198,14 @@ static int open_chat(struct local_model *m, struct err *e)
         en->plain = 1;
     }
     rc = chat_new(&en->chat, &s, e);
-    if (rc < 0)
-        return err_wrap(e, rc, "the model's chat template");
+    if (rc == E_NOMEM)
+        return rc;
+    if (rc < 0) { /* texts can be completed all the same */
+        (void)err_wrap(e, rc, "the model's chat template");
+        log_line(LOG_WARN, "model '%s': %s", local_name(m), e->msg);
+        en->chat_why = *e;
+        return 0;
+    }
     for (int i = 0; i < 2; i++) {
         en->hidden[i] = mem_calloc(MASK_WORDS(en->info.n_vocab), sizeof(*en->hidden[i]));
         if (!en->hidden[i])

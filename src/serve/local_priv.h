@@ -68,7 +68,8 @@ struct local_engine {
     struct sched *sched;
     struct hearth_model_info info;
     struct hearth_engine_info size;
-    struct chat *chat;   /* NULL: no tokenizer */
+    struct chat *chat;   /* NULL: there can be no conversation, */
+    struct err chat_why; /* and why not */
     int plain;           /* 1: the chat is the fallback: the model has no template */
     uint32_t *hidden[2]; /* of conversations without and with tools */
     pthread_mutex_t vocab_lock;

@@ -266,9 +266,7 @@ static int of_chat(struct local_call *c, struct local_prompt *out, struct err *e
     if (q->chat_template.n)
         return err_set(e, E_UNSUPPORTED, "templates of clients are not taken here");
     if (!out->chat)
-        return err_set(e, E_UNSUPPORTED,
-                       "this model's tokenizer is not known here, so there can be no "
-                       "conversation");
+        return err_set(e, c->m->en.chat_why.code, "%s", c->m->en.chat_why.msg);
     out->with_tools = json_array_size(q->tools) > 0;
     if (q->tool_choice == GATE_CALL_NONE && !chat_probe(out->chat, 1)->tools)
         out->with_tools = 0;

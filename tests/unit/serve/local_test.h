@@ -50,6 +50,7 @@ static const struct known known[] = {
     {"other:latest", TINY, NULL, NULL, NULL},
     {"talker:latest", TINY, TEMPLATE, "Be kind.", "{\"temperature\": 0, \"num_predict\": 12}"},
     {"thinker:latest", TINY, THINKS, NULL, "{\"temperature\": 0}"},
+    {"broken:latest", TINY, "{% if x %}", NULL, NULL},
     {"lost:latest", "/nowhere/at/all.gguf", NULL, NULL, NULL},
 };
 

@@ -209,6 +209,23 @@ static void test_chat(void **state)
     local_free(l);
 }
 
+/* A template that is none makes conversations impossible, not the model. */
+static void test_broken_template(void **state)
+{
+    struct config c = config_small();
+    struct local *l;
+    struct got g;
+
+    (void)state;
+    NEEDS_TINY();
+    l = local_make(&c);
+    run_error(l, ask_chat("broken", HELLO), E_INVALID, "the model's chat template: ");
+    run(l, &g, ask_text("broken", "Once upon", 4));
+    assert_int_equal(g.usage.n_output, 4);
+    got_done(&g);
+    local_free(l);
+}
+
 static void test_thinks(void **state)
 {
     struct config c = config_small();
@@ -542,13 +559,21 @@ static void test_pause(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_text),     cmocka_unit_test(test_stop),
-        cmocka_unit_test(test_logprobs), cmocka_unit_test(test_choices),
-        cmocka_unit_test(test_sampling), cmocka_unit_test(test_chat),
-        cmocka_unit_test(test_thinks),   cmocka_unit_test(test_plain),
-        cmocka_unit_test(test_truncate), cmocka_unit_test(test_forms),
-        cmocka_unit_test(test_tools),    cmocka_unit_test(test_embed),
-        cmocka_unit_test(test_infill),   cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_broken_template),
+        cmocka_unit_test(test_text),
+        cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_logprobs),
+        cmocka_unit_test(test_choices),
+        cmocka_unit_test(test_sampling),
+        cmocka_unit_test(test_chat),
+        cmocka_unit_test(test_thinks),
+        cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_truncate),
+        cmocka_unit_test(test_forms),
+        cmocka_unit_test(test_tools),
+        cmocka_unit_test(test_embed),
+        cmocka_unit_test(test_infill),
+        cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_pause),
     };
 
