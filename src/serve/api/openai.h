@@ -138,7 +138,11 @@ MUST_CHECK int openai_effort(struct openai_parse *p, const char *param, struct s
 
 /* prefix and 24 letters and digits that nobody can guess. */
 void openai_id(char out[OPENAI_ID_MAX], const char *prefix);
-int64_t openai_now(void);              /* seconds since 1970 */
+int64_t openai_now(void); /* seconds since 1970 */
+/* What stands before the choices of an answer or of each chunk of a stream: an id that begins
+ * with prefix, the object's name, time and model, and the bracket. Fails: E_NOMEM. */
+MUST_CHECK int openai_put_head(struct buf *out, int stream, const char *prefix,
+                               const char *object, struct str model);
 const char *openai_finish(int finish); /* enum gate_finish */
 void openai_put_usage(struct json_out *w, const struct gate_usage *u);
 void openai_put_timings(struct json_out *w, const struct gate_usage *u);

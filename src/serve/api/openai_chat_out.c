@@ -20,33 +20,6 @@ struct openai_chat_out {
     struct chat_choice *choice;
 };
 
-static int head(struct openai_chat_out *o, struct str model)
-{
-    char id[OPENAI_ID_MAX];
-    struct json_out w;
-
-    openai_id(id, "chatcmpl-");
-    json_out_init(&w, &o->head);
-    if (o->stream) {
-        json_out_raw(&w, str_of("data: "));
-        w.comma = 0;
-    }
-    json_out_open(&w, '{');
-    json_out_key(&w, "id");
-    json_out_str(&w, id);
-    json_out_key(&w, "object");
-    json_out_str(&w, o->stream ? "chat.completion.chunk" : "chat.completion");
-    json_out_key(&w, "created");
-    json_out_int(&w, openai_now());
-    json_out_key(&w, "model");
-    json_out_text(&w, model);
-    json_out_key(&w, "system_fingerprint");
-    json_out_str(&w, openai_fingerprint);
-    json_out_key(&w, "choices");
-    json_out_raw(&w, str_of("["));
-    return json_out_end(&w);
-}
-
 static void chat_free(void *ctx)
 {
     struct openai_chat_out *o = ctx;
@@ -74,7 +47,9 @@ int openai_chat_out_new(struct openai_chat_out **out, struct openai_parse *p)
     o->logprobs = p->q->n_logprobs >= 0;
     buf_init(&o->head, 16 << 10);
     o->choice = mem_calloc((size_t)o->n_choice, sizeof(*o->choice));
-    if (!o->choice || head(o, p->in.model) < 0) {
+    if (!o->choice || openai_put_head(&o->head, o->stream, "chatcmpl-",
+                                      o->stream ? "chat.completion.chunk" : "chat.completion",
+                                      p->in.model) < 0) {
         chat_free(o);
         return openai_nomem(p);
     }

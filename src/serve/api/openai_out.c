@@ -34,6 +34,34 @@ int64_t openai_now(void)
     return (int64_t)time(NULL);
 }
 
+int openai_put_head(struct buf *out, int stream, const char *prefix, const char *object,
+                    struct str model)
+{
+    char id[OPENAI_ID_MAX];
+    struct json_out w;
+
+    openai_id(id, prefix);
+    json_out_init(&w, out);
+    if (stream) {
+        json_out_raw(&w, str_of("data: "));
+        w.comma = 0;
+    }
+    json_out_open(&w, '{');
+    json_out_key(&w, "id");
+    json_out_str(&w, id);
+    json_out_key(&w, "object");
+    json_out_str(&w, object);
+    json_out_key(&w, "created");
+    json_out_int(&w, openai_now());
+    json_out_key(&w, "model");
+    json_out_text(&w, model);
+    json_out_key(&w, "system_fingerprint");
+    json_out_str(&w, openai_fingerprint);
+    json_out_key(&w, "choices");
+    json_out_raw(&w, str_of("["));
+    return json_out_end(&w);
+}
+
 const char *openai_finish(int finish)
 {
     static const char *const names[] = {[GATE_END] = "stop",

@@ -28,33 +28,6 @@ struct openai_text_out {
     struct text_choice *choice;
 };
 
-static int head(struct openai_text_out *o, struct str model)
-{
-    char id[OPENAI_ID_MAX];
-    struct json_out w;
-
-    openai_id(id, "cmpl-");
-    json_out_init(&w, &o->head);
-    if (o->stream) {
-        json_out_raw(&w, str_of("data: "));
-        w.comma = 0;
-    }
-    json_out_open(&w, '{');
-    json_out_key(&w, "id");
-    json_out_str(&w, id);
-    json_out_key(&w, "object");
-    json_out_str(&w, "text_completion");
-    json_out_key(&w, "created");
-    json_out_int(&w, openai_now());
-    json_out_key(&w, "model");
-    json_out_text(&w, model);
-    json_out_key(&w, "system_fingerprint");
-    json_out_str(&w, openai_fingerprint);
-    json_out_key(&w, "choices");
-    json_out_raw(&w, str_of("["));
-    return json_out_end(&w);
-}
-
 static void text_free(void *ctx)
 {
     struct openai_text_out *o = ctx;
@@ -97,7 +70,9 @@ int openai_text_out_new(struct openai_text_out **out, struct openai_parse *p)
     buf_init(&o->head, 16 << 10);
     arena_init(&o->mem, GATHER_MAX);
     o->choice = mem_calloc((size_t)o->n_choice, sizeof(*o->choice));
-    if (!o->choice || head(o, p->in.model) < 0 || (p->in.echo && take_echo(o, p->q) < 0)) {
+    if (!o->choice ||
+        openai_put_head(&o->head, o->stream, "cmpl-", "text_completion", p->in.model) < 0 ||
+        (p->in.echo && take_echo(o, p->q) < 0)) {
         text_free(o);
         return openai_nomem(p);
     }
