@@ -28,8 +28,7 @@ int show_find(const char *word, struct store_model *m, struct err *e)
     return rc;
 }
 
-/* -- texts -----------------------------------------------------------------------------------
- */
+/* -- texts ----------------------------------------------------------------------------- */
 
 /* PARAMETER lines without their word. */
 static int put_params(const struct store_model *m, struct buf *out)
@@ -121,8 +120,7 @@ int show_stored_part(const struct store_model *m, const struct gguf *g, int part
     return rc;
 }
 
-/* -- sections --------------------------------------------------------------------------------
- */
+/* -- sections -------------------------------------------------------------------------- */
 
 /* Its first lines, indented. */
 static int section(struct buf *out, const char *title, struct str text, int lines)

@@ -127,8 +127,7 @@ static int on_event(void *ctx, const struct gate_event *ev)
     return says;
 }
 
-/* -- starting --------------------------------------------------------------------------------
- */
+/* -- starting -------------------------------------------------------------------------- */
 
 /* A request for one of the prompts. What it points to stays in q. */
 static struct gate_request *request_of(const struct gate_request *q, size_t i)

@@ -8,8 +8,7 @@
 
 #define TELL_NS 1000000000u /* how often the metrics hear of a model's scheduler */
 
-/* -- the provider ---------------------------------------------------------------------------
- */
+/* -- the provider ---------------------------------------------------------------------- */
 
 static struct local_call *call_of(struct gate_call *c)
 {
@@ -86,8 +85,7 @@ struct provider *local_provider(struct local *l)
     return &l->provider;
 }
 
-/* -- preparing threads ----------------------------------------------------------------------
- */
+/* -- preparing threads ----------------------------------------------------------------- */
 
 static void *prepare(void *arg)
 {
@@ -116,8 +114,7 @@ static void *prepare(void *arg)
     return NULL;
 }
 
-/* -- the clock ------------------------------------------------------------------------------
- */
+/* -- the clock ------------------------------------------------------------------------- */
 
 /* Under the lock, which is left meanwhile: joins a thread that has ended. 1: there was one. */
 static int bury(struct local *l)
@@ -237,8 +234,7 @@ static void *keep_time(void *arg)
     return NULL;
 }
 
-/* -- life -----------------------------------------------------------------------------------
- */
+/* -- life ------------------------------------------------------------------------------ */
 
 static int threads_begin(struct local *l, struct err *e)
 {

@@ -64,8 +64,7 @@ MUST_CHECK int local_unload(struct local *l, struct str name, struct err *e);
  */
 int local_hangs(struct local *l, struct err *e);
 
-/* -- for those who speak of tokens; they load the model when they must, and wait for it ------
- */
+/* -- for those who speak of tokens; they load the model when they must, and wait for it  */
 
 struct local_model; /* held: is not unloaded meanwhile */
 

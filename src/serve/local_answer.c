@@ -9,8 +9,7 @@
 #include "base/rng.h"
 #include "base/utf8.h"
 
-/* -- saying ---------------------------------------------------------------------------------
- */
+/* -- saying ---------------------------------------------------------------------------- */
 
 static int say(struct local_answer *a, struct gate_event *ev)
 {
@@ -69,8 +68,7 @@ static int on_text(struct local_answer *a, int kind, struct str text)
     return rc < 0 ? rc : local_tokens_text(&a->tokens, text);
 }
 
-/* -- calls ----------------------------------------------------------------------------------
- */
+/* -- calls ----------------------------------------------------------------------------- */
 
 static int keep(struct buf *b, struct str s)
 {
@@ -190,8 +188,7 @@ static int lost(int rc, struct err *e)
                             : err_set(e, rc, "no memory for the answer");
 }
 
-/* -- events of the job ----------------------------------------------------------------------
- */
+/* -- events of the job ----------------------------------------------------------------- */
 
 static int on_piece(struct local_answer *a, const struct hearth_piece *p, struct err *e)
 {

@@ -33,8 +33,7 @@ void local_answers_free(struct local_call *c)
     mem_free(c->answer);
 }
 
-/* -- forms ----------------------------------------------------------------------------------
- */
+/* -- forms ----------------------------------------------------------------------------- */
 
 static struct form form_of(const struct local_call *c, const struct local_prompt *p)
 {
@@ -99,8 +98,7 @@ static int guide_of(struct local_answer *a, const struct local_prompt *p, struct
     return rc;
 }
 
-/* -- answers --------------------------------------------------------------------------------
- */
+/* -- answers --------------------------------------------------------------------------- */
 
 static int reply_of(struct local_answer *a, const struct local_prompt *p, struct err *e)
 {

@@ -54,8 +54,7 @@ void local_begun(struct local_call *c)
     c->counted = 0;
 }
 
-/* -- events ---------------------------------------------------------------------------------
- */
+/* -- events ---------------------------------------------------------------------------- */
 
 /* Once it has begun nobody wants to know how long it will have to wait. */
 static int is_of_waiting(const struct gate_event *ev)
@@ -109,8 +108,7 @@ void local_warn(struct local_call *c, const char *fmt, ...)
     (void)local_say(c, &ev);
 }
 
-/* -- the end --------------------------------------------------------------------------------
- */
+/* -- the end --------------------------------------------------------------------------- */
 
 void local_fail(struct local_call *c, const struct err *e)
 {
@@ -198,8 +196,7 @@ void local_share_end(struct local_call *c)
         say_end(c);
 }
 
-/* -- jobs -----------------------------------------------------------------------------------
- */
+/* -- jobs ------------------------------------------------------------------------------ */
 
 int local_jobs(struct local_call *c, size_t n)
 {

@@ -37,8 +37,7 @@ void local_embed_free(struct local_embed *em)
     mem_free(em);
 }
 
-/* -- inputs as ids --------------------------------------------------------------------------
- */
+/* -- inputs as ids --------------------------------------------------------------------- */
 
 /* Past the context: the end goes, but for what marks it. */
 static int fit(struct local_call *c, size_t i, struct tok_ids *ids, struct err *e)
@@ -119,8 +118,7 @@ static int encode_all(struct local_embed *em, struct err *e)
     return rc;
 }
 
-/* -- jobs -----------------------------------------------------------------------------------
- */
+/* -- jobs ------------------------------------------------------------------------------ */
 
 static int on_job(void *ctx, const struct sched_event *ev);
 
@@ -239,8 +237,7 @@ static int on_job(void *ctx, const struct sched_event *ev)
     return 0;
 }
 
-/* -- beginning ------------------------------------------------------------------------------
- */
+/* -- beginning ------------------------------------------------------------------------- */
 
 static int check_kind(const struct local_call *c, struct err *e)
 {

@@ -16,8 +16,7 @@ static const char plain_template[] =
     "{% endfor %}"
     "{% if add_generation_prompt %}Assistant:{% endif %}";
 
-/* -- progress -------------------------------------------------------------------------------
- */
+/* -- progress -------------------------------------------------------------------------- */
 
 /* Tells those who wait. They stay at the model while this thread has the lock only, so each is
  * held meanwhile; one that is elsewhere by then hears an event that is a little late. */
@@ -42,8 +41,7 @@ static void progress(struct local_model *m, double done)
     }
 }
 
-/* -- making ---------------------------------------------------------------------------------
- */
+/* -- making ---------------------------------------------------------------------------- */
 
 static int public_err(struct err *e, const struct hearth_error *he, const char *what)
 {
@@ -258,8 +256,7 @@ static int load(struct local_model *m, struct err *e)
     return rc;
 }
 
-/* -- taking down ----------------------------------------------------------------------------
- */
+/* -- taking down ----------------------------------------------------------------------- */
 
 static void take_down(struct local_engine *en)
 {
@@ -274,8 +271,7 @@ static void take_down(struct local_engine *en)
     hearth_model_close(en->model);
 }
 
-/* -- the thread -----------------------------------------------------------------------------
- */
+/* -- the thread ------------------------------------------------------------------------ */
 
 /* Under the lock: those who waited go on, whatever has become of the model. */
 static void wake_waiting(struct local_model *m)

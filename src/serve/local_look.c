@@ -121,8 +121,7 @@ int local_hangs(struct local *l, struct err *e)
     return hangs;
 }
 
-/* -- holders --------------------------------------------------------------------------------
- */
+/* -- holders --------------------------------------------------------------------------- */
 
 /* Under the lock, which is left meanwhile: until it is loaded, but not for longer than who asks
  * for a text would wait, and not so many that nobody is left for what needs no model. */

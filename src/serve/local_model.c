@@ -19,8 +19,7 @@ enum { KV_PART = 4 };
 
 #define SHARE_OF_MACHINE 0.8 /* of its memory, for models, when nothing is configured */
 
-/* -- names ----------------------------------------------------------------------------------
- */
+/* -- names ----------------------------------------------------------------------------- */
 
 static int is_path(struct str name)
 {
@@ -99,8 +98,7 @@ struct local_model *local_loaded(struct local *l, const char *name)
     return NULL;
 }
 
-/* -- how it is to be run --------------------------------------------------------------------
- */
+/* -- how it is to be run --------------------------------------------------------------- */
 
 static int kv_type(const char *name)
 {
@@ -230,8 +228,7 @@ int local_take(struct local *l, struct str name, struct local_model **out, struc
     return rc;
 }
 
-/* -- leaving --------------------------------------------------------------------------------
- */
+/* -- leaving --------------------------------------------------------------------------- */
 
 void local_leave(struct local_model *m)
 {
@@ -266,8 +263,7 @@ uint64_t local_expiry(const struct local_model *m)
     return m->idle_ns + (uint64_t)m->keep_ns;
 }
 
-/* -- room -----------------------------------------------------------------------------------
- */
+/* -- room ------------------------------------------------------------------------------ */
 
 static uint64_t machine_bytes(void)
 {

@@ -24,8 +24,7 @@ void local_cut_front(struct tok_ids *ids, size_t room, const struct tok *tok)
     ids->n = room;
 }
 
-/* -- gaps -----------------------------------------------------------------------------------
- */
+/* -- gaps ------------------------------------------------------------------------------ */
 
 static int put_text(struct tok_ids *ids, const struct tok *tok, struct str text, struct err *e)
 {
@@ -118,8 +117,7 @@ int local_gap(const struct gate_request *q, const struct tok *tok, size_t room,
     return rc < 0 ? err_set(e, rc, "no memory for the prompt") : 0;
 }
 
-/* -- pairs ----------------------------------------------------------------------------------
- */
+/* -- pairs ----------------------------------------------------------------------------- */
 
 /* A template of the model's own for pairs, with {query} and {document} in it. */
 static int pair_by_template(const struct tok *tok, struct str form, struct str query,

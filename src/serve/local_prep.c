@@ -5,8 +5,7 @@
 #include "base/clock.h"
 #include "infer/engine.h"
 
-/* -- what needs no computing ------------------------------------------------------------------
- */
+/* -- what needs no computing ----------------------------------------------------------- */
 
 static void say_finish(struct local_call *c, int finish)
 {
@@ -89,8 +88,7 @@ static int (*const kinds[])(struct local_call *c, struct err *e) = {
     [GATE_RERANK] = local_embed_start, [GATE_LOAD] = prepare_load,
 };
 
-/* -- the way there ----------------------------------------------------------------------------
- */
+/* -- the way there --------------------------------------------------------------------- */
 
 /* A request to let a model go needs none to be loaded. 1: it was done. */
 static int unload_only(struct local_call *c, struct err *e)

@@ -214,8 +214,7 @@ void *local_model_thread(void *model);
 /* The vocabulary for masks, made once. Fails: E_UNSUPPORTED no tokenizer; E_NOMEM. */
 MUST_CHECK int local_vocab(struct local_model *m, const struct mask_vocab **out, struct err *e);
 
-/* -- calls (local_call.c) --------------------------------------------------------------------
- */
+/* -- calls (local_call.c) -------------------------------------------------------------- */
 
 /* Takes q over. NULL: no memory. */
 struct local_call *local_call_new(struct local *l, struct gate_request *q, gate_sink *sink,
@@ -252,8 +251,7 @@ MUST_CHECK int local_submit(struct local_call *c, size_t i, const struct sched_r
 /* After the last event of job i: forgets it, and gives its share back. */
 void local_job_ended(struct local_call *c, size_t i);
 
-/* -- preparing (local_prep.c, local_prompt.c, local_sample.c, local_embed.c) -----------------
- */
+/* -- preparing (local_prep.c, local_prompt.c, local_sample.c, local_embed.c) ----------- */
 
 /* One call, from the queue: to its end, to its model, or to its scheduler. */
 void local_prepare(struct local_call *c);
@@ -284,8 +282,7 @@ MUST_CHECK int local_prompt_make(struct local_call *c, struct local_prompt *out,
 MUST_CHECK int local_sample(const struct local_call *c, struct sched_request *out,
                             struct err *e);
 
-/* -- texts that stand together (local_pair.c) ------------------------------------------------
- */
+/* -- texts that stand together (local_pair.c) ------------------------------------------ */
 
 MUST_CHECK int local_put_ids(struct tok_ids *ids, const int32_t *id, size_t n); /* E_NOMEM */
 /* Fails: E_INVALID one that the model has not, with the field's name in front. */
@@ -309,8 +306,7 @@ MUST_CHECK int local_pair(const struct tok *tok, struct str form, struct str que
 MUST_CHECK int local_embed_start(struct local_call *c, struct err *e);
 void local_embed_free(struct local_embed *em);
 
-/* -- answers (local_answer.c, local_tokens.c) -------------------------------------------------
- */
+/* -- answers (local_answer.c, local_tokens.c) ------------------------------------------ */
 
 /* Makes the answers of a call and hands their jobs over. Fails: as form_grammar, sched_submit;
  * some jobs may be under way. */

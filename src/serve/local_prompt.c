@@ -55,8 +55,7 @@ static int fits(const struct local_call *c, size_t n)
     return n < (size_t)local_n_ctx(c);
 }
 
-/* -- conversations --------------------------------------------------------------------------
- */
+/* -- conversations --------------------------------------------------------------------- */
 
 static const char *role_of(const json_t *m)
 {
@@ -291,8 +290,7 @@ static int of_chat(struct local_call *c, struct local_prompt *out, struct err *e
     return rc;
 }
 
-/* -- texts ----------------------------------------------------------------------------------
- */
+/* -- texts ----------------------------------------------------------------------------- */
 
 int local_check_ids(const struct local_call *c, const char *field, const int32_t *ids, size_t n,
                     struct err *e)
@@ -351,8 +349,7 @@ static int of_gap(struct local_call *c, struct local_prompt *out, struct err *e)
     return rc == E_UNSUPPORTED ? err_wrap(e, rc, "model '%s'", local_name(c->m)) : rc;
 }
 
-/* -- all of them ----------------------------------------------------------------------------
- */
+/* -- all of them ----------------------------------------------------------------------- */
 
 int local_prompt_make(struct local_call *c, struct local_prompt *out, struct err *e)
 {

@@ -70,8 +70,7 @@ static int beside(struct making *k, const char *word, struct str text, const cha
     return keep_path(k, full, out);
 }
 
-/* -- from another model ----------------------------------------------------------------------
- */
+/* -- from another model ---------------------------------------------------------------- */
 
 static int keep_text(struct making *k, struct str *out, struct str s)
 {
@@ -165,8 +164,7 @@ static int find_from(struct making *k)
     return rc;
 }
 
-/* -- what the Modelfile says
- * ------------------------------------------------------------------- */
+/* -- what the Modelfile says ----------------------------------------------------------- */
 
 static int override(struct making *k)
 {

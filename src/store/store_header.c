@@ -179,8 +179,7 @@ static int read_gguf(struct store_model *m, const struct gguf *g, struct err *e)
     return rc < 0 ? rc : set_size(m, e);
 }
 
-/* -- Hugging Face folders --------------------------------------------------------------------
- */
+/* -- Hugging Face folders -------------------------------------------------------------- */
 
 static int config_int(const json_t *o, const char *name)
 {
@@ -293,8 +292,7 @@ int store_header(struct store_model *m, struct err *e)
     return rc;
 }
 
-/* -- what is beside a model ------------------------------------------------------------------
- */
+/* -- what is beside a model ------------------------------------------------------------ */
 
 int store_header_adapter(struct store_model *m, const char *path, struct err *e)
 {

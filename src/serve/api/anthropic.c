@@ -10,8 +10,7 @@
 #include <string.h>
 #include <time.h>
 
-/* -- errors ----------------------------------------------------------------------------------
- */
+/* -- errors ---------------------------------------------------------------------------- */
 
 static const char *type_of_status(int status)
 {
@@ -69,8 +68,7 @@ static void name_exchange(struct call *c)
         log_line(LOG_DEBUG, "no memory for a header");
 }
 
-/* -- messages --------------------------------------------------------------------------------
- */
+/* -- messages -------------------------------------------------------------------------- */
 
 /* Reads the call's body into a request. NULL: the call is answered. */
 static struct gate_request *read_request(struct call *c, int count_only,
@@ -135,8 +133,7 @@ static void run_count(struct serve *s, struct call *c)
     field_report_done(&r);
 }
 
-/* -- models ----------------------------------------------------------------------------------
- */
+/* -- models ---------------------------------------------------------------------------- */
 
 enum { PAGE_DEFAULT = 20, PAGE_MAX = 1000 };
 
@@ -276,8 +273,7 @@ void anthropic_model(struct serve *s, struct call *c)
     store_model_done(&m);
 }
 
-/* -- routes ----------------------------------------------------------------------------------
- */
+/* -- routes ---------------------------------------------------------------------------- */
 
 const struct route anthropic_routes[ANTHROPIC_N_ROUTE] = {
     {"POST", "/v1/messages", SCOPE_INFER, 0, "anthropic.messages", &dialect_anthropic,

@@ -78,8 +78,7 @@ static void answer_free(void *ctx)
     mem_free(a);
 }
 
-/* -- pieces of JSON --------------------------------------------------------------------------
- */
+/* -- pieces of JSON -------------------------------------------------------------------- */
 
 /* Begins an event of the stream: its name, and the object whose type has that name. */
 static int event_begin(struct json_out *w, struct buf *out, const char *name)
@@ -160,8 +159,7 @@ static void put_message(struct json_out *w, const struct anthropic_answer *a, st
     json_out_close(w, '}');
 }
 
-/* -- blocks ----------------------------------------------------------------------------------
- */
+/* -- blocks ---------------------------------------------------------------------------- */
 
 /* The block's object as it is when nothing is in it yet, open at its end. */
 static void put_block(struct json_out *w, enum block kind, struct str id, struct str name)
@@ -347,8 +345,7 @@ static int add_input(struct anthropic_answer *a, struct str text, struct buf *ou
                           : buf_put(&a->input, text.p, text.n);
 }
 
-/* -- the message -----------------------------------------------------------------------------
- */
+/* -- the message ----------------------------------------------------------------------- */
 
 static int begin_message(struct anthropic_answer *a, const struct gate_event *ev,
                          struct buf *out)

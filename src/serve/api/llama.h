@@ -72,8 +72,7 @@ void llama_refuse(struct llama_parse *p);
 void llama_start(struct llama_parse *p, const struct ask_ops *ops, void *ctx);
 int llama_nomem(struct llama_parse *p); /* fails */
 
-/* -- fields
- * ------------------------------------------------------------------------------------ */
+/* -- fields ---------------------------------------------------------------------------- */
 
 /* Lists into p->q. Fail: E_INVALID with the field's place in p->e. */
 MUST_CHECK int llama_stop(struct llama_parse *p);
@@ -96,8 +95,7 @@ MUST_CHECK int llama_texts(struct llama_parse *p, const char *name, const json_t
 MUST_CHECK int llama_model(struct serve *s, const struct call *c, struct str named,
                            struct str *out, struct arena *mem, struct err *e);
 
-/* -- answers
- * ----------------------------------------------------------------------------------- */
+/* -- answers --------------------------------------------------------------------------- */
 
 extern const struct ask_ops llama_completion_ops;
 /* For p->q; NULL: no memory. llama_completion_ops.free frees it. */
@@ -111,8 +109,7 @@ void llama_put_settings(struct json_out *w, const struct gate_request *q, int st
 MUST_CHECK int llama_error(struct buf *out, int status, const struct err *e, const char *param,
                            const char *id);
 
-/* -- handlers
- * ---------------------------------------------------------------------------------- */
+/* -- handlers -------------------------------------------------------------------------- */
 
 void llama_completion(struct serve *s, struct call *c);
 void llama_infill(struct serve *s, struct call *c);

@@ -142,8 +142,7 @@ static const struct field_row completion_rows[] = {
 
 #define N_ROW (sizeof(completion_rows) / sizeof(*completion_rows))
 
-/* -- a body on its way
- * --------------------------------------------------------------------------- */
+/* -- a body on its way ----------------------------------------------------------------- */
 
 int llama_nomem(struct llama_parse *p)
 {
@@ -207,8 +206,7 @@ int llama_begin(struct llama_parse *p, struct serve *s, struct call *c, int kind
     return 0;
 }
 
-/* -- sampling, form, length -------------------------------------------------------------------
- */
+/* -- sampling, form, length ------------------------------------------------------------ */
 
 static int set_form(struct llama_parse *p)
 {
@@ -302,8 +300,7 @@ void llama_completion(struct serve *s, struct call *c)
         llama_refuse(&p);
 }
 
-/* -- infill
- * -------------------------------------------------------------------------------------- */
+/* -- infill ---------------------------------------------------------------------------- */
 
 struct extra {
     struct str name, text;

@@ -44,8 +44,7 @@ int llama_stop(struct llama_parse *p)
     return rc;
 }
 
-/* -- logit_bias
- * ---------------------------------------------------------------------------------- */
+/* -- logit_bias ------------------------------------------------------------------------ */
 
 /* What a token gets: a number, or false for never. */
 static int read_bias(struct llama_parse *p, const json_t *v, float *out)

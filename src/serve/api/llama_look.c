@@ -23,8 +23,7 @@ static int parallel(const struct serve *s)
     return s->config && s->config->n_parallel > 0 ? s->config->n_parallel : PARALLEL;
 }
 
-/* -- which model
- * --------------------------------------------------------------------------------- */
+/* -- which model ----------------------------------------------------------------------- */
 
 /* The models that this client may use: how many, and the first one's name. */
 struct search {
@@ -100,8 +99,7 @@ static void reply(struct call *c, struct json_out *w, struct buf *out)
         call_reply(c, 200, c->route->dialect->json_type, out->p, out->n);
 }
 
-/* -- /props
- * -------------------------------------------------------------------------------------- */
+/* -- /props ---------------------------------------------------------------------------- */
 
 /* The general defaults, with the model's own parameters over them. */
 static void default_sampling(struct serve *s, struct str model, struct gate_request *q)
@@ -221,8 +219,7 @@ void llama_props(struct serve *s, struct call *c)
     gate_request_free(q);
 }
 
-/* -- /slots
- * -------------------------------------------------------------------------------------- */
+/* -- /slots ---------------------------------------------------------------------------- */
 
 /* A slot here is a text under way; the rest, up to as many as run at once, are free. */
 struct slots {
@@ -324,8 +321,7 @@ void llama_slots(struct serve *s, struct call *c)
     arena_done(&mem);
 }
 
-/* -- /lora-adapters
- * ------------------------------------------------------------------------------ */
+/* -- /lora-adapters -------------------------------------------------------------------- */
 
 void llama_adapters(struct serve *s, struct call *c)
 {

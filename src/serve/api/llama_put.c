@@ -77,8 +77,7 @@ void llama_put_probs(struct json_out *w, const struct gate_token *t, size_t n)
     }
 }
 
-/* -- settings
- * ------------------------------------------------------------------------------------ */
+/* -- settings -------------------------------------------------------------------------- */
 
 #define AT(f) offsetof(struct gate_sampling, f)
 

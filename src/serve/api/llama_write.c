@@ -126,8 +126,7 @@ void *llama_answer_new(const struct llama_parse *p, int is_list)
     return a;
 }
 
-/* -- pieces of text --------------------------------------------------------------------------
- */
+/* -- pieces of text -------------------------------------------------------------------- */
 
 static int put_ids(struct buf *out, const struct gate_token *t, size_t n)
 {
@@ -264,8 +263,7 @@ static int add_progress(struct answer *a, const struct gate_event *ev, struct bu
     return rc < 0 ? rc : buf_str(out, "\n\n");
 }
 
-/* -- the end of a text -----------------------------------------------------------------------
- */
+/* -- the end of a text ----------------------------------------------------------------- */
 
 static int is_truncated(const struct gate_event *ev, const struct gate_usage *u)
 {

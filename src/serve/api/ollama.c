@@ -10,8 +10,7 @@
 /* The API that is spoken here: clients compare it with what they need. */
 #define API_VERSION "0.33.0"
 
-/* -- errors ----------------------------------------------------------------------------------
- */
+/* -- errors ---------------------------------------------------------------------------- */
 
 static int error_json(struct buf *out, int status, const struct err *e, const char *param,
                       const char *id)
@@ -29,8 +28,7 @@ static int error_json(struct buf *out, int status, const struct err *e, const ch
 
 const struct dialect dialect_ollama = {"ollama", "application/json; charset=utf-8", error_json};
 
-/* -- generate and chat
- * ------------------------------------------------------------------------- */
+/* -- generate and chat ----------------------------------------------------------------- */
 
 static void answer(struct serve *s, struct call *c, int chat)
 {
@@ -71,8 +69,7 @@ static void run_chat(struct serve *s, struct call *c)
     answer(s, c, 1);
 }
 
-/* -- small ones
- * -------------------------------------------------------------------------------- */
+/* -- small ones ------------------------------------------------------------------------ */
 
 static void run_version(struct serve *s, struct call *c)
 {
@@ -81,8 +78,7 @@ static void run_version(struct serve *s, struct call *c)
              json_pack("{s:s, s:s}", "version", API_VERSION, "hearth", hearth_version()));
 }
 
-/* -- what comes later
- * -------------------------------------------------------------------------- */
+/* -- what comes later ------------------------------------------------------------------ */
 
 static void not_here(struct call *c, const char *what)
 {

@@ -28,8 +28,7 @@
 enum { OLLAMA_N_ROUTE = 16 };
 extern const struct route ollama_routes[OLLAMA_N_ROUTE];
 
-/* -- bodies (ollama_read.c, ollama_options.c, ollama_talk.c) ---------------------------------
- */
+/* -- bodies (ollama_read.c, ollama_options.c, ollama_talk.c) --------------------------- */
 
 /* Every field of both; those that are absent keep these values. */
 struct ollama_body {
@@ -72,16 +71,14 @@ MUST_CHECK int ollama_tools(struct gate_request *q, const json_t *tools, struct 
 MUST_CHECK int ollama_images(struct str text, const json_t *images, json_t **content,
                              const char *field, struct err *e);
 
-/* -- context (ollama_context.c)
- * ---------------------------------------------------------------- */
+/* -- context (ollama_context.c) -------------------------------------------------------- */
 
 /* Appends a conversation as a JSON array of numbers. Fails: as buf_put. */
 MUST_CHECK int ollama_context_put(struct buf *out, const json_t *messages);
 /* The conversation in such an array. Fails: E_INVALID it is not one of ours; E_NOMEM. */
 MUST_CHECK int ollama_context_get(const json_t *context, json_t **messages, struct err *e);
 
-/* -- answers (ollama_write.c)
- * ------------------------------------------------------------------ */
+/* -- answers (ollama_write.c) ---------------------------------------------------------- */
 
 extern const struct ask_ops ollama_answer_ops;
 struct ollama_answer;
@@ -96,8 +93,7 @@ const char *ollama_time(int64_t realtime_ns, char out[OLLAMA_TIME]);
 struct json_out;
 void ollama_usage(struct json_out *w, const struct gate_usage *u);
 
-/* -- models
- * ------------------------------------------------------------------------------------ */
+/* -- models ---------------------------------------------------------------------------- */
 
 /* Reads the name of a model from "model", or its older "name"; others are for the caller.
  * Returns 1, or 0 and the call is answered. */

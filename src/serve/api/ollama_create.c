@@ -171,8 +171,7 @@ static int to_modelfile(struct modelfile *mf, struct body *b, struct field_repor
     return rc < 0 ? rc : set_messages(mf, b->messages, e);
 }
 
-/* -- progress
- * ---------------------------------------------------------------------------------- */
+/* -- progress -------------------------------------------------------------------------- */
 
 static void say(void *ctx, const char *status)
 {

@@ -73,8 +73,7 @@ static const struct {
     [FORM_RERANK] = {rerank_rows, sizeof(rerank_rows) / sizeof(*rerank_rows), "ollama.rerank"},
 };
 
-/* -- the answer ------------------------------------------------------------------------------
- */
+/* -- the answer ------------------------------------------------------------------------ */
 
 struct answer {
     enum form form;
@@ -222,8 +221,7 @@ static int on_event(void *ctx, const struct gate_event *ev, struct buf *out)
 
 static const struct ask_ops ops = {.event = on_event, .free = answer_free};
 
-/* -- the request
- * ------------------------------------------------------------------------------- */
+/* -- the request ----------------------------------------------------------------------- */
 
 static int nomem(struct err *e)
 {

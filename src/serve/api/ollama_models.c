@@ -7,8 +7,7 @@
 
 #include <string.h>
 
-/* -- finding ---------------------------------------------------------------------------------
- */
+/* -- finding --------------------------------------------------------------------------- */
 
 int ollama_name(struct call *c, const json_t *body, struct str *out)
 {
@@ -47,8 +46,7 @@ int ollama_find(struct serve *s, struct call *c, struct str name, struct store_m
     return 0;
 }
 
-/* -- as JSON ---------------------------------------------------------------------------------
- */
+/* -- as JSON --------------------------------------------------------------------------- */
 
 json_t *ollama_details(const struct store_model *m)
 {
@@ -157,8 +155,7 @@ void ollama_ps(struct serve *s, struct call *c)
     ask_json(c, 200, NULL);
 }
 
-/* -- copy and delete
- * --------------------------------------------------------------------------- */
+/* -- copy and delete ------------------------------------------------------------------- */
 
 static int check_name(struct call *c, const char *what, const json_t *v, struct str *out)
 {

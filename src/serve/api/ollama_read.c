@@ -71,8 +71,7 @@ static int nomem(struct err *e)
     return err_set(e, E_NOMEM, "no memory for a request");
 }
 
-/* -- what the model can do
- * ---------------------------------------------------------------------- */
+/* -- what the model can do ------------------------------------------------------------- */
 
 /* Said before anything is loaded, in Ollama's words. */
 static int check_able(const struct ollama_body *b, const struct store_model *m, struct err *e)
@@ -99,8 +98,7 @@ static int check_able(const struct ollama_body *b, const struct store_model *m, 
                 : 0;
 }
 
-/* -- what both have
- * ------------------------------------------------------------------------------ */
+/* -- what both have -------------------------------------------------------------------- */
 
 static int copy(struct gate_request *q, struct str *out, struct str s, struct err *e)
 {
@@ -144,8 +142,7 @@ static void only_load(struct gate_request *q, struct ollama_wish *wish)
     wish->stream = 0;
 }
 
-/* -- generate
- * ------------------------------------------------------------------------------------ */
+/* -- generate -------------------------------------------------------------------------- */
 
 static int set_input(struct gate_request *q, struct str prompt, struct err *e)
 {
@@ -259,8 +256,7 @@ static int read_generate(struct gate_request *q, const struct ollama_body *b,
                : set_input(q, b->prompt, e);
 }
 
-/* -- all of it
- * ------------------------------------------------------------------------------------ */
+/* -- all of it ------------------------------------------------------------------------- */
 
 static int read_chat(struct gate_request *q, const struct ollama_body *b,
                      struct ollama_wish *wish, struct field_report *r, struct err *e)

@@ -17,8 +17,7 @@ struct show {
     int verbose;
 };
 
-/* -- keys of the file
- * -------------------------------------------------------------------------- */
+/* -- keys of the file ------------------------------------------------------------------ */
 
 static void put_elems(struct json_out *w, const struct gguf_kv *kv)
 {
@@ -125,8 +124,7 @@ static void put_tensors(struct json_out *w, const struct gguf *g)
     json_out_close(w, ']');
 }
 
-/* -- texts
- * ------------------------------------------------------------------------------------- */
+/* -- texts ----------------------------------------------------------------------------- */
 
 static void put_text(struct json_out *w, const char *name, struct str s)
 {
@@ -241,8 +239,7 @@ static int put_all(struct buf *out, const struct show *s)
     return rc < 0 ? rc : json_out_end(&w);
 }
 
-/* -- the call
- * ---------------------------------------------------------------------------------- */
+/* -- the call -------------------------------------------------------------------------- */
 
 struct body {
     struct str model, name, system, chat_template;

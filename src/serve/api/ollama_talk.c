@@ -49,8 +49,7 @@ static json_t *text_json(struct str s)
     return json_stringn_nocheck(s.p ? s.p : "", s.n);
 }
 
-/* -- pictures --------------------------------------------------------------------------------
- */
+/* -- pictures -------------------------------------------------------------------------- */
 
 static const char *mime_of(const unsigned char *p, size_t n)
 {
@@ -180,8 +179,7 @@ static int add_result(struct talk *t, const struct message *m, json_t *o, struct
     return bad ? no_memory(e) : 0;
 }
 
-/* -- messages
- * ---------------------------------------------------------------------------------- */
+/* -- messages -------------------------------------------------------------------------- */
 
 static int has_role(const struct message *m, const char *role)
 {
@@ -297,8 +295,7 @@ int ollama_talk(struct gate_request *q, const json_t *messages, struct field_rep
     return rc;
 }
 
-/* -- tools
- * ------------------------------------------------------------------------------------- */
+/* -- tools ----------------------------------------------------------------------------- */
 
 static int check_tool(const json_t *tools, size_t i, struct err *e)
 {

@@ -84,8 +84,7 @@ const char *ollama_time(int64_t ns, char out[OLLAMA_TIME])
     return out;
 }
 
-/* -- members ---------------------------------------------------------------------------------
- */
+/* -- members --------------------------------------------------------------------------- */
 
 static struct str view(const struct buf *b)
 {
@@ -174,8 +173,7 @@ static void put_logprobs(struct json_out *w, const struct ollama_answer *a)
     json_out_close(w, ']');
 }
 
-/* -- tokens
- * ------------------------------------------------------------------------------------ */
+/* -- tokens ---------------------------------------------------------------------------- */
 
 static void put_token(struct json_out *w, const struct gate_token *t, int top)
 {
@@ -210,8 +208,7 @@ static int add_tokens(struct ollama_answer *a, const struct gate_event *ev)
     return json_out_end(&w);
 }
 
-/* -- lines
- * ------------------------------------------------------------------------------------- */
+/* -- lines ----------------------------------------------------------------------------- */
 
 static int line(struct ollama_answer *a, struct str content, struct str thinking,
                 struct buf *out)
@@ -311,8 +308,7 @@ static int end_call(struct ollama_answer *a, struct buf *out)
     return rc < 0 || !a->wish.stream ? rc : line(a, none, none, out);
 }
 
-/* -- the last object
- * --------------------------------------------------------------------------- */
+/* -- the last object ------------------------------------------------------------------- */
 
 static const char *reason(const struct ollama_answer *a)
 {

@@ -106,8 +106,7 @@ MUST_CHECK int openai_sampling(struct openai_parse *p);
 MUST_CHECK int openai_form(struct openai_parse *p, const json_t *format, const char *param,
                            int flat);
 
-/* -- openai_input.c: texts and tokens --------------------------------------------------------
- */
+/* -- openai_input.c: texts and tokens -------------------------------------------------- */
 
 /* "text", ["text", ...], [1, 2], or [[1, 2], ...] into p->q->input, at most `most` of them.
  * empty 1: a text may be "". */
@@ -133,8 +132,7 @@ MUST_CHECK int openai_arguments(struct openai_parse *p, const char *param, const
 /* "none", "low", ... into p->q. */
 MUST_CHECK int openai_effort(struct openai_parse *p, const char *param, struct str effort);
 
-/* -- openai_out.c: what answers are written with --------------------------------------------
- */
+/* -- openai_out.c: what answers are written with --------------------------------------- */
 
 /* prefix and 24 letters and digits that nobody can guess. */
 void openai_id(char out[OPENAI_ID_MAX], const char *prefix);

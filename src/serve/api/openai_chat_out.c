@@ -215,8 +215,7 @@ static int stream(struct openai_chat_out *o, const struct gate_event *ev, struct
     }
 }
 
-/* -- one object -----------------------------------------------------------------------------
- */
+/* -- one object ------------------------------------------------------------------------ */
 
 static int gather_call(struct chat_choice *c, const struct gate_event *ev)
 {
@@ -348,8 +347,7 @@ static int gather(struct openai_chat_out *o, const struct gate_event *ev, struct
     }
 }
 
-/* -- ops ------------------------------------------------------------------------------------
- */
+/* -- ops ------------------------------------------------------------------------------- */
 
 static int chat_event(void *ctx, const struct gate_event *ev, struct buf *out)
 {

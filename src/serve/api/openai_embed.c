@@ -34,8 +34,7 @@ static const struct field_row rerank_rows[] = {
     ROW_REFUSED("raw_scores", "false", NULL),
 };
 
-/* -- embeddings ------------------------------------------------------------------------------
- */
+/* -- embeddings ------------------------------------------------------------------------ */
 
 /* Vectors come in any order and are written in that of the inputs. */
 struct embed {
@@ -176,8 +175,7 @@ void openai_embed(struct serve *s, struct call *c)
         openai_start(&p, s, c, &embed_ops, out);
 }
 
-/* -- rerank -----------------------------------------------------------------------------------
- */
+/* -- rerank ---------------------------------------------------------------------------- */
 
 struct rerank_row {
     size_t index;

@@ -48,8 +48,7 @@ static const char *param_of(const struct reader *r, char param[PARAM_MAX], const
     return param;
 }
 
-/* -- parts ------------------------------------------------------------------------------------
- */
+/* -- parts ----------------------------------------------------------------------------- */
 
 static int part_text(struct reader *r, const char *path, const json_t *v, json_t **out)
 {
@@ -154,8 +153,7 @@ static int add_texts(json_t *message, const char *member, const json_t *parts)
     return rc == 0 ? 0 : -1;
 }
 
-/* -- items -----------------------------------------------------------------------------------
- */
+/* -- items ----------------------------------------------------------------------------- */
 
 /* The assistant's message to which the item belongs. fresh 1: one of its own. */
 static int turn(struct reader *r, int fresh)
@@ -324,8 +322,7 @@ static int open_calls(struct reader *r)
     return 0;
 }
 
-/* -- the list for later ---------------------------------------------------------------------
- */
+/* -- the list for later ---------------------------------------------------------------- */
 
 /* A copy with a type, an id, and parts instead of a string. */
 static json_t *listed(const json_t *v)
@@ -396,8 +393,7 @@ int openai_items(struct openai_parse *p, const json_t *input, json_t *messages, 
     return rc;
 }
 
-/* -- the way back ---------------------------------------------------------------------------
- */
+/* -- the way back ---------------------------------------------------------------------- */
 
 static int say_call(json_t *message, const json_t *item)
 {

@@ -79,8 +79,7 @@ void openai_responses_cancel(struct serve *s, struct call *c)
     ask_error(c, &e, NULL);
 }
 
-/* -- the input --------------------------------------------------------------------------------
- */
+/* -- the input ------------------------------------------------------------------------- */
 
 /* Where the item of an id stands; its size: nowhere. */
 static size_t place_of(const json_t *items, const char *id)

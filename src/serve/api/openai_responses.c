@@ -43,8 +43,7 @@ static const struct field_row rows[] = {
     ROW_REFUSED("response_format", NULL, "is not a field of responses: use text.format"),
 };
 
-/* -- fields ----------------------------------------------------------------------------------
- */
+/* -- fields ---------------------------------------------------------------------------- */
 
 static int read_text(struct openai_parse *p)
 {
@@ -127,8 +126,7 @@ static int read_rest(struct openai_parse *p)
     return 0;
 }
 
-/* -- the conversation ------------------------------------------------------------------------
- */
+/* -- the conversation ------------------------------------------------------------------ */
 
 /* What was said before, if anything. *out is a new reference. */
 static int before(struct openai_parse *p, const struct serve *s, const struct call *c,
@@ -178,8 +176,7 @@ static int talk(struct openai_parse *p, const struct serve *s, const struct call
     return rc;
 }
 
-/* -- the object ------------------------------------------------------------------------------
- */
+/* -- the object ------------------------------------------------------------------------ */
 
 static json_t *or_null(json_t *v)
 {
@@ -218,8 +215,7 @@ static json_t *base(const struct openai_parse *p, const struct openai_response_i
         i->metadata ? json_incref(i->metadata) : json_object());
 }
 
-/* -- the request -----------------------------------------------------------------------------
- */
+/* -- the request ----------------------------------------------------------------------- */
 
 static int parse(struct openai_parse *p, const struct serve *s, const struct call *c,
                  struct openai_response_in *out)
@@ -293,8 +289,7 @@ void openai_responses(struct serve *s, struct call *c)
     }
 }
 
-/* -- how long an input is --------------------------------------------------------------------
- */
+/* -- how long an input is -------------------------------------------------------------- */
 
 static int count_event(void *ctx, const struct gate_event *ev, struct buf *out)
 {

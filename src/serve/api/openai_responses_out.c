@@ -59,8 +59,7 @@ int openai_response_new(struct openai_response **out, struct openai_response_in 
     return 0;
 }
 
-/* -- events -----------------------------------------------------------------------------------
- */
+/* -- events ---------------------------------------------------------------------------- */
 
 static void event_open(struct openai_response *o, struct json_out *w, struct buf *out,
                        const char *type)
@@ -123,8 +122,7 @@ static int event(struct openai_response *o, struct buf *out, const char *type, c
     return rc;
 }
 
-/* -- items ------------------------------------------------------------------------------------
- */
+/* -- items ----------------------------------------------------------------------------- */
 
 static json_t *text_json(const struct openai_response *o)
 {
@@ -250,8 +248,7 @@ static int item_open(struct openai_response *o, int kind, struct buf *out)
     return rc;
 }
 
-/* -- what comes
- * -------------------------------------------------------------------------------- */
+/* -- what comes ------------------------------------------------------------------------ */
 
 static int call_open(struct openai_response *o, const struct gate_event *ev, struct buf *out)
 {
@@ -333,8 +330,7 @@ static int finished(struct openai_response *o, const struct gate_event *ev, stru
     return item_close(o, cut ? "incomplete" : "completed", out);
 }
 
-/* -- the end
- * ----------------------------------------------------------------------------------- */
+/* -- the end --------------------------------------------------------------------------- */
 
 static json_t *usage_json(const struct gate_usage *u)
 {
@@ -399,8 +395,7 @@ static int done(struct openai_response *o, const struct gate_event *ev, struct b
     return json_out_end(&w);
 }
 
-/* -- ops
- * --------------------------------------------------------------------------------------- */
+/* -- ops ------------------------------------------------------------------------------- */
 
 static int response_event(void *ctx, const struct gate_event *ev, struct buf *out)
 {

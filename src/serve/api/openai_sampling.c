@@ -157,8 +157,7 @@ static int bias(struct openai_parse *p, const json_t *v)
     return json_is_object(v) ? bias_object(p, v, out) : bias_array(p, v, out);
 }
 
-/* -- forms ----------------------------------------------------------------------------------
- */
+/* -- forms ----------------------------------------------------------------------------- */
 
 /* One form only: two would have to hold at once. */
 static int form(struct openai_parse *p, const char *param, int kind)
@@ -345,8 +344,7 @@ static int forms(struct openai_parse *p)
     return rc;
 }
 
-/* -- all of it ------------------------------------------------------------------------------
- */
+/* -- all of it ------------------------------------------------------------------------- */
 
 /* stream_options say something of a stream only. */
 static int stream_options(struct openai_parse *p)

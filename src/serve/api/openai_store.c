@@ -56,8 +56,7 @@ static const char schema[] =
     "CREATE INDEX IF NOT EXISTS response_used ON response (used);"
     "PRAGMA user_version = 1;";
 
-/* -- SQL --------------------------------------------------------------------------------------
- */
+/* -- SQL ------------------------------------------------------------------------------- */
 
 static int sql_fail(const struct responses *r, struct err *e)
 {
@@ -139,8 +138,7 @@ static int clean(struct responses *r, struct err *e)
     return rc;
 }
 
-/* -- the thread ------------------------------------------------------------------------------
- */
+/* -- the thread ------------------------------------------------------------------------ */
 
 static void row_free(struct row *row)
 {
@@ -206,8 +204,7 @@ static void leave(struct responses *r)
     (void)pthread_mutex_unlock(&r->db_lock);
 }
 
-/* -- opening ---------------------------------------------------------------------------------
- */
+/* -- opening --------------------------------------------------------------------------- */
 
 /* The path of the file, whose folder is there when this returns. */
 static int place(char **out, const char *path, struct err *e)
@@ -319,8 +316,7 @@ void openai_store_close(struct responses *r)
     mem_free(r);
 }
 
-/* -- putting ---------------------------------------------------------------------------------
- */
+/* -- putting --------------------------------------------------------------------------- */
 
 static int put_text(const char *p, size_t n, void *out)
 {
@@ -360,8 +356,7 @@ int openai_store_put(struct responses *r, const struct openai_kept *k)
     return bad ? E_NOMEM : full ? E_BUSY : 0;
 }
 
-/* -- getting ---------------------------------------------------------------------------------
- */
+/* -- getting --------------------------------------------------------------------------- */
 
 static int not_found(struct str id, struct err *e)
 {

@@ -85,8 +85,7 @@ int openai_text_out_new(struct openai_text_out **out, struct openai_parse *p)
     return 0;
 }
 
-/* -- logprobs --------------------------------------------------------------------------------
- */
+/* -- logprobs -------------------------------------------------------------------------- */
 
 static void put_logprob(struct json_out *w, float x)
 {
@@ -146,8 +145,7 @@ static void put_lists(struct json_out *w, const struct text_choice *c)
     json_out_close(w, '}');
 }
 
-/* -- choices ----------------------------------------------------------------------------------
- */
+/* -- choices --------------------------------------------------------------------------- */
 
 static void put_choice(struct json_out *w, const struct openai_text_out *o, int i,
                        struct str text, const char *finish)
@@ -218,8 +216,7 @@ static int done(const struct openai_text_out *o, const struct gate_usage *u, str
     return json_out_end(&w);
 }
 
-/* -- ops --------------------------------------------------------------------------------------
- */
+/* -- ops ------------------------------------------------------------------------------- */
 
 static int begin(struct openai_text_out *o, struct buf *out)
 {

@@ -316,8 +316,7 @@ static void test_documents(void **state)
     expect_json(q->messages, "[{\"role\":\"assistant\",\"content\":\"b\"}]");
 }
 
-/* -- what is refused -------------------------------------------------------------------------
- */
+/* -- what is refused ------------------------------------------------------------------- */
 
 static void expect_refused(const char *body, const char *words)
 {
@@ -567,8 +566,7 @@ static void test_gone(void **state)
     assert_int_equal(fake.call.ended, 1);
 }
 
-/* -- models ----------------------------------------------------------------------------------
- */
+/* -- models ---------------------------------------------------------------------------- */
 
 static void run_models(struct serve *s, struct call *c)
 {

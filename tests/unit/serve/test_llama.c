@@ -382,8 +382,7 @@ static void test_timings_per_token(void **state)
     fake_error(&fake, E_CANCELLED, "enough");
 }
 
-/* -- which model -----------------------------------------------------------------------------
- */
+/* -- which model ----------------------------------------------------------------------- */
 
 static void expect_model(int stored, int loaded, const char *want)
 {
@@ -412,8 +411,7 @@ static void test_model(void **state)
     expect_model(0, 0, NULL);
 }
 
-/* -- what is refused -------------------------------------------------------------------------
- */
+/* -- what is refused ------------------------------------------------------------------- */
 
 static void expect_refused(const char *path, const char *body, const char *words)
 {
@@ -590,8 +588,7 @@ static void test_errors(void **state)
     buf_done(&b);
 }
 
-/* -- tokens, and what can be seen
- * --------------------------------------------------------------- */
+/* -- tokens, and what can be seen ------------------------------------------------------ */
 
 static void expect_answer(const char *path, const char *body, const char *want)
 {

@@ -162,8 +162,7 @@ static void test_sampling(void **state)
     local_free(l);
 }
 
-/* -- conversations ---------------------------------------------------------------------------
- */
+/* -- conversations --------------------------------------------------------------------- */
 
 #define HELLO "[{\"role\":\"user\",\"content\":\"Hello\"}]"
 
@@ -343,8 +342,7 @@ static void test_truncate(void **state)
     local_free(l);
 }
 
-/* -- forms -----------------------------------------------------------------------------------
- */
+/* -- forms ----------------------------------------------------------------------------- */
 
 #define TOOLS                                                                                  \
     "[{\"type\":\"function\",\"function\":{\"name\":\"weather\",\"parameters\":{\"type\":"     \
@@ -442,8 +440,7 @@ static void test_tools(void **state)
     local_free(l);
 }
 
-/* -- the rest --------------------------------------------------------------------------------
- */
+/* -- the rest -------------------------------------------------------------------------- */
 
 static void test_embed(void **state)
 {

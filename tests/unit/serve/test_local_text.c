@@ -107,8 +107,7 @@ static void test_gap(void **state)
     vocab_close(&v);
 }
 
-/* -- tokens ----------------------------------------------------------------------------------
- */
+/* -- tokens ---------------------------------------------------------------------------- */
 
 static void put(struct local_tokens *t, const char *token)
 {
@@ -175,8 +174,7 @@ static void test_tokens(void **state)
     local_tokens_done(&t);
 }
 
-/* -- calls -----------------------------------------------------------------------------------
- */
+/* -- calls ----------------------------------------------------------------------------- */
 
 #define TOOLS                                                                                  \
     "[{\"type\":\"function\",\"function\":{\"name\":\"weather\",\"parameters\":{\"type\":"     \

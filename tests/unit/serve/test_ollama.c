@@ -98,8 +98,7 @@ static int teardown(void **state)
     return nftw(make_dir(), drop, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-/* -- transcripts ------------------------------------------------------------------------------
- */
+/* -- transcripts ----------------------------------------------------------------------- */
 
 static void test_chat(void **state)
 {
@@ -126,8 +125,7 @@ static void test_refused(void **state)
     transcript_file(&fake, lists, DATA "refused.test");
 }
 
-/* -- what a body becomes ----------------------------------------------------------------------
- */
+/* -- what a body becomes --------------------------------------------------------------- */
 
 static void expect_json(const json_t *got, const char *want)
 {
@@ -425,8 +423,7 @@ static void test_call_ids(void **state)
     json_decref(v);
 }
 
-/* -- the store
- * --------------------------------------------------------------------------------- */
+/* -- the store ------------------------------------------------------------------------- */
 
 static json_t *got(const char *method, const char *path, const char *body, int status)
 {

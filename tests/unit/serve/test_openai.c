@@ -171,8 +171,7 @@ static void test_tools(void **state)
     expect_refused(400, "tool_choice");
 }
 
-/* -- the table of what is refused -----------------------------------------------------------
- */
+/* -- the table of what is refused ------------------------------------------------------ */
 
 static void test_refused(void **state)
 {
@@ -313,8 +312,7 @@ static void test_unknown(void **state)
     expect_refused(400, "wild");
 }
 
-/* -- messages ---------------------------------------------------------------------------------
- */
+/* -- messages -------------------------------------------------------------------------- */
 
 static struct gate_request *say(const char *messages)
 {

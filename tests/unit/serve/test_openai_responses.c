@@ -38,8 +38,7 @@ static void test_transcripts(void **state)
     transcript_file(&fake, lists, "tests/data/serve/openai/responses.test");
 }
 
-/* -- items ------------------------------------------------------------------------------------
- */
+/* -- items ----------------------------------------------------------------------------- */
 
 static struct gate_request *say(const char *input)
 {
@@ -178,8 +177,7 @@ static void test_fields(void **state)
     fake_error(&fake, E_CANCELLED, "enough");
 }
 
-/* -- what is kept -----------------------------------------------------------------------------
- */
+/* -- what is kept ---------------------------------------------------------------------- */
 
 static char last_id[64];
 
