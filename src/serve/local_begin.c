@@ -31,6 +31,8 @@ void local_answers_free(struct local_call *c)
     for (size_t i = 0; i < c->n_answer; i++)
         answer_free(&c->answer[i]);
     mem_free(c->answer);
+    c->answer = NULL;
+    c->n_answer = 0;
 }
 
 /* -- forms ----------------------------------------------------------------------------- */

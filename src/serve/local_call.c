@@ -157,7 +157,7 @@ void local_share(struct local_call *c)
 }
 
 /* The last event. The model is given back before, so that who hears of the end finds the model
- * as it is then. */
+ * as it is then; and before that goes what looks into the model, which may then be freed. */
 static void say_end(struct local_call *c)
 {
     struct gate_event ev = {.kind = GATE_EV_DONE, .usage = &c->usage};
@@ -167,6 +167,7 @@ static void say_end(struct local_call *c)
         (void)err_set(&c->failed, E_CANCELLED, "the request was cancelled");
     if (c->failed.code)
         ev = (struct gate_event){.kind = GATE_EV_ERROR, .err = &c->failed, .usage = &c->usage};
+    local_answers_free(c);
     if (c->m)
         local_give(c->m, c->q->keep_alive_ns);
     local_lock(l);

@@ -312,6 +312,7 @@ void local_embed_free(struct local_embed *em);
  * some jobs may be under way. */
 MUST_CHECK int local_answer_start(struct local_call *c, const struct local_prompt *p,
                                   const struct sched_request *r, struct err *e);
+/* Also where there are none. They look into the model, so they go before it is given back. */
 void local_answers_free(struct local_call *c);
 
 /* Which tokens the text of events comes from: tokens go in with their bytes, text comes out

@@ -553,6 +553,53 @@ static void test_pause(void **state)
     local_free(l);
 }
 
+/* The model is given back before the last event, so it may be gone before the event is taken,
+ * or the call is let go: nothing of the answer may be left that looks into it. */
+struct slow {
+    struct got got;
+    struct local *l;
+};
+
+static int slow_sink(void *ctx, const struct gate_event *ev)
+{
+    struct slow *s = ctx;
+
+    if (ev->kind == GATE_EV_ERROR)
+        wait_models(s->l, 0);
+    return got_sink(&s->got, ev);
+}
+
+static void test_outlives_model(void **state)
+{
+    struct config c = config_small();
+    struct slow s;
+
+    (void)state;
+    NEEDS_TINY();
+    s.l = local_make(&c);
+    for (int fails = 0; fails < 2; fails++) {
+        struct gate_request *q = ask_chat("tiny", HELLO);
+        struct err e = {0};
+
+        q->n_predict = 3;
+        q->form = GATE_JSON;
+        q->n_choice = fails ? 9 : 1;
+        q->keep_alive_ns = 0;
+        got_init(&s.got);
+        s.got.ops = local_provider(s.l)->ops;
+        if (gate_start(local_provider(s.l), q, slow_sink, &s, &s.got.call, &e) < 0)
+            fail_msg("%s", e.msg);
+        got_wait(&s.got);
+        wait_models(s.l, 0);
+        if (fails)
+            got_error(&s.got, E_UNSUPPORTED, "n is 9: at most 8");
+        else
+            got_fine(&s.got);
+        got_done(&s.got);
+    }
+    local_free(s.l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -572,6 +619,7 @@ int main(void)
         cmocka_unit_test(test_infill),
         cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_pause),
+        cmocka_unit_test(test_outlives_model),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
