@@ -31,6 +31,7 @@ struct all {
     void *ctx;
     pthread_mutex_t lock;
     int n_live, started;
+    uint64_t party;
     atomic_int cancelled;
     struct gate_usage usage; /* of all */
     struct err failed;       /* code 0: nothing has */
@@ -130,7 +131,7 @@ static int on_event(void *ctx, const struct gate_event *ev)
 /* -- starting -------------------------------------------------------------------------- */
 
 /* A request for one of the prompts. What it points to stays in q. */
-static struct gate_request *request_of(const struct gate_request *q, size_t i)
+static struct gate_request *request_of(const struct gate_request *q, size_t i, uint64_t party)
 {
     struct gate_request *r = gate_request_new(q->kind);
     struct arena mem;
@@ -142,6 +143,7 @@ static struct gate_request *request_of(const struct gate_request *q, size_t i)
     r->mem = mem;
     r->input = &q->input[i];
     r->n_input = 1;
+    r->party = party;
     (void)json_incref(r->messages);
     (void)json_incref(r->tools);
     (void)json_incref(r->vars);
@@ -151,7 +153,7 @@ static struct gate_request *request_of(const struct gate_request *q, size_t i)
 
 static int start_part(struct all *a, size_t i, struct err *e)
 {
-    struct gate_request *r = request_of(a->q, i);
+    struct gate_request *r = request_of(a->q, i, a->party);
     struct gate_call *c = NULL;
     int rc;
 
@@ -181,6 +183,7 @@ static void all_free(struct all *a)
 
 static struct all *all_new(struct many *m, struct gate_request *q, gate_sink *sink, void *ctx)
 {
+    static atomic_ullong n_party;
     size_t n = q->kind == GATE_TEXT && q->n_input > 1 ? q->n_input : 1;
     struct all *a = mem_calloc(1, sizeof(*a) + n * sizeof(a->part[0]));
 
@@ -190,6 +193,7 @@ static struct all *all_new(struct many *m, struct gate_request *q, gate_sink *si
     a->sink = sink;
     a->ctx = ctx;
     a->n = n;
+    a->party = atomic_fetch_add(&n_party, 1) + 1;
     a->n_live = (int)n + 1;
     (void)pthread_mutex_init(&a->lock, NULL);
     for (size_t i = 0; i < n; i++) {

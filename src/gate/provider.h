@@ -142,6 +142,8 @@ struct gate_request {
                             * tenants that the configuration keeps apart */
     int no_cache;          /* 1: prefixes computed before are not used */
     int64_t keep_alive_ns; /* GATE_KEEP_DEFAULT, GATE_KEEP_FOREVER, or how long after it */
+    uint64_t party;        /* not 0: it and the others under way with this number are one
+                            * request where requests are counted */
     uint64_t deadline_ns;  /* of the monotonic clock; 0: none. Later it is not begun */
     const char *route;     /* "openai.chat": for metrics; a literal */
 };

@@ -167,6 +167,19 @@ void sched_job_unlink(struct sched_job *j)
         j->next->prev = j->prev;
 }
 
+void sched_job_count(struct sched_job *j, int by)
+{
+    struct sched *s = j->s;
+
+    if (j->q.more) {
+        s->n_more += by;
+        return;
+    }
+    s->n_job += by;
+    if (!j->begun)
+        s->n_queued += by;
+}
+
 void sched_job_free(struct sched_job *j)
 {
     mem_free(j->block);
@@ -363,9 +376,7 @@ void sched_job_end(struct sched_job *j, const struct err *why)
     mem_free(j->vector);
     j->gen = NULL;
     (void)pthread_mutex_lock(&s->lock);
-    if (!j->begun)
-        s->n_queued--;
-    s->n_job--;
+    sched_job_count(j, -1);
     j->over = 1;
     gone = j->released;
     if (gone)

@@ -114,6 +114,7 @@ struct local_call {
     atomic_uint resumes;
     uint64_t start_ns, wait_ns; /* when it came; when it began to wait for its model */
     int stage, counted;         /* under local.lock; counted: it is one of n_before */
+    int more;                   /* 1: it came with another one of the same party */
     struct local_model *m;      /* holds a reference; the preparing thread's, then fixed */
     /* Under emit. */
     pthread_mutex_t emit;
