@@ -35,6 +35,7 @@ struct all {
     atomic_int cancelled;
     struct gate_usage usage; /* of all */
     struct err failed;       /* code 0: nothing has */
+    const char *param;       /* of it */
     size_t n;
     struct part part[];
 };
@@ -72,15 +73,17 @@ static void add_usage(struct gate_usage *sum, const struct gate_usage *u)
 /* Gives a share back; the last one says the end. e: what a part failed with, or NULL. The
  * others are cancelled before the share is given back: afterwards the client may hear the end,
  * and free everything, at any time. */
-static int end_part(struct all *a, const struct err *e)
+static int end_part(struct all *a, const struct err *e, const char *param)
 {
     struct gate_event ev = {.kind = GATE_EV_DONE, .usage = &a->usage};
     int left, first;
 
     (void)pthread_mutex_lock(&a->lock);
     first = e && !a->failed.code;
-    if (first)
+    if (first) {
         a->failed = *e;
+        a->param = param; /* parts' names are the request's */
+    }
     (void)pthread_mutex_unlock(&a->lock);
     if (first)
         cancel_parts(a);
@@ -92,6 +95,7 @@ static int end_part(struct all *a, const struct err *e)
     if (a->failed.code) {
         ev.kind = GATE_EV_ERROR;
         ev.err = &a->failed;
+        ev.param = a->param;
     }
     return a->sink(a->ctx, &ev);
 }
@@ -117,7 +121,7 @@ static int on_event(void *ctx, const struct gate_event *ev)
         (void)pthread_mutex_unlock(&a->lock);
     }
     if (ev->kind == GATE_EV_DONE || ev->kind == GATE_EV_ERROR)
-        return end_part(a, ev->kind == GATE_EV_ERROR ? ev->err : NULL);
+        return end_part(a, ev->kind == GATE_EV_ERROR ? ev->err : NULL, ev->param);
     copy.choice += p->first;
     (void)pthread_mutex_lock(&a->lock);
     if (is_told(a, ev))
@@ -217,9 +221,9 @@ static int start_parts(struct all *a, struct err *e)
         else
             rc = start_part(a, i, &why);
         if (rc < 0)
-            (void)end_part(a, &why);
+            (void)end_part(a, &why, NULL);
     }
-    (void)end_part(a, NULL);
+    (void)end_part(a, NULL, NULL);
     return 0;
 }
 
@@ -244,7 +248,7 @@ static int op_start(struct provider *p, struct gate_request *q, gate_sink *sink,
             atomic_store(&a->part[0].call, c);
             if (atomic_load(&a->cancelled))
                 a->inner->ops->cancel(c);
-            (void)end_part(a, NULL);
+            (void)end_part(a, NULL, NULL);
         }
     }
     if (rc < 0)

@@ -57,28 +57,39 @@ static struct form form_of(const struct local_call *c, const struct local_prompt
  * go without them, unless one must come. */
 static int grammar_of(struct local_answer *a, const struct local_prompt *p, struct err *e)
 {
-    static const char *const names[] = {[FORM_ANY] = "tools",
-                                        [FORM_JSON] = "format",
-                                        [FORM_SCHEMA] = "format",
-                                        [FORM_GBNF] = "grammar",
-                                        [FORM_REGEX] = "pattern"};
     struct local_call *c = a->c;
     struct form f = form_of(c, p);
-    int of_tools = 0, rc;
+    int of_tools = 0, field, rc;
 
     if (c->q->tool_choice == GATE_CALL_REQUIRED && !p->with_tools)
-        return err_set(e, E_INVALID, "tool_choice: a tool must be called, but there are none");
+        return local_blame(c, GATE_F_TOOL_CHOICE,
+                           err_set(e, E_INVALID,
+                                   "%s: a tool must be called, but there are none",
+                                   local_field(c, GATE_F_TOOL_CHOICE)));
     if (f.kind != FORM_ANY && c->q->prefill)
-        return err_set(e, E_UNSUPPORTED,
-                       "an answer that was begun cannot be held to a form here");
+        return local_blame(c, GATE_F_FORM,
+                           err_set(e, E_UNSUPPORTED,
+                                   "%s: an answer that was begun cannot be held to a form here",
+                                   local_field(c, GATE_F_FORM)));
     rc = form_grammar(&a->gram, &f, &of_tools, e);
+    field = of_tools || f.kind == FORM_ANY ? GATE_F_TOOLS : GATE_F_FORM;
     if (rc == E_UNSUPPORTED && f.kind == FORM_ANY && f.calls.choice != REPLY_REQUIRED) {
         if (a->index == 0 && f.calls.choice == REPLY_AUTO)
             local_warn(c, "calls are not held to what their tools declare: %s", e->msg);
         e->code = 0;
         return 0;
     }
-    return rc < 0 ? err_wrap(e, rc, "%s", of_tools ? "tools" : names[f.kind]) : 0;
+    if (rc == 0 && a->gram && c->q->sampling.ignore_eos)
+        return local_blame(c, GATE_F_EOS,
+                           err_set(e, E_INVALID,
+                                   "%s cannot be combined with %s, which says "
+                                   "where the answer ends",
+                                   local_field(c, GATE_F_EOS), local_field(c, field)));
+    /* It is the form that is too large for us, not the conversation for the model. */
+    return rc < 0 ? local_blame(c, field,
+                                err_wrap(e, rc == E_TOO_LONG ? E_INVALID : rc, "%s",
+                                         local_field(c, field)))
+                  : 0;
 }
 
 static int guide_of(struct local_answer *a, const struct local_prompt *p, struct err *e)
@@ -181,11 +192,14 @@ int local_answer_start(struct local_call *c, const struct local_prompt *p,
         c->n_answer++;
         rc = answer_make(&c->answer[i], c, i, p, e);
         if (rc == 0 && c->answer[i].guide && n > GUIDED_MAX)
-            rc = err_set(e, E_UNSUPPORTED,
-                         "n is %zu: at most %d answers are held to a form at once", n,
-                         GUIDED_MAX);
+            rc = local_blame(c, GATE_F_CHOICES,
+                             err_set(e, E_UNSUPPORTED,
+                                     "%s is %zu: at most %d answers are held to a form at once",
+                                     local_field(c, GATE_F_CHOICES), n, GUIDED_MAX));
     }
     for (size_t i = 0; i < n && rc == 0; i++)
-        rc = submit(&c->answer[i], p, r, e);
+        rc = local_blame_sampling(c, submit(&c->answer[i], p, r, e), e);
+    if (rc == E_TOO_LONG)
+        rc = local_blame(c, GATE_F_PROMPT, rc);
     return rc;
 }

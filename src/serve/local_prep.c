@@ -48,12 +48,14 @@ static int prepare_text(struct local_call *c, struct err *e)
     struct local_prompt p = {0};
     struct sched_request r = {0};
     struct gate_usage *u = &c->usage;
-    int rc = infer_writes(c->m->en.model, e);
+    int rc = local_blame(c, GATE_F_MODEL, infer_writes(c->m->en.model, e));
 
-    if (rc == E_NOT_FOUND && c->q->kind == GATE_TEXT && c->q->raw)
+    if (rc == E_NOT_FOUND && c->q->kind == GATE_TEXT && c->q->raw) {
         rc = 0; /* tokens in, tokens out */
+        c->blamed = NULL;
+    }
     if (rc == 0)
-        rc = local_prompt_make(c, &p, e);
+        rc = local_blame(c, GATE_F_PROMPT, local_prompt_make(c, &p, e));
     u->n_prompt = (int)p.p.ids.n;
     u->n_ctx = local_n_ctx(c);
     u->n_dropped = (int)p.dropped;
@@ -99,7 +101,7 @@ static int unload_only(struct local_call *c, struct err *e)
 
     if (c->q->kind != GATE_LOAD || c->q->keep_alive_ns != 0)
         return 0;
-    rc = local_resolve(c->l, c->q->model, &sm, e);
+    rc = local_blame(c, GATE_F_MODEL, local_resolve(c->l, c->q->model, &sm, e));
     if (rc == 0) {
         local_lock(c->l);
         m = local_loaded(c->l, local_key(&sm));
@@ -119,7 +121,7 @@ static int get_model(struct local_call *c, struct err *e)
     int rc = 0, waits;
 
     if (!c->m) {
-        rc = local_take(c->l, c->q->model, &m, e);
+        rc = local_blame(c, GATE_F_MODEL, local_take(c->l, c->q->model, &m, e));
         if (rc < 0)
             return rc;
         local_lock(c->l);
@@ -159,13 +161,15 @@ static int is_late(const struct local_call *c)
 }
 
 /* One that would be answered in part is not answered. */
-static int check(const struct local_call *c, struct err *e)
+static int check(struct local_call *c, struct err *e)
 {
     const struct gate_request *q = c->q;
 
     if ((q->kind == GATE_TEXT || q->kind == GATE_INFILL) && q->n_input > 1)
-        return err_set(e, E_INVALID, "%zu prompts in one request; one is taken at a time",
-                       q->n_input);
+        return local_blame(c, GATE_F_PROMPT,
+                           err_set(e, E_INVALID,
+                                   "%zu prompts in one request; one is taken at a time",
+                                   q->n_input));
     return is_late(c) ? err_set(e, E_CANCELLED, "the request waited longer than it may") : 0;
 }
 
@@ -187,7 +191,7 @@ void local_prepare(struct local_call *c)
         }
     }
     if (rc < 0)
-        local_fail(c, &e);
+        local_fail_param(c, &e, c->blamed);
     local_lock(c->l);
     if (c->stage == STAGE_PREPARING)
         c->stage = STAGE_RUNNING;

@@ -269,6 +269,9 @@ int anthropic_read(struct gate_request *q, const json_t *body, struct anthropic_
         return rc;
     if (!b.max_tokens && !q->count_only)
         return err_set(e, E_INVALID, "max_tokens is required");
+    q->field[GATE_F_STOP] = "stop_sequences";
+    q->field[GATE_F_THINK] = "thinking";
+    q->field[GATE_F_FORM] = b.format ? "output_format" : "output_config.format";
     q->model = gate_str(q, b.model.p, b.model.n);
     if (!q->model.p)
         return err_set(e, E_NOMEM, "no memory for a request");

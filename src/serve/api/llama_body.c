@@ -187,6 +187,7 @@ int llama_begin(struct llama_parse *p, struct serve *s, struct call *c, int kind
     p->q = gate_request_new(kind);
     if (p->q) {
         p->q->route = route;
+        p->q->field[GATE_F_SUFFIX] = "input_suffix";
         p->in.sampling = p->q->sampling; /* unset */
         p->in.n_predict = p->in.top_k = GATE_UNSET;
         p->in.seed = p->in.id_slot = -1;
@@ -216,6 +217,7 @@ static int set_form(struct llama_parse *p)
         return err_set(&p->e, E_INVALID, "grammar and json_schema cannot both hold; send one");
     if (p->in.grammar.n) {
         q->form = GATE_GBNF;
+        q->field[GATE_F_FORM] = "grammar";
         q->grammar = gate_str(q, p->in.grammar.p, p->in.grammar.n);
         return q->grammar.p ? 0 : llama_nomem(p);
     }
@@ -224,6 +226,7 @@ static int set_form(struct llama_parse *p)
     if (!json_is_object(p->in.schema) && !json_is_boolean(p->in.schema))
         return err_set(&p->e, E_INVALID, "json_schema must be an object");
     q->form = GATE_SCHEMA;
+    q->field[GATE_F_FORM] = "json_schema";
     q->schema = json_incref(p->in.schema);
     return 0;
 }

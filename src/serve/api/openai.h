@@ -149,7 +149,7 @@ void openai_put_logprobs(struct json_out *w, const struct gate_token *t, size_t 
 /* {"message","type","param","code"} */
 void openai_put_error(struct json_out *w, int status, const struct err *e, const char *param);
 /* data: {"error":...}, then data: [DONE]: clients raise at the first, or stop at the second. */
-MUST_CHECK int openai_put_failure(struct buf *out, const struct err *e);
+MUST_CHECK int openai_put_failure(struct buf *out, const struct err *e, const char *param);
 /* A comment, which clients of event streams skip. */
 MUST_CHECK int openai_ping(void *ctx, struct buf *out);
 extern const char openai_fingerprint[];

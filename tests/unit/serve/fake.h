@@ -373,6 +373,16 @@ FAKE_UNUSED static void fake_done(struct fake *f)
     fake_say(f, &(struct gate_event){.kind = GATE_EV_DONE, .usage = &f->usage});
 }
 
+/* An error about a field. */
+FAKE_UNUSED static void fake_error_param(struct fake *f, int code, const char *text,
+                                         const char *param)
+{
+    struct err e;
+
+    (void)err_set(&e, code, "%s", text);
+    fake_say(f, &(struct gate_event){.kind = GATE_EV_ERROR, .err = &e, .param = param});
+}
+
 FAKE_UNUSED static void fake_error(struct fake *f, int code, const char *text)
 {
     struct err e;
