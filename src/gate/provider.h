@@ -144,6 +144,10 @@ struct gate_request {
     const struct str *stop;
     size_t n_stop;
     int n_predict;      /* most tokens; GATE_UNSET, or less than 0: as many as fit */
+    int n_think;        /* most tokens of reasoning, which is closed then; GATE_UNSET, or less
+                         * than 0: as many as it likes */
+    uint64_t most_ns;   /* so long after an answer's first token it ends with GATE_LENGTH, once
+                         * it has the end of a line; 0: never */
     int n_choice;       /* answers to the same question; 1 */
     int n_logprobs;     /* -1: none; else the chosen token's and so many of the best */
     int want_ids;       /* tokens of text events are wanted, with ids */

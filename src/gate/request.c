@@ -48,6 +48,7 @@ struct gate_request *gate_request_new(int kind)
         .dry_last_n = GATE_UNSET,
     };
     q->n_predict = GATE_UNSET;
+    q->n_think = GATE_UNSET;
     q->n_ctx = GATE_UNSET;
     q->n_choice = 1;
     q->n_logprobs = -1;

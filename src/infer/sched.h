@@ -69,6 +69,8 @@ struct sched_request {
     const char *const *stop; /* copied; n_stop of at most 1024 bytes */
     int n_stop;
     int n_predict;    /* 0 or less: until n_ctx */
+    uint64_t most_ns; /* so long after its first token it ends, once it has the end of a line;
+                         0: never */
     int n_ctx;        /* most tokens of prompt and answer; 0: the engine's */
     int n_logprobs;   /* -1: none; 0: the chosen token's; n: and the n best ones' */
     int show_control; /* control tokens appear in the text */

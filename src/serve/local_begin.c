@@ -79,12 +79,6 @@ static int grammar_of(struct local_answer *a, const struct local_prompt *p, stru
         e->code = 0;
         return 0;
     }
-    if (rc == 0 && a->gram && c->q->sampling.ignore_eos)
-        return local_blame(c, GATE_F_EOS,
-                           err_set(e, E_INVALID,
-                                   "%s cannot be combined with %s, which says "
-                                   "where the answer ends",
-                                   local_field(c, GATE_F_EOS), local_field(c, field)));
     /* It is the form that is too large for us, not the conversation for the model. */
     return rc < 0 ? local_blame(c, field,
                                 err_wrap(e, rc == E_TOO_LONG ? E_INVALID : rc, "%s",
@@ -92,18 +86,34 @@ static int grammar_of(struct local_answer *a, const struct local_prompt *p, stru
                   : 0;
 }
 
+/* 1: reasoning may have so many tokens and no more. */
+static int is_limited(const struct local_answer *a, const struct local_prompt *p)
+{
+    return p->chat && a->c->q->n_think >= 0 &&
+           *chat_probe(p->chat, p->with_tools)->style.think_close;
+}
+
 static int guide_of(struct local_answer *a, const struct local_prompt *p, struct err *e)
 {
+    const struct gate_request *q = a->c->q;
     const struct mask_vocab *vocab = NULL;
     struct guide_options o = {.gram = a->gram,
                               .tok = a->tok,
                               .open = p->p.open,
-                              .may_think = p->chat && a->c->q->think != GATE_THINK_OFF};
-    int rc = local_vocab(a->c->m, &vocab, e);
+                              .limited = is_limited(a, p),
+                              .budget = q->n_think,
+                              .may_think = p->chat && (!a->gram || q->think != GATE_THINK_OFF)};
+    int rc = a->gram ? local_vocab(a->c->m, &vocab, e) : 0;
 
     o.vocab = vocab;
     if (p->chat)
         o.style = &chat_probe(p->chat, p->with_tools)->style;
+    if (rc == 0 && q->sampling.ignore_eos)
+        rc = local_blame(
+            a->c, GATE_F_EOS,
+            err_set(e, E_INVALID, "%s cannot be combined with %s",
+                    local_field(a->c, GATE_F_EOS),
+                    a->gram ? "what says where the answer ends" : "a limit of reasoning"));
     if (rc == 0)
         rc = guide_new(&a->guide, &o, e);
     if (rc == 0)
@@ -143,7 +153,7 @@ static int answer_make(struct local_answer *a, struct local_call *c, size_t inde
     buf_init(&a->id, TEXT_MAX);
     buf_init(&a->arguments, TEXT_MAX);
     rc = grammar_of(a, p, e);
-    if (rc == 0 && a->gram)
+    if (rc == 0 && (a->gram || is_limited(a, p)))
         rc = guide_of(a, p, e);
     if (rc == 0 && p->chat)
         rc = reply_of(a, p, e);
@@ -191,7 +201,7 @@ int local_answer_start(struct local_call *c, const struct local_prompt *p,
     for (size_t i = 0; i < n && rc == 0; i++) {
         c->n_answer++;
         rc = answer_make(&c->answer[i], c, i, p, e);
-        if (rc == 0 && c->answer[i].guide && n > GUIDED_MAX)
+        if (rc == 0 && c->answer[i].gram && n > GUIDED_MAX)
             rc = local_blame(c, GATE_F_CHOICES,
                              err_set(e, E_UNSUPPORTED,
                                      "%s is %zu: at most %d answers are held to a form at once",

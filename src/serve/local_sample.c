@@ -239,6 +239,7 @@ int local_sample(struct local_call *c, struct sched_request *r, struct err *e)
                            : -1;
     if (r->n_predict < 0)
         r->n_predict = 0;
+    r->most_ns = q->most_ns;
     r->n_ctx = local_n_ctx(c);
     r->n_logprobs = q->n_logprobs;
     r->ignore_eog = q->sampling.ignore_eos;

@@ -124,8 +124,7 @@ static int read_thinking(struct gate_request *q, const struct body *b,
                        "thinking.budget_tokens is %d, expected less than max_tokens, %d",
                        t.budget, b->max_tokens);
     q->think = GATE_THINK_ON;
-    field_warn(r, "thinking.budget_tokens is not enforced; max_tokens bounds thinking and "
-                  "answer together");
+    q->n_think = t.budget;
     return 0;
 }
 

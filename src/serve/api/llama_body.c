@@ -104,7 +104,7 @@ static const struct field_row completion_rows[] = {
     INT("n_predict", n_predict, -1),
     INT("max_tokens", n_predict, -1),
     {.name = "stop", .type = FIELD_JSON, AT(stop)},
-    WARNED("t_max_predict_ms", "0|-1", "is not enforced; n_predict bounds the answer"),
+    {.name = "t_max_predict_ms", .type = FIELD_I64, AT(most_ms), .min = -1, .max = 1e12},
     WARNED("t_max_prompt_ms", "0|-1", "is not enforced"),
     NOTED("n_keep"), /* a text that is too long is refused, and none is shifted */
     NOTED("n_discard"),
@@ -260,6 +260,7 @@ static int set_all(struct llama_parse *p)
     }
     q->n_predict = p->in.n_predict;
     q->n_choice = p->in.n_choice;
+    q->most_ns = p->in.most_ms > 0 ? (uint64_t)p->in.most_ms * 1000000u : 0;
     q->n_logprobs = p->in.n_probs > 0 ? p->in.n_probs : -1;
     q->want_ids = p->in.return_tokens || p->in.stream;
     q->no_cache = !p->in.cache_prompt;

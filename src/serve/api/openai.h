@@ -37,7 +37,8 @@ struct openai_in {
     int stream, stream_usage; /* stream_usage: stream_options.include_usage */
     json_t *stream_options;
     struct gate_sampling sampling;
-    int64_t seed;
+    int64_t seed, most_ms;
+    int n_think;
     int max_tokens, max_completion_tokens, n_predict, n, best_of;
     json_t *stop, *logit_bias;
     int64_t keep_alive_ns;

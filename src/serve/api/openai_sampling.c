@@ -400,6 +400,7 @@ static int lengths(struct openai_parse *p)
         return openai_bad(p, "n_predict", "is 0: nothing would be written");
     p->q->n_predict = n;
     p->q->n_ctx = in->n_ctx;
+    p->q->most_ns = in->most_ms > 0 ? (uint64_t)in->most_ms * 1000000u : 0;
     return 0;
 }
 

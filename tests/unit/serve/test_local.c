@@ -487,6 +487,84 @@ static void test_param(void **state)
     local_free(l);
 }
 
+/* Reasoning that is long enough is closed, and the answer goes on: up to there it is what it
+ * would be. */
+static void test_think_limit(void **state)
+{
+    struct config c = config_small();
+    struct gate_request *q;
+    struct got free, g;
+    struct local *l;
+
+    (void)state;
+    NEEDS_TINY();
+    l = local_make(&c);
+    q = ask_chat("thinker", HELLO);
+    q->n_predict = 60;
+    run(l, &free, q);
+    assert_int_equal(free.usage.n_reasoning, 60);
+    assert_int_equal(free.content[0].n, 0);
+    for (int logprobs = 0; logprobs < 2; logprobs++) {
+        q = ask_chat("thinker", HELLO);
+        q->n_predict = 60;
+        q->n_think = 12;
+        q->n_logprobs = logprobs ? 1 : -1;
+        run(l, &g, q);
+        assert_true(g.reasoning.n > 12 && g.reasoning.n < free.reasoning.n);
+        assert_memory_equal(g.reasoning.p, free.reasoning.p, g.reasoning.n);
+        assert_true(g.content[0].n > 0);
+        assert_int_equal(g.usage.n_output, 60);
+        /* Those of the marker are counted, too. */
+        assert_in_range(g.usage.n_reasoning, 13, 12 + 8);
+        assert_int_equal(g.finish[0], GATE_LENGTH);
+        got_done(&g);
+    }
+    /* With a form behind it. */
+    q = ask_chat("thinker", HELLO);
+    q->n_think = 0;
+    q->form = GATE_REGEX;
+    q->grammar = gate_str(q, "[0-9]{3}", 8);
+    run(l, &g, q);
+    assert_int_equal(g.reasoning.n, 0);
+    assert_int_equal(g.content[0].n, 3);
+    got_done(&g);
+    /* More than it needs changes nothing. */
+    q = ask_chat("thinker", HELLO);
+    q->n_predict = 60;
+    q->n_think = 100;
+    run(l, &g, q);
+    assert_true(same(&g.reasoning, &free.reasoning));
+    got_done(&g);
+    got_done(&free);
+    local_free(l);
+}
+
+/* When time is up it ends behind a line, as if it had its length. */
+static void test_time_limit(void **state)
+{
+    struct config c = config_small();
+    struct gate_request *q;
+    struct local *l;
+    struct got g;
+
+    (void)state;
+    NEEDS_TINY();
+    l = local_make(&c);
+    for (int lines = 0; lines < 2; lines++) {
+        const char *form = lines ? "\\n[a-z]{80}" : "[a-z]{80}";
+
+        q = ask_text("tiny", "Once", 200);
+        q->form = GATE_REGEX;
+        q->grammar = gate_str(q, form, strlen(form));
+        q->most_ns = 1;
+        run(l, &g, q);
+        assert_int_equal(g.finish[0], lines ? GATE_LENGTH : GATE_END);
+        assert_true(lines ? g.content[0].n < 80 : g.content[0].n == 80);
+        got_done(&g);
+    }
+    local_free(l);
+}
+
 static void test_tools(void **state)
 {
     struct config c = config_small();
@@ -705,6 +783,8 @@ int main(void)
         cmocka_unit_test(test_truncate),
         cmocka_unit_test(test_forms),
         cmocka_unit_test(test_param),
+        cmocka_unit_test(test_think_limit),
+        cmocka_unit_test(test_time_limit),
         cmocka_unit_test(test_tools),
         cmocka_unit_test(test_embed),
         cmocka_unit_test(test_infill),

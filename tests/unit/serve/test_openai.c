@@ -241,7 +241,7 @@ static void test_refused(void **state)
         {"\"json_schema\":\"x\"", "json_schema"},
         {"\"grammar\":\"\"", "grammar"},
         {"\"reasoning_effort\":\"huge\"", "reasoning_effort"},
-        {"\"reasoning\":{\"max_tokens\":5}", "reasoning.max_tokens"},
+        {"\"reasoning\":{\"max_tokens\":-5}", "reasoning.max_tokens"},
         {"\"chat_template_kwargs\":[1]", "chat_template_kwargs"},
         {"\"chat_template_kwargs\":{\"enable_thinking\":\"x\"}",
          "chat_template_kwargs.enable_thinking"},
@@ -512,6 +512,24 @@ static void test_ends(void **state)
 
 /* Memory runs out at each place in turn: an error or an end, never a leak or a crash. */
 /* What only the engine sees is about a field of the client's, by the client's name. */
+static void test_limits(void **state)
+{
+    const struct gate_request *q = chat_with("\"reasoning_budget\":100");
+
+    (void)state;
+    assert_int_equal(q->n_think, 100);
+    assert_int_equal(q->think, GATE_THINK_AUTO);
+    q = chat_with("\"reasoning\":{\"max_tokens\":5}");
+    assert_int_equal(q->n_think, 5);
+    q = chat_with("\"thinking_budget_tokens\":0,\"t_max_predict_ms\":20");
+    assert_int_equal(q->n_think, 0);
+    assert_int_equal(q->think, GATE_THINK_OFF);
+    assert_true(q->most_ns == 20000000);
+    q = chat_with("\"t_max_predict_ms\":-1");
+    assert_int_equal(q->n_think, GATE_UNSET);
+    assert_true(q->most_ns == 0);
+}
+
 static void test_wrong_fields(void **state)
 {
     static const struct {
@@ -685,6 +703,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_bad_messages, setup, teardown),
         cmocka_unit_test_setup_teardown(test_prefill, setup, teardown),
         cmocka_unit_test_setup_teardown(test_ends, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
         cmocka_unit_test_setup_teardown(test_wrong_fields, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(test_models, setup, teardown),
