@@ -242,9 +242,9 @@ static int check_able(struct local_call *c, struct local_prompt *p, struct chat_
             c, GATE_F_TOOLS,
             err_set(e, E_UNSUPPORTED, "model '%s' does not support tools", local_name(c->m)));
     if (r->think == CHAT_THINK_ON && probe->think == PROBE_THINK_NEVER)
-        return local_blame(
-            c, GATE_F_THINK,
-            err_set(e, E_INVALID, "model '%s' does not support thinking", local_name(c->m)));
+        return local_blame(c, GATE_F_THINK,
+                           err_set(e, E_UNSUPPORTED, "model '%s' does not support thinking",
+                                   local_name(c->m)));
     if (r->think == CHAT_THINK_OFF && probe->think == PROBE_THINK_ALWAYS) {
         local_warn(c, "this model always reasons; it cannot be turned off");
         r->think = CHAT_THINK_AUTO;

@@ -216,7 +216,7 @@ static void test_chat(void **state)
     got_done(&g);
     q = ask_chat("talker", HELLO);
     q->think = GATE_THINK_ON;
-    run_error(l, q, E_INVALID, "does not support thinking");
+    run_error(l, q, E_UNSUPPORTED, "does not support thinking");
     q = ask_chat("tiny", HELLO);
     q->chat_template = gate_str(q, "x", 1);
     run_error(l, q, E_UNSUPPORTED, "templates of clients");
@@ -466,7 +466,7 @@ static void test_param(void **state)
     run_param(l, q, E_INVALID, GATE_F_TOOL_CHOICE, "tool_choice");
     q = ask_chat("talker", HELLO);
     q->think = GATE_THINK_ON;
-    run_param(l, q, E_INVALID, -1, "think");
+    run_param(l, q, E_UNSUPPORTED, -1, "think");
     q = ask_text("tiny", "Once", 4);
     q->sampling.bias = &bias;
     q->sampling.n_bias = 1;
