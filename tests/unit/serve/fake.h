@@ -90,6 +90,8 @@ static int fake_op_add_header(struct call *c, const char *name, const char *valu
 {
     struct fake_call *f = (struct fake_call *)c;
 
+    if (strcmp(name, "x-hearth-error") == 0) /* the same for all dialects: tests/cli sees it */
+        return 0;
     return buf_fmt(&f->headers, "%s: %s\n", name, value);
 }
 
