@@ -353,10 +353,8 @@ static void test_infill(void **state)
 
 static void test_warned(void **state)
 {
-    static const char *const cases[] = {"\"t_max_prompt_ms\":500",
-                                        "\"n_cache_reuse\":256",
-                                        "\"id_slot\":1",
-                                        "\"alien\":1",
+    static const char *const cases[] = {"\"t_max_prompt_ms\":500", "\"n_cache_reuse\":256",
+                                        "\"id_slot\":1", "\"alien\":1",
                                         "\"sse_ping_interval\":5"};
 
     (void)state;
