@@ -232,6 +232,7 @@ static void *keep_time(void *arg)
             local_unlock(l);
             local_pins(l);
             local_lock(l);
+            continue; /* it may have been told to stop meanwhile */
         }
         if (bury(l))
             continue;

@@ -47,7 +47,6 @@ static void test_text(void **state)
     assert_int_equal(a.finish[0], GATE_LENGTH);
     assert_int_equal(a.usage.n_output, 24);
     assert_true(a.usage.n_prompt > 3);
-    assert_true(a.n_loading > 0);
     assert_true(a.content[0].n > 20);
     assert_int_equal(a.n_token, 0);
     /* The same again, with the prompt taken from the cache or not. */

@@ -324,6 +324,24 @@ static void test_queue_of_requests(void **state)
     local_free(l);
 }
 
+/* Told to end while its clock is busy with what is pinned: it must not miss that. */
+static void test_free_at_once(void **state)
+{
+    static struct config_model pin[] = {
+        {.name = "slow", .pin = 1, .lookup = -1, .keep_alive_ns = GATE_KEEP_DEFAULT}};
+    struct config c = config_small();
+
+    (void)state;
+    c.model = pin;
+    c.n_model = 1;
+    for (int i = 0; i < 3; i++) {
+        struct local *l = local_make(&c);
+
+        (void)usleep(20000);
+        local_free(l);
+    }
+}
+
 static void test_free_while_busy(void **state)
 {
     struct config c = config_small();
@@ -435,12 +453,19 @@ static void test_many(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),           cmocka_unit_test(test_paths),
-        cmocka_unit_test(test_load_fails),      cmocka_unit_test(test_keep),
-        cmocka_unit_test(test_unload_busy),     cmocka_unit_test(test_budget),
-        cmocka_unit_test(test_pinned_at_start), cmocka_unit_test(test_load_timeout),
-        cmocka_unit_test(test_queue),           cmocka_unit_test(test_queue_of_requests),
-        cmocka_unit_test(test_free_while_busy), cmocka_unit_test(test_many),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_load_fails),
+        cmocka_unit_test(test_keep),
+        cmocka_unit_test(test_unload_busy),
+        cmocka_unit_test(test_budget),
+        cmocka_unit_test(test_pinned_at_start),
+        cmocka_unit_test(test_load_timeout),
+        cmocka_unit_test(test_queue),
+        cmocka_unit_test(test_queue_of_requests),
+        cmocka_unit_test(test_free_at_once),
+        cmocka_unit_test(test_free_while_busy),
+        cmocka_unit_test(test_many),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
