@@ -186,6 +186,10 @@ void local_prepare(struct local_call *c)
                 rc = kinds[c->q->kind](c, &e);
         }
     }
+    local_lock(c->l);
+    if (rc == E_BUSY && c->m && c->m->why.code) /* it broke while this was being prepared */
+        e = c->m->why;
+    local_unlock(c->l);
     if (rc < 0)
         local_fail(c, &e);
     local_lock(c->l);
