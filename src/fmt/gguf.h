@@ -85,6 +85,8 @@ int gguf_n_part(const struct gguf *g);
 const struct mapping *gguf_mapping(const struct gguf *g, int part); /* part < gguf_n_part */
 /* All of its files are as they were (mmap_intact). Fails: E_IO. */
 MUST_CHECK int gguf_intact(const struct gguf *g, struct err *e);
+/* 1: one of them is another one by now (mmap_changed). */
+int gguf_changed(const struct gguf *g);
 uint64_t gguf_file_bytes(const struct gguf *g);                     /* all parts together */
 uint64_t gguf_trailing_bytes(const struct gguf *g); /* past the last tensor: worth a warning */
 

@@ -198,6 +198,8 @@ MUST_CHECK int infer_writes(const struct hearth_model *m, struct err *e);
 /* n_vocab bits: the tokens that DRY's repetitions do not go over, those that have one of "\n",
  * ":", "\"", "*" in their text. Borrowed; any thread. NULL: no memory. */
 const uint32_t *infer_dry_breakers(struct hearth_model *h);
+/* 1: its files are others by now (model_changed). */
+int infer_changed(const struct hearth_model *h);
 /* The text of a string key of the model's file: 1, or 0 when it has none. Borrowed. */
 int infer_text(const struct hearth_model *h, const char *key, struct str *out);
 

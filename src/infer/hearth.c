@@ -201,6 +201,11 @@ const uint32_t *infer_dry_breakers(struct hearth_model *h)
     return bits;
 }
 
+int infer_changed(const struct hearth_model *h)
+{
+    return model_changed(h->m);
+}
+
 int infer_text(const struct hearth_model *h, const char *key, struct str *out)
 {
     return gguf_str(h->m->file, key, out, NULL) == 1 && out->n > 0;

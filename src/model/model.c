@@ -737,6 +737,15 @@ int model_intact(const struct model *m, struct err *e)
     return rc == 0 && m->packer ? pack_intact(m->packer, e) : rc;
 }
 
+int model_changed(const struct model *m)
+{
+    int is = gguf_changed(m->file);
+
+    for (int i = 0; i < m->n_adapter && !is; i++)
+        is = gguf_changed(m->adapter[i]);
+    return is;
+}
+
 /* -- cache layout ---------------------------------------------------------------------- */
 
 static int check_blocks(const char *what, int d, int kv, struct err *e)

@@ -11,7 +11,7 @@
 
 /* A table that never moves. A row counts while its `from` is set, which is done last and undone
  * first; `turn` tells its users apart for who reads it while it changes. */
-enum { ROWS_MAX = 1024, NAME_BYTES = 240 };
+enum { ROWS_MAX = 1024, NAME_BYTES = 1000 };
 
 static struct row {
     atomic_int taken, lost;

@@ -10,8 +10,8 @@
  * Zeros    reach to the end of the mapping, so that what follows each other in a file, as lengths
  *          and what they are of, is zeros from some place on. Sizes that were checked before are
  *          read again by nobody who could not live with a smaller one
- * Not seen what is written over a file in place; and what is cut off within its last page
- *          (mmap_changed finds both)
+ * Not seen what is written over a file in place, and what is cut off within a page that stays
+ *          (mmap_changed asks the file)
  *
  * Threads  all functions: any, several at once, also inside of a signal handler. No locks,
  *          nothing allocated. A mapping that is being read is not removed meanwhile

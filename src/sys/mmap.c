@@ -87,6 +87,15 @@ int mmap_intact(const struct mapping *m, struct err *e)
                    lost_name(m->row));
 }
 
+int mmap_changed(const struct mapping *m)
+{
+    struct stat st;
+
+    return m->row && stat(lost_name(m->row), &st) == 0 &&
+           ((uint64_t)st.st_ino != m->stamp[0] || time_ns(&st.st_mtim) != m->stamp[1] ||
+            (uint64_t)st.st_size != m->n);
+}
+
 void vm_drop(const void *p, size_t n)
 {
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE),

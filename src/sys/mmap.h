@@ -30,6 +30,10 @@ void mmap_close(struct mapping *m); /* m becomes empty; an empty one is fine */
  * cut off, or could not be read, and zeros were read instead. */
 MUST_CHECK int mmap_intact(const struct mapping *m, struct err *e);
 
+/* 1: at its path lies another file now, or this one was changed after it was mapped. A path where
+ * nothing lies, or that is too long, is none that changed. Asks the system: not for each step. */
+int mmap_changed(const struct mapping *m);
+
 /* n zeroed bytes of our own, n > 0, as a mapping: for what is made of files. Whoever fills them
  * casts; vm_drop() leaves them as they are. Fails: E_NOMEM. */
 MUST_CHECK int mmap_memory(struct mapping *m, size_t n, struct err *e);
