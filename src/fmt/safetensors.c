@@ -266,16 +266,17 @@ static int add_file(struct st *s, const char *path, struct err *e)
     const char *name;
     uint64_t end = 0;
     size_t first = s->n_tensor;
-    int rc = add_map(s, path, e), gone;
+    int rc = add_map(s, path, e);
 
     if (rc < 0)
         return rc;
     map = &s->maps[s->n_map++];
     rc = read_head(map, path, &head, &end, e);
-    gone = mmap_intact(map, e);
-    if (rc < 0 || gone < 0) {
+    if (mmap_intact(map, e) < 0)
+        rc = E_IO;
+    if (rc < 0) {
         json_decref(head);
-        return gone < 0 ? gone : rc;
+        return rc;
     }
     rc = room_for_tensors(s, json_object_size(head), e);
     json_object_foreach(head, name, j)

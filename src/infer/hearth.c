@@ -201,9 +201,14 @@ const uint32_t *infer_dry_breakers(struct hearth_model *h)
     return bits;
 }
 
+int infer_intact(const struct hearth_model *h, struct err *e)
+{
+    return model_intact(h->m, e);
+}
+
 int infer_changed(const struct hearth_model *h)
 {
-    return model_changed(h->m);
+    return infer_intact(h, NULL) < 0 || model_changed(h->m);
 }
 
 int infer_text(const struct hearth_model *h, const char *key, struct str *out)

@@ -226,10 +226,8 @@ static void on_broken(void *model, const struct err *why)
 
 static int open_sched(struct local_model *m, struct err *e)
 {
-    struct sched_options o = {.n_lookup = m->setup.lookup,
-                              .draft = m->en.draft,
-                              .broken = on_broken,
-                              .ctx = m};
+    struct sched_options o = {
+        .n_lookup = m->setup.lookup, .draft = m->en.draft, .broken = on_broken, .ctx = m};
 
     local_lock(m->l);
     o.n_queue = m->l->config->n_queue;
@@ -265,6 +263,8 @@ static int load(struct local_model *m, struct err *e)
     }
     if (rc == 0)
         rc = open_sched(m, e);
+    if (rc == 0)
+        rc = infer_intact(en->model, e); /* a template that is zeros is none */
     if (rc == 0)
         progress(m, 1);
     return rc;

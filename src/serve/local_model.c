@@ -202,8 +202,8 @@ static int is_other(const struct store_model *a, const struct store_model *b)
            a->size != b->size;
 }
 
-/* Under the lock, which is left meanwhile: its files were replaced, or written over, so who asks
- * for it now wants another model. */
+/* Under the lock, which is left meanwhile: its files were replaced, or written over, so who
+ * asks for it now wants another model. */
 static int is_stale(struct local_model *m)
 {
     int stale;
@@ -212,8 +212,8 @@ static int is_stale(struct local_model *m)
         return 0;
     m->refs++;
     local_unlock(m->l);
-    stale = infer_changed(m->en.model) ||
-            (m->en.draft_model && infer_changed(m->en.draft_model));
+    stale =
+        infer_changed(m->en.model) || (m->en.draft_model && infer_changed(m->en.draft_model));
     local_lock(m->l);
     if (--m->refs == 0 && m->state == LOCAL_LEAVING)
         local_leave(m);

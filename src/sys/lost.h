@@ -3,12 +3,12 @@
  * A file that is cut while it is mapped, or whose disk fails, cannot be read where it was: the
  * thread that touches it gets SIGBUS in the middle of what it computes, where nothing can be
  * returned. So a handler has zeros put where the bytes were, the mapping is noted as lost, and
- * the thread goes on. Whoever reads asks afterwards whether it was (mmap_intact), before anything
- * that was made of the bytes is shown or kept.
+ * the thread goes on. Whoever reads asks afterwards whether it was (mmap_intact), before
+ * anything that was made of the bytes is shown or kept.
  *
  * Order    the note is made before there are zeros: who has read one and then asks, is told
- * Zeros    reach to the end of the mapping, so that what follows each other in a file, as lengths
- *          and what they are of, is zeros from some place on. Sizes that were checked before are
+ * Zeros    reach to the end of the mapping, so that what follows each other in a file, as
+ * lengths and what they are of, is zeros from some place on. Sizes that were checked before are
  *          read again by nobody who could not live with a smaller one
  * Not seen what is written over a file in place, and what is cut off within a page that stays
  *          (mmap_changed asks the file)
@@ -36,7 +36,8 @@ const char *lost_name(int row);
 /* The row of the mapping that `at` lies in, up to the end of its last page; 0: none. */
 int lost_find(const void *at);
 /* For a handler of SIGBUS: puts zeros in place of row's bytes from the page of `at` on, and
- * notes that it is lost. Returns 1: the thread may go on; 0: the system refused. errno stays. */
+ * notes that it is lost. Returns 1: the thread may go on; 0: the system refused. errno stays.
+ */
 int lost_mend(int row, const void *at);
 
 #endif

@@ -81,10 +81,11 @@ int mmap_intact(const struct mapping *m, struct err *e)
 {
     if (!lost_is(m->row))
         return 0;
-    return err_set(e, E_IO,
-                   "%s: the file changed on disk (it was cut, or its disk failed) while it was in "
-                   "use; load it again, and replace a model by renaming, never by writing over it",
-                   lost_name(m->row));
+    return err_set(
+        e, E_IO,
+        "%s: the file changed on disk (it was cut, or its disk failed) while it was in "
+        "use; load it again, and replace a model by renaming, never by writing over it",
+        lost_name(m->row));
 }
 
 int mmap_changed(const struct mapping *m)

@@ -25,13 +25,14 @@ struct mapping {
 MUST_CHECK int mmap_open(struct mapping *m, const char *path, struct err *e);
 void mmap_close(struct mapping *m); /* m becomes empty; an empty one is fine */
 
-/* What was read from it is what was in the file. To be asked after reading, before what was made
- * of it is shown or kept; any thread, at the cost of reading a number. Fails: E_IO some of it was
- * cut off, or could not be read, and zeros were read instead. */
+/* What was read from it is what was in the file. To be asked after reading, before what was
+ * made of it is shown or kept; any thread, at the cost of reading a number. Fails: E_IO some of
+ * it was cut off, or could not be read, and zeros were read instead. */
 MUST_CHECK int mmap_intact(const struct mapping *m, struct err *e);
 
-/* 1: at its path lies another file now, or this one was changed after it was mapped. A path where
- * nothing lies, or that is too long, is none that changed. Asks the system: not for each step. */
+/* 1: at its path lies another file now, or this one was changed after it was mapped. A path
+ * where nothing lies, or that is too long, is none that changed. Asks the system: not for each
+ * step. */
 int mmap_changed(const struct mapping *m);
 
 /* n zeroed bytes of our own, n > 0, as a mapping: for what is made of files. Whoever fills them

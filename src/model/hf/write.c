@@ -126,7 +126,8 @@ static int make(const void *ctx, struct gguf_out *out, struct err *e)
             hf_read(it.t, it.from, it.n, job->out);
         rc = hf_intact(job->h, e);
         if (rc == 0)
-            rc = gguf_out_put(out, job->out, (size_t)(it.n / (uint64_t)block * (uint64_t)bytes), e);
+            rc = gguf_out_put(out, job->out, (size_t)(it.n / (uint64_t)block * (uint64_t)bytes),
+                              e);
         job->done += it.n;
         if (rc == 0 && job->o->progress)
             rc = job->o->progress(job->o->ctx, (double)job->done / (double)job->all);

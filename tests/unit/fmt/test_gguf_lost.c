@@ -1,5 +1,5 @@
-/* GGUF files that change after they were opened: what is read of them again stays inside, and what
- * was read of zeros is not believed. */
+/* GGUF files that change after they were opened: what is read of them again stays inside, and
+ * what was read of zeros is not believed. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -65,7 +65,8 @@ static void test_written_over(void **state)
         gguf_arr_strs(kv, s);
         for (int k = 0; k < 3; k++) {
             if (s[k].n && (s[k].p < from || s[k].p + s[k].n > to))
-                fail_msg("length %llu: text %d reaches outside", (unsigned long long)lengths[i], k);
+                fail_msg("length %llu: text %d reaches outside", (unsigned long long)lengths[i],
+                         k);
         }
         assert_int_equal(gguf_writer_new(&w, 3, &e), 0);
         if (gguf_put_kv(w, kv, &e) < 0)

@@ -96,9 +96,11 @@ static void test_jobs(void **state)
 {
     struct hearth_model *m = model_of(QUANT_F32), *same = model_of(QUANT_F32);
     struct told told = {0};
-    struct bench_of_jobs *b = jobs_make(
-        m, (struct hearth_engine_options){.n_ctx = 300, .n_seq_max = 3, .n_batch = 64, .n_thread = 1},
-        (struct sched_options){.broken = on_broken, .ctx = &told});
+    struct bench_of_jobs *b =
+        jobs_make(m,
+                  (struct hearth_engine_options){
+                      .n_ctx = 300, .n_seq_max = 3, .n_batch = 64, .n_thread = 1},
+                  (struct sched_options){.broken = on_broken, .ctx = &told});
     struct sched_job *none;
     struct err e = {0};
 

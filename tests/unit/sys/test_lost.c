@@ -128,8 +128,8 @@ static void *read_all(void *reader)
     return NULL;
 }
 
-/* Many at once in the same bytes, in threads whose signals are blocked: each goes on, and each is
- * told. */
+/* Many at once in the same bytes, in threads whose signals are blocked: each goes on, and each
+ * is told. */
 static void test_threads(void **state)
 {
     (void)state;
