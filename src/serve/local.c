@@ -134,27 +134,43 @@ static int bury(struct local *l)
     return 0;
 }
 
-/* Under the lock: who waits too long for a model waits no more; the model is loaded on. */
+/* Until when a call waits for its model to be loaded. */
+static uint64_t patience(const struct local *l, const struct local_call *c)
+{
+    int most = l->config->load_timeout_s;
+    uint64_t end = most > 0 ? c->wait_ns + (uint64_t)most * 1000000000u : UINT64_MAX,
+             late = c->q->deadline_ns;
+
+    return late && late < end ? late + 1 : end;
+}
+
+/* Under the lock: who waits too long for a model waits no more. A model that has room is loaded
+ * on, so that it is there for who asks next. Returns when to look again. */
 static uint64_t give_up(struct local *l, struct local_model *m, uint64_t now)
 {
-    uint64_t end = UINT64_MAX;
-    struct local_call *c;
+    struct local_call **at = &m->waiting;
+    uint64_t next = UINT64_MAX;
 
-    if (m->state != LOCAL_LOADING || l->config->load_timeout_s <= 0)
-        return end;
-    end = m->load_ns + (uint64_t)l->config->load_timeout_s * 1000000000u;
-    if (now < end)
-        return end;
-    while ((c = m->waiting)) {
-        m->waiting = c->next;
-        (void)pthread_mutex_lock(&c->lock);
-        (void)err_set(&c->failed, E_BUSY,
-                      "model '%s' is not loaded yet after %d s (load_timeout)", local_name(m),
-                      l->config->load_timeout_s);
-        (void)pthread_mutex_unlock(&c->lock);
-        local_enqueue(c);
+    while (*at) {
+        struct local_call *c = *at;
+        uint64_t end = patience(l, c);
+
+        if (now < end) {
+            next = end < next ? end : next;
+            at = &c->next;
+            continue;
+        }
+        if (!c->q->deadline_ns || now <= c->q->deadline_ns) {
+            (void)pthread_mutex_lock(&c->lock);
+            (void)err_set(&c->failed, E_BUSY,
+                          "model '%s' is not loaded yet after %d s (load_timeout)",
+                          local_name(m), l->config->load_timeout_s);
+            (void)pthread_mutex_unlock(&c->lock);
+            m->stays |= m->settled;
+        }
+        local_wait_end(at);
     }
-    return UINT64_MAX;
+    return next;
 }
 
 /* What the scheduler says of itself. */

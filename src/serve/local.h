@@ -5,7 +5,8 @@
  * is loaded when it is first asked for, by a thread of its own, while others go on; then a
  * thread runs its scheduler (infer/sched.h). It stays for its keep_alive after the last
  * request. When the bytes of loaded models would pass the budget, idle ones leave: those of low
- * priority first, then the one used longest ago; pinned ones never.
+ * priority first, then the one used longest ago; pinned ones never. When that is not enough the
+ * new one waits for busy ones, which leave after what they are answering (local_room.c).
  *
  * Conversations become tokens by text/chat.h, forms become grammars, and what is written is
  * taken apart by text/reply: all outside the engine's thread but the last.

@@ -48,6 +48,14 @@ void local_enqueue(struct local_call *c)
     (void)pthread_cond_signal(&l->work);
 }
 
+void local_wait_end(struct local_call **at)
+{
+    struct local_call *c = *at;
+
+    *at = c->next;
+    local_enqueue(c);
+}
+
 void local_begun(struct local_call *c)
 {
     c->l->n_before -= c->counted;
@@ -137,8 +145,7 @@ void local_cancel(struct local_call *c)
         while (*at && *at != c)
             at = &(*at)->next;
         if (*at)
-            *at = c->next;
-        local_enqueue(c);
+            local_wait_end(at);
     }
     local_unlock(l);
     (void)pthread_mutex_lock(&c->lock);

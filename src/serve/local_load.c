@@ -230,7 +230,7 @@ static int load(struct local_model *m, struct err *e)
     int rc;
 
     progress(m, 0);
-    rc = local_room(m, weights, e);
+    rc = local_room(m, weights, 0, e);
     if (rc == 0)
         rc = open_weights(m, e);
     if (rc == 0) {
@@ -242,7 +242,7 @@ static int load(struct local_model *m, struct err *e)
         rc = open_draft(m, e);
     if (rc == 0)
         rc = local_room(
-            m, weights + en->size.kv_bytes + en->size.scratch_bytes + draft_bytes(m), e);
+            m, weights + en->size.kv_bytes + en->size.scratch_bytes + draft_bytes(m), 1, e);
     if (rc == 0)
         rc = keep_packed(m, e);
     if (rc == 0) {
@@ -276,12 +276,8 @@ static void take_down(struct local_engine *en)
 /* Under the lock: those who waited go on, whatever has become of the model. */
 static void wake_waiting(struct local_model *m)
 {
-    struct local_call *c;
-
-    while ((c = m->waiting)) {
-        m->waiting = c->next;
-        local_enqueue(c);
-    }
+    while (m->waiting)
+        local_wait_end(&m->waiting);
 }
 
 /* Says how loading went. 1: it is to be run. */
@@ -292,7 +288,8 @@ static int loaded(struct local_model *m, int rc, const struct err *e)
     int run;
 
     if (rc < 0)
-        log_line(LOG_WARN, "model '%s' was not loaded: %s", local_name(m), e->msg);
+        log_line(rc == E_CANCELLED ? LOG_INFO : LOG_WARN, "model '%s' was not loaded: %s",
+                 local_name(m), e->msg);
     else
         log_line(LOG_INFO, "model '%s' loaded in %.2f s", local_name(m), took);
     if (rc == 0) {
@@ -303,6 +300,7 @@ static int loaded(struct local_model *m, int rc, const struct err *e)
     if (rc < 0) {
         m->why = *e;
         m->state = LOCAL_LEAVING;
+        local_room_lost(m);
     } else if (m->state == LOCAL_LOADING) {
         m->state = LOCAL_READY;
     }

@@ -136,7 +136,7 @@ static int wait_loaded(struct local_model *m, struct err *e)
         return err_set(e, E_BUSY, "model '%s' is being loaded, and others wait for it",
                        local_name(m));
     if (l->config->load_timeout_s > 0)
-        end = m->load_ns + (uint64_t)l->config->load_timeout_s * 1000000000u;
+        end = clock_ns() + (uint64_t)l->config->load_timeout_s * 1000000000u;
     until.tv_sec = (time_t)(end / 1000000000u);
     until.tv_nsec = (long)(end % 1000000000u);
     l->n_holder++;
@@ -148,6 +148,7 @@ static int wait_loaded(struct local_model *m, struct err *e)
                          local_name(m));
     }
     l->n_holder--;
+    m->stays |= rc < 0 && m->settled;
     return m->loaded ? 0 : rc;
 }
 

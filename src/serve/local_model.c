@@ -1,10 +1,9 @@
-/* local_model.c - which models there are: names, references, and room for them. */
+/* local_model.c - which models there are: names, references, pins. */
 #include "serve/local_priv.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "sys/cgroup.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -12,12 +11,6 @@
 #include <strings.h>
 #include <time.h>
 #include <unistd.h>
-
-/* Of the memory for models, what one model's cache takes at most, when nothing is configured.
- */
-enum { KV_PART = 4 };
-
-#define SHARE_OF_MACHINE 0.8 /* of its memory, for models, when nothing is configured */
 
 /* -- names ----------------------------------------------------------------------------- */
 
@@ -174,6 +167,7 @@ static int model_begin(struct local *l, struct store_model *sm, struct local_mod
     m->l = l;
     m->sm = *sm;
     m->state = LOCAL_LOADING;
+    m->number = ++l->n_load;
     m->load_ns = m->used_ns = m->idle_ns = clock_ns();
     (void)pthread_mutex_init(&m->en.vocab_lock, NULL);
     if (setup_of(m, l->config) < 0) {
@@ -233,6 +227,7 @@ int local_take(struct local *l, struct str name, struct local_model **out, struc
 void local_leave(struct local_model *m)
 {
     m->state = LOCAL_LEAVING;
+    m->sent_by = 0;
     if (m->refs == 0 && m->running)
         sched_stop(m->en.sched);
     (void)pthread_cond_broadcast(&m->l->change);
@@ -263,103 +258,7 @@ uint64_t local_expiry(const struct local_model *m)
     return m->idle_ns + (uint64_t)m->keep_ns;
 }
 
-/* -- room ------------------------------------------------------------------------------ */
-
-static uint64_t machine_bytes(void)
-{
-    long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
-    uint64_t all = pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size : UINT64_MAX;
-    uint64_t group = cgroup_memory(NULL, NULL);
-
-    return (uint64_t)((double)(group < all ? group : all) * SHARE_OF_MACHINE);
-}
-
-static uint64_t budget_of(struct local *l)
-{
-    return l->config->memory > 0 ? (uint64_t)l->config->memory : machine_bytes();
-}
-
-uint64_t local_kv_most(struct local *l)
-{
-    uint64_t all;
-
-    local_lock(l);
-    all = budget_of(l);
-    local_unlock(l);
-    return all / KV_PART;
-}
-
-struct room {
-    uint64_t used, leaving, idle;
-    struct local_model *victim; /* the idle one that goes first */
-};
-
-/* Of low priority first, then who was used longest ago. */
-static int goes_before(const struct local_model *a, const struct local_model *b)
-{
-    return a->priority != b->priority ? a->priority < b->priority : a->used_ns < b->used_ns;
-}
-
-static struct room room_of(const struct local_model *self)
-{
-    struct room r = {0};
-
-    for (struct local_model *m = self->l->models; m; m = m->next) {
-        if (m == self)
-            continue;
-        r.used += m->bytes;
-        if (m->state == LOCAL_LEAVING) {
-            r.leaving += m->bytes;
-        } else if (m->state == LOCAL_READY && !m->refs && !m->pinned) {
-            r.idle += m->bytes;
-            if (!r.victim || goes_before(m, r.victim))
-                r.victim = m;
-        }
-    }
-    return r;
-}
-
-static int no_room(const struct local_model *m, uint64_t need, uint64_t budget, uint64_t used,
-                   struct err *e)
-{
-    const double mib = 1 << 20;
-
-    return err_set(e, E_NOMEM,
-                   "model '%s' needs %.1f MiB of memory, but %.1f MiB of %.1f MiB are free and "
-                   "no idle model can make room; 'memory' in the configuration allows more",
-                   local_name(m), (double)need / mib,
-                   (double)(used < budget ? budget - used : 0) / mib, (double)budget / mib);
-}
-
-int local_room(struct local_model *m, uint64_t bytes, struct err *e)
-{
-    struct local *l = m->l;
-    uint64_t budget;
-    int rc = 0;
-
-    local_lock(l);
-    budget = budget_of(l);
-    for (;;) {
-        struct room r = room_of(m);
-
-        if (l->stopping)
-            rc = err_set(e, E_CANCELLED, "the server is shutting down");
-        else if (bytes > budget || r.used - r.leaving - r.idle > budget - bytes)
-            rc = no_room(m, bytes, budget, r.used, e);
-        if (rc < 0 || r.used <= budget - bytes)
-            break;
-        if (r.used - r.leaving > budget - bytes) {
-            metrics_put(l->metrics, METRIC_EVICTIONS, local_name(r.victim), NULL, NULL, 1);
-            local_leave(r.victim);
-        } else {
-            (void)pthread_cond_wait(&l->change, &l->lock);
-        }
-    }
-    if (rc == 0)
-        m->bytes = bytes;
-    local_unlock(l);
-    return rc;
-}
+/* -- pins ------------------------------------------------------------------------------ */
 
 void local_pins(struct local *l)
 {
@@ -378,9 +277,13 @@ void local_pins(struct local *l)
         local_unlock(l);
         if (i >= n)
             return;
-        if (pin && local_take(l, str_of(name), &m, &e) == 0)
+        if (pin && local_take(l, str_of(name), &m, &e) == 0) {
+            local_lock(l);
+            m->stays = 1;
+            local_unlock(l);
             local_give(m, GATE_KEEP_DEFAULT);
-        else if (pin)
+        } else if (pin) {
             log_line(LOG_WARN, "pinned model '%s': %s", name, e.msg);
+        }
     }
 }

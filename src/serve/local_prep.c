@@ -112,11 +112,40 @@ static int unload_only(struct local_call *c, struct err *e)
     return rc < 0 ? rc : 1;
 }
 
-/* Looks up the model. 1: the call waits there until it is loaded, and is somebody else's. */
+/* 1: the model is not loaded yet; the call waits there, and is somebody else's. */
+static int wait_for_model(struct local_call *c)
+{
+    struct gate_event ev = {.kind = GATE_EV_LOADING};
+    struct local_model *m = c->m;
+    struct local_call **at = &m->waiting;
+    int waits;
+
+    local_lock(c->l);
+    waits = !m->loaded;
+    ev.done = m->progress;
+    local_unlock(c->l);
+    if (waits)
+        (void)local_say(c, &ev); /* the next one may be long in coming */
+    local_lock(c->l);
+    waits = !m->loaded && !atomic_load(&c->cancelled);
+    if (waits) {
+        while (*at)
+            at = &(*at)->next;
+        c->next = NULL;
+        *at = c;
+        c->stage = STAGE_WAITING;
+        c->wait_ns = clock_ns();
+        (void)pthread_cond_broadcast(&c->l->change); /* the clock runs: load_timeout */
+    }
+    local_unlock(c->l);
+    return waits;
+}
+
+/* Looks up the model. 1: as wait_for_model. */
 static int get_model(struct local_call *c, struct err *e)
 {
     struct local_model *m = NULL;
-    int rc = 0, waits;
+    int rc = 0;
 
     if (!c->m) {
         rc = local_take(c->l, c->q->model, &m, e);
@@ -124,20 +153,8 @@ static int get_model(struct local_call *c, struct err *e)
             return rc;
         local_lock(c->l);
         c->m = m;
-        waits = !m->loaded && !atomic_load(&c->cancelled);
-        if (waits) {
-            struct local_call **at = &m->waiting;
-
-            while (*at)
-                at = &(*at)->next;
-            c->next = NULL;
-            *at = c;
-            c->stage = STAGE_WAITING;
-            c->wait_ns = clock_ns();
-            (void)pthread_cond_broadcast(&c->l->change); /* the clock runs: load_timeout */
-        }
         local_unlock(c->l);
-        if (waits)
+        if (wait_for_model(c))
             return 1;
     }
     if (c->wait_ns)

@@ -20,10 +20,10 @@
  *     call.lock    jobs of the call
  *     (the scheduler's own)
  *
- * Files    local.c the provider; local_model.c names, references, room; local_load.c a model's
- *          thread; local_call.c events and ends; local_prep.c from a request to jobs;
- *          local_prompt.c conversations and texts as ids; local_sample.c sampling;
- *          local_answer.c from a job's events to the request's; local_tokens.c which tokens a
+ * Files    local.c the provider; local_model.c names and references; local_room.c room for
+ *          models; local_load.c a model's thread; local_call.c events and ends; local_prep.c
+ * from a request to jobs; local_prompt.c conversations and texts as ids; local_sample.c
+ * sampling; local_answer.c from a job's events to the request's; local_tokens.c which tokens a
  *          text has; local_pair.c texts that stand together; local_embed.c vectors and scores;
  * local_look.c for who looks on
  */
@@ -88,7 +88,10 @@ struct local_model {
     int loaded; /* 1: loading is over; `why` says how it went */
     int gone;   /* its thread is about to end: join it */
     int refs, pinned, priority;
-    int running; /* 1: sched_run is on */
+    int running;              /* 1: sched_run is on */
+    int settled;              /* 1: it has all the room that it needs, or will never have it */
+    int stays;                /* 1: is loaded to the end, though nobody waits for it */
+    uint64_t number, sent_by; /* of loads, by their beginning; the one that it makes room for */
     int64_t keep_ns;
     uint64_t idle_ns, used_ns, load_ns; /* when it became idle, was used, began to load */
     uint64_t bytes;                     /* of the budget */
@@ -142,8 +145,9 @@ struct local {
     struct local_model *models;
     struct local_call *calls;         /* all */
     struct local_call *first, **last; /* the queue */
-    int n_before; /* calls that are queued, being prepared, or waiting for a model */
-    int n_holder; /* threads that wait for a model */
+    int n_before;    /* calls that are queued, being prepared, or waiting for a model */
+    int n_holder;    /* threads that wait for a model */
+    uint64_t n_load; /* loads so far */
     int stopping;
     uint64_t tell_ns; /* when the metrics hear of schedulers again */
     int pins;         /* 1: what is pinned is to be loaded */
@@ -192,13 +196,6 @@ void local_leave(struct local_model *m);
 /* Under the lock: a loaded or loading model of that name that is not leaving; NULL. */
 struct local_model *local_loaded(struct local *l, const char *name);
 
-/* Finds room for so many bytes of m in all, letting idle models go. Fails: E_NOMEM with what is
- * needed and what there is; E_CANCELLED. */
-MUST_CHECK int local_room(struct local_model *m, uint64_t bytes, struct err *e);
-
-/* Bytes of one model's key/value cache, when nothing is configured. */
-uint64_t local_kv_most(struct local *l);
-
 /* When it goes by itself: of CLOCK_MONOTONIC; UINT64_MAX: not. Under the lock. */
 uint64_t local_expiry(const struct local_model *m);
 
@@ -207,6 +204,21 @@ void local_model_free(struct local_model *m);
 
 /* Begins to load what the configuration pins. */
 void local_pins(struct local *l);
+
+/* -- room (local_room.c) ------------------------------------------------------------------ */
+
+/* Finds room for so many bytes of m in all, letting idle models go and waiting for busy ones;
+ * all: it needs no more. Fails: E_NOMEM there can be none: with what is needed and what there
+ * is; E_CANCELLED nobody wants it any more. */
+MUST_CHECK int local_room(struct local_model *m, uint64_t bytes, int all, struct err *e);
+/* Under the lock: m was not loaded; those that make room for it need not. */
+void local_room_lost(struct local_model *m);
+/* Under the lock, while m is loaded. Fails: E_CANCELLED nobody wants it, and nobody can from
+ * now on. */
+MUST_CHECK int local_wanted(struct local_model *m, struct err *e);
+
+/* Bytes of one model's key/value cache, when nothing is configured. */
+uint64_t local_kv_most(struct local *l);
 
 /* -- a model's thread (local_load.c) ------------------------------------------------------- */
 
@@ -229,6 +241,9 @@ void local_begun(struct local_call *c);
 /* Says an event. Returns GATE_MORE; GATE_PAUSE; GATE_STOP_NOW, and the call is being cancelled.
  */
 int local_say(struct local_call *c, struct gate_event *ev);
+/* Under the lock, of a call that waits at its model, whose place in the queue is *at: waits no
+ * more. */
+void local_wait_end(struct local_call **at);
 /* Says START, if nobody has. */
 int local_say_start(struct local_call *c);
 void local_warn(struct local_call *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
