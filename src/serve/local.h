@@ -1,6 +1,9 @@
 /* local.h - the models of this machine as a provider: loaded on demand, kept for a while, let
  * go when others need the room.
  *
+ * Names of the same file that are to be run in the same way share weights, cache and scheduler:
+ * an engine. It goes with the last of its names.
+ *
  * A name is looked up in the store (or is a path, where the configuration allows it). Its model
  * is loaded when it is first asked for, by a thread of its own, while others go on; then a
  * thread runs its scheduler (infer/sched.h). It stays for its keep_alive after the last
@@ -43,7 +46,9 @@ enum local_state { LOCAL_LOADING, LOCAL_READY, LOCAL_LEAVING };
 
 struct local_info {
     const char *name, *path, *digest;
-    int state; /* enum local_state */
+    const char *engine; /* the name under which its engine was loaded, which others may share:
+                         * one engine has one such name, and sums go by it */
+    int state;          /* enum local_state */
     int pinned;
     double load_progress;
     uint64_t bytes; /* weights, cache in use, scratch */

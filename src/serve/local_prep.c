@@ -20,7 +20,7 @@ static void say_finish(struct local_call *c, int finish)
 /* The prompt as the model sees it. */
 static int say_prompt(struct local_call *c, const struct local_prompt *p, struct err *e)
 {
-    const struct tok *tok = infer_tok(c->m->en.model);
+    const struct tok *tok = infer_tok(c->m->en->model);
     struct gate_event ev = {.kind = GATE_EV_CONTENT};
     struct buf b;
     int rc = 0;
@@ -48,7 +48,7 @@ static int prepare_text(struct local_call *c, struct err *e)
     struct local_prompt p = {0};
     struct sched_request r = {0};
     struct gate_usage *u = &c->usage;
-    int rc = infer_writes(c->m->en.model, e);
+    int rc = infer_writes(c->m->en->model, e);
 
     if (rc == E_NOT_FOUND && c->q->kind == GATE_TEXT && c->q->raw)
         rc = 0; /* tokens in, tokens out */
@@ -76,7 +76,7 @@ static int prepare_text(struct local_call *c, struct err *e)
 static int prepare_load(struct local_call *c, struct err *e)
 {
     (void)e;
-    c->usage.n_ctx = c->m->en.size.n_fit;
+    c->usage.n_ctx = c->m->en->size.n_fit;
     (void)local_say_start(c);
     return 0;
 }
@@ -116,18 +116,18 @@ static int unload_only(struct local_call *c, struct err *e)
 static int wait_for_model(struct local_call *c)
 {
     struct gate_event ev = {.kind = GATE_EV_LOADING};
-    struct local_model *m = c->m;
-    struct local_call **at = &m->waiting;
+    struct local_engine *en = c->m->en;
+    struct local_call **at = &en->waiting;
     int waits;
 
     local_lock(c->l);
-    waits = !m->loaded;
-    ev.done = m->progress;
+    waits = !en->loaded;
+    ev.done = en->progress;
     local_unlock(c->l);
     if (waits)
         (void)local_say(c, &ev); /* the next one may be long in coming */
     local_lock(c->l);
-    waits = !m->loaded && !atomic_load(&c->cancelled);
+    waits = !en->loaded && !atomic_load(&c->cancelled);
     if (waits) {
         while (*at)
             at = &(*at)->next;
@@ -160,14 +160,14 @@ static int get_model(struct local_call *c, struct err *e)
     if (c->wait_ns)
         c->usage.load_ns = clock_ns() - c->wait_ns;
     local_lock(c->l);
-    if (c->m->why.code) {
-        *e = c->m->why;
+    if (c->m->en->why.code) {
+        *e = c->m->en->why;
         rc = e->code;
-    } else if (!c->m->loaded) {
+    } else if (!c->m->en->loaded) {
         rc = err_set(e, E_CANCELLED, "the request was cancelled");
     }
     local_unlock(c->l);
-    return rc;
+    return rc < 0 ? rc : local_words(c->m, e);
 }
 
 static int is_late(const struct local_call *c)

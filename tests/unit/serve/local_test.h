@@ -50,6 +50,7 @@ static const struct known known[] = {
     {"other:latest", NULL, NULL, NULL, NULL},
     {"talker:latest", NULL, TEMPLATE, "Be kind.", "{\"temperature\": 0, \"num_predict\": 12}"},
     {"thinker:latest", TINY, THINKS, NULL, "{\"temperature\": 0}"},
+    {"wide:latest", TINY, NULL, NULL, "{\"num_ctx\": 128}"},
     {"broken:latest", TINY, "{% if x %}", NULL, NULL},
     {"lost:latest", "/nowhere/at/all.gguf", NULL, NULL, NULL},
 };
@@ -95,6 +96,8 @@ static inline const char *own_path(int i)
 
 #define WEAK __attribute__((weak))
 
+static atomic_int edition; /* of all manifests */
+
 WEAK int store_find(struct store *s, struct str name, struct store_model *out, struct err *e)
 {
     (void)s;
@@ -111,6 +114,7 @@ WEAK int store_find(struct store *s, struct str name, struct store_model *out, s
         out->system = k->system ? str_of(k->system) : (struct str){NULL, 0};
         out->params = k->params ? json_loads(k->params, 0, NULL) : NULL;
         out->size = 1000;
+        out->modified_ns = atomic_load(&edition);
         return 0;
     }
     return err_set(e, E_NOT_FOUND, "model '%.*s' not found", (int)name.n, name.p);
