@@ -345,6 +345,14 @@ static void end_calls(struct local *l)
         (void)pthread_cond_wait(&l->change, &l->lock);
 }
 
+void local_quiesce(struct local *l)
+{
+    local_lock(l);
+    l->draining = 1;
+    (void)pthread_cond_broadcast(&l->change);
+    local_unlock(l);
+}
+
 void local_free(struct local *l)
 {
     if (!l)

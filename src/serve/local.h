@@ -35,6 +35,9 @@ struct store;
 /* All are borrowed and outlive it. Fails: E_NOMEM. */
 MUST_CHECK int local_new(struct local **out, const struct config *config, struct store *store,
                          struct metrics *metrics, struct err *e);
+/* The server is about to end: what is loaded goes on, nothing more is loaded, and who waits for
+ * that fails with E_BUSY. */
+void local_quiesce(struct local *l);
 /* Ends all requests with E_CANCELLED, unloads all. */
 void local_free(struct local *l);
 struct provider *local_provider(struct local *l);

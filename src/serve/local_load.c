@@ -40,10 +40,29 @@ static int public_err(struct err *e, const struct hearth_error *he, const char *
     return err_set(e, he->code ? he->code : E_INTERNAL, "%s%s", what, he->message);
 }
 
+/* 1: nobody wants it any more. */
+static int unwanted(struct local_engine *en)
+{
+    int rc;
+
+    local_lock(en->l);
+    rc = local_wanted(en, NULL);
+    local_unlock(en->l);
+    return rc < 0;
+}
+
+static int on_read(void *engine, double done)
+{
+    progress(engine, 0.5 * done);
+    return unwanted(engine);
+}
+
 static int open_weights(struct local_engine *en, struct err *e)
 {
     struct hearth_model_options o = {.n_thread = en->setup.n_thread,
-                                     .pack_cache = en->setup.pack_cache};
+                                     .pack_cache = en->setup.pack_cache,
+                                     .progress = on_read,
+                                     .ctx = en};
     struct hearth_error he = {0};
     int rc = 0;
 
@@ -57,13 +76,21 @@ static int open_weights(struct local_engine *en, struct err *e)
     return rc;
 }
 
+static int on_draft_read(void *engine, double done)
+{
+    (void)done;
+    return unwanted(engine);
+}
+
 static int open_draft(struct local_engine *en, struct err *e)
 {
     struct hearth_engine_options o = {.n_ctx = en->size.n_ctx,
                                       .n_seq_max = en->size.n_seq_max,
                                       .n_thread = en->setup.n_thread};
     struct hearth_model_options mo = {.n_thread = en->setup.n_thread,
-                                      .pack_cache = en->setup.pack_cache};
+                                      .pack_cache = en->setup.pack_cache,
+                                      .progress = on_draft_read,
+                                      .ctx = en};
     struct hearth_error he = {0};
     struct store_model sm = {0};
     const char *path = en->source.draft;
@@ -134,14 +161,8 @@ static int open_engine(struct local_engine *en, struct err *e)
 
 static int on_packed(void *engine, double done)
 {
-    struct local_engine *en = engine;
-    int stop;
-
-    local_lock(en->l);
-    stop = en->l->stopping;
-    local_unlock(en->l);
-    progress(en, 0.5 + 0.3 * done);
-    return stop;
+    progress(engine, 0.5 + 0.3 * done);
+    return unwanted(engine);
 }
 
 /* With a directory for packed weights they are packed before the first answer, once, and kept

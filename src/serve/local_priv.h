@@ -127,6 +127,7 @@ struct local_model {
     uint32_t *hidden[2]; /* of conversations without and with tools */
     /* Under local.lock. */
     int leaving, refs, pinned, priority;
+    int stopped; /* 1: who waits for it is to wait no more */
     int64_t keep_ns;
     uint64_t idle_ns; /* when it became idle */
     uint64_t sent_by; /* number of the load that it makes room for */
@@ -180,6 +181,7 @@ struct local {
     int n_before;    /* calls that are queued, being prepared, or waiting for a model */
     int n_holder;    /* threads that wait for a model */
     uint64_t n_load; /* loads so far */
+    int draining;    /* 1: nothing is loaded any more */
     int stopping;
     uint64_t tell_ns; /* when the metrics hear of schedulers again */
     int pins;         /* 1: what is pinned is to be loaded */
@@ -225,6 +227,8 @@ void local_give(struct local_model *m, int64_t keep_ns);
 
 /* Under the lock: it goes as soon as nobody refers to it, and its engine with the last name. */
 void local_leave(struct local_model *m);
+/* Under the lock: local_leave; who waits for it to be loaded is told that it will not be. */
+void local_stop_model(struct local_model *m);
 /* Under the lock: all names of an engine. */
 void local_leave_all(struct local_engine *en);
 /* Under the lock: a loaded or loading model of that name that is not leaving; NULL. */
@@ -273,7 +277,7 @@ MUST_CHECK int local_room(struct local_engine *en, uint64_t bytes, int all, stru
 /* Under the lock: it was not loaded; those that make room for it need not. */
 void local_room_lost(struct local_engine *en);
 /* Under the lock, while it is loaded. Fails: E_CANCELLED nobody wants it, and nobody can from
- * now on. */
+ * now on; E_BUSY the server ends. */
 MUST_CHECK int local_wanted(struct local_engine *en, struct err *e);
 
 /* Bytes of one model's key/value cache, when nothing is configured. */

@@ -139,6 +139,8 @@ int local_wanted(struct local_engine *en, struct err *e)
 {
     if (en->l->stopping)
         return err_set(e, E_CANCELLED, "the server is shutting down");
+    if (en->l->draining)
+        return err_set(e, E_BUSY, "the server is shutting down");
     if (en->refs || (en->state != LOCAL_LEAVING && (en->stays || local_engine_pinned(en))))
         return 0;
     local_leave_all(en); /* so that nobody comes to wait for it */

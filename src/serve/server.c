@@ -150,6 +150,7 @@ static void drain(struct server *v)
     notify_send("STOPPING=1");
     log_line(LOG_INFO, "stopping: %d requests are under way", http_active(v->http));
     http_quiesce(v->http);
+    local_quiesce(v->s.local);
 }
 
 static void on_signal(struct server *v)
