@@ -218,6 +218,12 @@ static int load(struct local_engine *en, struct err *e)
     }
     if (rc == 0)
         progress(en, 1);
+    if (rc == E_CANCELLED) { /* by whom is what matters */
+        local_lock(en->l);
+        rc = local_wanted(en, e);
+        local_unlock(en->l);
+        rc = rc < 0 ? rc : E_CANCELLED;
+    }
     return rc;
 }
 

@@ -126,6 +126,7 @@ struct hasty {
     struct local *l;
     double past;   /* cancels when it hears that more than this is done, */
     double before; /* and less than this */
+    int quiesce;   /* 1: the server is told to end instead */
     int hit;
 };
 
@@ -146,8 +147,11 @@ static int hasty_sink(void *ctx, const struct gate_event *ev)
 
     if (ev->kind == GATE_EV_LOADING && ev->done > h->past && ev->done < h->before &&
         !h->hit++) {
-        local_provider(h->l)->ops->cancel(h->g.call);
-        while (n_ref(h->l))
+        if (h->quiesce)
+            local_quiesce(h->l);
+        else
+            local_provider(h->l)->ops->cancel(h->g.call);
+        while (!h->quiesce && n_ref(h->l))
             (void)usleep(1000);
     }
     return got_sink(&h->g, ev);
@@ -165,9 +169,9 @@ static int count_files(const char *path, int remove)
     return n;
 }
 
-static int cancel_between(const struct config *c, double past, double before)
+static int end_between(const struct config *c, double past, double before, int quiesce)
 {
-    struct hasty h = {.l = local_make(c), .past = past, .before = before};
+    struct hasty h = {.l = local_make(c), .past = past, .before = before, .quiesce = quiesce};
     struct err e = {0};
     int made = atomic_load(&loads);
 
@@ -178,6 +182,8 @@ static int cancel_between(const struct config *c, double past, double before)
                      0);
     got_end(&h.g);
     assert_int_equal(h.g.terminal, h.hit ? GATE_EV_ERROR : GATE_EV_DONE);
+    if (h.hit)
+        assert_int_equal(h.g.err.code, quiesce ? E_BUSY : E_CANCELLED);
     wait_models(h.l, h.hit ? 0 : 1);
     assert_int_equal(atomic_load(&loads), made + !h.hit);
     got_done(&h.g);
@@ -195,15 +201,16 @@ static void test_midway(void **state)
     NEEDS_TINY();
     assert_non_null(mkdtemp(dir));
     c.pack_cache = dir;
-    if (cancel_between(&c, 0.5, 0.79)) { /* this machine's tier packs */
+    if (end_between(&c, 0.5, 0.79, 0)) { /* this machine's tier packs */
         assert_int_equal(count_files(dir, 0), 0);
-        assert_true(cancel_between(&c, 0.795, 0.8001)); /* it is written */
+        assert_true(end_between(&c, 0.5, 0.79, 1));
+        assert_true(end_between(&c, 0.795, 0.8001, 0)); /* it is written */
         assert_int_equal(count_files(dir, 0), 0);
-        assert_false(cancel_between(&c, 2, 2));
+        assert_false(end_between(&c, 2, 2, 0));
         assert_int_equal(count_files(dir, 0), 1);
-        assert_true(cancel_between(&c, 1e-9, 0.49)); /* it is read */
+        assert_true(end_between(&c, 1e-9, 0.49, 0)); /* it is read */
         assert_int_equal(count_files(dir, 0), 1);
-        assert_false(cancel_between(&c, 2, 2));
+        assert_false(end_between(&c, 2, 2, 0));
     }
     (void)count_files(dir, 1);
     assert_int_equal(rmdir(dir), 0);
