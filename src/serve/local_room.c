@@ -8,6 +8,7 @@
  */
 #include "serve/local_priv.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "sys/cgroup.h"
 
@@ -181,6 +182,8 @@ int local_room(struct local_engine *en, uint64_t bytes, int all, struct err *e)
     local_lock(l);
     while (!find_room(en, bytes, machine, &rc, e)) {
     }
+    if (rc == 0 && !en->bytes)
+        en->load_ns = clock_ns(); /* what went before was waiting */
     if (rc == 0)
         en->bytes = bytes;
     if (rc == 0 && all) {
