@@ -7,7 +7,6 @@
 #include "serve/auth.h"
 #include "sys/pool.h"
 #include "sys/slice.h"
-
 #include "sys/thread.h"
 
 #include <errno.h>
