@@ -69,6 +69,9 @@ struct err {
 /* The table row of a code; an unknown code gives E_INTERNAL's. Never NULL. */
 const struct err_row *err_row(int code);
 
+/* The code of which that is the type; 0: of none. */
+int err_of_type(const char *type);
+
 /* Fills *e (NULL is fine) and returns code, so that failing is one statement. */
 int err_set(struct err *e, int code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 int err_setv(struct err *e, int code, const char *fmt, va_list ap) PRINTF_LIKE(3, 0);

@@ -79,7 +79,7 @@ struct config {
     int log_json;
     int log_content;       /* 1: prompts and answers too */
     const char *responses; /* the database of /v1/responses; NULL: the user's; "": none */
-    int64_t responses_ttl_s;
+    int64_t responses_ttl_s, responses_bytes; /* 0: no limit */
 };
 
 /* path: of the file; NULL: $HEARTH_CONFIG, or the first there is of hearth.yaml below

@@ -101,6 +101,9 @@ const struct config_row config_rows[] = {
 
     {.name = "responses.path", .type = CONFIG_PATH, .at = AT(responses), .choices = "none", .env = "HEARTH_RESPONSES",
      .help = "database of /v1/responses; unset: below the user's state; none: nothing is kept"},
+    {.name = "responses.size", .type = CONFIG_BYTES, .at = AT(responses_bytes), .def = "1GiB", .min = 0,
+     .max = 1024 * TIB, .env = "HEARTH_RESPONSES_SIZE",
+     .help = "most bytes of them; the oldest go first; 0: no limit"},
     {.name = "responses.keep", .type = CONFIG_AGE, .at = AT(responses_ttl_s), .def = "720h", .min = 0,
      .max = 100 * YEAR_S, .env = "HEARTH_RESPONSES_KEEP", .help = "how long they are kept"},
 };

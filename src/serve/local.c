@@ -16,12 +16,22 @@ static struct local_call *call_of(struct gate_call *c)
     return (struct local_call *)(void *)c;
 }
 
+/* Under the lock: one of the same request is under way. */
+static int has_party(const struct local *l, uint64_t party)
+{
+    const struct local_call *c = party ? l->calls : NULL;
+
+    while (c && c->q->party != party)
+        c = c->after;
+    return c != NULL;
+}
+
 static int local_start(struct provider *p, struct gate_request *q, gate_sink *sink, void *ctx,
                        struct gate_call **out, struct err *e)
 {
     struct local *l = (struct local *)(void *)p;
     struct local_call *c = local_call_new(l, q, sink, ctx);
-    int most, rc = 0;
+    int most, more, rc = 0;
 
     if (!c) {
         gate_request_free(q);
@@ -29,9 +39,10 @@ static int local_start(struct provider *p, struct gate_request *q, gate_sink *si
     }
     local_lock(l);
     most = l->config->n_queue ? l->config->n_queue : LOCAL_QUEUE;
+    more = has_party(l, q->party);
     if (l->stopping)
         rc = err_set(e, E_BUSY, "the server is shutting down");
-    else if (l->n_before >= most)
+    else if (!more && l->n_before >= most)
         rc = err_set(e, E_BUSY, "the queue is full: %d requests wait", most);
     if (rc == 0) {
         c->after = l->calls;
@@ -39,8 +50,9 @@ static int local_start(struct provider *p, struct gate_request *q, gate_sink *si
         if (l->calls)
             l->calls->before = &c->after;
         l->calls = c;
-        c->counted = 1;
-        l->n_before++;
+        c->more = more;
+        c->counted = !more;
+        l->n_before += c->counted;
         *out = (struct gate_call *)(void *)c;
         local_enqueue(c);
     }

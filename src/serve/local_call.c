@@ -120,9 +120,22 @@ void local_warn(struct local_call *c, const char *fmt, ...)
 
 void local_fail(struct local_call *c, const struct err *e)
 {
+    local_fail_param(c, e, NULL);
+}
+
+/* 1: the request could have been another one. */
+static int is_of_request(int code)
+{
+    return code == E_INVALID || code == E_UNSUPPORTED || code == E_TOO_LONG ||
+           code == E_NOT_FOUND;
+}
+
+void local_fail_param(struct local_call *c, const struct err *e, const char *param)
+{
     (void)pthread_mutex_lock(&c->lock);
     if (!c->failed.code) {
         c->failed = *e;
+        c->param = is_of_request(e->code) ? param : NULL;
         if (!c->failed.code)
             c->failed.code = E_INTERNAL;
     }
@@ -173,7 +186,8 @@ static void say_end(struct local_call *c)
     if (!c->failed.code && atomic_load(&c->cancelled))
         (void)err_set(&c->failed, E_CANCELLED, "the request was cancelled");
     if (c->failed.code)
-        ev = (struct gate_event){.kind = GATE_EV_ERROR, .err = &c->failed, .usage = &c->usage};
+        ev = (struct gate_event){
+            .kind = GATE_EV_ERROR, .err = &c->failed, .param = c->param, .usage = &c->usage};
     local_answers_free(c);
     if (c->m)
         local_give(c->m, c->q->keep_alive_ns);

@@ -48,12 +48,14 @@ static int prepare_text(struct local_call *c, struct err *e)
     struct local_prompt p = {0};
     struct sched_request r = {0};
     struct gate_usage *u = &c->usage;
-    int rc = infer_writes(c->m->en->model, e);
+    int rc = local_blame(c, GATE_F_MODEL, infer_writes(c->m->en->model, e));
 
-    if (rc == E_NOT_FOUND && c->q->kind == GATE_TEXT && c->q->raw)
+    if (rc == E_NOT_FOUND && c->q->kind == GATE_TEXT && c->q->raw) {
         rc = 0; /* tokens in, tokens out */
+        c->blamed = NULL;
+    }
     if (rc == 0)
-        rc = local_prompt_make(c, &p, e);
+        rc = local_blame(c, GATE_F_PROMPT, local_prompt_make(c, &p, e));
     if (rc == 0)
         rc = infer_intact(c->m->en->model, e); /* a template may be read where it lies */
     u->n_prompt = (int)p.p.ids.n;
@@ -101,7 +103,7 @@ static int unload_only(struct local_call *c, struct err *e)
 
     if (c->q->kind != GATE_LOAD || c->q->keep_alive_ns != 0)
         return 0;
-    rc = local_resolve(c->l, c->q->model, &sm, e);
+    rc = local_blame(c, GATE_F_MODEL, local_resolve(c->l, c->q->model, &sm, e));
     if (rc == 0) {
         local_lock(c->l);
         m = local_loaded(c->l, local_key(&sm));
@@ -150,7 +152,7 @@ static int get_model(struct local_call *c, struct err *e)
     int rc = 0;
 
     if (!c->m) {
-        rc = local_take(c->l, c->q->model, &m, e);
+        rc = local_blame(c, GATE_F_MODEL, local_take(c->l, c->q->model, &m, e));
         if (rc < 0)
             return rc;
         local_lock(c->l);
@@ -178,13 +180,15 @@ static int is_late(const struct local_call *c)
 }
 
 /* One that would be answered in part is not answered. */
-static int check(const struct local_call *c, struct err *e)
+static int check(struct local_call *c, struct err *e)
 {
     const struct gate_request *q = c->q;
 
     if ((q->kind == GATE_TEXT || q->kind == GATE_INFILL) && q->n_input > 1)
-        return err_set(e, E_INVALID, "%zu prompts in one request; one is taken at a time",
-                       q->n_input);
+        return local_blame(c, GATE_F_PROMPT,
+                           err_set(e, E_INVALID,
+                                   "%zu prompts in one request; one is taken at a time",
+                                   q->n_input));
     return is_late(c) ? err_set(e, E_CANCELLED, "the request waited longer than it may") : 0;
 }
 
@@ -210,7 +214,7 @@ void local_prepare(struct local_call *c)
         e = c->m->en->why;
     local_unlock(c->l);
     if (rc < 0)
-        local_fail(c, &e);
+        local_fail_param(c, &e, c->blamed);
     local_lock(c->l);
     if (c->stage == STAGE_PREPARING)
         c->stage = STAGE_RUNNING;

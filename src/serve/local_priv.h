@@ -148,7 +148,9 @@ struct local_call {
     atomic_int cancelled;
     atomic_uint resumes;
     uint64_t start_ns, wait_ns; /* when it came; when it began to wait for its model */
+    const char *blamed;         /* the preparing thread's: what the error at hand is about */
     int stage, counted;         /* under local.lock; counted: it is one of n_before */
+    int more;                   /* 1: it came with another one of the same party */
     struct local_model *m;      /* holds a reference; the preparing thread's, then fixed */
     /* Under emit. */
     pthread_mutex_t emit;
@@ -158,6 +160,7 @@ struct local_call {
     pthread_mutex_t lock;
     int n_live;
     struct err failed; /* what it ends with; code 0: DONE */
+    const char *param; /* the field that it is about, or NULL */
     struct sched_job **job;
     size_t n_job;
     /* Of texts: [n_choice]. */
@@ -315,7 +318,23 @@ void local_warn(struct local_call *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* It will end with this, unless it is to end with something else already; its jobs are stopped.
  */
 void local_fail(struct local_call *c, const struct err *e);
+/* As that; param: the client's name of the field that is wrong, or NULL. */
+void local_fail_param(struct local_call *c, const struct err *e, const char *param);
 void local_cancel(struct local_call *c);
+
+/* How the client calls a field (enum gate_field). */
+static inline const char *local_field(const struct local_call *c, int field)
+{
+    return c->q->field[field];
+}
+
+/* The error that preparing ends with is about that field. Returns rc. */
+static inline int local_blame(struct local_call *c, int field, int rc)
+{
+    if (rc < 0 && !c->blamed)
+        c->blamed = local_field(c, field);
+    return rc;
+}
 
 /* Takes one share more; gives one back, and says the end when it was the last. */
 void local_share(struct local_call *c);
@@ -358,15 +377,16 @@ MUST_CHECK int local_prompt_make(struct local_call *c, struct local_prompt *out,
 
 /* Sampling, limits and stop strings: what the request says, else the model's parameters, else
  * the defaults. Arrays are in the request's memory. Fails: E_INVALID; E_NOMEM. */
-MUST_CHECK int local_sample(const struct local_call *c, struct sched_request *out,
-                            struct err *e);
+MUST_CHECK int local_sample(struct local_call *c, struct sched_request *out, struct err *e);
+/* Blames the number that the sampler's error is about, if the request gave it. Returns rc. */
+int local_blame_sampling(struct local_call *c, int rc, const struct err *e);
 
 /* -- texts that stand together (local_pair.c) ------------------------------------------ */
 
 MUST_CHECK int local_put_ids(struct tok_ids *ids, const int32_t *id, size_t n); /* E_NOMEM */
 /* Fails: E_INVALID one that the model has not, with the field's name in front. */
-MUST_CHECK int local_check_ids(const struct local_call *c, const char *field, const int32_t *id,
-                               size_t n, struct err *e);
+MUST_CHECK int local_check_ids(const struct local_call *c, const int32_t *id, size_t n,
+                               struct err *e);
 /* Leaves `room` of them: the beginning goes, but for a BOS. tok NULL: that, too. */
 void local_cut_front(struct tok_ids *ids, size_t room, const struct tok *tok);
 

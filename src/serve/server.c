@@ -245,7 +245,8 @@ static int catch_signals(struct server *v, sigset_t *before, struct err *e)
 static int start_responses(struct serve *s, struct err *e)
 {
     const struct config *c = s->config;
-    int rc = openai_store_open(&s->responses, c->responses, c->responses_ttl_s, e);
+    int rc = openai_store_open(&s->responses, c->responses, c->responses_ttl_s,
+                               c->responses_bytes, e);
 
     if (rc == 0 || c->responses)
         return rc;

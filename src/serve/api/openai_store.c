@@ -6,11 +6,11 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "serve/api/openai_store_clean.h"
 #include "sys/path.h"
 
 #include <fcntl.h>
 #include <pthread.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -35,7 +35,7 @@ struct row {
 struct responses {
     sqlite3 *db;
     pthread_mutex_t db_lock; /* what is done with db, start to end */
-    int64_t ttl_s, cleaned;
+    int64_t ttl_s, most, cleaned;
     char *path;
     pthread_mutex_t lock; /* all below */
     pthread_cond_t changed;
@@ -118,24 +118,20 @@ static int write_row(const struct responses *r, const struct row *row, struct er
     return rc;
 }
 
-/* Forgets what was not used for so long, now and then. */
-static int clean(struct responses *r, struct err *e)
+/* Forgets what was not used for so long, now and then, and what there is no room for beside
+ * row. */
+static int clean(struct responses *r, const struct row *row, struct err *e)
 {
     int64_t now = (int64_t)time(NULL);
-    sqlite3_stmt *st = NULL;
-    int rc;
+    int rc = SQLITE_OK;
 
-    if (r->ttl_s <= 0 || now - r->cleaned < CLEAN_EVERY_S)
-        return 0;
-    r->cleaned = now;
-    rc = sql_prepare(r, "DELETE FROM response WHERE used < ?1", &st, e);
-    if (rc < 0)
-        return rc;
-    (void)sqlite3_bind_int64(st, 1, now - r->ttl_s);
-    if (sqlite3_step(st) != SQLITE_DONE)
-        rc = sql_fail(r, e);
-    (void)sqlite3_finalize(st);
-    return rc;
+    if (r->ttl_s > 0 && now - r->cleaned >= CLEAN_EVERY_S) {
+        r->cleaned = now;
+        rc = openai_store_clean_age(r->db, now - r->ttl_s);
+    }
+    if (rc == SQLITE_OK && r->most > 0)
+        rc = openai_store_clean_size(r->db, r->most, row ? row->id : NULL);
+    return rc == SQLITE_OK ? 0 : sql_fail(r, e);
 }
 
 /* -- the thread ------------------------------------------------------------------------ */
@@ -176,7 +172,7 @@ static void *run(void *ctx)
     while ((row = next_row(r))) {
         n = row->bytes;
         (void)pthread_mutex_lock(&r->db_lock);
-        if (write_row(r, row, &e) < 0 || clean(r, &e) < 0)
+        if (write_row(r, row, &e) < 0 || clean(r, row, &e) < 0)
             log_line(LOG_ERROR, "a response is not kept: %s", e.msg);
         (void)pthread_mutex_unlock(&r->db_lock);
         row_free(row);
@@ -264,10 +260,11 @@ static int open_db(struct responses *r, struct err *e)
     rc = version_ok(r, e);
     if (rc == 0 && sqlite3_exec(r->db, schema, NULL, NULL, NULL) != SQLITE_OK)
         rc = sql_fail(r, e);
-    return rc < 0 ? rc : clean(r, e);
+    return rc < 0 ? rc : clean(r, NULL, e);
 }
 
-int openai_store_open(struct responses **out, const char *path, int64_t ttl_s, struct err *e)
+int openai_store_open(struct responses **out, const char *path, int64_t ttl_s, int64_t most,
+                      struct err *e)
 {
     struct responses *r;
     int rc;
@@ -279,6 +276,7 @@ int openai_store_open(struct responses **out, const char *path, int64_t ttl_s, s
     if (!r)
         return err_set(e, E_NOMEM, "no memory for the responses that are kept");
     r->ttl_s = ttl_s;
+    r->most = most;
     r->last = &r->first;
     (void)pthread_mutex_init(&r->lock, NULL);
     (void)pthread_mutex_init(&r->db_lock, NULL);

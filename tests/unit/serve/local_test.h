@@ -201,6 +201,7 @@ struct got {
     int n_dim;
     double score[16];
     struct err err;
+    char param[64]; /* of the error */
     struct gate_usage usage;
     /* What it answers. */
     int pause_at, stop_at; /* number of the text event; 0: never */
@@ -324,6 +325,7 @@ static inline void got_event(struct got *g, const struct gate_event *ev)
         g->terminal = ev->kind;
         if (ev->err)
             g->err = *ev->err;
+        (void)snprintf(g->param, sizeof(g->param), "%s", ev->param ? ev->param : "");
         must(ev->kind == GATE_EV_ERROR || g->started, "DONE");
         if (ev->usage)
             g->usage = *ev->usage;

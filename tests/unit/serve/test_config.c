@@ -76,6 +76,7 @@ static void test_defaults(void **state)
     assert_int_equal(c->n_queue, 512);
     assert_true(c->keep_alive_ns == (int64_t)300 * 1000000000);
     assert_int_equal(c->responses_ttl_s, 30 * 86400);
+    assert_int_equal(c->responses_bytes, 1 << 30);
     assert_int_equal(c->share_prefixes, 0);
     assert_string_equal(c->kv, "f16");
     assert_int_equal(c->n_host + c->n_origin + c->allow_no_key + c->allow_paths, 0);

@@ -1,6 +1,8 @@
 /* The local engine with many models and many clients: who leaves, who waits, how it ends. */
 #include "local_test.h"
 
+#include "gate/many.h"
+
 static void run(struct local *l, struct got *g, struct gate_request *q)
 {
     got_init(g);
@@ -277,6 +279,45 @@ static void test_queue(void **state)
     local_free(l);
 }
 
+/* What counts are requests, not the texts that they ask for. */
+static void test_queue_of_requests(void **state)
+{
+    static const char *const texts[] = {"Once",  "upon", "a", "time",
+                                        "there", "was",  "a", "dog"};
+    struct config c = config_small();
+    struct gate_request *q;
+    struct gate_call *call;
+    struct many *many;
+    struct local *l;
+    struct got g;
+    struct err e = {0};
+
+    (void)state;
+    NEEDS_TINY();
+    c.n_queue = 1;
+    c.n_parallel = 1;
+    l = local_make(&c);
+    q = ask_text("tiny", "Once", 4);
+    q->n_choice = 8;
+    run_fine(l, q);
+    run_fine(l, ask_inputs(GATE_EMBED, "tiny", texts, 8));
+    /* Several prompts are one request, too. */
+    assert_int_equal(many_new(&many, local_provider(l), &e), 0);
+    got_init(&g);
+    q = ask_inputs(GATE_TEXT, "tiny", texts, 8);
+    q->n_predict = 4;
+    assert_int_equal(gate_start(many_provider(many), q, got_sink, &g, &call, &e), 0);
+    got_wait(&g);
+    many_provider(many)->ops->free(call);
+    if (g.terminal != GATE_EV_DONE)
+        fail_msg("%s", g.err.msg);
+    for (int i = 0; i < 8; i++)
+        assert_true(g.finished[i]);
+    got_done(&g);
+    many_free(many);
+    local_free(l);
+}
+
 static void test_free_while_busy(void **state)
 {
     struct config c = config_small();
@@ -388,17 +429,12 @@ static void test_many(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),
-        cmocka_unit_test(test_paths),
-        cmocka_unit_test(test_load_fails),
-        cmocka_unit_test(test_keep),
-        cmocka_unit_test(test_unload_busy),
-        cmocka_unit_test(test_budget),
-        cmocka_unit_test(test_pinned_at_start),
-        cmocka_unit_test(test_load_timeout),
-        cmocka_unit_test(test_queue),
-        cmocka_unit_test(test_free_while_busy),
-        cmocka_unit_test(test_many),
+        cmocka_unit_test(test_names),           cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_load_fails),      cmocka_unit_test(test_keep),
+        cmocka_unit_test(test_unload_busy),     cmocka_unit_test(test_budget),
+        cmocka_unit_test(test_pinned_at_start), cmocka_unit_test(test_load_timeout),
+        cmocka_unit_test(test_queue),           cmocka_unit_test(test_queue_of_requests),
+        cmocka_unit_test(test_free_while_busy), cmocka_unit_test(test_many),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
