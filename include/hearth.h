@@ -68,6 +68,10 @@ struct hearth_model_options {
      * NULL: none. hearth_engine_pack writes them. */
     const char *pack_cache;
     uint64_t pack_cache_max; /* bytes that its files may take together; 0: 16 GiB */
+    /* Called now and then while packed weights are read, with the share of them that was;
+     * nonzero stops, and opening fails with HEARTH_E_CANCELLED. NULL: nobody. */
+    int (*progress)(void *ctx, double done);
+    void *ctx;
 };
 
 /* A model computes as soon as it is open, from the file as it lies. For speed its weights are

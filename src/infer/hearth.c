@@ -105,8 +105,9 @@ int hearth_model_open(struct hearth_model **out, const char *path,
     if (rc == 0)
         rc = read_words(h, path, e);
     if (rc == 0)
-        rc = pack_new(&h->m->packer, h->m,
-                      &(struct pack_options){o->pack_cache, o->pack_cache_max}, e);
+        rc = pack_new(
+            &h->m->packer, h->m,
+            &(struct pack_options){o->pack_cache, o->pack_cache_max, o->progress, o->ctx}, e);
     gone = h->m ? model_intact(h->m, e) : 0; /* what was said of zeros is not so */
     rc = gone < 0 ? gone : rc;
     if (rc < 0) {

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "serve/auth.h"
 #include "sys/pool.h"
+#include "sys/slice.h"
 #include "sys/thread.h"
 
 #include <errno.h>
@@ -130,6 +131,7 @@ static void *io_thread(void *ctx)
     struct epoll_event ev[EVENTS];
     int paused = 0, n_ready;
 
+    slice_short();
     while (!atomic_load(&h->stop)) {
         int n = epoll_wait(h->epoll, ev, EVENTS, wait_ms(h, clock_ns()));
         uint64_t now;
