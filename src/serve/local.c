@@ -157,29 +157,6 @@ static uint64_t give_up(struct local *l, struct local_model *m, uint64_t now)
     return UINT64_MAX;
 }
 
-/* What the scheduler says of itself. */
-static void gauges(struct local *l, struct local_model *m)
-{
-    const char *name = local_name(m);
-    struct sched_stats s;
-
-    if (!m->running)
-        return;
-    sched_stats(m->en.sched, &s);
-    metrics_put(l->metrics, METRIC_RUNNING, name, NULL, NULL, s.n_running);
-    metrics_put(l->metrics, METRIC_WAITING, name, NULL, NULL, s.n_waiting);
-    metrics_put(l->metrics, METRIC_KV_PAGES, name, NULL, NULL, s.pages);
-    metrics_put(l->metrics, METRIC_KV_USED, name, NULL, NULL, s.pages_used);
-    metrics_put(l->metrics, METRIC_KV_CACHED, name, NULL, NULL, s.pages_cached);
-    metrics_put(l->metrics, METRIC_MODEL_BYTES, name, NULL, NULL, (double)m->bytes);
-    if (s.last_step_rows)
-        metrics_put(l->metrics, METRIC_BATCH, name, NULL, NULL, s.last_step_rows);
-    if (s.preempted > m->preempted)
-        metrics_put(l->metrics, METRIC_PREEMPTED, name, NULL, NULL,
-                    (double)(s.preempted - m->preempted));
-    m->preempted = s.preempted;
-}
-
 /* Under the lock: lets go what has stayed long enough. Returns when to look again. */
 static uint64_t tick(struct local *l)
 {
@@ -197,7 +174,7 @@ static uint64_t tick(struct local *l)
             next = end;
         next = other < next ? other : next;
         if (tell)
-            gauges(l, m);
+            local_tell(m);
         if (m->running && l->tell_ns < next)
             next = l->tell_ns;
     }

@@ -332,13 +332,14 @@ void *local_model_thread(void *model)
     m->state = LOCAL_LEAVING;
     if (rc < 0)
         m->why = e;
+    local_tell(m);
     m->running = 0;
     (void)pthread_cond_broadcast(&l->change);
     while (m->refs)
         (void)pthread_cond_wait(&l->change, &l->lock);
     local_unlock(l);
     take_down(&m->en);
-    metrics_put(l->metrics, METRIC_MODEL_BYTES, local_name(m), NULL, NULL, 0);
+    local_tell_gone(m);
     local_lock(l);
     m->bytes = 0;
     m->gone = 1;

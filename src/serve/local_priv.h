@@ -25,7 +25,7 @@
  *          local_prompt.c conversations and texts as ids; local_sample.c sampling;
  *          local_answer.c from a job's events to the request's; local_tokens.c which tokens a
  *          text has; local_pair.c texts that stand together; local_embed.c vectors and scores;
- * local_look.c for who looks on
+ *          local_look.c for who looks on
  */
 #ifndef HEARTH_SERVE_LOCAL_PRIV_H
 #define HEARTH_SERVE_LOCAL_PRIV_H
@@ -213,6 +213,13 @@ void local_pins(struct local *l);
 void *local_model_thread(void *model);
 /* The vocabulary for masks, made once. Fails: E_UNSUPPORTED no tokenizer; E_NOMEM. */
 MUST_CHECK int local_vocab(struct local_model *m, const struct mask_vocab **out, struct err *e);
+
+/* -- for who looks on (local_look.c) ------------------------------------------------------- */
+
+/* Under the lock: the metrics hear what the scheduler says of itself; nothing before it runs. */
+void local_tell(struct local_model *m);
+/* Nothing is left of it that could be counted. */
+void local_tell_gone(const struct local_model *m);
 
 /* -- calls (local_call.c) -------------------------------------------------------------- */
 
