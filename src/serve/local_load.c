@@ -339,6 +339,7 @@ void *local_model_thread(void *model)
         (void)pthread_cond_wait(&l->change, &l->lock);
     local_unlock(l);
     take_down(&m->en);
+    mem_trim(); /* what was in small pieces, too */
     local_tell_gone(m);
     local_lock(l);
     m->bytes = 0;
