@@ -11,14 +11,11 @@
 #include "model/model.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 enum {
-    SHOW_ELEMS = 5,      /* elements of an array that are printed */
     SHOW_TEXT = 120,     /* bytes of a string that are printed as metadata */
     SHOW_LICENSE = 2,    /* lines */
     SHOW_PREFIX_MAX = 64 /* bytes of an architecture's name in front of its keys */
@@ -27,16 +24,6 @@ enum {
 struct show_options {
     int json, verbose;
     int part[SHOW_PARTS];
-};
-
-/* What the short form prints. */
-struct facts {
-    struct str arch, tok, license; /* empty: not told */
-    uint64_t n_param, n_ctx, n_embd, n_tok;
-    int has_ctx, has_embd;
-    const char *quant; /* NULL: no tensors */
-    const char *can;   /* NULL: not known */
-    int adapter;       /* 1: matrices beside those of a model, not a model */
 };
 
 /* -- facts --------------------------------------------------------------------------- */
@@ -68,7 +55,7 @@ static int arch_u64(const struct gguf *g, struct str arch, const char *name, uin
 
 /* A file proves that it embeds or scores by saying how to pool, and that it completes by having
  * token embeddings, looking backwards only, and not pooling. */
-static const char *capability(const struct gguf *g, const struct facts *f)
+static const char *capability(const struct gguf *g, const struct show_facts *f)
 {
     char key[128];
     uint64_t pooling = POOL_NONE;
@@ -84,11 +71,11 @@ static const char *capability(const struct gguf *g, const struct facts *f)
     return causal && f->n_tok && gguf_tensor(g, "token_embd.weight") ? "completion" : NULL;
 }
 
-static void facts_read(const struct gguf *g, struct facts *f)
+static void facts_read(const struct gguf *g, struct show_facts *f)
 {
     const struct gguf_kv *tokens = gguf_kv(g, "tokenizer.ggml.tokens");
 
-    *f = (struct facts){0};
+    *f = (struct show_facts){0};
     f->arch = text_of(g, "general.architecture");
     f->tok = text_of(g, "tokenizer.ggml.model");
     f->license = text_of(g, "general.license");
@@ -194,7 +181,7 @@ static void print_license(struct str text)
 }
 
 /* Parts that are files: what was made of them has none of its own. */
-static uint64_t n_file(const struct gguf *g)
+uint64_t show_n_file(const struct gguf *g)
 {
     uint64_t n = 0;
 
@@ -215,7 +202,7 @@ static void print_adapter(const struct gguf *g)
     print_count("tensors", gguf_n_tensor(g));
 }
 
-static void print_facts(const struct gguf *g, const struct facts *f)
+static void print_facts(const struct gguf *g, const struct show_facts *f)
 {
     (void)printf(f->adapter ? "  Adapter\n" : "  Model\n");
     if (f->adapter)
@@ -232,8 +219,8 @@ static void print_facts(const struct gguf *g, const struct facts *f)
         print_count("embedding length", f->n_embd);
     if (f->quant)
         print_field("quantization", str_of(f->quant));
-    if (n_file(g) > 1)
-        print_count("files", n_file(g));
+    if (show_n_file(g) > 1)
+        print_count("files", show_n_file(g));
     if (f->can)
         (void)printf("\n  Capabilities\n    %s\n", f->can);
     if (f->tok.n || f->n_tok) {
@@ -328,192 +315,6 @@ static void print_all(const struct gguf *g)
     }
 }
 
-/* -- JSON ---------------------------------------------------------------------------- */
-
-/* Bytes that are no character become U+FFFD. NULL: no memory, as for all of these. */
-static json_t *json_text(struct str s)
-{
-    struct buf b;
-    json_t *out = NULL;
-    int rc = 0;
-
-    if (utf8_valid(s.p, s.n))
-        return json_stringn_nocheck(s.p, s.n);
-    buf_init(&b, SIZE_MAX / 2);
-    for (size_t i = 0; i < s.n && rc == 0;) {
-        int32_t c;
-        size_t len = (size_t)utf8_next(s.p + i, s.n - i, &c);
-
-        rc = c < 0 ? buf_str(&b, "\xef\xbf\xbd") : buf_put(&b, s.p + i, len);
-        i += len;
-    }
-    if (rc == 0)
-        out = json_stringn_nocheck(b.p, b.n);
-    buf_done(&b);
-    return out;
-}
-
-/* JSON has no NaN, no infinity, and no integers that all readers hold past 2^63. */
-static json_t *json_double(double v)
-{
-    json_t *out = json_real(v);
-
-    return out ? out : json_null();
-}
-
-static json_t *json_u64(uint64_t v)
-{
-    return v <= INT64_MAX ? json_integer((json_int_t)v) : json_real((double)v);
-}
-
-static json_t *json_elem(const struct gguf_kv *kv, uint64_t i)
-{
-    switch (kv->elem_type) {
-    case GGUF_F32:
-    case GGUF_F64:
-        return json_double(gguf_arr_f64(kv, i));
-    case GGUF_BOOL:
-        return json_boolean(gguf_arr_int(kv, i));
-    case GGUF_U64:
-        return gguf_arr_int(kv, i) < INT64_MAX ? json_integer(gguf_arr_int(kv, i))
-                                               : json_real(gguf_arr_f64(kv, i));
-    default:
-        return json_integer(gguf_arr_int(kv, i));
-    }
-}
-
-static json_t *json_elems(const struct gguf_kv *kv)
-{
-    json_t *out = json_array();
-    struct str *s = NULL;
-    int ok = out != NULL;
-
-    if (kv->elem_type == GGUF_STR && kv->n) {
-        s = mem_calloc(kv->n, sizeof(*s));
-        ok = ok && s;
-        if (s)
-            gguf_arr_strs(kv, s);
-    }
-    for (uint64_t i = 0; ok && i < kv->n; i++)
-        ok = json_array_append_new(out, s ? json_text(s[i]) : json_elem(kv, i)) == 0;
-    mem_free(s);
-    if (ok)
-        return out;
-    json_decref(out);
-    return NULL;
-}
-
-static json_t *json_value(const struct gguf_kv *kv, int verbose)
-{
-    switch (kv->type) {
-    case GGUF_STR:
-        return json_text(kv->v.s);
-    case GGUF_ARR:
-        return kv->n > SHOW_ELEMS && !verbose ? json_null() : json_elems(kv);
-    case GGUF_F32:
-    case GGUF_F64:
-        return json_double(kv->v.f);
-    case GGUF_BOOL:
-        return json_boolean(kv->v.u);
-    case GGUF_I8:
-    case GGUF_I16:
-    case GGUF_I32:
-    case GGUF_I64:
-        return json_integer(kv->v.i);
-    default:
-        return json_u64(kv->v.u);
-    }
-}
-
-static json_t *json_metadata(const struct gguf *g, int verbose)
-{
-    json_t *out = json_object();
-    int ok = out != NULL;
-
-    for (size_t i = 0; ok && i < gguf_n_kv(g); i++) {
-        const struct gguf_kv *kv = gguf_kv_at(g, i);
-
-        ok = json_object_setn_new_nocheck(out, kv->key.p, kv->key.n, json_value(kv, verbose)) ==
-             0;
-    }
-    if (ok)
-        return out;
-    json_decref(out);
-    return NULL;
-}
-
-static json_t *json_tensor(const struct gguf_tensor *t)
-{
-    json_t *shape = json_array(), *out = json_object();
-    int ok = shape && out;
-
-    for (int k = 0; ok && k < t->n_dim; k++)
-        ok = json_array_append_new(shape, json_u64(t->ne[k])) == 0;
-    ok = ok && json_object_set_new(out, "name", json_text(t->name)) == 0 &&
-         json_object_set_new(out, "type", json_string(gguf_tensor_type_name(t->type))) == 0 &&
-         json_object_set(out, "shape", shape) == 0 &&
-         json_object_set_new(out, "bytes", json_u64(t->n_byte)) == 0;
-    json_decref(shape);
-    if (ok)
-        return out;
-    json_decref(out);
-    return NULL;
-}
-
-static json_t *json_tensors(const struct gguf *g)
-{
-    json_t *out = json_array();
-    int ok = out != NULL;
-
-    for (size_t i = 0; ok && i < gguf_n_tensor(g); i++)
-        ok = json_array_append_new(out, json_tensor(gguf_tensor_at(g, i))) == 0;
-    if (ok)
-        return out;
-    json_decref(out);
-    return NULL;
-}
-
-/* Sets a key; a value of NULL means no memory. */
-static void set(json_t *o, const char *key, json_t *value, int *ok)
-{
-    if (json_object_set_new(o, key, value) != 0)
-        *ok = 0;
-}
-
-/* On a terminal all but ASCII is escaped: it holds control characters, too. */
-static int print_json(const struct gguf *g, const struct facts *f, const struct store_model *m,
-                      int verbose, struct err *e)
-{
-    json_t *o = json_object();
-    char *text = NULL;
-    int ok = o != NULL;
-
-    ok = ok && show_stored_json(o, m) == 0;
-    set(o, "path", json_text(str_of(gguf_path(g))), &ok);
-    set(o, "version", json_integer(gguf_version(g)), &ok);
-    set(o, "format", json_text(str_of(gguf_format(g))), &ok);
-    set(o, "parts", json_integer((json_int_t)n_file(g)), &ok);
-    set(o, "file_bytes", json_u64(gguf_file_bytes(g)), &ok);
-    set(o, "type", json_string(f->adapter ? "adapter" : "model"), &ok);
-    set(o, "capability", f->can ? json_string(f->can) : json_null(), &ok);
-    set(o, "architecture", f->arch.n ? json_text(f->arch) : json_null(), &ok);
-    set(o, "parameters", json_u64(f->n_param), &ok);
-    set(o, "context_length", f->has_ctx ? json_u64(f->n_ctx) : json_null(), &ok);
-    set(o, "embedding_length", f->has_embd ? json_u64(f->n_embd) : json_null(), &ok);
-    set(o, "quantization", f->quant ? json_string(f->quant) : json_null(), &ok);
-    set(o, "metadata", json_metadata(g, verbose), &ok);
-    if (verbose)
-        set(o, "tensors", json_tensors(g), &ok);
-    if (ok)
-        text = json_dumps(o, JSON_INDENT(2) | (isatty(STDOUT_FILENO) ? JSON_ENSURE_ASCII : 0));
-    json_decref(o);
-    if (!text)
-        return err_set(e, E_NOMEM, "%s: no memory to show it", gguf_path(g));
-    (void)puts(text);
-    free(text); /* jansson's */
-    return 0;
-}
-
 /* -- the command --------------------------------------------------------------------- */
 
 #define AT(f) offsetof(struct show_options, f)
@@ -544,7 +345,7 @@ static int show(const char *word, const struct store_model *m, const struct show
     const char *path = m->path ? m->path : word;
     struct gguf *g = NULL;
     struct err why = {0};
-    struct facts f;
+    struct show_facts f;
     int rc = hf_open_model(&g, path, 0, e), part = SHOW_PARTS;
 
     if (rc == E_NOT_FOUND && access(path, F_OK) != 0) /* else a part of it is missing */
@@ -567,13 +368,15 @@ static int show(const char *word, const struct store_model *m, const struct show
     if (part < SHOW_PARTS) {
         rc = show_stored_part(m, g, part, e);
     } else if (o->json) {
-        rc = print_json(g, &f, m, o->verbose, e);
+        rc = show_json(g, &f, m, o->verbose, e);
     } else {
         print_facts(g, &f);
         rc = show_stored(m, e);
         if (o->verbose)
             print_all(g);
     }
+    if (rc == 0)
+        rc = gguf_intact(g, e);
     gguf_free(g);
     return rc;
 }

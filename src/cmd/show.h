@@ -1,6 +1,10 @@
-/* show.h - what `hearth show` says beyond the weights: name, settings, texts.
+/* show.h - what the files of `hearth show` share.
  *
- * A model that is a path has none of it; then the struct store_model is empty (path NULL).
+ *   cmd_show.c     the command, and what a model file says, as text
+ *   show_json.c    the same as JSON
+ *   show_stored.c  what is said beyond the weights: name, settings, texts
+ *
+ * A model that is a path has nothing beyond; then the struct store_model is empty (path NULL).
  *
  * Threads  one
  */
@@ -19,6 +23,25 @@ enum show_part {
     SHOW_LICENSES,
     SHOW_PARTS
 };
+
+enum { SHOW_ELEMS = 5 }; /* elements of an array that are printed */
+
+/* What the short form prints. */
+struct show_facts {
+    struct str arch, tok, license; /* empty: not told */
+    uint64_t n_param, n_ctx, n_embd, n_tok;
+    int has_ctx, has_embd;
+    const char *quant; /* NULL: no tensors */
+    const char *can;   /* NULL: not known */
+    int adapter;       /* 1: matrices beside those of a model, not a model */
+};
+
+/* How many files the model has. */
+uint64_t show_n_file(const struct gguf *g);
+
+/* Prints one object; verbose: with all arrays and tensors. Fails: E_NOMEM. */
+MUST_CHECK int show_json(const struct gguf *g, const struct show_facts *f,
+                         const struct store_model *m, int verbose, struct err *e);
 
 /* Finds word in the store, unless it is a path. What is neither is no failure here. */
 MUST_CHECK int show_find(const char *word, struct store_model *m, struct err *e);

@@ -208,24 +208,32 @@ static int bad_logit(const struct sampler *s, const float *logits, const uint32_
     return err_set(e, E_NUMERIC, "no %stoken has a finite logit", allowed ? "allowed " : "");
 }
 
-/* Greedy, with nothing that edits: the best, in one pass. */
+enum { BEST_BLOCK = 128 }; /* a multiple of SAMPLER_LANES */
+
+/* Greedy, with nothing that edits: the best, in one pass. Blocks that hold no better one are
+ * passed over. */
 static int pick_best(const struct sampler *s, const float *logits, const uint32_t *allowed,
                      struct err *e)
 {
-    int best = -1;
+    int best = -1, bad = 0, i = 0;
     float max = -INFINITY;
 
-    for (int i = 0; i < s->n_vocab; i++) {
-        float x = logits[i];
+    while (i < s->n_vocab) {
+        int end = s->n_vocab - i < BEST_BLOCK ? s->n_vocab : i + BEST_BLOCK;
 
-        if (!(x <= FLT_MAX))
-            return bad_logit(s, logits, allowed, e);
-        if (x > max && is_allowed(allowed, i)) {
-            max = x;
-            best = i;
+        if (end - i == BEST_BLOCK && !(sampler_max(logits + i, BEST_BLOCK, &bad) > max))
+            i = end;
+        for (; i < end; i++) {
+            float x = logits[i];
+
+            bad |= !(x <= FLT_MAX);
+            if (x > max && is_allowed(allowed, i)) {
+                max = x;
+                best = i;
+            }
         }
     }
-    return best >= 0 ? best : bad_logit(s, logits, allowed, e);
+    return best >= 0 && !bad ? best : bad_logit(s, logits, allowed, e);
 }
 
 int sampler_pick(struct sampler *s, const float *logits, const uint32_t *allowed, struct err *e)

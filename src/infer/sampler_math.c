@@ -1,5 +1,6 @@
 #include "infer/sampler_priv.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -105,4 +106,33 @@ void sampler_logprobs(const float *logits, int n_vocab, int chosen, float *of_ch
         top[i].logprob = (float)((double)top[i].logprob - log_sum);
     if (of_chosen)
         *of_chosen = (float)((double)logits[chosen] - log_sum);
+}
+
+typedef float four __attribute__((vector_size(16)));
+typedef int32_t four_bits __attribute__((vector_size(16)));
+
+float sampler_max(const float *x, size_t n, int *bad)
+{
+    const four most = {FLT_MAX, FLT_MAX, FLT_MAX, FLT_MAX};
+    four best[SAMPLER_LANES / 4];
+    four_bits odd = {0};
+    float max = -INFINITY;
+
+    for (size_t k = 0; k < SAMPLER_LANES / 4; k++)
+        best[k] = (four){-INFINITY, -INFINITY, -INFINITY, -INFINITY};
+    for (size_t i = 0; i < n; i += SAMPLER_LANES) {
+        for (size_t k = 0; k < SAMPLER_LANES / 4; k++) {
+            four v;
+            four_bits more;
+
+            memcpy(&v, x + i + 4 * k, sizeof(v));
+            more = v > best[k];
+            best[k] = (four)(((four_bits)v & more) | ((four_bits)best[k] & ~more));
+            odd |= ~(v <= most);
+        }
+    }
+    for (size_t k = 0; k < SAMPLER_LANES; k++)
+        max = best[k / 4][k % 4] > max ? best[k / 4][k % 4] : max;
+    *bad |= (odd[0] | odd[1] | odd[2] | odd[3]) != 0;
+    return max;
 }

@@ -68,6 +68,11 @@ struct cand *sampler_find(struct sampler *s, int32_t id);
 
 /* -- arithmetic (sampler_math.c) ------------------------------------------------------- */
 
+/* The largest of n logits, n a multiple of SAMPLER_LANES, several at once: there are a hundred
+ * thousand to a token. *bad becomes 1 where one is NaN or plus infinity. */
+enum { SAMPLER_LANES = 16 };
+float sampler_max(const float *x, size_t n, int *bad);
+
 /* e^x for x <= 0, relative error below 1e-15. Our own, because the C library's differs in
  * the last bit between machines, and a seed shall give the same text on all of them. */
 double sampler_exp(double x);

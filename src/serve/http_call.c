@@ -66,10 +66,11 @@ int http_take_ready(struct http *h)
     x = h->ready;
     h->ready = NULL;
     (void)pthread_mutex_unlock(&h->lock);
-    for (; x; x = next, n++) {
+    for (; x; x = next) {
         next = x->next_ready;
         (void)pthread_mutex_lock(&x->lock);
         x->listed = 0;
+        n += x->state < X_ENDED;
         (void)pthread_mutex_unlock(&x->lock);
         if (x->conn && x->suspended) {
             x->suspended = 0;

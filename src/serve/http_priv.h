@@ -215,6 +215,7 @@ struct exchange *http_exchange_new(struct http *h, struct conn *c, const char *m
 void http_exchange_unref(struct exchange *x);
 /* Appends to the body. Fails: E_BUSY all bodies together are too much; E_NOMEM. */
 MUST_CHECK int http_body_put(struct exchange *x, const char *p, size_t n, struct err *e);
+/* Goes on with the exchanges that have something to send. Returns how many will have more. */
 int http_take_ready(struct http *h);
 void http_exchange_gone(struct exchange *x); /* tells the listener, once */
 void http_exchange_tell(struct exchange *x, int what);

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "sys/slice.h"
 
 #include <errno.h>
 
@@ -91,6 +92,7 @@ static void *prepare(void *arg)
 {
     struct local *l = arg;
 
+    slice_short();
     local_lock(l);
     for (;;) {
         struct local_call *c = l->first;

@@ -213,9 +213,21 @@ static int open_chat(struct local_model *m, struct err *e)
     return 0;
 }
 
+/* Before its requests end: who asks again then gets a model that is loaded anew. */
+static void on_broken(void *model, const struct err *why)
+{
+    struct local_model *m = model;
+
+    local_lock(m->l);
+    m->state = LOCAL_LEAVING;
+    m->why = *why;
+    local_unlock(m->l);
+}
+
 static int open_sched(struct local_model *m, struct err *e)
 {
-    struct sched_options o = {.n_lookup = m->setup.lookup, .draft = m->en.draft};
+    struct sched_options o = {
+        .n_lookup = m->setup.lookup, .draft = m->en.draft, .broken = on_broken, .ctx = m};
 
     local_lock(m->l);
     o.n_queue = m->l->config->n_queue;
@@ -251,6 +263,8 @@ static int load(struct local_model *m, struct err *e)
     }
     if (rc == 0)
         rc = open_sched(m, e);
+    if (rc == 0)
+        rc = infer_intact(en->model, e); /* a template that is zeros is none */
     if (rc == 0)
         progress(m, 1);
     return rc;

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "infer/engine.h"
 #include "sys/cgroup.h"
 
 #include <errno.h>
@@ -201,6 +202,25 @@ static int is_other(const struct store_model *a, const struct store_model *b)
            a->size != b->size;
 }
 
+/* Under the lock, which is left meanwhile: its files were replaced, or written over, so who
+ * asks for it now wants another model. */
+static int is_stale(struct local_model *m)
+{
+    int stale;
+
+    if (!m || m->state != LOCAL_READY)
+        return 0;
+    m->refs++;
+    local_unlock(m->l);
+    stale =
+        infer_changed(m->en.model) || (m->en.draft_model && infer_changed(m->en.draft_model));
+    local_lock(m->l);
+    if (--m->refs == 0 && m->state == LOCAL_LEAVING)
+        local_leave(m);
+    (void)pthread_cond_broadcast(&m->l->change);
+    return stale && m->state == LOCAL_READY;
+}
+
 int local_take(struct local *l, struct str name, struct local_model **out, struct err *e)
 {
     struct local_model *m = NULL;
@@ -209,6 +229,11 @@ int local_take(struct local *l, struct str name, struct local_model **out, struc
 
     if (rc == 0) {
         local_lock(l);
+        m = local_loaded(l, local_key(&sm));
+        if (is_stale(m)) {
+            log_line(LOG_INFO, "model '%s': its file is another one now", local_name(m));
+            local_leave(m);
+        }
         m = local_loaded(l, local_key(&sm));
         if (l->stopping) {
             rc = err_set(e, E_CANCELLED, "the server is shutting down");

@@ -393,6 +393,50 @@ static void test_greedy(void **state)
     }
 }
 
+/* Many logits are looked through in blocks; the obvious loop says what is right. */
+static void test_greedy_blocks(void **state)
+{
+    enum { N = 3 * 128 + 5 };
+    static const float odd[] = {NAN, INFINITY, -INFINITY};
+    struct sampler_options o = off;
+    uint32_t allowed[(N + 31) / 32];
+    struct sampler *s;
+    float x[N];
+    struct rng r;
+
+    (void)state;
+    o.temperature = 0;
+    rng_seed(&r, 17);
+    s = make(&o, N, 16);
+    for (int round = 0; round < 3000; round++) {
+        int masked = round % 3 == 1, best = -1, at = (int)(rng_u64(&r) % N), code;
+
+        random_logits(&r, x, N, 3);
+        for (int i = 0; round % 4 == 0 && i < N; i++)
+            x[i] = (float)(int)x[i]; /* ties within and between blocks */
+        for (int i = 0; i < (N + 31) / 32; i++)
+            allowed[i] = (uint32_t)rng_u64(&r);
+        allowed[at / 32] |= 1u << (at % 32);
+        for (int i = 0; i < N; i++) {
+            if ((best < 0 || x[i] > x[best]) && (!masked || (allowed[i / 32] >> (i % 32) & 1)))
+                best = i;
+        }
+        assert_int_equal(sampler_pick(s, x, masked ? allowed : NULL, NULL), best);
+        x[at] = odd[round % 3];
+        code = sampler_pick(s, x, NULL, NULL);
+        if (round % 3 < 2)
+            assert_int_equal(code, E_NUMERIC);
+        else
+            assert_true(code >= 0 && code != at);
+    }
+    for (int i = 0; i < N; i++)
+        x[i] = -INFINITY;
+    assert_int_equal(sampler_pick(s, x, NULL, NULL), E_NUMERIC);
+    x[200] = -FLT_MAX;
+    assert_int_equal(sampler_pick(s, x, NULL, NULL), 200);
+    sampler_free(s);
+}
+
 static void test_extremes(void **state)
 {
     const float x[4] = {FLT_MAX, -FLT_MAX, 1, -INFINITY};
@@ -765,7 +809,7 @@ int main(void)
         cmocka_unit_test(test_penalties),  cmocka_unit_test(test_reset_forgets),
         cmocka_unit_test(test_options),    cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_cost),       cmocka_unit_test(test_logprobs),
-        cmocka_unit_test(test_step_names),
+        cmocka_unit_test(test_step_names), cmocka_unit_test(test_greedy_blocks),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
