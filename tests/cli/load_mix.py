@@ -25,7 +25,8 @@ import time
 from abuse_faults import drop, until
 from abuse_server import Server, finish, ok, read_all
 
-CLIENTS = int(sys.argv[3]) if len(sys.argv) > 3 else 8
+SLOW = "san/" in os.environ["HEARTH"]     # a sanitizer
+CLIENTS = int(sys.argv[3]) if len(sys.argv) > 3 else 5 if SLOW else 8
 PROMPTS = ["Once upon a time", "The little dog", "One day, Lily", "Tim and Sam went to the park because"]
 TALE = "Once upon a time there was a little girl named Lily who loved to play outside in the sun. " * 6
 SCHEMA = {"type": "object", "properties": {"name": {"type": "string", "maxLength": 8}, "age": {"type": "integer", "maximum": 99}},
@@ -46,6 +47,9 @@ model:
   tiny:
     pin: true
     parallel: 8
+    lookup: 0
+  other:
+    lookup: 0
   guess:
     lookup: 8
   draft:
@@ -75,6 +79,7 @@ LINES, LLAMA = rb'"done":true.*\}\n$', rb'"stop":true.*\}\n\n$'
 
 
 def jobs_of(model, seeded=True):
+    """seeded: not where tokens are guessed ahead, which takes random numbers in another order."""
     chat, n = "/v1/chat/completions", 24
     rnd = {"seed": 5, "temperature": 0.9} if seeded else {"temperature": 0}
     rows = both("chat", chat, {"model": model, "messages": user(PROMPTS[0]), "max_tokens": n, **rnd}, SSE)
@@ -468,4 +473,4 @@ def main(model, rounds):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 1 if "san/" in os.environ["HEARTH"] else 2)
+    main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 1 if SLOW else 2)
