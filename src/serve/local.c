@@ -208,29 +208,6 @@ static uint64_t give_up(struct local *l, struct local_engine *en, uint64_t now)
     return next;
 }
 
-/* What the scheduler says of itself. */
-static void gauges(struct local *l, struct local_engine *en)
-{
-    const char *name = en->name;
-    struct sched_stats s;
-
-    if (!en->running)
-        return;
-    sched_stats(en->sched, &s);
-    metrics_put(l->metrics, METRIC_RUNNING, name, NULL, NULL, s.n_running);
-    metrics_put(l->metrics, METRIC_WAITING, name, NULL, NULL, s.n_waiting);
-    metrics_put(l->metrics, METRIC_KV_PAGES, name, NULL, NULL, s.pages);
-    metrics_put(l->metrics, METRIC_KV_USED, name, NULL, NULL, s.pages_used);
-    metrics_put(l->metrics, METRIC_KV_CACHED, name, NULL, NULL, s.pages_cached);
-    metrics_put(l->metrics, METRIC_MODEL_BYTES, name, NULL, NULL, (double)en->bytes);
-    if (s.last_step_rows)
-        metrics_put(l->metrics, METRIC_BATCH, name, NULL, NULL, s.last_step_rows);
-    if (s.preempted > en->preempted)
-        metrics_put(l->metrics, METRIC_PREEMPTED, name, NULL, NULL,
-                    (double)(s.preempted - en->preempted));
-    en->preempted = s.preempted;
-}
-
 /* Under the lock: lets go what has stayed long enough. Returns when to look again. */
 static uint64_t tick(struct local *l)
 {
@@ -252,7 +229,7 @@ static uint64_t tick(struct local *l)
 
         next = end < next ? end : next;
         if (tell)
-            gauges(l, en);
+            local_tell(en);
         if (en->running && l->tell_ns < next)
             next = l->tell_ns;
     }

@@ -307,13 +307,15 @@ void *local_engine_thread(void *engine)
     local_lock(l);
     if (rc < 0)
         en->why = e;
+    local_tell(en);
     en->running = 0;
     local_leave_all(en);
     while (en->refs)
         (void)pthread_cond_wait(&l->change, &l->lock);
     local_unlock(l);
     take_down(en);
-    metrics_put(l->metrics, METRIC_MODEL_BYTES, en->name, NULL, NULL, 0);
+    mem_trim(); /* what was in small pieces, too */
+    local_tell_gone(en);
     local_lock(l);
     en->bytes = 0;
     en->gone = 1;

@@ -122,6 +122,40 @@ int local_hangs(struct local *l, struct err *e)
     return hangs;
 }
 
+/* -- metrics --------------------------------------------------------------------------- */
+
+void local_tell(struct local_engine *en)
+{
+    struct metrics *to = en->l->metrics;
+    const char *name = en->name;
+    struct sched_stats s;
+
+    if (!en->running)
+        return;
+    sched_stats(en->sched, &s);
+    metrics_put(to, METRIC_RUNNING, name, NULL, NULL, s.n_running);
+    metrics_put(to, METRIC_WAITING, name, NULL, NULL, s.n_waiting);
+    metrics_put(to, METRIC_KV_PAGES, name, NULL, NULL, s.pages);
+    metrics_put(to, METRIC_KV_USED, name, NULL, NULL, s.pages_used);
+    metrics_put(to, METRIC_KV_CACHED, name, NULL, NULL, s.pages_cached);
+    metrics_put(to, METRIC_MODEL_BYTES, name, NULL, NULL, (double)en->bytes);
+    if (s.last_step_rows)
+        metrics_put(to, METRIC_BATCH, name, NULL, NULL, s.last_step_rows);
+    if (s.preempted > en->preempted)
+        metrics_put(to, METRIC_PREEMPTED, name, NULL, NULL,
+                    (double)(s.preempted - en->preempted));
+    en->preempted = s.preempted;
+}
+
+void local_tell_gone(const struct local_engine *en)
+{
+    static const enum metric all[] = {METRIC_RUNNING, METRIC_WAITING,   METRIC_KV_PAGES,
+                                      METRIC_KV_USED, METRIC_KV_CACHED, METRIC_MODEL_BYTES};
+
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+        metrics_put(en->l->metrics, all[i], en->name, NULL, NULL, 0);
+}
+
 /* -- holders --------------------------------------------------------------------------- */
 
 /* Under the lock, which is left meanwhile: until it is loaded, but not for longer than who asks

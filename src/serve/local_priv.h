@@ -293,6 +293,14 @@ void *local_engine_thread(void *engine);
 MUST_CHECK int local_vocab(struct local_engine *en, const struct mask_vocab **out,
                            struct err *e);
 
+/* -- for who looks on (local_look.c) ------------------------------------------------------- */
+
+/* Under the lock: the metrics hear what the scheduler says of itself; nothing before it runs.
+ */
+void local_tell(struct local_engine *en);
+/* Nothing is left of it that could be counted. */
+void local_tell_gone(const struct local_engine *en);
+
 /* -- calls (local_call.c) -------------------------------------------------------------- */
 
 /* Takes q over. NULL: no memory. */

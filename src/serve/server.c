@@ -99,6 +99,23 @@ static void say_kept(const struct config *was, const struct config *is)
         log_line(LOG_WARN, "where it listens changes with the next start only");
 }
 
+/* Takes both over. Where nothing has changed nothing is kept: servers are reloaded by the
+ * clock. */
+static void replace(struct server *v, struct config *c, struct old_config *old)
+{
+    if (config_same(v->config, c)) {
+        config_free(c);
+        mem_free(old);
+        return;
+    }
+    *old = (struct old_config){v->config, v->old};
+    v->old = old;
+    say_kept(v->config, c);
+    v->config = c;
+    v->s.config = c;
+    set_logging(c);
+}
+
 static int reload_all(struct server *v, struct err *e)
 {
     struct config *c = NULL;
@@ -116,13 +133,8 @@ static int reload_all(struct server *v, struct err *e)
         mem_free(old);
         return rc;
     }
-    *old = (struct old_config){v->config, v->old};
-    v->old = old;
-    say_kept(v->config, c);
-    v->config = c;
-    v->s.config = c;
-    local_reload(v->s.local, c);
-    set_logging(c);
+    replace(v, c, old);
+    local_reload(v->s.local, v->config);
     return 0;
 }
 

@@ -145,15 +145,17 @@ WEAK void config_model(const struct config *c, const char *name, struct config_m
 }
 
 static atomic_int evicted, loads;
+static atomic_int metric_put[METRIC_N]; /* what was put last, of any model */
 
 WEAK void metrics_put(struct metrics *m, enum metric id, const char *model, const char *route,
                       const char *what, double value)
 {
-    (void)m, (void)model, (void)route, (void)what, (void)value;
+    (void)m, (void)model, (void)route, (void)what;
     if (id == METRIC_EVICTIONS)
         (void)atomic_fetch_add(&evicted, 1);
     if (id == METRIC_LOADS)
         (void)atomic_fetch_add(&loads, 1);
+    atomic_store(&metric_put[id], (int)value);
 }
 
 static inline struct config config_small(void)
