@@ -22,7 +22,7 @@ static int look_at(struct local_file *out, const char *path)
 {
     struct stat st;
 
-    if (stat(path, &st) != 0)
+    if (!path || stat(path, &st) != 0)
         return 0;
     *out = (struct local_file){.device = (uint64_t)st.st_dev,
                                .node = (uint64_t)st.st_ino,
