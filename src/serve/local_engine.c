@@ -231,10 +231,10 @@ int local_engine_pinned(const struct local_engine *en)
 
 int local_engine_priority(const struct local_engine *en)
 {
-    int most = INT_MIN;
+    int most = INT_MIN, all = en->state == LOCAL_LEAVING;
 
     for (const struct local_model *m = en->l->models; m; m = m->next) {
-        if (m->en == en && !m->leaving && m->priority > most)
+        if (m->en == en && (all || !m->leaving) && m->priority > most)
             most = m->priority;
     }
     return most;
