@@ -393,10 +393,17 @@ int pack_all(struct packer *p, struct pool *pool, int (*progress)(void *ctx, dou
         if (progress && progress(ctx, (double)p->n_done / (double)p->n_block))
             rc = err_set(e, E_CANCELLED, "packing was stopped");
     }
+    if (rc == 0)
+        rc = model_intact(p->m, e); /* else zeros are in the tiles */
     if (rc == 0 && p->cache.path && !p->written && atomic_load(&p->state) == PACK_DONE)
         rc = cache_write(p, progress, ctx, e);
     (void)pthread_mutex_unlock(&p->lock);
     return rc;
+}
+
+int pack_intact(const struct packer *p, struct err *e)
+{
+    return mmap_intact(&p->map, e);
 }
 
 void pack_info(struct packer *p, struct pack_info *out)

@@ -181,9 +181,21 @@ static int keep_packed(struct local_engine *en, struct err *e)
     return 0;
 }
 
+/* Before its requests end: who asks again then gets one that is loaded anew. */
+static void on_broken(void *engine, const struct err *why)
+{
+    struct local_engine *en = engine;
+
+    local_lock(en->l);
+    en->why = *why;
+    local_leave_all(en);
+    local_unlock(en->l);
+}
+
 static int open_sched(struct local_engine *en, struct err *e)
 {
-    struct sched_options o = {.n_lookup = en->setup.lookup, .draft = en->draft};
+    struct sched_options o = {
+        .n_lookup = en->setup.lookup, .draft = en->draft, .broken = on_broken, .ctx = en};
 
     local_lock(en->l);
     o.n_queue = en->l->config->n_queue;
@@ -216,6 +228,9 @@ static int load(struct local_engine *en, struct err *e)
         progress(en, 0.8);
         rc = open_sched(en, e);
     }
+    if (rc == 0)
+        if (rc == 0)
+            rc = infer_intact(en->model, e);
     if (rc == 0)
         progress(en, 1);
     if (rc == E_CANCELLED) { /* by whom is what matters */

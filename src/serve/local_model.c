@@ -143,13 +143,39 @@ static int is_other(const struct store_model *a, const struct store_model *b)
            a->size != b->size;
 }
 
-/* Under the lock. */
+/* Under the lock, which is left meanwhile: its files were replaced, or written over, so who
+ * asks for it now wants another model. */
+static int is_stale(struct local_model *m)
+{
+    struct local_engine *en = m->en;
+    int stale;
+
+    if (en->state != LOCAL_READY)
+        return 0;
+    m->refs++;
+    en->refs++;
+    local_unlock(m->l);
+    stale = infer_changed(en->model) || (en->draft_model && infer_changed(en->draft_model));
+    local_lock(m->l);
+    m->refs--;
+    if (--en->refs == 0 && en->state == LOCAL_LEAVING)
+        local_engine_leave(en);
+    (void)pthread_cond_broadcast(&m->l->change);
+    return stale && en->state == LOCAL_READY;
+}
+
+/* Under the lock, which is left meanwhile. */
 static int take(struct local *l, struct store_model *sm, struct local_source *source,
                 struct local_model **out, struct err *e)
 {
     struct local_model *m = local_loaded(l, local_key(sm)), *was = NULL;
     int rc = 0;
 
+    if (m && is_stale(m)) {
+        log_line(LOG_INFO, "model '%s': its file is another one now", local_name(m));
+        local_leave_all(m->en);
+    }
+    m = local_loaded(l, local_key(sm)); /* the lock was left */
     if (l->stopping)
         return err_set(e, E_CANCELLED, "the server is shutting down");
     if (m && is_other(&m->sm, sm)) {

@@ -54,6 +54,8 @@ static int prepare_text(struct local_call *c, struct err *e)
         rc = 0; /* tokens in, tokens out */
     if (rc == 0)
         rc = local_prompt_make(c, &p, e);
+    if (rc == 0)
+        rc = infer_intact(c->m->en->model, e); /* a template may be read where it lies */
     u->n_prompt = (int)p.p.ids.n;
     u->n_ctx = local_n_ctx(c);
     u->n_dropped = (int)p.dropped;
@@ -203,6 +205,10 @@ void local_prepare(struct local_call *c)
                 rc = kinds[c->q->kind](c, &e);
         }
     }
+    local_lock(c->l);
+    if (rc == E_BUSY && c->m && c->m->en->why.code) /* it broke while this was being prepared */
+        e = c->m->en->why;
+    local_unlock(c->l);
     if (rc < 0)
         local_fail(c, &e);
     local_lock(c->l);
