@@ -22,7 +22,7 @@ static int look_at(struct local_file *out, const char *path)
 {
     struct stat st;
 
-    if (stat(path, &st) != 0)
+    if (!path || stat(path, &st) != 0)
         return 0;
     *out = (struct local_file){.device = (uint64_t)st.st_dev,
                                .node = (uint64_t)st.st_ino,
@@ -231,10 +231,10 @@ int local_engine_pinned(const struct local_engine *en)
 
 int local_engine_priority(const struct local_engine *en)
 {
-    int most = INT_MIN;
+    int most = INT_MIN, all = en->state == LOCAL_LEAVING;
 
     for (const struct local_model *m = en->l->models; m; m = m->next) {
-        if (m->en == en && !m->leaving && m->priority > most)
+        if (m->en == en && (all || !m->leaving) && m->priority > most)
             most = m->priority;
     }
     return most;

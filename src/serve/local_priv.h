@@ -269,6 +269,7 @@ void local_engine_free(struct local_engine *en);
 void local_engine_leave(struct local_engine *en);
 /* Under the lock: of its names that are not leaving. */
 int local_engine_pinned(const struct local_engine *en);
+/* Under the lock: the highest of these; if all are leaving, of all. */
 int local_engine_priority(const struct local_engine *en);
 
 /* -- room (local_room.c) ------------------------------------------------------------------ */

@@ -127,6 +127,7 @@ struct hasty {
     double past;   /* cancels when it hears that more than this is done, */
     double before; /* and less than this */
     int quiesce;   /* 1: the server is told to end instead */
+    int packing;   /* 1: it was heard of */
     int hit;
 };
 
@@ -140,13 +141,23 @@ static int n_ref(struct local *l)
     return n;
 }
 
+/* The first event is said when the request comes to wait, the others by the loading thread.
+ * What is heard behind packing is writing only if packing was heard of, too. */
+static int is_time(struct hasty *h, const struct gate_event *ev)
+{
+    if (ev->kind != GATE_EV_LOADING || h->g.n_loading == 0 || h->hit)
+        return 0;
+    h->packing |= ev->done > 0.5 && ev->done < 0.79;
+    return ev->done > h->past && ev->done < h->before && (h->packing || h->past < 0.79);
+}
+
 /* Holds the loading thread until the request has given its model back. */
 static int hasty_sink(void *ctx, const struct gate_event *ev)
 {
     struct hasty *h = ctx;
 
-    if (ev->kind == GATE_EV_LOADING && ev->done > h->past && ev->done < h->before &&
-        !h->hit++) {
+    if (is_time(h, ev)) {
+        h->hit = 1;
         if (h->quiesce)
             local_quiesce(h->l);
         else
@@ -191,6 +202,29 @@ static int end_between(const struct config *c, double past, double before, int q
     return h.hit;
 }
 
+/* A load may be over before the request has come to wait for it: then it is tried again. fresh:
+ * without what was packed before. */
+static void end_within(const struct config *c, double past, double before, int quiesce,
+                       int fresh)
+{
+    int hit = 0;
+
+    for (int i = 0; i < 1000 && !hit; i++) {
+        if (fresh)
+            (void)count_files(c->pack_cache, 1);
+        hit = end_between(c, past, before, quiesce);
+    }
+    assert_true(hit);
+    assert_int_equal(count_files(c->pack_cache, 0), !fresh);
+}
+
+/* 1: this machine's tier packs weights, and they are in the directory now. */
+static int packs(const struct config *c)
+{
+    assert_false(end_between(c, 2, 2, 0));
+    return count_files(c->pack_cache, 0);
+}
+
 /* Packing is ended, and so is the writing and the reading of what was packed. */
 static void test_midway(void **state)
 {
@@ -201,16 +235,12 @@ static void test_midway(void **state)
     NEEDS_TINY();
     assert_non_null(mkdtemp(dir));
     c.pack_cache = dir;
-    if (end_between(&c, 0.5, 0.79, 0)) { /* this machine's tier packs */
-        assert_int_equal(count_files(dir, 0), 0);
-        assert_true(end_between(&c, 0.5, 0.79, 1));
-        assert_true(end_between(&c, 0.795, 0.8001, 0)); /* it is written */
-        assert_int_equal(count_files(dir, 0), 0);
-        assert_false(end_between(&c, 2, 2, 0));
-        assert_int_equal(count_files(dir, 0), 1);
-        assert_true(end_between(&c, 1e-9, 0.49, 0)); /* it is read */
-        assert_int_equal(count_files(dir, 0), 1);
-        assert_false(end_between(&c, 2, 2, 0));
+    if (packs(&c)) {
+        end_within(&c, 1e-9, 0.49, 0, 0); /* it is read */
+        end_within(&c, 0.5, 0.79, 0, 1);  /* packed */
+        end_within(&c, 0.5, 0.79, 1, 1);
+        end_within(&c, 0.795, 0.8001, 0, 1); /* written */
+        assert_int_equal(packs(&c), 1);
     }
     (void)count_files(dir, 1);
     assert_int_equal(rmdir(dir), 0);
