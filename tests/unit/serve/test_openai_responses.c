@@ -130,7 +130,17 @@ static void test_refused(void **state)
         {"\"input\":\"x\",\"truncation\":\"some\"", "truncation"},
         {"\"input\":\"x\",\"include\":[5]", "include[0]"},
         {"\"input\":\"x\",\"include\":\"x\"", "include"},
-        {"\"input\":\"x\",\"tools\":[{\"type\":\"web_search\"}]", "tools[0].type"},
+        {"\"input\":\"x\",\"tools\":[{\"type\":\"file_search\"}]", "tools[0].type"},
+        {"\"input\":\"x\",\"tools\":[{\"type\":\"namespace\",\"name\":\"a\"}]",
+         "tools[0].tools"},
+        {"\"input\":\"x\",\"tools\":[{\"type\":\"namespace\",\"name\":\"a b\",\"tools\":[]}]",
+         "tools[0].name"},
+        {"\"input\":\"x\",\"tools\":[{\"type\":\"namespace\",\"name\":\"a\",\"tools\":[{"
+         "\"type\":"
+         "\"custom\"}]}]",
+         "tools[0].tools[0]"},
+        {"\"input\":\"x\",\"tool_choice\":\"required\",\"tools\":[{\"type\":\"web_search\"}]",
+         "tool_choice"},
         {"\"input\":\"x\",\"tools\":[{\"type\":\"function\"}]", "tools[0].name"},
         {"\"input\":\"x\",\"tool_choice\":{\"type\":\"function\",\"name\":\"f\"}",
          "tool_choice"},
@@ -157,6 +167,42 @@ static void test_refused(void **state)
             fail_msg("%s: %d %s", rows[i].fields, fake.call.status, fake.call.out.p);
         expect_refused(400, rows[i].param);
     }
+}
+
+/* What coding agents send: functions in namespaces, and a search that is not run here. */
+static void test_namespaces(void **state)
+{
+    const struct gate_request *q =
+        say("[{\"role\":\"user\",\"content\":\"a\"},"
+            "{\"type\":\"function_call\",\"call_id\":\"c1\",\"namespace\":\"team\",\"name\":"
+            "\"ask\","
+            "\"arguments\":\"{}\"},"
+            "{\"type\":\"function_call_output\",\"call_id\":\"c1\",\"output\":\"one\"}],"
+            "\"client_metadata\":{\"a\":\"b\"},\"tools\":["
+            "{\"type\":\"function\",\"name\":\"ask\"},"
+            "{\"type\":\"namespace\",\"name\":\"team\",\"description\":\"T\",\"tools\":["
+            "{\"type\":\"function\",\"name\":\"ask\",\"description\":\"D\",\"strict\":false,"
+            "\"parameters\":{\"type\":\"object\"}}]},"
+            "{\"type\":\"web_search\",\"external_web_access\":false}]");
+
+    (void)state;
+    assert_non_null(q);
+    expect_json(
+        q->tools,
+        "[{\"type\":\"function\",\"function\":{\"name\":\"ask\",\"parameters\":{\"type\":"
+        "\"object\",\"properties\":{}}}},{\"type\":\"function\",\"function\":{\"name\":"
+        "\"team.ask\",\"description\":\"D\",\"parameters\":{\"type\":\"object\"}}}]");
+    expect_json(
+        q->messages,
+        "[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"assistant\",\"content\":null,"
+        "\"tool_calls\":[{\"id\":\"c1\",\"type\":\"function\",\"function\":{\"name\":"
+        "\"team.ask\",\"arguments\":\"{}\"}}]},{\"role\":\"tool\",\"content\":\"one\",\"name\":"
+        "\"team.ask\",\"tool_call_id\":\"c1\"}]");
+    assert_non_null(strstr(fake.call.headers.p, "the model is not offered 'web_search'"));
+    assert_null(strstr(fake.call.headers.p, "client_metadata"));
+    q = say("\"a\",\"tools\":[{\"type\":\"web_search_preview\"}]");
+    assert_non_null(q);
+    assert_null(q->tools);
 }
 
 static void test_fields(void **state)
@@ -512,6 +558,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_transcripts, setup, teardown),
         cmocka_unit_test_setup_teardown(test_items, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_namespaces, setup, teardown),
         cmocka_unit_test_setup_teardown(test_fields, setup, teardown),
         cmocka_unit_test_setup_teardown(test_conversation, setup_db, teardown_db),
         cmocka_unit_test_setup_teardown(test_kept, setup_db, teardown_db),
