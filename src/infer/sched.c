@@ -358,6 +358,8 @@ int sched_run(struct sched *s, struct err *e)
     }
     if (rc >= 0)
         (void)err_set(&why, E_CANCELLED, "the model is being stopped");
+    else if (s->opt.broken)
+        s->opt.broken(s->opt.ctx, &why);
     end_all(s, &why);
     if (rc >= 0)
         return 0;

@@ -41,6 +41,10 @@ struct sched_options {
     float gap_ratio; /* how much longer than without prompts a step may take; 0: 2 */
     struct hearth_engine *draft; /* guesses ahead with a small model; NULL: none. Owned by the
                                     caller, used by sched_run's thread only */
+    /* The engine cannot go on after `why`. Called by sched_run's thread before its jobs end
+     * with that, so that who is told finds the model gone. NULL: nobody wants to know. */
+    void (*broken)(void *ctx, const struct err *why);
+    void *ctx;
 };
 
 /* The engine is the scheduler's until sched_free; borrowed. Fails: E_UNSUPPORTED the draft

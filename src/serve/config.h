@@ -99,6 +99,9 @@ void config_example(FILE *f);
 /* Writes all that is set, as YAML. */
 void config_print(const struct config *c, FILE *f);
 
+/* 1: they say the same; 0 also where there is no memory to find out. */
+int config_same(const struct config *a, const struct config *b);
+
 /* "5m", "1h30m", "-1", "300", "0": nanoseconds; negative: GATE_KEEP_FOREVER. A number without a
  * unit is seconds. 1 when it is one, else 0. */
 int config_duration(const char *text, int64_t *ns);

@@ -7,10 +7,10 @@
 #include "serve/auth.h"
 #include "sys/pool.h"
 #include "sys/slice.h"
+#include "sys/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -259,7 +259,6 @@ static int start(struct http *h, struct err *e)
     const struct config *c = http_config(h);
     struct epoll_event ev = {.events = EPOLLIN, .data = {.ptr = &h->watch_wake}};
     int n = c->n_handler ? c->n_handler : 2 * pool_default_threads(), rc;
-    sigset_t all, before;
 
     raise_file_limit(c);
     h->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -274,10 +273,7 @@ static int start(struct http *h, struct err *e)
     if (rc < 0)
         return rc;
     watch_listeners(h, EPOLL_CTL_ADD);
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    rc = pthread_create(&h->thread, NULL, io_thread, h);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    rc = thread_start(&h->thread, io_thread, h);
     if (rc != 0)
         return err_sys(e, E_IO, rc, "make the server's thread");
     h->running = 1;

@@ -103,7 +103,7 @@ static int guide_of(struct local_answer *a, const struct local_prompt *p, struct
                               .limited = is_limited(a, p),
                               .budget = q->n_think,
                               .may_think = p->chat && (!a->gram || q->think != GATE_THINK_OFF)};
-    int rc = a->gram ? local_vocab(a->c->m, &vocab, e) : 0;
+    int rc = a->gram ? local_vocab(a->c->m->en, &vocab, e) : 0;
 
     o.vocab = vocab;
     if (p->chat)
@@ -132,7 +132,7 @@ static int reply_of(struct local_answer *a, const struct local_prompt *p, struct
 
     if (rc == 0 && a->gram)
         reply_guided(a->reply, q->form != GATE_ANY);
-    a->hidden = a->c->m->en.hidden[p->with_tools];
+    a->hidden = a->c->m->hidden[p->with_tools];
     a->show_control = 1;
     return rc;
 }
@@ -146,7 +146,7 @@ static int answer_make(struct local_answer *a, struct local_call *c, size_t inde
     a->c = c;
     a->index = (int)index;
     a->kind = GATE_EV_CONTENT;
-    a->tok = infer_tok(c->m->en.model);
+    a->tok = infer_tok(c->m->en->model);
     local_tokens_init(&a->tokens, q->n_logprobs >= 0 || q->want_ids, q->n_logprobs);
     buf_init(&a->clean, 3 * TEXT_MAX);
     buf_init(&a->name, TEXT_MAX);

@@ -48,6 +48,14 @@ void local_enqueue(struct local_call *c)
     (void)pthread_cond_signal(&l->work);
 }
 
+void local_wait_end(struct local_call **at)
+{
+    struct local_call *c = *at;
+
+    *at = c->next;
+    local_enqueue(c);
+}
+
 void local_begun(struct local_call *c)
 {
     c->l->n_before -= c->counted;
@@ -145,13 +153,12 @@ void local_cancel(struct local_call *c)
     atomic_store(&c->cancelled, 1);
     local_lock(l);
     if (c->stage == STAGE_WAITING) {
-        struct local_call **at = &c->m->waiting;
+        struct local_call **at = &c->m->en->waiting;
 
         while (*at && *at != c)
             at = &(*at)->next;
         if (*at)
-            *at = c->next;
-        local_enqueue(c);
+            local_wait_end(at);
     }
     local_unlock(l);
     (void)pthread_mutex_lock(&c->lock);
@@ -235,7 +242,7 @@ int local_submit(struct local_call *c, size_t i, const struct sched_request *r,
     if (c->failed.code || atomic_load(&c->cancelled))
         rc = err_set(e, E_CANCELLED, "the request was cancelled");
     else
-        rc = sched_submit(c->m->en.sched, r, sink, ctx, &c->job[i], e);
+        rc = sched_submit(c->m->en->sched, r, sink, ctx, &c->job[i], e);
     if (rc == 0)
         c->n_live++;
     (void)pthread_mutex_unlock(&c->lock);

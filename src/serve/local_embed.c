@@ -42,7 +42,7 @@ void local_embed_free(struct local_embed *em)
 /* Past the context: the end goes, but for what marks it. */
 static int fit(struct local_call *c, size_t i, struct tok_ids *ids, struct err *e)
 {
-    const struct tok *tok = infer_tok(c->m->en.model);
+    const struct tok *tok = infer_tok(c->m->en->model);
     size_t most = (size_t)local_n_ctx(c);
     int32_t last;
 
@@ -63,7 +63,7 @@ static int fit(struct local_call *c, size_t i, struct tok_ids *ids, struct err *
 static int encode_input(struct local_call *c, const struct gate_input *in, size_t i,
                         struct tok_ids *ids, struct err *e)
 {
-    const struct tok *tok = infer_tok(c->m->en.model);
+    const struct tok *tok = infer_tok(c->m->en->model);
     int rc = 0;
 
     if (in->ids) {
@@ -87,7 +87,7 @@ static int encode_input(struct local_call *c, const struct gate_input *in, size_
 
 static int encode_pair(struct local_call *c, size_t i, struct tok_ids *ids, struct err *e)
 {
-    const struct tok *tok = infer_tok(c->m->en.model);
+    const struct tok *tok = infer_tok(c->m->en->model);
     struct str form, doc = c->q->input[i].text;
 
     if (!tok)
@@ -100,7 +100,7 @@ static int encode_pair(struct local_call *c, size_t i, struct tok_ids *ids, stru
                            err_set(e, E_INVALID, "%s is empty", local_field(c, GATE_F_QUERY)));
     if (!doc.n)
         return err_set(e, E_INVALID, "%s[%zu] is empty", local_field(c, GATE_F_PROMPT), i);
-    if (!infer_text(c->m->en.model, "tokenizer.chat_template.rerank", &form))
+    if (!infer_text(c->m->en->model, "tokenizer.chat_template.rerank", &form))
         form.n = 0;
     return local_pair(tok, form, c->q->query, doc, ids, e);
 }
@@ -244,7 +244,7 @@ static int on_job(void *ctx, const struct sched_event *ev)
 
 static int check_kind(struct local_call *c, struct err *e)
 {
-    const struct hearth_model_info *info = &c->m->en.info;
+    const struct hearth_model_info *info = &c->m->en->info;
     int ranks = info->pooling == POOL_RANK;
 
     if (c->q->kind == GATE_RERANK && !ranks)
@@ -266,7 +266,7 @@ static int check_kind(struct local_call *c, struct err *e)
 int local_embed_start(struct local_call *c, struct err *e)
 {
     struct local_embed *em;
-    int rc = check_kind(c, e), window = 2 * c->m->en.size.n_seq_max;
+    int rc = check_kind(c, e), window = 2 * c->m->en->size.n_seq_max;
 
     if (rc < 0)
         return rc;
@@ -276,7 +276,7 @@ int local_embed_start(struct local_call *c, struct err *e)
     (void)pthread_mutex_init(&em->turn, NULL);
     em->c = c;
     em->score = c->q->kind == GATE_RERANK;
-    em->n_out = c->q->n_dim && !em->score ? c->q->n_dim : c->m->en.info.n_embd_out;
+    em->n_out = c->q->n_dim && !em->score ? c->q->n_dim : c->m->en->info.n_embd_out;
     em->window = window < WINDOW_MOST ? window : WINDOW_MOST;
     em->n = c->q->n_input;
     em->ids = mem_calloc(em->n ? em->n : 1, sizeof(*em->ids));

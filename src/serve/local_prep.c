@@ -20,7 +20,7 @@ static void say_finish(struct local_call *c, int finish)
 /* The prompt as the model sees it. */
 static int say_prompt(struct local_call *c, const struct local_prompt *p, struct err *e)
 {
-    const struct tok *tok = infer_tok(c->m->en.model);
+    const struct tok *tok = infer_tok(c->m->en->model);
     struct gate_event ev = {.kind = GATE_EV_CONTENT};
     struct buf b;
     int rc = 0;
@@ -48,7 +48,7 @@ static int prepare_text(struct local_call *c, struct err *e)
     struct local_prompt p = {0};
     struct sched_request r = {0};
     struct gate_usage *u = &c->usage;
-    int rc = local_blame(c, GATE_F_MODEL, infer_writes(c->m->en.model, e));
+    int rc = local_blame(c, GATE_F_MODEL, infer_writes(c->m->en->model, e));
 
     if (rc == E_NOT_FOUND && c->q->kind == GATE_TEXT && c->q->raw) {
         rc = 0; /* tokens in, tokens out */
@@ -56,6 +56,8 @@ static int prepare_text(struct local_call *c, struct err *e)
     }
     if (rc == 0)
         rc = local_blame(c, GATE_F_PROMPT, local_prompt_make(c, &p, e));
+    if (rc == 0)
+        rc = infer_intact(c->m->en->model, e); /* a template may be read where it lies */
     u->n_prompt = (int)p.p.ids.n;
     u->n_ctx = local_n_ctx(c);
     u->n_dropped = (int)p.dropped;
@@ -78,7 +80,7 @@ static int prepare_text(struct local_call *c, struct err *e)
 static int prepare_load(struct local_call *c, struct err *e)
 {
     (void)e;
-    c->usage.n_ctx = c->m->en.size.n_fit;
+    c->usage.n_ctx = c->m->en->size.n_fit;
     (void)local_say_start(c);
     return 0;
 }
@@ -106,7 +108,7 @@ static int unload_only(struct local_call *c, struct err *e)
         local_lock(c->l);
         m = local_loaded(c->l, local_key(&sm));
         if (m)
-            local_leave(m);
+            local_stop_model(m);
         local_unlock(c->l);
         (void)local_say_start(c);
     }
@@ -114,11 +116,40 @@ static int unload_only(struct local_call *c, struct err *e)
     return rc < 0 ? rc : 1;
 }
 
-/* Looks up the model. 1: the call waits there until it is loaded, and is somebody else's. */
+/* 1: the model is not loaded yet; the call waits there, and is somebody else's. */
+static int wait_for_model(struct local_call *c)
+{
+    struct gate_event ev = {.kind = GATE_EV_LOADING};
+    struct local_engine *en = c->m->en;
+    struct local_call **at = &en->waiting;
+    int waits;
+
+    local_lock(c->l);
+    waits = !en->loaded;
+    ev.done = en->progress;
+    local_unlock(c->l);
+    if (waits)
+        (void)local_say(c, &ev); /* the next one may be long in coming */
+    local_lock(c->l);
+    waits = !en->loaded && !atomic_load(&c->cancelled);
+    if (waits) {
+        while (*at)
+            at = &(*at)->next;
+        c->next = NULL;
+        *at = c;
+        c->stage = STAGE_WAITING;
+        c->wait_ns = clock_ns();
+        (void)pthread_cond_broadcast(&c->l->change); /* the clock runs: load_timeout */
+    }
+    local_unlock(c->l);
+    return waits;
+}
+
+/* Looks up the model. 1: as wait_for_model. */
 static int get_model(struct local_call *c, struct err *e)
 {
     struct local_model *m = NULL;
-    int rc = 0, waits;
+    int rc = 0;
 
     if (!c->m) {
         rc = local_blame(c, GATE_F_MODEL, local_take(c->l, c->q->model, &m, e));
@@ -126,33 +157,21 @@ static int get_model(struct local_call *c, struct err *e)
             return rc;
         local_lock(c->l);
         c->m = m;
-        waits = !m->loaded && !atomic_load(&c->cancelled);
-        if (waits) {
-            struct local_call **at = &m->waiting;
-
-            while (*at)
-                at = &(*at)->next;
-            c->next = NULL;
-            *at = c;
-            c->stage = STAGE_WAITING;
-            c->wait_ns = clock_ns();
-            (void)pthread_cond_broadcast(&c->l->change); /* the clock runs: load_timeout */
-        }
         local_unlock(c->l);
-        if (waits)
+        if (wait_for_model(c))
             return 1;
     }
     if (c->wait_ns)
         c->usage.load_ns = clock_ns() - c->wait_ns;
     local_lock(c->l);
-    if (c->m->why.code) {
-        *e = c->m->why;
+    if (c->m->en->why.code) {
+        *e = c->m->en->why;
         rc = e->code;
-    } else if (!c->m->loaded) {
+    } else if (!c->m->en->loaded) {
         rc = err_set(e, E_CANCELLED, "the request was cancelled");
     }
     local_unlock(c->l);
-    return rc;
+    return rc < 0 ? rc : local_words(c->m, e);
 }
 
 static int is_late(const struct local_call *c)
@@ -190,6 +209,10 @@ void local_prepare(struct local_call *c)
                 rc = kinds[c->q->kind](c, &e);
         }
     }
+    local_lock(c->l);
+    if (rc == E_BUSY && c->m && c->m->en->why.code) /* it broke while this was being prepared */
+        e = c->m->en->why;
+    local_unlock(c->l);
     if (rc < 0)
         local_fail_param(c, &e, c->blamed);
     local_lock(c->l);

@@ -88,12 +88,12 @@ static void take_seed(const struct local_call *c, struct sampler_options *o)
 static int bias_ids(const struct local_call *c, const struct gate_bias *b, struct tok_ids *ids,
                     struct err *e)
 {
-    const struct tok *tok = infer_tok(c->m->en.model);
+    const struct tok *tok = infer_tok(c->m->en->model);
 
     ids->n = 0;
-    if (b->id >= c->m->en.info.n_vocab)
+    if (b->id >= c->m->en->info.n_vocab)
         return err_set(e, E_INVALID, "%s: token %d: the model has %d",
-                       local_field(c, GATE_F_BIAS), (int)b->id, c->m->en.info.n_vocab);
+                       local_field(c, GATE_F_BIAS), (int)b->id, c->m->en->info.n_vocab);
     if (b->id >= 0)
         return tok_ids_put(ids, b->id) < 0 ? err_set(e, E_NOMEM, "no memory for a bias") : 0;
     if (!tok)
@@ -186,7 +186,7 @@ static int take_stops(const struct local_call *c, struct sched_request *r, struc
         if (rc == 0 && json_is_string(s) && json_string_length(s) && is_chat)
             rc = add_stop(v, &n, json_string_value(s), e);
     }
-    for (i = 0; i < N_PLAIN && rc == 0 && is_chat && c->m->en.plain; i++)
+    for (i = 0; i < N_PLAIN && rc == 0 && is_chat && c->m->plain; i++)
         rc = add_stop(v, &n, plain_stops[i], e);
     r->stop = v;
     r->n_stop = (int)n;

@@ -66,9 +66,10 @@ static const struct field_row body_rows[] = {
      .type = FIELD_REFUSED,
      .why = "is not supported: connect to them yourself and pass their tools on in tools"},
     {.name = "context_management",
-     .type = FIELD_REFUSED,
-     .harmless = "{\"edits\":[]}",
-     .why = "is not supported: the conversation is taken as it is sent"},
+     .type = FIELD_WARNED,
+     .harmless = "{\"edits\":[]}|"
+                 "{\"edits\":[{\"type\":\"clear_thinking_20251015\",\"keep\":\"all\"}]}",
+     .why = "is not applied: the conversation is taken as it is sent"},
 };
 
 /* -- thinking ------------------------------------------------------------------------------ */

@@ -1,9 +1,10 @@
 /* anthropic_talk.c - a conversation in Anthropic's blocks, in the canonical form.
  *
- * Turns of one role that follow each other are one message. Texts of a user's turn that stand
- * in blocks of their own are kept apart by a line end; those of the assistant go on where the
- * one before ended. Results of tools become messages of their own, in front of what the user
- * says beside them; each must answer a call of the turn before, and each call must be answered.
+ * Turns of one role that follow each other are one message. Texts of a user's or the system's
+ * turn that stand in blocks of their own are kept apart by a line end; those of the assistant
+ * go on where the one before ended. A system's turn in the middle stays where it is. Results of
+ * tools become messages of their own, in front of what the user says beside them; each must
+ * answer a call of the turn before, and each call must be answered.
  */
 #include "serve/api/anthropic.h"
 
@@ -15,7 +16,12 @@
 
 #define TEXT_MAX ((size_t)256 << 20)
 
-enum role { ROLE_NONE, ROLE_USER, ROLE_ASSISTANT };
+enum role { ROLE_NONE, ROLE_USER, ROLE_ASSISTANT, ROLE_SYSTEM };
+
+static const char *const role_names[] = {[ROLE_NONE] = "",
+                                         [ROLE_USER] = "user",
+                                         [ROLE_ASSISTANT] = "assistant",
+                                         [ROLE_SYSTEM] = "system"};
 
 /* The message that is being put together, and what is known of those before. */
 struct talk {
@@ -116,8 +122,7 @@ static int close_message(struct talk *t, struct err *e)
 
     if (t->role == ROLE_NONE || (t->n_result && !t->text.n && !t->parts))
         return 0; /* a turn of results only is no message of the user's */
-    m = json_pack("{s:s, s:o}", "role", t->role == ROLE_USER ? "user" : "assistant", "content",
-                  content_of(t, e));
+    m = json_pack("{s:s, s:o}", "role", role_names[t->role], "content", content_of(t, e));
     bad = !m;
     if (t->thinking.n)
         bad |= json_object_set_new(m, "reasoning_content",
@@ -140,7 +145,7 @@ static int close_message(struct talk *t, struct err *e)
 
 static int add_text(struct talk *t, const json_t *j, struct err *e)
 {
-    int rc = t->role == ROLE_USER ? anthropic_next_line(&t->text, e) : 0;
+    int rc = t->role != ROLE_ASSISTANT ? anthropic_next_line(&t->text, e) : 0;
 
     return rc < 0 ? rc : anthropic_text(&t->at, j, &t->text, e);
 }
@@ -317,7 +322,7 @@ static int add_block(struct talk *t, const json_t *j, struct err *e)
             continue;
         if (k->role != ROLE_NONE && k->role != t->role)
             return err_set(e, E_INVALID, "%s: a block of type '%s' is not the %s's to say",
-                           t->at.path, k->type, t->role == ROLE_USER ? "user" : "assistant");
+                           t->at.path, k->type, role_names[t->role]);
         return k->add(t, j, e);
     }
     if (type.n == 0)
@@ -361,7 +366,7 @@ static int add_content(struct talk *t, const json_t *content, struct err *e)
     int rc = 0;
 
     if (json_is_string(content)) {
-        if (t->role == ROLE_USER)
+        if (t->role != ROLE_ASSISTANT)
             rc = anthropic_next_line(&t->text, e);
         return rc < 0 ? rc : anthropic_texts(&t->at, ".content", content, &t->text, e);
     }
@@ -391,23 +396,25 @@ static const struct field_row turn_rows[] = {
 static int add_turn(struct talk *t, const json_t *j, int is_last, struct err *e)
 {
     struct turn m = {0};
+    enum role role;
     size_t n;
     int rc = READ(t, turn_rows, j, &m, e);
 
     if (rc < 0)
         return rc;
-    if (!str_is(m.role, "user") && !str_is(m.role, "assistant"))
-        return err_set(e, E_INVALID,
-                       "%s.role: '%.*s' is neither user nor assistant; what is the system's "
-                       "goes into the field system",
+    for (role = ROLE_USER; role <= ROLE_SYSTEM; role++)
+        if (str_is(m.role, role_names[role]))
+            break;
+    if (role > ROLE_SYSTEM)
+        return err_set(e, E_INVALID, "%s.role: '%.*s' is none of user, assistant, system",
                        t->at.path, (int)m.role.n, m.role.p);
     n = json_is_string(m.content) ? json_string_length(m.content) : json_array_size(m.content);
     if (!json_is_string(m.content) && !json_is_array(m.content))
         return err_set(e, E_INVALID, "%s.content: is neither a string nor an array of blocks",
                        t->at.path);
-    if (n == 0 && !(is_last && str_is(m.role, "assistant")))
+    if (n == 0 && !(is_last && role == ROLE_ASSISTANT))
         return err_set(e, E_INVALID, "%s.content: is empty", t->at.path);
-    rc = turn_to(t, str_is(m.role, "user") ? ROLE_USER : ROLE_ASSISTANT, e);
+    rc = turn_to(t, role, e);
     return rc < 0 ? rc : add_content(t, m.content, e);
 }
 

@@ -104,6 +104,8 @@ void openai_end(struct openai_parse *p)
     p->q = NULL;
     json_decref(p->body);
     p->body = NULL;
+    json_decref(p->spaces);
+    p->spaces = NULL;
     field_report_done(&p->report);
 }
 

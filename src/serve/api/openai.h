@@ -69,6 +69,8 @@ struct openai_parse {
     struct gate_request *q; /* the request so far; NULL once it was given away */
     struct openai_in in;
     json_t *body;
+    json_t *spaces; /* functions of namespaces, by the names that the model knows:
+                       {"a.f": {"namespace":"a","name":"f"}}; or NULL */
     struct field_report report;
     struct err e;
 };
@@ -116,7 +118,8 @@ MUST_CHECK int openai_input(struct openai_parse *p, const char *param, const jso
 
 /* -- openai_tools.c ------------------------------------------------------------------------ */
 
-/* tools and tool_choice into p->q. flat: as /v1/responses has them, without "function". */
+/* tools and tool_choice into p->q, and p->spaces. flat: as /v1/responses has them, without
+ * "function", and some in namespaces. */
 MUST_CHECK int openai_tools(struct openai_parse *p, const json_t *tools, const json_t *choice,
                             int flat);
 

@@ -19,7 +19,7 @@ struct reader {
 };
 
 struct item_in {
-    struct str type, role, id, name, call_id;
+    struct str type, role, id, space, name, call_id;
     json_t *content, *summary, *output, *arguments;
 };
 
@@ -29,6 +29,7 @@ static const struct field_row item_rows[] = {
     {.name = "type", .type = FIELD_STR, .at = AT(type), .min = 1},
     {.name = "role", .type = FIELD_STR, .at = AT(role), .min = 1},
     {.name = "id", .type = FIELD_STR, .at = AT(id)},
+    {.name = "namespace", .type = FIELD_STR, .at = AT(space)},
     {.name = "name", .type = FIELD_STR, .at = AT(name), .min = 1},
     {.name = "call_id", .type = FIELD_STR, .at = AT(call_id), .min = 1},
     {.name = "content", .type = FIELD_JSON, .at = AT(content)},
@@ -210,10 +211,17 @@ static int item_message(struct reader *r, const struct item_in *in)
                : openai_nomem(r->p);
 }
 
+/* The name by which the model knows a function: its namespace, if any, in front. */
+static json_t *whole_name(struct str space, struct str name)
+{
+    return space.n ? json_sprintf("%.*s.%.*s", (int)space.n, space.p, (int)name.n, name.p)
+                   : json_stringn(name.p, name.n);
+}
+
 static int item_call(struct reader *r, const struct item_in *in)
 {
     char param[PARAM_MAX];
-    json_t *args = NULL, *list, *call;
+    json_t *args = NULL, *list, *call, *name;
     int rc;
 
     if (!in->name.p)
@@ -227,8 +235,9 @@ static int item_call(struct reader *r, const struct item_in *in)
         json_decref(args);
         return rc;
     }
-    call = json_pack("{s:s%,s:s,s:{s:s%,s:o}}", "id", in->call_id.p, in->call_id.n, "type",
-                     "function", "function", "name", in->name.p, in->name.n, "arguments", args);
+    name = whole_name(in->space, in->name);
+    call = json_pack("{s:s%,s:s,s:{s:O,s:o}}", "id", in->call_id.p, in->call_id.n, "type",
+                     "function", "function", "name", name, "arguments", args);
     list = json_object_get(r->turn, "tool_calls");
     if (!list) {
         list = json_array();
@@ -236,11 +245,12 @@ static int item_call(struct reader *r, const struct item_in *in)
             (void)json_object_set_new(r->turn, "content", json_null());
         if (json_object_set_new(r->turn, "tool_calls", list) != 0) {
             json_decref(call);
+            json_decref(name);
             return openai_nomem(r->p);
         }
     }
-    if (json_array_append_new(list, call) != 0 ||
-        json_object_set_new(r->calls, in->call_id.p, json_stringn(in->name.p, in->name.n)) != 0)
+    rc = json_array_append_new(list, call);
+    if (json_object_set_new(r->calls, in->call_id.p, name) != 0 || rc != 0)
         return openai_nomem(r->p);
     return 0;
 }
@@ -395,6 +405,13 @@ int openai_items(struct openai_parse *p, const json_t *input, json_t *messages, 
 
 /* -- the way back ---------------------------------------------------------------------- */
 
+static struct str member(const json_t *item, const char *name)
+{
+    const json_t *v = json_object_get(item, name);
+
+    return (struct str){json_string_value(v), json_string_length(v)};
+}
+
 static int say_call(json_t *message, const json_t *item)
 {
     json_t *calls = json_object_get(message, "tool_calls");
@@ -405,8 +422,9 @@ static int say_call(json_t *message, const json_t *item)
             return -1;
     }
     return json_array_append_new(
-        calls, json_pack("{s:O,s:s,s:{s:O,s:O}}", "id", json_object_get(item, "call_id"),
-                         "type", "function", "function", "name", json_object_get(item, "name"),
+        calls, json_pack("{s:O,s:s,s:{s:o,s:O}}", "id", json_object_get(item, "call_id"),
+                         "type", "function", "function", "name",
+                         whole_name(member(item, "namespace"), member(item, "name")),
                          "arguments", json_object_get(item, "arguments")));
 }
 

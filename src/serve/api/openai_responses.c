@@ -32,6 +32,7 @@ static const struct field_row rows[] = {
     ROW("chat_template_kwargs", OBJECT, template_vars, 0, 0, 0),
     ROW_NOTED("prompt_cache_key"),
     ROW_NOTED("prompt_cache_retention"),
+    ROW_NOTED("client_metadata"),
     ROW_WARNED("max_tool_calls", NULL, "has no effect: it is for tools that run on the server"),
     ROW_REFUSED("background", "false", NULL),
     ROW_REFUSED("conversation", NULL, "is not supported: use previous_response_id"),
@@ -254,6 +255,7 @@ static void drop(struct openai_response_in *in)
     json_decref(in->base);
     json_decref(in->items);
     json_decref(in->messages);
+    json_decref(in->spaces);
 }
 
 static int answer(struct openai_parse *p, const struct serve *s, const struct call *c,
@@ -265,6 +267,7 @@ static int answer(struct openai_parse *p, const struct serve *s, const struct ca
     in->tenant = c->tenant;
     in->stream = p->in.stream;
     in->logprobs = p->q->n_logprobs >= 0;
+    in->spaces = json_incref(p->spaces);
     openai_id(in->id, "resp_");
     in->base = base(p, in);
     if (!in->base)

@@ -32,6 +32,7 @@ struct openai_response_in {
     json_t *base;           /* the object, as far as it is known */
     json_t *items;          /* of the input */
     json_t *messages;       /* of this turn */
+    json_t *spaces;         /* as in openai_parse */
     int stream, logprobs;
 };
 

@@ -18,7 +18,7 @@ struct openai_response {
     int kind;       /* of the open one */
     char item[OPENAI_ID_MAX];
     struct buf text, logprobs; /* of it; logprobs are items of JSON */
-    json_t *call;              /* {"call_id","name"} of it */
+    json_t *call;              /* {"call_id","name"} of it, and its "namespace" */
     int64_t seq;
     int finish;
 };
@@ -30,6 +30,7 @@ static void response_free(void *ctx)
     json_decref(o->in.base);
     json_decref(o->in.items);
     json_decref(o->in.messages);
+    json_decref(o->in.spaces);
     json_decref(o->output);
     json_decref(o->call);
     buf_done(&o->text);
@@ -45,6 +46,7 @@ int openai_response_new(struct openai_response **out, struct openai_response_in 
         json_decref(in->base);
         json_decref(in->items);
         json_decref(in->messages);
+        json_decref(in->spaces);
         return E_NOMEM;
     }
     o->in = *in;
@@ -162,8 +164,10 @@ static json_t *item_json(const struct openai_response *o, const char *status)
         return json_pack("{s:s,s:s,s:s,s:s,s:o}", "id", o->item, "type", "message", "status",
                          is, "role", "assistant", "content", content);
     default:
-        return json_pack("{s:s,s:s,s:s,s:O,s:O,s:o}", "id", o->item, "type", "function_call",
-                         "status", is, "call_id", json_object_get(o->call, "call_id"), "name",
+        return json_pack("{s:s,s:s,s:s,s:O,s:O*,s:O,s:o}", "id", o->item, "type",
+                         "function_call", "status", is, "call_id",
+                         json_object_get(o->call, "call_id"), "namespace",
+                         json_object_get(o->call, "namespace"), "name",
                          json_object_get(o->call, "name"), "arguments", text_json(o));
     }
 }
@@ -254,6 +258,7 @@ static int call_open(struct openai_response *o, const struct gate_event *ev, str
 {
     char id[OPENAI_ID_MAX];
     struct str call = ev->id;
+    const json_t *space = json_object_getn(o->in.spaces, ev->name.p, ev->name.n);
     int rc = item_close(o, "completed", out);
 
     if (rc < 0)
@@ -265,7 +270,9 @@ static int call_open(struct openai_response *o, const struct gate_event *ev, str
     json_decref(o->call);
     o->call =
         json_pack("{s:s%,s:s%}", "call_id", call.p, call.n, "name", ev->name.p, ev->name.n);
-    return o->call ? item_open(o, CALL, out) : E_NOMEM;
+    if (!o->call || (space && json_object_update(o->call, (json_t *)(uintptr_t)space) != 0))
+        return E_NOMEM;
+    return item_open(o, CALL, out);
 }
 
 static int delta_logprobs(struct openai_response *o, const struct gate_event *ev,

@@ -1,7 +1,8 @@
 /* One table. A row's columns are texts of JSON that are read whole; nobody searches in them.
  *
- * Invariants: rows are written by the store's thread only, in the order of openai_store_put;
- * `pending` counts those that are not written yet, and nobody reads while there are any. */
+ * Invariants: rows are written by the store's thread only, in the order of openai_store_put. Who
+ * reads waits until what was put before is written (n_put, n_written count rows), then goes
+ * before what was put meanwhile (n_reading), or there might be no end of that. */
 #include "serve/api/openai_store.h"
 
 #include "base/log.h"
@@ -40,7 +41,8 @@ struct responses {
     pthread_mutex_t lock; /* all below */
     pthread_cond_t changed;
     struct row *first, **last;
-    int pending, closing;
+    uint64_t n_put, n_written;
+    int n_reading, closing;
     size_t pending_bytes;
     pthread_t thread;
     int has_thread;
@@ -150,7 +152,7 @@ static struct row *next_row(struct responses *r)
     struct row *row;
 
     (void)pthread_mutex_lock(&r->lock);
-    while (!r->first && !r->closing)
+    while (r->n_reading || (!r->first && !r->closing))
         (void)pthread_cond_wait(&r->changed, &r->lock);
     row = r->first;
     if (row) {
@@ -177,7 +179,7 @@ static void *run(void *ctx)
         (void)pthread_mutex_unlock(&r->db_lock);
         row_free(row);
         (void)pthread_mutex_lock(&r->lock);
-        r->pending--;
+        r->n_written++;
         r->pending_bytes -= n;
         (void)pthread_cond_broadcast(&r->changed);
         (void)pthread_mutex_unlock(&r->lock);
@@ -185,12 +187,16 @@ static void *run(void *ctx)
     return NULL;
 }
 
-/* Waits until all that was put is written, and keeps the database for the caller. */
+/* Waits until all that was put so far is written, and keeps the database for the caller. */
 static void enter(struct responses *r)
 {
+    uint64_t n;
+
     (void)pthread_mutex_lock(&r->lock);
-    while (r->pending > 0)
+    n = r->n_put;
+    while (r->n_written < n)
         (void)pthread_cond_wait(&r->changed, &r->lock);
+    r->n_reading++;
     (void)pthread_mutex_unlock(&r->lock);
     (void)pthread_mutex_lock(&r->db_lock);
 }
@@ -198,6 +204,10 @@ static void enter(struct responses *r)
 static void leave(struct responses *r)
 {
     (void)pthread_mutex_unlock(&r->db_lock);
+    (void)pthread_mutex_lock(&r->lock);
+    r->n_reading--;
+    (void)pthread_cond_broadcast(&r->changed);
+    (void)pthread_mutex_unlock(&r->lock);
 }
 
 /* -- opening --------------------------------------------------------------------------- */
@@ -344,7 +354,7 @@ int openai_store_put(struct responses *r, const struct openai_kept *k)
     if (!bad && !full) {
         *r->last = row;
         r->last = &row->next;
-        r->pending++;
+        r->n_put++;
         r->pending_bytes += row->bytes;
         (void)pthread_cond_broadcast(&r->changed);
     }

@@ -5,9 +5,11 @@
 
 #define N(a) (sizeof(a) / sizeof(*(a)))
 
+enum { NAME_MAX_LEN = 64, PARAM_MAX = 96 };
+
 struct tool_in {
     struct str type, name, description;
-    json_t *function, *parameters;
+    json_t *function, *parameters, *tools;
     int strict;
 };
 
@@ -33,6 +35,14 @@ static const struct field_row tool_rows[] = {
     {.name = "function", .type = FIELD_OBJECT, .at = AT(function), .flags = FIELD_NEEDED},
 };
 
+/* Functions under a name, in /v1/responses. */
+static const struct field_row space_rows[] = {
+    {.name = "type", .type = FIELD_STR, .at = AT(type), .flags = FIELD_NEEDED},
+    {.name = "name", .type = FIELD_STR, .at = AT(name), .flags = FIELD_NEEDED},
+    {.name = "description", .type = FIELD_STR, .at = AT(description)},
+    {.name = "tools", .type = FIELD_ARRAY, .at = AT(tools), .flags = FIELD_NEEDED},
+};
+
 /* Letters, digits, _ and -, 1 to 64 of them; a point as other servers allow. */
 static int name_ok(struct str s)
 {
@@ -43,7 +53,7 @@ static int name_ok(struct str s)
               c == '_' || c == '-' || c == '.'))
             return 0;
     }
-    return s.n >= 1 && s.n <= 64;
+    return s.n >= 1 && s.n <= NAME_MAX_LEN;
 }
 
 /* In the form of chat completions, as templates have it. */
@@ -74,9 +84,9 @@ static json_t *tool_new(const struct tool_in *in)
 static int parameters_ok(struct openai_parse *p, const char *path, const json_t *v)
 {
     const json_t *type = json_object_get(v, "type");
-    char param[96];
+    char param[PARAM_MAX];
 
-    (void)snprintf(param, sizeof(param), "%sparameters", path);
+    (void)snprintf(param, sizeof(param), "%.80sparameters", path);
     if (!json_is_object(v))
         return openai_bad(p, param, "must be a JSON Schema: an object");
     if (json_is_string(type) && strcmp(json_string_value(type), "object") != 0)
@@ -85,26 +95,53 @@ static int parameters_ok(struct openai_parse *p, const char *path, const json_t 
     return 0;
 }
 
-static int tool(struct openai_parse *p, size_t at, const json_t *v, int flat, json_t *seen)
+/* Takes in a tool that was read; at: its path. */
+static int add(struct openai_parse *p, const char *at, const struct tool_in *in, json_t *seen)
+{
+    char param[PARAM_MAX];
+    json_t *out;
+
+    (void)snprintf(param, sizeof(param), "%sname", at);
+    if (json_object_get(seen, in->name.p))
+        return openai_bad(p, param, "'%.128s' is there twice", in->name.p);
+    out = tool_new(in);
+    if (!out || json_object_set_new(seen, in->name.p, json_true()) != 0) {
+        json_decref(out);
+        return openai_nomem(p);
+    }
+    return json_array_append_new(p->q->tools, out) == 0 ? 0 : openai_nomem(p);
+}
+
+/* The model calls a function of a namespace by both names; the answer has them apart again. */
+static int add_inner(struct openai_parse *p, const char *at, const char *space,
+                     struct tool_in *in, json_t *seen)
+{
+    char whole[2 * NAME_MAX_LEN + 2];
+
+    (void)snprintf(whole, sizeof(whole), "%s.%s", space, in->name.p);
+    if (!p->spaces)
+        p->spaces = json_object();
+    if (json_object_set_new(p->spaces, whole,
+                            json_pack("{s:s,s:s}", "namespace", space, "name", in->name.p)) !=
+        0)
+        return openai_nomem(p);
+    in->name = str_of(whole);
+    return add(p, at, in, seen);
+}
+
+/* at: "tools[2]". space: the name of the namespace that it is in, or NULL. */
+static int function(struct openai_parse *p, const char *at, const char *space, const json_t *v,
+                    int flat, json_t *seen)
 {
     struct tool_in in = {0};
-    char path[64], param[96];
-    json_t *out;
+    char path[PARAM_MAX], param[PARAM_MAX];
     int rc;
 
-    (void)snprintf(param, sizeof(param), "tools[%zu]", at);
-    if (!json_is_object(v))
-        return openai_bad(p, param, "must be an object");
-    (void)snprintf(path, sizeof(path), "tools[%zu].", at);
-    (void)snprintf(param, sizeof(param), "tools[%zu].type", at);
-    if (json_is_string(json_object_get(v, "type")) &&
-        strcmp(json_string_value(json_object_get(v, "type")), "function") != 0)
-        return openai_unsupported(p, param, "'%.40s' is not supported: only functions are",
-                                  json_string_value(json_object_get(v, "type")));
+    (void)snprintf(path, sizeof(path), "%.60s.", at);
     rc = field_read(flat ? flat_rows : tool_rows, flat ? N(flat_rows) : N(tool_rows), path, v,
                     &in, &p->report, &p->e);
     if (rc == 0 && !flat) {
-        (void)snprintf(path, sizeof(path), "tools[%zu].function.", at);
+        (void)snprintf(path, sizeof(path), "%.60s.function.", at);
         rc = field_read(function_rows, N(function_rows), path, in.function, &in, &p->report,
                         &p->e);
     }
@@ -112,17 +149,65 @@ static int tool(struct openai_parse *p, size_t at, const json_t *v, int flat, js
         rc = parameters_ok(p, path, in.parameters);
     if (rc < 0)
         return rc;
-    (void)snprintf(param, sizeof(param), "%sname", path);
+    (void)snprintf(param, sizeof(param), "%.80sname", path);
     if (!name_ok(in.name))
         return openai_bad(p, param, "must be 1 to 64 letters, digits, '_', '-' or '.'");
-    if (json_object_get(seen, in.name.p))
-        return openai_bad(p, param, "'%.64s' is there twice", in.name.p);
-    out = tool_new(&in);
-    if (!out || json_object_set_new(seen, in.name.p, json_true()) != 0) {
-        json_decref(out);
-        return openai_nomem(p);
+    return space ? add_inner(p, path, space, &in, seen) : add(p, path, &in, seen);
+}
+
+static int namespace(struct openai_parse *p, const char *at, const json_t *v, json_t *seen)
+{
+    struct tool_in in = {0};
+    char path[PARAM_MAX];
+    int rc;
+
+    (void)snprintf(path, sizeof(path), "%.60s.", at);
+    rc = field_read(space_rows, N(space_rows), path, v, &in, &p->report, &p->e);
+    if (rc < 0)
+        return rc;
+    (void)snprintf(path, sizeof(path), "%.60s.name", at);
+    if (!name_ok(in.name))
+        return openai_bad(p, path, "must be 1 to 64 letters, digits, '_', '-' or '.'");
+    for (size_t i = 0; i < json_array_size(in.tools) && rc == 0; i++) {
+        const json_t *inner = json_array_get(in.tools, i);
+        const char *type = json_string_value(json_object_get(inner, "type"));
+
+        (void)snprintf(path, sizeof(path), "%.40s.tools[%zu]", at, i);
+        if (type && strcmp(type, "function") != 0)
+            return openai_unsupported(p, path, "of type '%.40s' is not supported", type);
+        rc = function(p, path, in.name.p, inner, 1, seen);
     }
-    return json_array_append_new(p->q->tools, out) == 0 ? 0 : openai_nomem(p);
+    return rc;
+}
+
+/* A tool that the API would run by itself, at the model's wish. The model is not told of it,
+ * and so the answer has no trace of it either. */
+static int is_search(const char *type)
+{
+    static const char prefix[] = "web_search";
+
+    return strncmp(type, prefix, sizeof(prefix) - 1) == 0;
+}
+
+static int tool(struct openai_parse *p, size_t i, const json_t *v, int flat, json_t *seen)
+{
+    const char *type = json_string_value(json_object_get(v, "type"));
+    char at[32], param[40];
+
+    (void)snprintf(at, sizeof(at), "tools[%zu]", i);
+    if (!json_is_object(v))
+        return openai_bad(p, at, "must be an object");
+    if (!type || strcmp(type, "function") == 0)
+        return function(p, at, NULL, v, flat, seen);
+    if (flat && strcmp(type, "namespace") == 0)
+        return namespace(p, at, v, seen);
+    if (flat && is_search(type)) {
+        field_warn(&p->report, "%s: the model is not offered '%.40s', which is not run here",
+                   at, type);
+        return 0;
+    }
+    (void)snprintf(param, sizeof(param), "%s.type", at);
+    return openai_unsupported(p, param, "'%.40s' is not supported: only functions are", type);
 }
 
 /* -- the choice ---------------------------------------------------------------------------- */
@@ -250,6 +335,10 @@ int openai_tools(struct openai_parse *p, const json_t *tools, const json_t *want
         for (size_t i = 0; i < json_array_size(tools) && rc == 0; i++)
             rc = tool(p, i, json_array_get(tools, i), flat, seen);
         json_decref(seen);
+        if (rc == 0 && json_array_size(p->q->tools) == 0) { /* none that the model can call */
+            json_decref(p->q->tools);
+            p->q->tools = NULL;
+        }
     }
     if (rc == 0 && want)
         rc = choice(p, want);

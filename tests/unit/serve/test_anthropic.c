@@ -262,6 +262,44 @@ static void test_blocks(void **state)
     fake_error(&fake, E_CANCELLED, "enough");
 }
 
+/* What coding agents send: instructions between turns, and edits of the conversation that are
+ * not made here. */
+static void test_agents(void **state)
+{
+    static const char body[] =
+        "{\"model\":\"m\",\"max_tokens\":9,\"system\":\"S\",\"context_management\":%s,"
+        "\"messages\":[{\"role\":\"user\",\"content\":\"one\"},"
+        "{\"role\":\"system\",\"content\":\"be\"},"
+        "{\"role\":\"system\",\"content\":[{\"type\":\"text\",\"text\":\"brief\"}]},"
+        "{\"role\":\"assistant\",\"content\":\"two\"},{\"role\":\"user\",\"content\":\"three\"}"
+        "]}";
+    static const struct {
+        const char *edits;
+        int warns;
+    } cases[] = {
+        {"{\"edits\":[{\"type\":\"clear_thinking_20251015\",\"keep\":\"all\"}]}", 0},
+        {"{\"edits\":[{\"type\":\"clear_tool_uses_20250919\"}]}", 1},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        char text[1024];
+
+        (void)snprintf(text, sizeof(text), body, cases[i].edits);
+        assert_true(fake_post(&fake, lists, "/v1/messages", text));
+        assert_non_null(fake.q);
+        expect_json(fake.q->messages, "[{\"role\":\"system\",\"content\":\"S\"},"
+                                      "{\"role\":\"user\",\"content\":\"one\"},"
+                                      "{\"role\":\"system\",\"content\":\"be\\nbrief\"},"
+                                      "{\"role\":\"assistant\",\"content\":\"two\"},"
+                                      "{\"role\":\"user\",\"content\":\"three\"}]");
+        fake_error(&fake, E_CANCELLED, "enough");
+        assert_int_equal(strstr(fake.call.headers.n ? fake.call.headers.p : "",
+                                "context_management is not applied") != NULL,
+                         cases[i].warns);
+    }
+}
+
 /* A body whose one message has these blocks. */
 static struct gate_request *ask_blocks(const char *role, const char *blocks)
 {
@@ -372,7 +410,6 @@ static const struct {
     {"output_format", "5|{\"type\":\"text\",\"schema\":{}}", "output_format"},
     {"container", "\"c\"|{\"id\":\"x\"}", "container"},
     {"mcp_servers", "[{\"url\":\"http://x\"}]", "mcp_servers"},
-    {"context_management", "{\"edits\":[{\"type\":\"clear\"}]}", "context_management"},
     {"speed", "\"fast\"", "speed"},
 };
 
@@ -411,7 +448,8 @@ static void test_bad_talk(void **state)
         {"{\"role\":\"user\"}", "messages.0.content is required"},
         {"{\"role\":\"user\",\"content\":null}", "messages.0.content is required"},
         {"{\"role\":\"alien\",\"content\":\"x\"}", "messages.0.role: 'alien'"},
-        {"{\"role\":\"system\",\"content\":\"x\"}", "messages.0.role: 'system'"},
+        {"{\"role\":\"system\",\"content\":[{\"type\":\"tool_result\",\"tool_use_id\":\"t\"}]}",
+         "not the system's to say"},
         {"{\"role\":5,\"content\":\"x\"}", "messages.0.role must be a string"},
         {"{\"role\":\"user\",\"content\":5}", "messages.0.content"},
         {"{\"role\":\"user\",\"content\":\"\"}", "messages.0.content: is empty"},
@@ -669,6 +707,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_thinking, setup, teardown),
         cmocka_unit_test_setup_teardown(test_tools, setup, teardown),
         cmocka_unit_test_setup_teardown(test_blocks, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_agents, setup, teardown),
         cmocka_unit_test_setup_teardown(test_documents, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_fields, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_talk, setup, teardown),

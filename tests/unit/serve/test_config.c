@@ -389,10 +389,16 @@ static void test_round(void **state)
     again = good(text);
     other = printed(again);
     assert_string_equal(text, other);
+    assert_int_equal(config_same(c, again), 1);
     assert_string_equal(again->hosts[1], "$x");
     assert_int_equal(again->body_max, 5000);
     assert_string_equal(again->responses, "");
     assert_int_equal(again->n_model, 1);
+    config_free(c);
+    c = good("model: {\"m:1\": {pin: true, keep_alive: -1, lookup: 1, kv: f32}}\n");
+    config_free(again);
+    again = good("model: {\"m:1\": {pin: true, keep_alive: -1, lookup: 2, kv: f32}}\n");
+    assert_int_equal(config_same(c, again), 0);
     config_free(c);
     config_free(again);
     free(text);

@@ -10,7 +10,9 @@
 
 #include "serve/api/openai_store.h"
 
+#include <pthread.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -128,7 +130,17 @@ static void test_refused(void **state)
         {"\"input\":\"x\",\"truncation\":\"some\"", "truncation"},
         {"\"input\":\"x\",\"include\":[5]", "include[0]"},
         {"\"input\":\"x\",\"include\":\"x\"", "include"},
-        {"\"input\":\"x\",\"tools\":[{\"type\":\"web_search\"}]", "tools[0].type"},
+        {"\"input\":\"x\",\"tools\":[{\"type\":\"file_search\"}]", "tools[0].type"},
+        {"\"input\":\"x\",\"tools\":[{\"type\":\"namespace\",\"name\":\"a\"}]",
+         "tools[0].tools"},
+        {"\"input\":\"x\",\"tools\":[{\"type\":\"namespace\",\"name\":\"a b\",\"tools\":[]}]",
+         "tools[0].name"},
+        {"\"input\":\"x\",\"tools\":[{\"type\":\"namespace\",\"name\":\"a\",\"tools\":[{"
+         "\"type\":"
+         "\"custom\"}]}]",
+         "tools[0].tools[0]"},
+        {"\"input\":\"x\",\"tool_choice\":\"required\",\"tools\":[{\"type\":\"web_search\"}]",
+         "tool_choice"},
         {"\"input\":\"x\",\"tools\":[{\"type\":\"function\"}]", "tools[0].name"},
         {"\"input\":\"x\",\"tool_choice\":{\"type\":\"function\",\"name\":\"f\"}",
          "tool_choice"},
@@ -155,6 +167,42 @@ static void test_refused(void **state)
             fail_msg("%s: %d %s", rows[i].fields, fake.call.status, fake.call.out.p);
         expect_refused(400, rows[i].param);
     }
+}
+
+/* What coding agents send: functions in namespaces, and a search that is not run here. */
+static void test_namespaces(void **state)
+{
+    const struct gate_request *q =
+        say("[{\"role\":\"user\",\"content\":\"a\"},"
+            "{\"type\":\"function_call\",\"call_id\":\"c1\",\"namespace\":\"team\",\"name\":"
+            "\"ask\","
+            "\"arguments\":\"{}\"},"
+            "{\"type\":\"function_call_output\",\"call_id\":\"c1\",\"output\":\"one\"}],"
+            "\"client_metadata\":{\"a\":\"b\"},\"tools\":["
+            "{\"type\":\"function\",\"name\":\"ask\"},"
+            "{\"type\":\"namespace\",\"name\":\"team\",\"description\":\"T\",\"tools\":["
+            "{\"type\":\"function\",\"name\":\"ask\",\"description\":\"D\",\"strict\":false,"
+            "\"parameters\":{\"type\":\"object\"}}]},"
+            "{\"type\":\"web_search\",\"external_web_access\":false}]");
+
+    (void)state;
+    assert_non_null(q);
+    expect_json(
+        q->tools,
+        "[{\"type\":\"function\",\"function\":{\"name\":\"ask\",\"parameters\":{\"type\":"
+        "\"object\",\"properties\":{}}}},{\"type\":\"function\",\"function\":{\"name\":"
+        "\"team.ask\",\"description\":\"D\",\"parameters\":{\"type\":\"object\"}}}]");
+    expect_json(
+        q->messages,
+        "[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"assistant\",\"content\":null,"
+        "\"tool_calls\":[{\"id\":\"c1\",\"type\":\"function\",\"function\":{\"name\":"
+        "\"team.ask\",\"arguments\":\"{}\"}}]},{\"role\":\"tool\",\"content\":\"one\",\"name\":"
+        "\"team.ask\",\"tool_call_id\":\"c1\"}]");
+    assert_non_null(strstr(fake.call.headers.p, "the model is not offered 'web_search'"));
+    assert_null(strstr(fake.call.headers.p, "client_metadata"));
+    q = say("\"a\",\"tools\":[{\"type\":\"web_search_preview\"}]");
+    assert_non_null(q);
+    assert_null(q->tools);
 }
 
 static void test_fields(void **state)
@@ -396,6 +444,63 @@ static void test_size(void **state)
     assert_true(is_kept(r, 205) && !is_kept(r, 201));
 }
 
+static atomic_int enough;
+
+static int n_rows(sqlite3 *raw)
+{
+    sqlite3_stmt *st = NULL;
+    int n = 0;
+
+    if (sqlite3_prepare_v2(raw, "SELECT max(rowid) FROM response", -1, &st, NULL) ==
+            SQLITE_OK &&
+        sqlite3_step(st) == SQLITE_ROW)
+        n = sqlite3_column_int(st, 0);
+    (void)sqlite3_finalize(st);
+    return n;
+}
+
+/* Puts on and on: there are always some that are not written yet, and never more than 1500. */
+static void *put_on(void *raw)
+{
+    json_t *o = json_object();
+    char id[16];
+
+    for (int n = 0; !atomic_load(&enough); n++) {
+        struct openai_kept k = {.id = id, .response = o, .input = o, .messages = o};
+
+        (void)snprintf(id, sizeof(id), "%d", n);
+        if (openai_store_put(fake.serve.responses, &k) < 0)
+            abort();
+        while (n % 1000 == 999 && n - n_rows(raw) > 500)
+            (void)usleep(200);
+    }
+    json_decref(o);
+    return NULL;
+}
+
+/* Who reads waits for what was put before, and not for what others put meanwhile. */
+static void test_reads_among_puts(void **state)
+{
+    sqlite3 *raw = NULL;
+    json_t *got = NULL;
+    pthread_t t;
+
+    (void)state;
+    assert_int_equal(sqlite3_open(db, &raw), SQLITE_OK);
+    assert_int_equal(pthread_create(&t, NULL, put_on, raw), 0);
+    for (int i = 0; i < 6000 && n_rows(raw) == 0; i++)
+        (void)usleep(10000);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(openai_store_get(fake.serve.responses, str_of("0"), 0,
+                                          OPENAI_KEPT_RESPONSE, &got, NULL),
+                         0);
+        json_decref(got);
+    }
+    atomic_store(&enough, 1);
+    assert_int_equal(pthread_join(t, NULL), 0);
+    assert_int_equal(sqlite3_close(raw), SQLITE_OK);
+}
+
 /* Files that are none of ours are refused, and left as they are. */
 static void test_bad_files(void **state)
 {
@@ -453,12 +558,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_transcripts, setup, teardown),
         cmocka_unit_test_setup_teardown(test_items, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_namespaces, setup, teardown),
         cmocka_unit_test_setup_teardown(test_fields, setup, teardown),
         cmocka_unit_test_setup_teardown(test_conversation, setup_db, teardown_db),
         cmocka_unit_test_setup_teardown(test_kept, setup_db, teardown_db),
         cmocka_unit_test_setup_teardown(test_not_kept, setup_db, teardown_db),
         cmocka_unit_test_setup_teardown(test_expiry, setup_db, teardown_db),
         cmocka_unit_test_setup_teardown(test_size, setup_db, teardown_db),
+        cmocka_unit_test_setup_teardown(test_reads_among_puts, setup_db, teardown_db),
         cmocka_unit_test(test_bad_files),
     };
 
