@@ -182,9 +182,6 @@ static int wait_loaded(struct local_model *m, struct err *e)
         else if (pthread_cond_timedwait(&l->change, &l->lock, &until) == ETIMEDOUT)
             rc = err_set(e, E_BUSY, "model '%s' is not loaded yet (load_timeout)",
                          local_name(m));
-        if (rc == 0 && m->stopped && !en->loaded)
-            rc = err_set(e, E_CANCELLED, "model '%s' was stopped while it was loaded",
-                         local_name(m));
     }
     l->n_holder--;
     en->stays |= rc == E_BUSY && en->settled;

@@ -227,27 +227,6 @@ void local_leave(struct local_model *m)
     (void)pthread_cond_broadcast(&m->l->change);
 }
 
-void local_stop_model(struct local_model *m)
-{
-    struct local_call **at = &m->en->waiting;
-
-    m->stopped = 1;
-    while (*at) {
-        struct local_call *c = *at;
-
-        if (c->m != m) {
-            at = &c->next;
-            continue;
-        }
-        (void)pthread_mutex_lock(&c->lock);
-        (void)err_set(&c->failed, E_CANCELLED, "model '%s' was stopped while it was loaded",
-                      local_name(m));
-        (void)pthread_mutex_unlock(&c->lock);
-        local_wait_end(at);
-    }
-    local_leave(m);
-}
-
 void local_leave_all(struct local_engine *en)
 {
     for (struct local_model *m = en->l->models; m; m = m->next) {

@@ -108,7 +108,7 @@ static int unload_only(struct local_call *c, struct err *e)
         local_lock(c->l);
         m = local_loaded(c->l, local_key(&sm));
         if (m)
-            local_stop_model(m);
+            local_leave(m); /* who waits for it already still gets it */
         local_unlock(c->l);
         (void)local_say_start(c);
     }

@@ -127,7 +127,6 @@ struct local_model {
     uint32_t *hidden[2]; /* of conversations without and with tools */
     /* Under local.lock. */
     int leaving, refs, pinned, priority;
-    int stopped; /* 1: who waits for it is to wait no more */
     int64_t keep_ns;
     uint64_t idle_ns; /* when it became idle */
     uint64_t sent_by; /* number of the load that it makes room for */
@@ -230,8 +229,6 @@ void local_give(struct local_model *m, int64_t keep_ns);
 
 /* Under the lock: it goes as soon as nobody refers to it, and its engine with the last name. */
 void local_leave(struct local_model *m);
-/* Under the lock: local_leave; who waits for it to be loaded is told that it will not be. */
-void local_stop_model(struct local_model *m);
 /* Under the lock: all names of an engine. */
 void local_leave_all(struct local_engine *en);
 /* Under the lock: a loaded or loading model of that name that is not leaving; NULL. */

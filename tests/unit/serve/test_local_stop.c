@@ -55,6 +55,7 @@ static int n_holder(struct local *l)
     return n;
 }
 
+/* Who stops a model does not end what others wait for: they get it, and then it goes. */
 static void test_stop(void **state)
 {
     struct gate_request *q;
@@ -77,15 +78,15 @@ static void test_stop(void **state)
     q = ask(GATE_LOAD, "other");
     q->keep_alive_ns = 0;
     fine(p.l, q);
+    wait_state(p.l, "other", LOCAL_LEAVING);
+    local_let_go(p.m);
     for (int i = 0; i < 2; i++) {
-        got_error(&g[i], E_CANCELLED, "");
+        got_fine(&g[i]);
         got_done(&g[i]);
     }
     assert_int_equal(pthread_join(t, &code), 0);
-    assert_int_equal((intptr_t)code, E_CANCELLED);
-    wait_models(p.l, 1);
-    wait_state(p.l, "tiny", LOCAL_READY);
-    local_let_go(p.m);
+    assert_int_equal((intptr_t)code, 0);
+    wait_models(p.l, 0);
     fine(p.l, ask_text("other", "Once", 3));
     local_free(p.l);
 }
