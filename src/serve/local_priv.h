@@ -216,7 +216,7 @@ MUST_CHECK int local_vocab(struct local_model *m, const struct mask_vocab **out,
 
 /* -- for who looks on (local_look.c) ------------------------------------------------------- */
 
-/* Under the lock: the metrics hear what the scheduler says of itself; nothing before it runs. */
+/* Under the lock: the metrics hear what the scheduler says of itself, once it runs. */
 void local_tell(struct local_model *m);
 /* Nothing is left of it that could be counted. */
 void local_tell_gone(const struct local_model *m);
