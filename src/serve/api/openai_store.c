@@ -1,7 +1,7 @@
 /* One table. A row's columns are texts of JSON that are read whole; nobody searches in them.
  *
- * Invariants: rows are written by the store's thread only, in the order of openai_store_put. Who
- * reads waits until what was put before is written (n_put, n_written count rows), then goes
+ * Invariants: rows are written by the store's thread only, in the order of openai_store_put.
+ * Who reads waits until what was put before is written (n_put, n_written count rows), then goes
  * before what was put meanwhile (n_reading), or there might be no end of that. */
 #include "serve/api/openai_store.h"
 
