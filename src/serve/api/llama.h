@@ -10,7 +10,8 @@
  *   llama_chat.c    /apply-template
  *   llama_embed.c   /embedding
  *   llama_rank.c    /rerank
- *   llama_look.c    which model is meant; /props, /slots, /lora-adapters
+ *   llama_model.c   which model is meant
+ *   llama_look.c    /props, /slots, /lora-adapters
  *
  * These paths come without "/v1". Clients know them from a server with one model, so `model`
  * may be left out where it is clear which one is meant.

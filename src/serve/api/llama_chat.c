@@ -83,12 +83,10 @@ void llama_apply_template(struct serve *s, struct call *c)
     struct buf *text;
     int rc;
 
-    if (!openai_begin(&p, c, GATE_CHAT, "llama.apply-template", rows,
+    if (!openai_begin(&p, s, c, GATE_CHAT, "llama.apply-template", rows,
                       sizeof(rows) / sizeof(*rows)))
         return;
-    rc = llama_model(s, c, p.in.model, &p.q->model, &p.q->mem, &p.e);
-    if (rc == 0)
-        rc = read_all(&p);
+    rc = read_all(&p);
     text = rc < 0 ? NULL : mem_calloc(1, sizeof(*text));
     if (rc == 0 && !text)
         rc = openai_nomem(&p);

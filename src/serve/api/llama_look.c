@@ -1,10 +1,7 @@
-/* llama_look.c - which model is meant, and what can be seen of it: /props, /slots,
- * /lora-adapters.
- */
+/* llama_look.c - what can be seen of a model: /props, /slots, /lora-adapters. */
 #include "serve/api/llama.h"
 
 #include "infer/sampler.h"
-#include "serve/auth.h"
 #include "serve/config.h"
 #include "serve/local.h"
 #include "store/store.h"
@@ -24,61 +21,6 @@ static int parallel(const struct serve *s)
 }
 
 /* -- which model ----------------------------------------------------------------------- */
-
-/* The models that this client may use: how many, and the first one's name. */
-struct search {
-    const struct call *c;
-    char name[NAME_MAX_TEXT];
-    int n;
-};
-
-static void found(struct search *f, const char *name)
-{
-    if (f->c->who && !auth_model(f->c->who, str_of(name)))
-        return;
-    if (f->n++ == 0)
-        (void)snprintf(f->name, sizeof(f->name), "%s", name);
-}
-
-static void found_loaded(void *ctx, const struct local_info *i)
-{
-    if (i->state != LOCAL_LEAVING)
-        found(ctx, i->name);
-}
-
-static int found_stored(void *ctx, const struct store_model *m)
-{
-    found(ctx, m->name);
-    return 0;
-}
-
-int llama_model(struct serve *s, const struct call *c, struct str named, struct str *out,
-                struct arena *mem, struct err *e)
-{
-    struct search loaded = {.c = c}, stored = {.c = c};
-    struct str name = named;
-    int rc = 0;
-
-    if (named.n && c->who && !auth_model(c->who, named))
-        return err_set(e, E_NOT_FOUND, "model '%.*s' not found", (int)named.n, named.p);
-    if (!named.n && s->local)
-        local_each(s->local, found_loaded, &loaded);
-    if (!named.n && loaded.n != 1)
-        rc = store_each(s->store, found_stored, &stored, NULL, e);
-    if (rc < 0)
-        return rc;
-    if (!named.n && loaded.n != 1 && stored.n != 1)
-        return err_set(e, E_INVALID,
-                       stored.n
-                           ? "model is required, as there are %d; GET /models lists them"
-                           : "model is required, and there are %d; `hearth create` makes one",
-                       stored.n);
-    if (!named.n)
-        name = str_of(loaded.n == 1 ? loaded.name : stored.name);
-    out->p = arena_strdup(mem, name);
-    out->n = name.n;
-    return out->p ? 0 : err_set(e, E_NOMEM, "no memory for a name");
-}
 
 /* The model of ?model=. */
 static int asked_model(struct serve *s, const struct call *c, struct str *out,
@@ -264,25 +206,29 @@ static void add_slot(void *ctx, const struct sched_slot *t)
     l->n_running += t->running;
 }
 
-/* 1: the model is loaded; nothing is loaded only to be looked at. */
+/* Whether a model is loaded; nothing is loaded only to be looked at. */
+struct look {
+    struct str name;
+    int is_there;
+};
+
 static void is_loaded(void *ctx, const struct local_info *i)
 {
-    struct search *f = ctx;
+    struct look *f = ctx;
 
-    if (i->state == LOCAL_READY && strcmp(i->name, f->name) == 0)
-        f->n = 1;
+    if (i->state == LOCAL_READY && str_is(f->name, i->name))
+        f->is_there = 1;
 }
 
 static int put_slots(struct serve *s, struct str model, struct slots *l, struct err *e)
 {
-    struct search f = {.n = 0};
+    struct look f = {.name = model};
     struct local_model *m = NULL;
     int rc;
 
-    (void)snprintf(f.name, sizeof(f.name), "%.*s", (int)model.n, model.p);
     local_each(s->local, is_loaded, &f);
     json_out_open(&l->w, '[');
-    if (f.n) {
+    if (f.is_there) {
         rc = local_hold(s->local, model, &m, e);
         if (rc < 0)
             return rc;

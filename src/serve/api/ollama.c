@@ -101,6 +101,12 @@ static void run_push(struct serve *s, struct call *c)
     not_here(c, "push is not implemented: this server uploads no models");
 }
 
+static void run_account(struct serve *s, struct call *c)
+{
+    (void)s;
+    not_here(c, "accounts are not implemented: this server signs in nowhere");
+}
+
 /* "sha256:" and 64 digits, or with '-' as in file names. */
 static int is_digest(struct str d)
 {
@@ -144,6 +150,8 @@ const struct route ollama_routes[OLLAMA_N_ROUTE] = {
     {"DELETE", "/api/delete",        SCOPE_MANAGE, ROUTE_CURL, "ollama.delete", &dialect_ollama, ollama_delete},
     {"POST",   "/api/pull",          SCOPE_MANAGE, ROUTE_ANY_TYPE, "ollama.pull", &dialect_ollama, run_pull},
     {"POST",   "/api/push",          SCOPE_MANAGE, ROUTE_ANY_TYPE, "ollama.push", &dialect_ollama, run_push},
+    {"POST",   "/api/me",            SCOPE_INFER,  ROUTE_ANY_TYPE, "ollama.me", &dialect_ollama, run_account},
+    {"POST",   "/api/signout",       SCOPE_INFER,  ROUTE_ANY_TYPE, "ollama.signout", &dialect_ollama, run_account},
     {"HEAD",   "/api/blobs/:digest", SCOPE_MANAGE, 0, "ollama.blob", &dialect_ollama, run_blob},
     {"POST",   "/api/blobs/:digest", SCOPE_MANAGE, ROUTE_ANY_TYPE, "ollama.blob", &dialect_ollama, run_blob},
 };

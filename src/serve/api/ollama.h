@@ -25,7 +25,7 @@
 #include "serve/ask.h"
 #include "store/store.h"
 
-enum { OLLAMA_N_ROUTE = 16 };
+enum { OLLAMA_N_ROUTE = 18 };
 extern const struct route ollama_routes[OLLAMA_N_ROUTE];
 
 /* -- bodies (ollama_read.c, ollama_options.c, ollama_talk.c) --------------------------- */

@@ -196,6 +196,10 @@ static int put_all(struct answer *a, const struct gate_usage *u, struct buf *out
         else
             put_scores(&w, a);
         ollama_usage(&w, u);
+        if (u && !u->load_ns) { /* a client of the AI SDK needs it */
+            json_out_key(&w, "load_duration");
+            json_out_int(&w, 0);
+        }
     }
     json_out_close(&w, '}');
     return json_out_end(&w);

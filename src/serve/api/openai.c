@@ -1,5 +1,6 @@
 #include "serve/api/openai.h"
 
+#include "serve/api/llama.h"
 #include "serve/api/openai_routes.h"
 
 #include <stdarg.h>
@@ -65,14 +66,28 @@ static void in_init(struct openai_in *in, const struct gate_request *q)
         .n_ctx = GATE_UNSET,
         .n_think = GATE_UNSET,
         .parallel_tool_calls = 1,
+        .add_prompt = 1,
         .top_logprobs = GATE_UNSET,
         .dimensions = GATE_UNSET,
         .top_n = GATE_UNSET,
     };
 }
 
-int openai_begin(struct openai_parse *p, struct call *c, int kind, const char *route,
-                 const struct field_row *rows, size_t n)
+/* Clients of llama-server name none. */
+static int model(struct openai_parse *p, struct serve *s, const struct call *c)
+{
+    int rc;
+
+    if (p->in.model.n)
+        return openai_copy(p, &p->q->model, p->in.model);
+    (void)snprintf(p->report.param, sizeof(p->report.param), "model");
+    rc = llama_model(s, c, p->in.model, &p->q->model, &p->q->mem, &p->e);
+    p->in.model = p->q->model;
+    return rc;
+}
+
+int openai_begin(struct openai_parse *p, struct serve *s, struct call *c, int kind,
+                 const char *route, const struct field_row *rows, size_t n)
 {
     *p = (struct openai_parse){0};
     field_report_init(&p->report, ask_strict(c));
@@ -89,8 +104,7 @@ int openai_begin(struct openai_parse *p, struct call *c, int kind, const char *r
     in_init(&p->in, p->q);
     p->q->route = route;
     p->q->overflow = GATE_REFUSE;
-    if (field_read(rows, n, "", p->body, &p->in, &p->report, &p->e) < 0 ||
-        openai_copy(p, &p->q->model, p->in.model) < 0) {
+    if (field_read(rows, n, "", p->body, &p->in, &p->report, &p->e) < 0 || model(p, s, c) < 0) {
         openai_refuse(p, c);
         return 0;
     }

@@ -49,7 +49,7 @@ struct openai_in {
     struct str grammar, guided_grammar, guided_regex;
     /* chat */
     json_t *messages, *tools, *tool_choice, *template_vars, *reasoning;
-    int parallel_tool_calls, logprobs, top_logprobs, continue_final;
+    int parallel_tool_calls, logprobs, top_logprobs, continue_final, add_prompt;
     struct str effort;
     /* completions */
     json_t *prompt;
@@ -78,9 +78,10 @@ struct openai_parse {
 #define OPENAI_AT(field) offsetof(struct openai_in, field)
 
 /* Reads the call's body by rows into a new request of that kind, with what all endpoints share.
- * 1, or 0 and the call is answered. Later the caller calls openai_end, or openai_refuse. */
-int openai_begin(struct openai_parse *p, struct call *c, int kind, const char *route,
-                 const struct field_row *rows, size_t n);
+ * Without a model it is the one that can only be meant, as in llama.h. 1, or 0 and the call is
+ * answered. Later the caller calls openai_end, or openai_refuse. */
+int openai_begin(struct openai_parse *p, struct serve *s, struct call *c, int kind,
+                 const char *route, const struct field_row *rows, size_t n);
 void openai_end(struct openai_parse *p);
 /* Answers with p->e, and ends. */
 void openai_refuse(struct openai_parse *p, struct call *c);

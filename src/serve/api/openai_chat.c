@@ -36,7 +36,7 @@ static const struct field_row rows[] = {
     ROW_REFUSED("functions", NULL, "is not supported: use tools"),
     ROW_REFUSED("function_call", "\"auto\"|\"none\"", "is not supported: use tool_choice"),
     ROW_REFUSED("chat_template", NULL, "is not supported: set it with the model's TEMPLATE"),
-    ROW_REFUSED("add_generation_prompt", "true", NULL),
+    ROW("add_generation_prompt", BOOL, add_prompt, 0, 1, 0),
     ROW_REFUSED("echo", "false", NULL),
     ROW_REFUSED("best_of", "1", NULL),
     ROW_REFUSED("documents", NULL, NULL),
@@ -44,6 +44,8 @@ static const struct field_row rows[] = {
                 "is not supported: reasoning is always told apart"),
     ROW_REFUSED("include_reasoning", "true", NULL),
     ROW_REFUSED("parse_tool_calls", "true", NULL),
+    ROW_WARNED("reasoning_control", "false",
+               "has no effect: reasoning cannot be ended from outside"),
 };
 
 static int logprobs(struct openai_parse *p)
@@ -119,6 +121,9 @@ static int continue_final(struct openai_parse *p)
     const json_t *last = json_array_get(p->q->messages, json_array_size(p->q->messages) - 1);
     const char *role = json_string_value(json_object_get(last, "role"));
 
+    if (!p->in.continue_final && !p->in.add_prompt)
+        return openai_unsupported(p, "add_generation_prompt",
+                                  "can be false with continue_final_message only");
     if (!p->in.continue_final)
         return 0;
     if (strcmp(role, "assistant") != 0)
@@ -154,7 +159,7 @@ void openai_chat(struct serve *s, struct call *c)
     struct openai_parse p;
     struct openai_chat_out *out = NULL;
 
-    if (!openai_begin(&p, c, GATE_CHAT, "openai.chat", rows, N(rows)))
+    if (!openai_begin(&p, s, c, GATE_CHAT, "openai.chat", rows, N(rows)))
         return;
     if (parse(&p) < 0 || openai_chat_out_new(&out, &p) < 0)
         openai_refuse(&p, c);

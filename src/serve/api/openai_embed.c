@@ -167,7 +167,7 @@ void openai_embed(struct serve *s, struct call *c)
     struct openai_parse p;
     struct embed *out = NULL;
 
-    if (!openai_begin(&p, c, GATE_EMBED, "openai.embeddings", embed_rows, N(embed_rows)))
+    if (!openai_begin(&p, s, c, GATE_EMBED, "openai.embeddings", embed_rows, N(embed_rows)))
         return;
     if (embed_parse(&p) < 0 || embed_new(&out, &p) < 0)
         openai_refuse(&p, c);
@@ -314,7 +314,7 @@ void openai_rerank(struct serve *s, struct call *c)
     struct openai_parse p;
     struct rerank *out = NULL;
 
-    if (!openai_begin(&p, c, GATE_RERANK, "openai.rerank", rerank_rows, N(rerank_rows)))
+    if (!openai_begin(&p, s, c, GATE_RERANK, "openai.rerank", rerank_rows, N(rerank_rows)))
         return;
     if (rerank_parse(&p) < 0 || rerank_new(&out, &p) < 0)
         openai_refuse(&p, c);

@@ -284,7 +284,7 @@ void openai_responses(struct serve *s, struct call *c)
     struct openai_response_in in = {0};
     struct openai_response *out = NULL;
 
-    if (!openai_begin(&p, c, GATE_CHAT, "openai.responses", rows, N(rows)))
+    if (!openai_begin(&p, s, c, GATE_CHAT, "openai.responses", rows, N(rows)))
         return;
     if (parse(&p, s, c, &in) < 0 || answer(&p, s, c, &in, &out) < 0) {
         drop(&in);
@@ -313,7 +313,7 @@ void openai_responses_count(struct serve *s, struct call *c)
     struct openai_response_in in = {0};
     int rc;
 
-    if (!openai_begin(&p, c, GATE_CHAT, "openai.input_tokens", rows, N(rows)))
+    if (!openai_begin(&p, s, c, GATE_CHAT, "openai.input_tokens", rows, N(rows)))
         return;
     rc = parse(&p, s, c, &in);
     drop(&in);

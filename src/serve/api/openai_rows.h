@@ -22,7 +22,7 @@
 
 /* Who asks for which model. */
 #define ROWS_ALL                                                                                 \
-    ROW("model", STR, model, 1, 1024, FIELD_NEEDED),                                             \
+    ROW("model", STR, model, 1, 1024, 0),                                                        \
     ROW_READ("keep_alive", openai_read_keep_alive),                                              \
     ROW_NOTED("user"),                                                                           \
     ROW_NOTED("safety_identifier")
@@ -87,13 +87,15 @@
     ROW_WARNED("n_cache_reuse", "0", NULL),                                                      \
     ROW_WARNED("timings_per_token", "false", NULL),                                              \
     ROW_WARNED("return_progress", "false", NULL),                                                \
-    ROW_WARNED("return_tokens", "false", NULL)
+    ROW_WARNED("return_tokens", "false", NULL),                                                  \
+    ROW_WARNED("backend_sampling", "false", NULL),                                               \
+    ROW_NOTED("sse_ping_interval")
 
 /* Of chat and completions, in OpenAI's words. */
 #define ROWS_TEXT                                                                                \
     ROW("stream", BOOL, stream, 0, 1, 0),                                                        \
     ROW("stream_options", OBJECT, stream_options, 0, 0, 0),                                      \
-    ROW("max_tokens", INT, max_tokens, 1, INT_MAX, FIELD_CLAMP),                                 \
+    ROW("max_tokens", INT, max_tokens, -1, INT_MAX, FIELD_CLAMP),                                \
     ROW("n_predict", INT, n_predict, -1, INT_MAX, FIELD_CLAMP),                                  \
     ROW("n", INT, n, 1, OPENAI_CHOICE_MAX, 0)
 /* clang-format on */

@@ -397,7 +397,8 @@ static int lengths(struct openai_parse *p)
     else if (in->n_predict != GATE_UNSET && in->n_predict != n)
         return openai_bad(p, "n_predict", "differs from max_tokens");
     if (n == 0)
-        return openai_bad(p, "n_predict", "is 0: nothing would be written");
+        return openai_bad(p, in->max_tokens == 0 ? "max_tokens" : "n_predict",
+                          "is 0: nothing would be written");
     p->q->n_predict = n;
     p->q->n_ctx = in->n_ctx;
     p->q->most_ns = in->most_ms > 0 ? (uint64_t)in->most_ms * 1000000u : 0;

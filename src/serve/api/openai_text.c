@@ -56,7 +56,7 @@ void openai_text(struct serve *s, struct call *c)
     struct openai_parse p;
     struct openai_text_out *out = NULL;
 
-    if (!openai_begin(&p, c, GATE_TEXT, "openai.completions", rows, N(rows)))
+    if (!openai_begin(&p, s, c, GATE_TEXT, "openai.completions", rows, N(rows)))
         return;
     if (parse(&p) < 0 || openai_text_out_new(&out, &p) < 0)
         openai_refuse(&p, c);

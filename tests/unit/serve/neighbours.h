@@ -6,6 +6,7 @@
 #include "serve/auth.h"
 #include "serve/config.h"
 #include "serve/metrics.h"
+#include "serve/local.h"
 #include "store/store.h"
 
 #include <stdio.h>
@@ -53,6 +54,12 @@ WEAK int store_each(struct store *s, int (*visit)(void *ctx, const struct store_
             break;
     }
     return 0;
+}
+
+WEAK void local_each(struct local *l, void (*visit)(void *ctx, const struct local_info *i),
+                     void *ctx)
+{
+    (void)l, (void)visit, (void)ctx;
 }
 
 WEAK int store_find(struct store *s, struct str name, struct store_model *out, struct err *e)

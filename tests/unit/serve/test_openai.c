@@ -171,6 +171,34 @@ static void test_tools(void **state)
     expect_refused(400, "tool_choice");
 }
 
+/* What the web page of llama-server sends, who names no model where there is one. */
+static void test_web_page(void **state)
+{
+    static const char body[] =
+        "{%s\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"assistant\","
+        "\"content\":\"b\"}],\"stream\":true,\"return_progress\":true,\"sse_ping_interval\":1,"
+        "\"reasoning_format\":\"auto\",\"reasoning_control\":true,\"timings_per_token\":true,"
+        "\"continue_final_message\":true,\"add_generation_prompt\":false,\"max_tokens\":-1,"
+        "\"backend_sampling\":false}";
+    char text[1024];
+
+    (void)state;
+    (void)snprintf(text, sizeof(text), body, "\"model\":\"m\",");
+    assert_true(fake_post(&fake, lists, "/v1/chat/completions", text));
+    assert_non_null(fake.sink);
+    assert_int_equal(fake.q->prefill, 1);
+    assert_true(fake.q->n_predict < 0);
+    fake_error(&fake, E_CANCELLED, "enough");
+    assert_non_null(strstr(fake.call.headers.p, "reasoning_control has no effect"));
+    assert_null(strstr(fake.call.headers.p, "sse_ping_interval"));
+    /* There are several models here. */
+    (void)snprintf(text, sizeof(text), body, "");
+    assert_true(fake_post(&fake, lists, "/v1/chat/completions", text));
+    assert_int_equal(fake.call.status, 400);
+    assert_string_equal(said("param"), "model");
+    assert_non_null(strstr(said("message"), "model is required"));
+}
+
 /* -- the table of what is refused ------------------------------------------------------ */
 
 static void test_refused(void **state)
@@ -696,6 +724,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_fields, setup, teardown),
         cmocka_unit_test_setup_teardown(test_forms, setup, teardown),
         cmocka_unit_test_setup_teardown(test_tools, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_web_page, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_harmless, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unknown, setup, teardown),
