@@ -197,6 +197,7 @@ static void *keep_time(void *arg)
             local_unlock(l);
             local_pins(l);
             local_lock(l);
+            continue; /* the lock was left: it may be time to end */
         }
         if (bury(l))
             continue;
