@@ -1,6 +1,7 @@
 /* The local engine with many models and many clients: who leaves, who waits, how it ends. */
 #include "local_test.h"
 
+#include "base/log.h"
 #include "gate/many.h"
 
 static void run(struct local *l, struct got *g, struct gate_request *q)
@@ -280,6 +281,27 @@ static void test_pinned_at_start(void **state)
     local_free(l);
 }
 
+/* It ends also while that is being done. */
+static void test_free_while_pinning(void **state)
+{
+    struct config_model pin[256];
+    struct config c = config_small();
+
+    (void)state;
+    for (int i = 0; i < 256; i++)
+        pin[i] = (struct config_model){.name = "nobody", .pin = 1, .lookup = -1};
+    c.model = pin;
+    c.n_model = 256;
+    log_set_level(LOG_ERROR);
+    for (int i = 0; i < 100; i++) {
+        struct local *l = local_make(&c);
+
+        (void)usleep((useconds_t)(10 * i)); /* some time in the middle of it */
+        local_free(l);
+    }
+    log_set_level(LOG_WARN);
+}
+
 static void test_queue(void **state)
 {
     struct config c = config_small();
@@ -485,6 +507,7 @@ int main(void)
         cmocka_unit_test(test_gauges),
         cmocka_unit_test(test_budget),
         cmocka_unit_test(test_pinned_at_start),
+        cmocka_unit_test(test_free_while_pinning),
         cmocka_unit_test(test_load_timeout),
         cmocka_unit_test(test_queue),
         cmocka_unit_test(test_queue_of_requests),
