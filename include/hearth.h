@@ -68,6 +68,10 @@ struct hearth_model_options {
      * NULL: none. hearth_engine_pack writes them. */
     const char *pack_cache;
     uint64_t pack_cache_max; /* bytes that its files may take together; 0: 16 GiB */
+    /* Called now and then while packed weights are read, with the share of them that was;
+     * nonzero stops, and opening fails with HEARTH_E_CANCELLED. NULL: nobody. */
+    int (*progress)(void *ctx, double done);
+    void *ctx;
 };
 
 /* A model computes as soon as it is open, from the file as it lies. For speed its weights are
@@ -196,8 +200,9 @@ HEARTH_API void hearth_engine_info(const struct hearth_engine *en,
 
 /* Computes one step for every sequence that has tokens waiting: at most n_batch tokens, the
  * sequences in turn, long prompts in pieces. Returns how many tokens it computed, 0 when none
- * waits. Fails: E_BUSY the cache is full; E_CANCELLED; after a failure the sequences that were
- * in the step keep their waiting tokens. Allocates nothing. */
+ * waits. Fails: E_BUSY the cache is full; E_CANCELLED; E_IO a file of the model was cut, or
+ * cannot be read any more: the model has to be closed and opened again; after a failure the
+ * sequences that were in the step keep their waiting tokens. Allocates nothing. */
 HEARTH_API int hearth_engine_step(struct hearth_engine *en, struct hearth_error *e);
 
 /* Packs what is left to pack at once, and writes it to the pack_cache: for who has the time, or

@@ -5,7 +5,8 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { ARENA_CHUNK = 64 * 1024, ARENA_ALIGN = 16 };
+/* Chunks grow with what there is: most arenas stay small. */
+enum { ARENA_CHUNK = 64 * 1024, ARENA_FIRST = 4 * 1024, ARENA_ALIGN = 16 };
 
 struct arena_chunk {
     struct arena_chunk *next;
@@ -44,7 +45,10 @@ void *arena_alloc(struct arena *a, size_t n)
     if (a->used > a->max || n > a->max - a->used)
         return NULL;
     if (!c || n > c->cap - c->n) {
-        cap = n > ARENA_CHUNK ? n : ARENA_CHUNK;
+        cap = a->used < ARENA_FIRST   ? ARENA_FIRST
+              : a->used < ARENA_CHUNK ? a->used
+                                      : ARENA_CHUNK;
+        cap = n > cap ? n : cap;
         c = mem_alloc(sizeof(*c) + cap);
         if (!c)
             return NULL;

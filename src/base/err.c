@@ -16,6 +16,15 @@ const struct err_row *err_row(int code)
     return &rows[i >= 0 && i < (int)ERR_N ? i : 0];
 }
 
+int err_of_type(const char *type)
+{
+    for (int i = 0; i < (int)ERR_N; i++) {
+        if (strcmp(rows[i].type, type) == 0)
+            return rows[i].code;
+    }
+    return 0;
+}
+
 int err_setv(struct err *e, int code, const char *fmt, va_list ap)
 {
     if (e) {

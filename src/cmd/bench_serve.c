@@ -86,7 +86,7 @@ static int first_model(struct bench_serve *b, struct err *e)
     if (rc == 0 && buf_str(&b->model, id) < 0)
         rc = err_set(e, E_NOMEM, "no memory for a name");
     json_decref(j);
-    buf_done(&a.body);
+    client_answer_done(&a);
     client_free(c);
     return rc;
 }

@@ -34,8 +34,8 @@ int cmd_debug_reply(int argc, char **argv);
 int cmd_debug_grammar(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 
-/* From here on a model file that is cut while it is mapped, or whose disk fails, ends the
- * program with one line that names it and the status of E_IO, not with SIGBUS. */
+/* From here on a model file that is cut while it is mapped, or whose disk fails, does not end
+ * the program with SIGBUS: what reads it fails with E_IO (mmap_intact). */
 void cmd_watch_files(void);
 
 /* Prints "error: MESSAGE" on one line, control characters replaced, and returns the exit

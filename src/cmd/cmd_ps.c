@@ -47,7 +47,7 @@ static int ask(const char *method, const char *path, json_t *body, json_t **out,
         json_decref(*out);
     free(text);
     client_free(c);
-    buf_done(&a.body);
+    client_answer_done(&a);
     buf_done(&url);
     return rc;
 }

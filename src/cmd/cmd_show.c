@@ -375,6 +375,8 @@ static int show(const char *word, const struct store_model *m, const struct show
         if (o->verbose)
             print_all(g);
     }
+    if (rc == 0)
+        rc = gguf_intact(g, e);
     gguf_free(g);
     return rc;
 }

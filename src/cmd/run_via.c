@@ -121,7 +121,8 @@ static int refused(const struct run_via *v, const struct client_answer *a, struc
 {
     json_t *o = json_loadb(a->body.n ? a->body.p : "", a->body.n, 0, NULL);
     const char *why = run_via_error(o);
-    int rc = err_set(e, code_of(a->status), "%s: %s", v->url.p,
+    int code = err_of_type(a->error),
+        rc = err_set(e, code ? code : code_of(a->status), "%s: %s", v->url.p,
                      why ? why : "an answer that is none of ours");
 
     json_decref(o);
@@ -145,7 +146,7 @@ static int is_there(const struct run_via *v)
     ok = json_is_string(json_object_get(said, "version"));
     json_decref(said);
     client_free(c);
-    buf_done(&a.body);
+    client_answer_done(&a);
     return ok;
 }
 
@@ -195,7 +196,7 @@ static int look(struct run_via *v, const char *name, struct err *e)
         v->num_predict = param_of(json_object_get(o, "parameters"), "num_predict ");
     }
     json_decref(o);
-    buf_done(&a.body);
+    client_answer_done(&a);
     return rc;
 }
 

@@ -5,6 +5,7 @@
 #include "cmd/run_print.h"
 #include "cmd/run_via.h"
 
+#include "base/log.h"
 #include "base/utf8.h"
 #include "net/lines.h"
 
@@ -133,7 +134,8 @@ struct hearing {
     struct answer a;
     struct hearth_stats st;
     struct lines lines;
-    int done, loaded;
+    struct client_answer got;
+    int done, loaded, warned;
     char error[ERR_MAX]; /* what the server said went wrong */
 };
 
@@ -203,10 +205,24 @@ static int on_line(void *ctx, struct str event, struct str data)
     return rc != 0 || a->r->reader_gone || run_interrupted;
 }
 
+/* What the server does otherwise than it was asked to. */
+static void tell_warnings(struct hearing *h)
+{
+    char *rest = h->got.warning, *line;
+
+    if (h->warned++ || !rest)
+        return;
+    while ((line = strsep(&rest, "\n"))) {
+        if (*line)
+            log_line(LOG_WARN, "%s", line);
+    }
+}
+
 static int on_bytes(void *ctx, const char *p, size_t n)
 {
     struct hearing *h = ctx;
 
+    tell_warnings(h);
     return lines_put(&h->lines, p, n, NULL) < 0;
 }
 
@@ -276,16 +292,16 @@ static int report(struct hearing *h)
 /* One request and what comes of it. */
 static int hear(struct run *r, const char *path, json_t *body, struct hearing *h, struct err *e)
 {
-    struct client_answer got = {0};
     int rc;
 
     lines_init(&h->lines, LINES_NDJSON, REPLY_LINE, on_line, h);
-    rc = run_via_post(r->via, path, body, on_bytes, h, &got, e);
+    rc = run_via_post(r->via, path, body, on_bytes, h, &h->got, e);
+    tell_warnings(h);
     if (rc == 0 && lines_end(&h->lines, NULL) < 0)
         rc = E_CANCELLED; /* on_line has said why */
     rc = outcome(h, rc, r->via->url.p, e);
     lines_done(&h->lines);
-    buf_done(&got.body);
+    client_answer_done(&h->got);
     return rc == 0 ? report(h) : rc;
 }
 

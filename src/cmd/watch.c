@@ -1,12 +1,14 @@
 /* watch.c - a mapped file that is no longer there to be read.
  *
  * What a mapping cannot read from its file arrives as a signal in the thread that touched it,
- * any of those that compute. Nothing can be repaired there, and only what is safe in a handler
- * may be called: the line is put together by write, and the program ends without its clean-up.
+ * any of those that compute. It goes on with zeros, and who computes finds out (sys/lost.h).
+ * Where the system does not even give zeros (too many mappings, files of huge pages), only what
+ * is safe in a handler may be called: the line is put together by write, and the program ends
+ * without its clean-up.
  */
 #include "cmd/cmd.h"
 
-#include "sys/mmap.h"
+#include "sys/lost.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -49,10 +51,12 @@ static void say_name(const char *name)
 static void on_bus(int sig, siginfo_t *info, void *context)
 {
     static atomic_flag said = ATOMIC_FLAG_INIT;
-    const char *name = info->si_code > 0 ? mmap_name_at(info->si_addr) : NULL;
+    int row = info->si_code > 0 ? lost_find(info->si_addr) : 0;
 
     (void)context;
-    if (!name) {
+    if (row && lost_mend(row, info->si_addr))
+        return;
+    if (!row) {
         /* Not ours: what would have happened without us happens, for a fault when the
          * instruction is tried again. */
         (void)sigaction(sig, &before, NULL);
@@ -65,7 +69,7 @@ static void on_bus(int sig, siginfo_t *info, void *context)
             (void)pause();
     }
     say("error: ");
-    say_name(name);
+    say_name(lost_name(row));
     say(": cannot be read any more: it was cut or its disk failed while in use; start again, "
         "and replace a model by renaming, never by writing over it\n");
     _exit(status);

@@ -369,6 +369,24 @@ const struct mapping *gguf_mapping(const struct gguf *g, int part)
     return &g->parts[part].map;
 }
 
+int gguf_intact(const struct gguf *g, struct err *e)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < g->n_part && rc == 0; i++)
+        rc = mmap_intact(&g->parts[i].map, e);
+    return rc;
+}
+
+int gguf_changed(const struct gguf *g)
+{
+    int is = 0;
+
+    for (size_t i = 0; i < g->n_part && !is; i++)
+        is = mmap_changed(&g->parts[i].map);
+    return is;
+}
+
 uint64_t gguf_file_bytes(const struct gguf *g)
 {
     uint64_t n = 0;

@@ -56,7 +56,8 @@ struct gguf_kv {
     int elem_type; /* of an array */
     uint64_t n;    /* elements of an array */
     const void
-        *elems; /* raw elements of an array, unaligned; of strings: the first u64 length */
+        *elems;      /* raw elements of an array, unaligned; of strings: the first u64 length */
+    uint64_t n_byte; /* that an array of strings lies in */
 };
 
 struct gguf_tensor {
@@ -82,7 +83,11 @@ int gguf_version(const struct gguf *g);
 /* Files that it lies in. Those of a model that was made: its keys, then the mappings. */
 int gguf_n_part(const struct gguf *g);
 const struct mapping *gguf_mapping(const struct gguf *g, int part); /* part < gguf_n_part */
-uint64_t gguf_file_bytes(const struct gguf *g);                     /* all parts together */
+/* All of its files are as they were (mmap_intact). Fails: E_IO. */
+MUST_CHECK int gguf_intact(const struct gguf *g, struct err *e);
+/* 1: one of them is another one by now (mmap_changed). */
+int gguf_changed(const struct gguf *g);
+uint64_t gguf_file_bytes(const struct gguf *g);     /* all parts together */
 uint64_t gguf_trailing_bytes(const struct gguf *g); /* past the last tensor: worth a warning */
 
 size_t gguf_n_kv(const struct gguf *g);

@@ -170,17 +170,27 @@ double gguf_arr_f64(const struct gguf_kv *kv, uint64_t i)
     return kv_f64(&one, &v) ? v : (double)one.v.u; /* else a bool */
 }
 
+/* Lengths are read again, from a file that may have been written over since they were checked:
+ * what would reach past the end is empty. */
 void gguf_arr_strs(const struct gguf_kv *kv, struct str *out)
 {
     const char *p = kv->elems;
+    uint64_t left = kv->n_byte;
 
     assert(kv->type == GGUF_ARR && kv->elem_type == GGUF_STR);
     for (uint64_t i = 0; i < kv->n; i++) {
-        uint64_t n;
+        uint64_t n = 0;
 
+        if (left < sizeof(n)) {
+            out[i] = (struct str){"", 0};
+            continue;
+        }
         memcpy(&n, p, sizeof(n));
+        left -= sizeof(n);
+        n = n < left ? n : left;
         out[i] = (struct str){p + sizeof(n), (size_t)n};
         p += sizeof(n) + n;
+        left -= n;
     }
 }
 

@@ -297,8 +297,13 @@ static int read_array(struct scan *s, struct gguf_kv *kv)
         return rc;
     kv->elem_type = (int)type;
     kv->elems = s->p + s->at;
-    if (type == GGUF_STR)
-        return read_strings(s, kv->n, at);
+    if (type == GGUF_STR) {
+        uint64_t begin_at = s->at;
+
+        rc = read_strings(s, kv->n, at);
+        kv->n_byte = s->at - begin_at;
+        return rc;
+    }
     if (!check_mul(kv->n, gguf_type_bytes(type), &bytes) || bytes > s->n - s->at)
         return fail(s, E_FORMAT, at, "an array of %llu %s, the file has %llu bytes more",
                     (unsigned long long)kv->n, gguf_type_name((int)type),
@@ -527,7 +532,7 @@ int gguf_part_read(struct gguf_part *p, struct mapping *map, const char *path, s
 {
     struct gguf_part part = {.map = *map};
     struct scan s = {.e = e};
-    int rc;
+    int rc, gone;
 
     *map = (struct mapping){0};
     s.p = part.map.p;
@@ -537,9 +542,14 @@ int gguf_part_read(struct gguf_part *p, struct mapping *map, const char *path, s
         (rc = read_count(&s, "tensors", GGUF_TENSOR_BYTES_MIN, &part.n_tensor)) < 0 ||
         (rc = read_count(&s, "keys", GGUF_KV_BYTES_MIN, &part.n_kv)) < 0 ||
         (rc = read_kvs(&s, &part)) < 0 || (rc = read_align(&s, &part)) < 0 ||
-        (rc = read_tensors(&s, &part)) < 0) {
+        (rc = read_tensors(&s, &part)) < 0)
+        (void)err_wrap(e, rc, "%s", path);
+    /* What is wrong with zeros that are not the file's is not what is wrong with it. */
+    gone = mmap_intact(&part.map, e);
+    rc = gone < 0 ? gone : rc;
+    if (rc < 0) {
         gguf_part_close(&part);
-        return err_wrap(e, rc, "%s", path);
+        return rc;
     }
     *p = part;
     return 0;

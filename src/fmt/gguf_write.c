@@ -296,7 +296,12 @@ int gguf_put_kv(struct gguf_writer *w, const struct gguf_kv *kv, struct err *e)
         return kv_arr(w, kv->key, kv->elem_type, kv->n, p, n_byte, e);
     }
     for (uint64_t i = 0; i < kv->n; i++) {
-        memcpy(&len, p + n_byte, sizeof(len));
+        uint64_t left = kv->n_byte - n_byte;
+
+        if (left >= sizeof(len))
+            memcpy(&len, p + n_byte, sizeof(len));
+        if (left < sizeof(len) || len > left - sizeof(len))
+            return err_set(e, E_IO, "an array of strings changed on disk while it was read");
         n_byte += sizeof(len) + len;
     }
     return kv_arr(w, kv->key, GGUF_STR, kv->n, p, n_byte, e);

@@ -24,7 +24,7 @@ int jfile_parse(json_t **out, const char *what, const char *p, size_t n, struct 
 int jfile_load(json_t **out, const char *path, size_t max, struct err *e)
 {
     struct mapping map;
-    int rc = mmap_open(&map, path, e);
+    int rc = mmap_open(&map, path, e), gone;
 
     if (rc < 0)
         return rc;
@@ -32,6 +32,11 @@ int jfile_load(json_t **out, const char *path, size_t max, struct err *e)
         rc = err_set(e, E_TOO_LONG, "%s: %zu bytes, the limit is %zu", path, map.n, max);
     else
         rc = jfile_parse(out, path, (const char *)map.p, map.n, e);
+    gone = mmap_intact(&map, e);
     mmap_close(&map);
-    return rc;
+    if (gone < 0 && rc == 0) {
+        json_decref(*out);
+        *out = NULL;
+    }
+    return gone < 0 ? gone : rc;
 }

@@ -272,8 +272,12 @@ static int add_file(struct st *s, const char *path, struct err *e)
         return rc;
     map = &s->maps[s->n_map++];
     rc = read_head(map, path, &head, &end, e);
-    if (rc < 0)
+    if (mmap_intact(map, e) < 0)
+        rc = E_IO;
+    if (rc < 0) {
+        json_decref(head);
         return rc;
+    }
     rc = room_for_tensors(s, json_object_size(head), e);
     json_object_foreach(head, name, j)
     {
@@ -480,6 +484,15 @@ const struct st_tensor *st_tensor(const struct st *s, struct str name)
     uint32_t i;
 
     return map_get(&s->by_name, name, &i) ? &s->tensors[i] : NULL;
+}
+
+int st_intact(const struct st *s, struct err *e)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < s->n_map && rc == 0; i++)
+        rc = mmap_intact(&s->maps[i], e);
+    return rc;
 }
 
 struct mapping *st_take_mappings(struct st *s, size_t *n)

@@ -68,6 +68,9 @@ size_t st_n_tensor(const struct st *s);
 const struct st_tensor *st_tensor_at(const struct st *s, size_t i);
 const struct st_tensor *st_tensor(const struct st *s, struct str name); /* NULL: absent */
 
+/* All of its files are as they were (mmap_intact). Fails: E_IO. */
+MUST_CHECK int st_intact(const struct st *s, struct err *e);
+
 /* The mappings move to the caller (as many as *n), who keeps them as long as the data. */
 struct mapping *st_take_mappings(struct st *s, size_t *n);
 

@@ -31,9 +31,11 @@ struct all {
     void *ctx;
     pthread_mutex_t lock;
     int n_live, started;
+    uint64_t party;
     atomic_int cancelled;
     struct gate_usage usage; /* of all */
     struct err failed;       /* code 0: nothing has */
+    const char *param;       /* of it */
     size_t n;
     struct part part[];
 };
@@ -71,15 +73,17 @@ static void add_usage(struct gate_usage *sum, const struct gate_usage *u)
 /* Gives a share back; the last one says the end. e: what a part failed with, or NULL. The
  * others are cancelled before the share is given back: afterwards the client may hear the end,
  * and free everything, at any time. */
-static int end_part(struct all *a, const struct err *e)
+static int end_part(struct all *a, const struct err *e, const char *param)
 {
     struct gate_event ev = {.kind = GATE_EV_DONE, .usage = &a->usage};
     int left, first;
 
     (void)pthread_mutex_lock(&a->lock);
     first = e && !a->failed.code;
-    if (first)
+    if (first) {
         a->failed = *e;
+        a->param = param; /* parts' names are the request's */
+    }
     (void)pthread_mutex_unlock(&a->lock);
     if (first)
         cancel_parts(a);
@@ -91,6 +95,7 @@ static int end_part(struct all *a, const struct err *e)
     if (a->failed.code) {
         ev.kind = GATE_EV_ERROR;
         ev.err = &a->failed;
+        ev.param = a->param;
     }
     return a->sink(a->ctx, &ev);
 }
@@ -116,7 +121,7 @@ static int on_event(void *ctx, const struct gate_event *ev)
         (void)pthread_mutex_unlock(&a->lock);
     }
     if (ev->kind == GATE_EV_DONE || ev->kind == GATE_EV_ERROR)
-        return end_part(a, ev->kind == GATE_EV_ERROR ? ev->err : NULL);
+        return end_part(a, ev->kind == GATE_EV_ERROR ? ev->err : NULL, ev->param);
     copy.choice += p->first;
     (void)pthread_mutex_lock(&a->lock);
     if (is_told(a, ev))
@@ -130,7 +135,7 @@ static int on_event(void *ctx, const struct gate_event *ev)
 /* -- starting -------------------------------------------------------------------------- */
 
 /* A request for one of the prompts. What it points to stays in q. */
-static struct gate_request *request_of(const struct gate_request *q, size_t i)
+static struct gate_request *request_of(const struct gate_request *q, size_t i, uint64_t party)
 {
     struct gate_request *r = gate_request_new(q->kind);
     struct arena mem;
@@ -142,6 +147,7 @@ static struct gate_request *request_of(const struct gate_request *q, size_t i)
     r->mem = mem;
     r->input = &q->input[i];
     r->n_input = 1;
+    r->party = party;
     (void)json_incref(r->messages);
     (void)json_incref(r->tools);
     (void)json_incref(r->vars);
@@ -151,7 +157,7 @@ static struct gate_request *request_of(const struct gate_request *q, size_t i)
 
 static int start_part(struct all *a, size_t i, struct err *e)
 {
-    struct gate_request *r = request_of(a->q, i);
+    struct gate_request *r = request_of(a->q, i, a->party);
     struct gate_call *c = NULL;
     int rc;
 
@@ -181,6 +187,7 @@ static void all_free(struct all *a)
 
 static struct all *all_new(struct many *m, struct gate_request *q, gate_sink *sink, void *ctx)
 {
+    static atomic_ullong n_party;
     size_t n = q->kind == GATE_TEXT && q->n_input > 1 ? q->n_input : 1;
     struct all *a = mem_calloc(1, sizeof(*a) + n * sizeof(a->part[0]));
 
@@ -190,6 +197,7 @@ static struct all *all_new(struct many *m, struct gate_request *q, gate_sink *si
     a->sink = sink;
     a->ctx = ctx;
     a->n = n;
+    a->party = atomic_fetch_add(&n_party, 1) + 1;
     a->n_live = (int)n + 1;
     (void)pthread_mutex_init(&a->lock, NULL);
     for (size_t i = 0; i < n; i++) {
@@ -213,9 +221,9 @@ static int start_parts(struct all *a, struct err *e)
         else
             rc = start_part(a, i, &why);
         if (rc < 0)
-            (void)end_part(a, &why);
+            (void)end_part(a, &why, NULL);
     }
-    (void)end_part(a, NULL);
+    (void)end_part(a, NULL, NULL);
     return 0;
 }
 
@@ -240,7 +248,7 @@ static int op_start(struct provider *p, struct gate_request *q, gate_sink *sink,
             atomic_store(&a->part[0].call, c);
             if (atomic_load(&a->cancelled))
                 a->inner->ops->cancel(c);
-            (void)end_part(a, NULL);
+            (void)end_part(a, NULL, NULL);
         }
     }
     if (rc < 0)

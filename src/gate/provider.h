@@ -58,6 +58,25 @@ enum gate_overflow {
 /* "Not given": the model's own value, or the provider's. Floats: NAN. */
 #define GATE_UNSET INT32_MIN
 
+/* What of a request can be wrong in a way that only a provider sees. */
+enum gate_field {
+    GATE_F_MODEL,
+    GATE_F_PROMPT, /* messages, input[], documents */
+    GATE_F_QUERY,
+    GATE_F_SUFFIX,
+    GATE_F_TOOLS,
+    GATE_F_TOOL_CHOICE,
+    GATE_F_THINK,
+    GATE_F_FORM,
+    GATE_F_CHOICES, /* n_choice */
+    GATE_F_DIM,     /* n_dim */
+    GATE_F_STOP,
+    GATE_F_BIAS,
+    GATE_F_EOS,      /* sampling.ignore_eos */
+    GATE_F_SAMPLING, /* its name is what stands in front of those in gate_sampling */
+    GATE_N_FIELD
+};
+
 struct gate_bias {
     int32_t id;      /* -1: by text, each of whose tokens is meant */
     struct str text; /* in the request's memory */
@@ -125,6 +144,10 @@ struct gate_request {
     const struct str *stop;
     size_t n_stop;
     int n_predict;      /* most tokens; GATE_UNSET, or less than 0: as many as fit */
+    int n_think;        /* most tokens of reasoning, which is closed then; GATE_UNSET, or less
+                         * than 0: as many as it likes */
+    uint64_t most_ns;   /* so long after an answer's first token it ends with GATE_LENGTH, once
+                         * it has the end of a line; 0: never */
     int n_choice;       /* answers to the same question; 1 */
     int n_logprobs;     /* -1: none; else the chosen token's and so many of the best */
     int want_ids;       /* tokens of text events are wanted, with ids */
@@ -142,8 +165,12 @@ struct gate_request {
                             * tenants that the configuration keeps apart */
     int no_cache;          /* 1: prefixes computed before are not used */
     int64_t keep_alive_ns; /* GATE_KEEP_DEFAULT, GATE_KEEP_FOREVER, or how long after it */
+    uint64_t party;        /* not 0: it and the others under way with this number are one
+                            * request where requests are counted */
     uint64_t deadline_ns;  /* of the monotonic clock; 0: none. Later it is not begun */
     const char *route;     /* "openai.chat": for metrics; a literal */
+    /* How the client calls what messages of errors may name; literals, or the request's. */
+    const char *field[GATE_N_FIELD];
 };
 
 #define GATE_KEEP_DEFAULT INT64_MIN
@@ -221,6 +248,8 @@ struct gate_event {
     struct str stop; /* the stop string */
     const struct gate_usage *usage;
     const struct err *err;
+    const char *param; /* ERROR: one of the request's `field`, or a name made of it: what is
+                        * wrong; NULL: nothing that has a name */
 };
 
 enum gate_says {

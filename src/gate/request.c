@@ -9,6 +9,17 @@
 
 struct gate_request *gate_request_new(int kind)
 {
+    static const char *const names[GATE_N_FIELD] = {
+        [GATE_F_MODEL] = "model",     [GATE_F_QUERY] = "query",
+        [GATE_F_SUFFIX] = "suffix",   [GATE_F_TOOLS] = "tools",
+        [GATE_F_THINK] = "think",     [GATE_F_TOOL_CHOICE] = "tool_choice",
+        [GATE_F_FORM] = "format",     [GATE_F_CHOICES] = "n",
+        [GATE_F_DIM] = "dimensions",  [GATE_F_STOP] = "stop",
+        [GATE_F_BIAS] = "logit_bias", [GATE_F_SAMPLING] = "",
+        [GATE_F_EOS] = "ignore_eos"};
+    static const char *const prompts[] = {
+        [GATE_CHAT] = "messages", [GATE_TEXT] = "prompt",      [GATE_INFILL] = "prompt",
+        [GATE_EMBED] = "input",   [GATE_RERANK] = "documents", [GATE_LOAD] = "prompt"};
     struct gate_request *q = mem_calloc(1, sizeof(*q));
 
     if (!q)
@@ -37,11 +48,14 @@ struct gate_request *gate_request_new(int kind)
         .dry_last_n = GATE_UNSET,
     };
     q->n_predict = GATE_UNSET;
+    q->n_think = GATE_UNSET;
     q->n_ctx = GATE_UNSET;
     q->n_choice = 1;
     q->n_logprobs = -1;
     q->keep_alive_ns = GATE_KEEP_DEFAULT;
     q->route = "other";
+    memcpy(q->field, names, sizeof(names));
+    q->field[GATE_F_PROMPT] = prompts[kind];
     return q;
 }
 

@@ -52,8 +52,10 @@ void embed_row(struct embed *p, size_t i, const float *x)
 
 int embed_end(struct embed *p, float *out, struct err *e)
 {
-    return p->m->p.pooling == POOL_RANK ? head_rank(p->m, p->state, out, e)
-                                        : head_embed(p->m, p->state, out, e);
+    int rc = p->m->p.pooling == POOL_RANK ? head_rank(p->m, p->state, out, e)
+                                          : head_embed(p->m, p->state, out, e);
+
+    return rc < 0 ? rc : model_intact(p->m, e);
 }
 
 static int pool_row(void *ctx, size_t i, const float *x)

@@ -26,7 +26,7 @@ int embed_last_only(const struct model *m);
  * only that counts. */
 void embed_row(struct embed *p, size_t i, const float *x);
 /* All rows were there: the vector, head_width numbers. Changes the state. Fails: E_UNSUPPORTED
- * a reranker without a classifier; E_NOMEM. */
+ * a reranker without a classifier; E_IO as model_intact; E_NOMEM. */
 MUST_CHECK int embed_end(struct embed *p, float *out, struct err *e);
 
 #endif

@@ -137,6 +137,8 @@ int hearth_engine_new(struct hearth_engine **out, struct hearth_model *model,
         rc = make_arrays(en, e);
     if (rc == 0)
         rc = draft_new(en, o->n_draft, e);
+    if (rc == 0)
+        rc = model_intact(model->m, e);
     if (rc < 0) {
         hearth_engine_free(en);
         return rc;
@@ -336,6 +338,7 @@ static int compute(struct hearth_engine *en, int hidden, int theirs, struct err 
 {
     struct step *st = &en->step;
     uint64_t start;
+    int rc;
 
     engine_void_rows(en); /* a step that has nothing to do leaves them */
     choose_rows(en);
@@ -352,6 +355,12 @@ static int compute(struct hearth_engine *en, int hidden, int theirs, struct err 
         for (int i = 0; i < st->n_run; i++)
             seq_spoilt(en->run_seq[i]);
         return err_set(e, E_CANCELLED, "stopped");
+    }
+    rc = model_intact(en->model->m, e);
+    if (rc < 0) { /* before anything is published, or told */
+        for (int i = 0; i < st->n_run; i++)
+            seq_spoilt(en->run_seq[i]);
+        return rc;
     }
     finish(en, theirs);
     return st->n_tok;

@@ -198,6 +198,10 @@ MUST_CHECK int infer_writes(const struct hearth_model *m, struct err *e);
 /* n_vocab bits: the tokens that DRY's repetitions do not go over, those that have one of "\n",
  * ":", "\"", "*" in their text. Borrowed; any thread. NULL: no memory. */
 const uint32_t *infer_dry_breakers(struct hearth_model *h);
+/* For who reads of the model without computing: as model_intact. */
+MUST_CHECK int infer_intact(const struct hearth_model *h, struct err *e);
+/* 1: its files are others by now (model_changed), or were lost: it is to be opened again. */
+int infer_changed(const struct hearth_model *h);
 /* The text of a string key of the model's file: 1, or 0 when it has none. Borrowed. */
 int infer_text(const struct hearth_model *h, const char *key, struct str *out);
 

@@ -1,5 +1,6 @@
 #include "infer/gen.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "infer/draft.h"
 #include "infer/stop.h"
@@ -23,6 +24,8 @@ struct gen {
     uint32_t *allowed;     /* the guide's mask; NULL: no guide */
     struct buf raw, ready; /* detokenised; past the stop strings */
     int finish;            /* enum hearth_finish, -1: goes on */
+    uint64_t end_ns;       /* when time is up; 0: never, or no token came yet */
+    int had_line;
     /* Guesses that the last step computed behind a certain token, whose row is the first: next
      * of them is what the next sampled token must be for its row to count. */
     int32_t guess[ENGINE_DRAFT_MAX];
@@ -274,6 +277,20 @@ static void gen_show(struct gen *g, int id)
         g->finish = HEARTH_FINISH_CALLER;
 }
 
+/* 1: time is up, and the text has the end of a line. */
+static int is_late(struct gen *g)
+{
+    uint64_t now;
+
+    if (!g->opt.most_ns)
+        return 0;
+    now = clock_ns();
+    if (!g->end_ns)
+        g->end_ns = now + g->opt.most_ns;
+    g->had_line |= g->raw.n && memchr(g->raw.p, '\n', g->raw.n) != NULL;
+    return g->had_line && now > g->end_ns;
+}
+
 /* Token id is taken: show it, feed it. Sets finish when it was the last. */
 static int gen_take(struct gen *g, int id, struct err *e)
 {
@@ -285,7 +302,7 @@ static int gen_take(struct gen *g, int id, struct err *e)
     gen_show(g, id);
     if (g->finish == HEARTH_FINISH_STOP)
         return 0;
-    if (gen_len(g) >= g->n_ctx) {
+    if (gen_len(g) >= g->n_ctx || is_late(g)) {
         g->finish = HEARTH_FINISH_LENGTH;
         return 0;
     }

@@ -24,6 +24,8 @@ struct gen_options {
     const char *const *stop;
     int n_stop;
     int n_predict;    /* 0 or less: until n_ctx */
+    uint64_t most_ns; /* so long after its first token it ends, once it has the end of a line;
+                         0: never */
     int n_ctx;        /* most tokens of the text; 0: the engine's */
     int n_logprobs;   /* -1: none; 0: the chosen token's; n: and the n best ones' */
     int show_control; /* control tokens appear in the text */

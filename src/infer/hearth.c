@@ -90,7 +90,7 @@ int hearth_model_open(struct hearth_model **out, const char *path,
     struct err *e = engine_err(error);
     uint64_t t0 = clock_ns();
     struct hearth_model *h = NULL;
-    int tier = infer_tier(o->cpu, e), rc = tier;
+    int tier = infer_tier(o->cpu, e), rc = tier, gone;
 
     if (rc < 0)
         return rc;
@@ -105,8 +105,11 @@ int hearth_model_open(struct hearth_model **out, const char *path,
     if (rc == 0)
         rc = read_words(h, path, e);
     if (rc == 0)
-        rc = pack_new(&h->m->packer, h->m,
-                      &(struct pack_options){o->pack_cache, o->pack_cache_max}, e);
+        rc = pack_new(
+            &h->m->packer, h->m,
+            &(struct pack_options){o->pack_cache, o->pack_cache_max, o->progress, o->ctx}, e);
+    gone = h->m ? model_intact(h->m, e) : 0; /* what was said of zeros is not so */
+    rc = gone < 0 ? gone : rc;
     if (rc < 0) {
         hearth_model_close(h);
         return rc;
@@ -197,6 +200,16 @@ const uint32_t *infer_dry_breakers(struct hearth_model *h)
         return made;
     mem_free(made); /* another thread was faster */
     return bits;
+}
+
+int infer_intact(const struct hearth_model *h, struct err *e)
+{
+    return model_intact(h->m, e);
+}
+
+int infer_changed(const struct hearth_model *h)
+{
+    return infer_intact(h, NULL) < 0 || model_changed(h->m);
 }
 
 int infer_text(const struct hearth_model *h, const char *key, struct str *out)

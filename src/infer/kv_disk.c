@@ -6,11 +6,11 @@
 #include "infer/kv_trim.h"
 #include "sys/cache_dir.h"
 #include "sys/mmap.h"
+#include "sys/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -352,13 +352,8 @@ void kv_disk_stats(struct kv_disk *d, struct kv_disk_stats *out)
 
 static int start_thread(struct kv_disk *d, struct err *e)
 {
-    sigset_t all, old;
-    int rc;
+    int rc = thread_start(&d->thread, write_some, d);
 
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &old);
-    rc = pthread_create(&d->thread, NULL, write_some, d);
-    (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (rc != 0)
         return err_sys(e, E_IO, rc, "%s: a thread that writes", d->dir);
     d->has_thread = 1;

@@ -11,7 +11,8 @@
 
 static int make_arrays(struct sched *s, struct err *e)
 {
-    size_t n_run = (size_t)s->opt.n_running, n_all = (size_t)s->opt.n_queue + n_run;
+    size_t n_run = (size_t)s->opt.n_running,
+           n_all = (size_t)s->opt.n_queue + n_run + SCHED_MORE;
 
     s->waiting = mem_calloc(n_all, sizeof(struct sched_job *));
     s->running = mem_calloc(n_run, sizeof(struct sched_job *));
@@ -108,12 +109,13 @@ static int enter(struct sched *s, struct sched_job *j, struct err *e)
 {
     if (s->stop)
         return err_set(e, E_BUSY, "the model is being stopped");
-    if (s->n_queued >= s->opt.n_queue || s->n_job >= s->opt.n_queue + s->opt.n_running)
-        return err_set(e, E_BUSY, "the queue is full: %d jobs wait; try again later",
+    if (j->q.more
+            ? s->n_more >= SCHED_MORE
+            : s->n_queued >= s->opt.n_queue || s->n_job >= s->opt.n_queue + s->opt.n_running)
+        return err_set(e, E_BUSY, "the queue is full: %d requests wait; try again later",
                        s->n_queued);
     j->id = j->slot.id = ++s->n_id;
-    s->n_queued++;
-    s->n_job++;
+    sched_job_count(j, 1);
     j->next = s->all;
     if (s->all)
         s->all->prev = j;
@@ -356,6 +358,8 @@ int sched_run(struct sched *s, struct err *e)
     }
     if (rc >= 0)
         (void)err_set(&why, E_CANCELLED, "the model is being stopped");
+    else if (s->opt.broken)
+        s->opt.broken(s->opt.ctx, &why);
     end_all(s, &why);
     if (rc >= 0)
         return 0;

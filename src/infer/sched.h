@@ -34,13 +34,17 @@ struct sched;
 struct sched_job;
 
 struct sched_options {
-    int n_queue;     /* most jobs waiting; 0: 512 */
+    int n_queue;     /* most jobs waiting, `more` ones not counted; 0: 512 */
     int n_running;   /* most at once; 0: the engine's n_seq_max */
     int n_lookup;    /* tokens guessed ahead from the text itself, where that pays: at most 16;
                         0: none. Engines made with n_draft guess by the model's own heads */
     float gap_ratio; /* how much longer than without prompts a step may take; 0: 2 */
     struct hearth_engine *draft; /* guesses ahead with a small model; NULL: none. Owned by the
                                     caller, used by sched_run's thread only */
+    /* The engine cannot go on after `why`. Called by sched_run's thread before its jobs end
+     * with that, so that who is told finds the model gone. NULL: nobody wants to know. */
+    void (*broken)(void *ctx, const struct err *why);
+    void *ctx;
 };
 
 /* The engine is the scheduler's until sched_free; borrowed. Fails: E_UNSUPPORTED the draft
@@ -55,6 +59,7 @@ void sched_free(struct sched *s);
 MUST_CHECK int sched_run(struct sched *s, struct err *e);
 void sched_stop(struct sched *s);
 
+enum { SCHED_MORE = 4096 };
 enum sched_want { SCHED_TEXT, SCHED_EMBED };
 
 struct sched_request {
@@ -68,6 +73,8 @@ struct sched_request {
     const char *const *stop; /* copied; n_stop of at most 1024 bytes */
     int n_stop;
     int n_predict;    /* 0 or less: until n_ctx */
+    uint64_t most_ns; /* so long after its first token it ends, once it has the end of a line;
+                         0: never */
     int n_ctx;        /* most tokens of prompt and answer; 0: the engine's */
     int n_logprobs;   /* -1: none; 0: the chosen token's; n: and the n best ones' */
     int show_control; /* control tokens appear in the text */
@@ -78,6 +85,8 @@ struct sched_request {
     int no_cache;
     int no_guess; /* no guessing ahead */
     /* Of all. */
+    int more;             /* 1: another text of a request of which one was let in already; at
+                           * most SCHED_MORE of these are there at once */
     int priority;         /* higher first */
     uint64_t share;       /* whose job it is */
     uint64_t salt;        /* only jobs of one salt take over each other's pages */

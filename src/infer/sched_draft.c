@@ -90,6 +90,8 @@ void sched_draft_guess(struct sched *s)
     }
     for (; steps < most; steps++) {
         got = hearth_engine_step(s->draft, NULL);
+        if (got == E_IO) /* its file is gone, or was cut: no more guesses by it */
+            s->draft = NULL;
         if (got <= 0)
             break;
         for (int i = 0; i < s->n_part; i++)

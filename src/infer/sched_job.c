@@ -51,6 +51,7 @@ static struct gen_options gen_options_of_job(const struct sched_job *j)
                                 .stop = q->stop,
                                 .n_stop = q->n_stop,
                                 .n_predict = q->n_predict,
+                                .most_ns = q->most_ns,
                                 .n_ctx = j->n_ctx,
                                 .n_logprobs = q->n_logprobs,
                                 .show_control = q->show_control,
@@ -165,6 +166,19 @@ void sched_job_unlink(struct sched_job *j)
         j->s->all = j->next;
     if (j->next)
         j->next->prev = j->prev;
+}
+
+void sched_job_count(struct sched_job *j, int by)
+{
+    struct sched *s = j->s;
+
+    if (j->q.more) {
+        s->n_more += by;
+        return;
+    }
+    s->n_job += by;
+    if (!j->begun)
+        s->n_queued += by;
 }
 
 void sched_job_free(struct sched_job *j)
@@ -363,9 +377,7 @@ void sched_job_end(struct sched_job *j, const struct err *why)
     mem_free(j->vector);
     j->gen = NULL;
     (void)pthread_mutex_lock(&s->lock);
-    if (!j->begun)
-        s->n_queued--;
-    s->n_job--;
+    sched_job_count(j, -1);
     j->over = 1;
     gone = j->released;
     if (gone)

@@ -106,12 +106,14 @@ struct sched {
     /* Under lock. */
     struct sched_job *all, *inbox, **inbox_end;
     int n_queued, n_job; /* jobs that have not begun; that are not over */
+    int n_more;          /* jobs that are not over and are of another one's request: they are
+                          * not counted above */
     int stop, poked;
     uint64_t n_id;
     struct sched_job *alone; /* whom the step that is computed now is for, when it is one */
     struct sched_stats stats;
     /* Of sched_run. */
-    struct sched_job **waiting, **running; /* [n_queue + n_running] each */
+    struct sched_job **waiting, **running; /* [n_queue + n_running + SCHED_MORE]; [n_running] */
     int n_waiting, n_running;
     struct sched_share *share;
     int n_share;
@@ -131,6 +133,8 @@ struct sched {
 MUST_CHECK int sched_job_new(struct sched_job **out, struct sched *s,
                              const struct sched_request *q, struct err *e);
 void sched_job_unlink(struct sched_job *j); /* with the lock: it is one of all no more */
+/* With the lock: it comes (by 1) or is over (-1). */
+void sched_job_count(struct sched_job *j, int by);
 void sched_job_free(struct sched_job *j);
 
 /* Its text so far. */

@@ -251,7 +251,7 @@ static int begin(struct sched *s, struct sched_job *j, struct err *e)
     rc = sched_job_begin(j, j->seq->n_done, e);
     if (j->begun) {
         (void)pthread_mutex_lock(&s->lock);
-        s->n_queued--;
+        s->n_queued -= !j->q.more;
         (void)pthread_mutex_unlock(&s->lock);
     }
     return rc;

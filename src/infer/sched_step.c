@@ -227,5 +227,7 @@ int sched_step(struct sched *s, struct err *e)
         for (int i = 0; i < s->n_part && rc > 0; i++)
             after_part(s, i, n_text);
     s->n_part = 0;
+    if (rc > 0 && model_intact(s->en->model->m, e) < 0) /* seen when a vector was made */
+        rc = E_IO;
     return rc;
 }

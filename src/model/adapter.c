@@ -274,6 +274,10 @@ int model_adapt(struct model *m, const char *path, float scale, struct err *e)
         rc = read_keys(&r);
     for (size_t i = 0; i < gguf_n_tensor(g) && rc == 0; i++)
         rc = read_pair(&r, gguf_tensor_at(g, i));
+    if (rc < 0)
+        (void)err_wrap(e, rc, "%s", path);
+    if (gguf_intact(g, e) < 0) /* what was said of zeros is not so */
+        rc = E_IO;
     if (rc == 0 && r.n && scale != 0)
         rc = attach(&r);
     if (rc == 0) {
@@ -283,5 +287,5 @@ int model_adapt(struct model *m, const char *path, float scale, struct err *e)
     }
     mem_free(r.pair);
     gguf_free(g);
-    return rc < 0 ? err_wrap(e, rc, "%s", path) : 0;
+    return rc;
 }

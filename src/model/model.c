@@ -687,10 +687,12 @@ int model_open(struct model **out, const char *path, int tier, struct err *e)
             m->arch->nextn && m->p.n_nextn && m->layer[m->p.n_layer].t[T_NEXTN_EH_PROJ] != NULL;
     if (rc == 0)
         tie_output(m);
-    if (rc < 0) {
-        rc = err_wrap(e, rc, "%s", path);
+    else
+        (void)err_wrap(e, rc, "%s", path);
+    if (gguf_intact(m->file, e) < 0) /* what was said of zeros is not so */
+        rc = E_IO;
+    if (rc < 0)
         goto out;
-    }
     *out = m;
     m = NULL;
 out:
@@ -724,6 +726,24 @@ void model_free(struct model *m)
         gguf_free(m->adapter[i]);
     gguf_free(m->file);
     mem_free(m);
+}
+
+int model_intact(const struct model *m, struct err *e)
+{
+    int rc = gguf_intact(m->file, e);
+
+    for (int i = 0; i < m->n_adapter && rc == 0; i++)
+        rc = gguf_intact(m->adapter[i], e);
+    return rc == 0 && m->packer ? pack_intact(m->packer, e) : rc;
+}
+
+int model_changed(const struct model *m)
+{
+    int is = gguf_changed(m->file);
+
+    for (int i = 0; i < m->n_adapter && !is; i++)
+        is = gguf_changed(m->adapter[i]);
+    return is;
 }
 
 /* -- cache layout ---------------------------------------------------------------------- */

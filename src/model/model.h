@@ -330,6 +330,14 @@ struct model {
 MUST_CHECK int model_open(struct model **out, const char *path, int tier, struct err *e);
 void model_free(struct model *m); /* NULL is fine */
 
+/* What was read of its files so far, its adapters' and its packed copy's, was what is in them.
+ * To be asked after each step, before what it computed is used. Cheap. Fails: E_IO one was cut
+ * or cannot be read any more: the model computes with zeros, and has to be opened again. */
+MUST_CHECK int model_intact(const struct model *m, struct err *e);
+/* 1: one of its files, or its adapters', is another one by now: who opens it again gets another
+ * model. Asks the system. */
+int model_changed(const struct model *m);
+
 /* Whether a file, whose tensors need have no data, has the keys, tensors and shapes that
  * model_open asks for. Fails: as model_open. */
 MUST_CHECK int model_check(struct gguf *g, struct err *e);

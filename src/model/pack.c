@@ -165,21 +165,41 @@ static struct pack_want want_of(const struct packer *p)
                               p->n_block, p->entry, p->n_item};
 }
 
+/* Has the pages of n bytes read, asking between pieces whether to go on. A disk takes seconds
+ * for what the digest then takes a moment for. Fails: E_CANCELLED. */
+static int fetch(const struct packer *p, size_t at, size_t n, const struct pack_options *opt)
+{
+    const volatile unsigned char *data = p->view.data;
+
+    for (size_t i = 0; i < n; i += PACK_PIECE) {
+        size_t end = n - i < PACK_PIECE ? n : i + PACK_PIECE;
+
+        if (opt->progress && opt->progress(opt->ctx, (double)(at + i) / (double)p->n_block))
+            return E_CANCELLED;
+        for (size_t k = i; k < end; k += PACK_CACHE_PAGE)
+            (void)data[at + k];
+    }
+    return 0;
+}
+
 /* 1 when every matrix in the file is what was written. All of them are needed for the first
- * token, so reading them now costs little more than reading them then. */
-static int cache_whole(const struct packer *p)
+ * token, so reading them now costs little more than reading them then. Fails: E_CANCELLED. */
+static int cache_whole(const struct packer *p, const struct pack_options *opt)
 {
     for (size_t i = 0; i < p->n_item; i++) {
         const struct item *it = &p->item[i];
 
+        if (fetch(p, it->at, item_bytes(it), opt) < 0)
+            return E_CANCELLED;
         if (digest_bytes(0, p->view.data + it->at, item_bytes(it)) != p->view.entry[i].digest)
             return 0;
     }
     return 1;
 }
 
-/* Uses the tiles of an earlier run when they are there, and right. */
-static void cache_start(struct packer *p, const struct pack_options *opt)
+/* Uses the tiles of an earlier run when they are there, and right. Fails: E_CANCELLED; all else
+ * is a note. */
+static int cache_start(struct packer *p, const struct pack_options *opt, struct err *why)
 {
     struct pack_want want = want_of(p);
     struct err e = {0};
@@ -191,12 +211,15 @@ static void cache_start(struct packer *p, const struct pack_options *opt)
     if (rc < 0)
         note(p, e.msg);
     if (rc <= 0)
-        return;
-    if (!cache_whole(p)) {
+        return 0;
+    rc = cache_whole(p, opt);
+    if (rc < 0)
+        return err_set(why, rc, "reading packed weights was stopped");
+    if (rc == 0) {
         mmap_close(&p->map);
         pack_cache_remove(&p->cache);
         note(p, "the copy of packed weights was damaged and is made anew");
-        return;
+        return 0;
     }
     for (size_t i = 0; i < p->n_item; i++) {
         p->item[i].cached.data = p->view.data + p->item[i].at;
@@ -205,6 +228,7 @@ static void cache_start(struct packer *p, const struct pack_options *opt)
     p->cached = p->written = 1;
     p->spent_ns = clock_ns() - start;
     end(p, PACK_DONE);
+    return 0;
 }
 
 static int cache_write(struct packer *p, int (*progress)(void *ctx, double done), void *ctx,
@@ -230,6 +254,7 @@ int pack_new(struct packer **out, struct model *m, const struct pack_options *op
              struct err *e)
 {
     struct packer *p = mem_calloc(1, sizeof(*p));
+    int rc = 0;
 
     if (p) {
         p->item = mem_calloc(m->n_weight, sizeof(*p->item));
@@ -252,7 +277,11 @@ int pack_new(struct packer **out, struct model *m, const struct pack_options *op
     if (!p->n_item)
         end(p, PACK_DONE);
     else if (opt->cache)
-        cache_start(p, opt);
+        rc = cache_start(p, opt, e);
+    if (rc < 0) {
+        pack_free(p);
+        return rc;
+    }
     if (p->n_item && !p->cached)
         take_block(p);
     *out = p;
@@ -364,10 +393,17 @@ int pack_all(struct packer *p, struct pool *pool, int (*progress)(void *ctx, dou
         if (progress && progress(ctx, (double)p->n_done / (double)p->n_block))
             rc = err_set(e, E_CANCELLED, "packing was stopped");
     }
+    if (rc == 0)
+        rc = model_intact(p->m, e); /* else zeros are in the tiles */
     if (rc == 0 && p->cache.path && !p->written && atomic_load(&p->state) == PACK_DONE)
         rc = cache_write(p, progress, ctx, e);
     (void)pthread_mutex_unlock(&p->lock);
     return rc;
+}
+
+int pack_intact(const struct packer *p, struct err *e)
+{
+    return mmap_intact(&p->map, e);
 }
 
 void pack_info(struct packer *p, struct pack_info *out)

@@ -41,6 +41,9 @@ enum pack_state {
 struct pack_options {
     const char *cache;  /* directory of packed copies, made when missing; NULL: none */
     uint64_t cache_max; /* bytes that copies may take; 0: PACK_CACHE_MAX */
+    /* As of pack_all, while a copy is read; NULL: nobody. */
+    int (*progress)(void *ctx, double done);
+    void *ctx;
 };
 
 struct pack_info {
@@ -52,7 +55,7 @@ struct pack_info {
 };
 
 /* Finds out what the tier wants packed, maps it or takes memory for it. Fails: E_NOMEM for the
- * small things only. */
+ * small things only; E_CANCELLED. */
 MUST_CHECK int pack_new(struct packer **out, struct model *m, const struct pack_options *opt,
                         struct err *e);
 void pack_free(struct packer *p); /* no step may run; NULL is fine */
@@ -62,9 +65,12 @@ void pack_free(struct packer *p); /* no step may run; NULL is fine */
 void pack_some(struct packer *p, struct pool *pool, uint64_t ns);
 
 /* Packs all, and writes it to the cache. progress (may be NULL) is called now and then with
- * the share that is done; nonzero stops. Fails: E_CANCELLED. */
+ * the share that is done; nonzero stops. Fails: E_CANCELLED; E_IO as model_intact. */
 MUST_CHECK int pack_all(struct packer *p, struct pool *pool,
                         int (*progress)(void *ctx, double done), void *ctx, struct err *e);
+
+/* The copy of packed weights that is in use is as it was (mmap_intact). Fails: E_IO. */
+MUST_CHECK int pack_intact(const struct packer *p, struct err *e);
 
 void pack_info(struct packer *p, struct pack_info *out);
 

@@ -22,8 +22,9 @@ static const char suffix[] = ".tiles", temp_suffix[] = ".tiles.tmp";
 _Static_assert(sizeof(struct pack_entry) == 64 && sizeof(struct pack_head) == 88,
                "the structs are the format");
 
-/* Bytes that are written before the caller hears of it. */
-enum { WRITE_PIECE = 1 << 20 };
+/* Bytes that are written before the caller hears of it, and before they must be on the disk:
+ * who stops must not wait until all that was written is. */
+enum { WRITE_PIECE = 1 << 20, SYNC_PIECE = 64 << 20 };
 
 /* -- digests --------------------------------------------------------------------------- */
 
@@ -278,12 +279,17 @@ static int write_all(const struct writing *w, int fd, struct pack_head *h, struc
 
         if (cache_dir_put(fd, w->data + i, (size_t)n, h->at_data + i) < 0)
             return err_sys(e, E_IO, errno, "write");
+        if (i % SYNC_PIECE == SYNC_PIECE - WRITE_PIECE && fdatasync(fd) < 0)
+            return err_sys(e, E_IO, errno, "write");
         if (w->progress && w->progress(w->ctx, 1))
             return err_set(e, E_CANCELLED, "stopped");
     }
-    for (size_t i = 0; i < want->n_entry; i++)
+    for (size_t i = 0; i < want->n_entry; i++) {
+        if (w->progress && w->progress(w->ctx, 1))
+            return err_set(e, E_CANCELLED, "stopped");
         want->entry[i].digest =
             digest_bytes(0, w->data + want->entry[i].at, (size_t)want->entry[i].n_byte);
+    }
     h->digest = head_digest(h, want->entry);
     memcpy(page, h, sizeof(*h));
     if (cache_dir_put(fd, want->entry, want->n_entry * sizeof(*want->entry), PACK_CACHE_PAGE) <

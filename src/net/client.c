@@ -17,7 +17,7 @@
  * pipe, so that client_cancel, which may come from a signal handler, ends the wait at once.
  * Redirects are not followed: the key goes to the host that was named and to no other. */
 
-enum { CONNECT_MS = 3000, TICK_MS = 250, URL_MAX = 8192 };
+enum { CONNECT_MS = 3000, TICK_MS = 250, URL_MAX = 8192, WARNINGS_MAX = 16384 };
 
 #define BODY_MAX ((size_t)64 << 20) /* of an answer whose buffer says no limit */
 
@@ -169,21 +169,69 @@ struct asking {
     int rc;            /* why a callback ended it */
 };
 
+static void clear_head(struct asking *q)
+{
+    q->encoded = 0;
+    q->a->error[0] = '\0';
+    mem_free(q->a->warning);
+    q->a->warning = NULL;
+}
+
+/* Adds the text of `299 agent "text"`, whose quotes and backslashes have backslashes before
+ * them. What does not fit, or is none, is left out. */
+static void keep_warning(struct client_answer *a, struct str v)
+{
+    const char *at = memchr(v.p, '"', v.n);
+    size_t n = a->warning ? strlen(a->warning) : 0;
+    char *to;
+
+    if (!at || n + v.n + 2 > WARNINGS_MAX)
+        return;
+    to = mem_realloc(a->warning, n + v.n + 2);
+    if (!to)
+        return;
+    a->warning = to;
+    to += n;
+    for (at++; at < v.p + v.n && *at != '"'; at++) {
+        at += *at == '\\' && at + 1 < v.p + v.n;
+        *to++ = *at;
+    }
+    *to++ = '\n';
+    *to = '\0';
+}
+
+/* The value of the header line, when it has that name. */
+static int is_header(struct str line, const char *name, struct str *v)
+{
+    size_t n = strlen(name);
+
+    if (line.n <= n || line.p[n] != ':' || strncasecmp(line.p, name, n) != 0)
+        return 0;
+    *v = (struct str){line.p + n + 1, line.n - n - 1};
+    while (v->n && (*v->p == ' ' || *v->p == '\t'))
+        *v = (struct str){v->p + 1, v->n - 1};
+    while (v->n && (unsigned char)v->p[v->n - 1] <= ' ')
+        v->n--;
+    return 1;
+}
+
 static size_t on_head(char *p, size_t size, size_t n, void *ctx)
 {
-    static const char name[] = "content-encoding:";
     struct asking *q = ctx;
-    size_t len = sizeof(name) - 1;
+    struct client_answer *a = q->a;
+    struct str line, v;
 
     n *= size;
+    line = (struct str){p, n};
     q->heard_ns = clock_ns();
     if (n >= 5 && memcmp(p, "HTTP/", 5) == 0)
-        q->encoded = 0; /* the next answer, behind an interim one */
-    if (n > len && strncasecmp(p, name, len) == 0) {
-        while (len < n && p[len] == ' ')
-            len++;
-        q->encoded = n - len < 8 || strncasecmp(p + len, "identity", 8) != 0;
-    }
+        clear_head(q); /* the next answer, behind an interim one */
+    else if (is_header(line, "content-encoding", &v))
+        q->encoded = v.n != 8 || strncasecmp(v.p, "identity", 8) != 0;
+    else if (is_header(line, "x-hearth-error", &v))
+        (void)snprintf(a->error, sizeof(a->error), "%.*s", v.n > 60 ? 60 : (int)v.n, v.p);
+    else if (is_header(line, "warning", &v))
+        keep_warning(a, v);
     return n;
 }
 
@@ -317,6 +365,7 @@ int client_ask(struct client *c, const char *method, const char *path, const cha
 
     a->status = 0;
     a->type[0] = '\0';
+    clear_head(&q);
     if (a->body.max == 0)
         buf_init(&a->body, BODY_MAX);
     buf_clear(&a->body);
@@ -368,4 +417,11 @@ int client_host(struct buf *out, struct err *e)
     rc = h.socket.n ? buf_fmt(out, "unix:%s", h.socket.p) : buf_str(out, h.url.p);
     host_done(&h);
     return rc < 0 ? err_set(e, rc, "no memory for an address") : 0;
+}
+
+void client_answer_done(struct client_answer *a)
+{
+    buf_done(&a->body);
+    mem_free(a->warning);
+    a->warning = NULL;
 }

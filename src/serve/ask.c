@@ -223,25 +223,25 @@ static void reply_done(struct ask *a)
 }
 
 /* The last thing that the client gets, when something went wrong. */
-static void fail(struct ask *a, const struct err *e)
+static void fail(struct ask *a, const struct err *e, const char *param)
 {
     static const struct err slow = {E_BUSY, "the request took longer than the server allows"};
     struct call *c = a->c;
 
     if (a->timed_out)
-        e = &slow;
+        e = &slow, param = NULL;
     if (!c)
         return;
     if (!a->begun) {
         a->c = NULL;
         call_listen(c, NULL, NULL);
         ask_warn(c, &a->report);
-        ask_error(c, e, NULL);
+        ask_error(c, e, param);
         return;
     }
     buf_clear(&a->out);
     if (a->stalled || atomic_load(&a->gone) || !a->ops->fail ||
-        a->ops->fail(a->ctx, e, &a->out) < 0) {
+        a->ops->fail(a->ctx, e, param, &a->out) < 0) {
         end_call(a, 1);
         return;
     }
@@ -256,7 +256,7 @@ static int hand_on(struct ask *a, const struct gate_event *ev)
 
     if (rc < 0) {
         (void)err_set(&e, rc, "the answer could not be written");
-        fail(a, &e);
+        fail(a, &e, NULL);
         return GATE_STOP_NOW;
     }
     if (!a->c)
@@ -293,7 +293,7 @@ static int on_event(void *ctx, const struct gate_event *ev)
         else
             field_warn(&a->report, "%.*s", (int)ev->text.n, ev->text.p);
     } else if (ev->kind == GATE_EV_ERROR) {
-        fail(a, ev->err);
+        fail(a, ev->err, ev->param);
     } else {
         says = hand_on(a, ev);
     }
@@ -380,7 +380,7 @@ void ask_start(struct serve *s, struct call *c, struct gate_request *q,
     if (rc < 0) { /* no event came, none will */
         (void)pthread_mutex_lock(&a->lock);
         count(a, METRIC_ERRORS, err_row(rc)->type, 1);
-        fail(a, &e);
+        fail(a, &e, NULL);
         (void)pthread_mutex_unlock(&a->lock);
         list_drop(a);
         release(a);

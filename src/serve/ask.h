@@ -36,7 +36,7 @@ struct ask_ops {
     /* Appends a sign of life to a stream. NULL: there is none in this protocol. */
     int (*ping)(void *ctx, struct buf *out);
     /* Appends the end of a stream that fails in the middle, in the protocol's way. */
-    int (*fail)(void *ctx, const struct err *e, struct buf *out);
+    int (*fail)(void *ctx, const struct err *e, const char *param, struct buf *out);
     void (*free)(void *ctx);
 };
 

@@ -32,6 +32,9 @@ void ask_error_status(struct call *c, int status, const struct err *e, const cha
         if (call_add_header(c, "Retry-After", after) < 0)
             log_line(LOG_DEBUG, "no memory for a header");
     }
+    /* For clients of our own: dialects have fewer words, and some have none. */
+    if (call_add_header(c, "x-hearth-error", err_row(e->code)->type) < 0)
+        log_line(LOG_DEBUG, "no memory for a header");
     if (d->error(&out, status, e, param && *param ? param : NULL, c->id) < 0)
         call_reply(c, status, NULL, NULL, 0);
     else

@@ -1,5 +1,5 @@
-/* Keys in memory. Whoever reads the file again makes another set; former ones stay until the
- * end, since calls may hold their keys. The file: auth_file.c. */
+/* Keys in memory. Whoever reads the file again makes another set if it is another file; former
+ * ones stay until the end, since calls may hold their keys. The file: auth_file.c. */
 #include "serve/auth_priv.h"
 
 #include "base/clock.h"
@@ -74,15 +74,21 @@ static void keep_buckets(struct auth_keys *to, const struct auth_keys *from)
 int auth_reload(struct auth *a, const char *path, struct err *e)
 {
     struct auth_keys *k = NULL;
-    int rc = auth_file_read(&k, path, e);
+    int rc = auth_file_read(&k, path, e), same;
 
     if (rc < 0)
         return rc;
     (void)pthread_mutex_lock(&a->lock);
-    keep_buckets(k, a->now);
-    k->older = a->now;
-    a->now = k;
+    same = a->now && a->now->asked == k->asked &&
+           memcmp(a->now->text, k->text, sizeof(k->text)) == 0;
+    if (!same) {
+        keep_buckets(k, a->now);
+        k->older = a->now;
+        a->now = k;
+    }
     (void)pthread_mutex_unlock(&a->lock);
+    if (same)
+        auth_keys_free(k);
     return 0;
 }
 

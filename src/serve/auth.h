@@ -45,8 +45,8 @@ enum auth_answer {
     AUTH_SLOW   /* 429: too many requests; *retry_s says when */
 };
 
-/* token: the key as it came, n 0: none. scope: enum route_scope. *who stays valid until the
- * next auth_reload but one, and as long as a call holds it. */
+/* token: the key as it came, n 0: none. scope: enum route_scope. *who stays valid until
+ * auth_free. */
 int auth_check(struct auth *a, struct str token, int scope, const struct auth_key **who,
                int *retry_s);
 int auth_model(const struct auth_key *who, struct str model); /* 1: may use it; NULL who: yes */

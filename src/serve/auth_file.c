@@ -253,6 +253,7 @@ static int read_lines(struct auth_keys *set, const char *path, struct str text, 
 int auth_file_read(struct auth_keys **out, const char *path, struct err *e)
 {
     struct auth_keys *k = mem_calloc(1, sizeof(*k));
+    struct sha256 hash;
     struct buf text;
     int rc = 0;
 
@@ -263,6 +264,9 @@ int auth_file_read(struct auth_keys **out, const char *path, struct err *e)
     k->asked = path != NULL;
     if (path)
         rc = read_file(path, &text, e);
+    sha256_init(&hash);
+    sha256_put(&hash, text.n ? text.p : "", text.n);
+    sha256_end(&hash, k->text);
     if (path && rc == 0)
         rc = read_lines(k, path, (struct str){text.p, text.n}, e);
     buf_done(&text);

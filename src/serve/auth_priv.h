@@ -28,7 +28,8 @@ struct auth_keys {
     struct arena mem;
     struct auth_stored *key;
     int n;
-    int asked; /* a file was named */
+    int asked;                       /* a file was named */
+    unsigned char text[SHA256_SIZE]; /* a digest of it */
 };
 
 /* path NULL: an empty set. Fails as auth_new. */

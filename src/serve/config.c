@@ -348,6 +348,21 @@ static int check(const struct config *c, struct err *e)
     return 0;
 }
 
+/* Room for more models than there are is given back: a server keeps what it has read. */
+static int shrink(struct config_owned *c, struct err *e)
+{
+    size_t n = (size_t)c->config.n_model;
+    struct config_model *fewer;
+
+    if (n == 0)
+        return 0;
+    fewer = mem_realloc(c->model, n * sizeof(*c->model));
+    if (!fewer)
+        return err_set(e, E_NOMEM, "no memory for the configuration");
+    c->config.model = c->model = fewer;
+    return 0;
+}
+
 int config_load(struct config **out, const char *path, const char *const *set, int n_set,
                 struct err *e)
 {
@@ -368,6 +383,8 @@ int config_load(struct config **out, const char *path, const char *const *set, i
         rc = set_one(c, set[i], e);
     if (rc == 0)
         rc = check(&c->config, e);
+    if (rc == 0)
+        rc = shrink(c, e);
     if (rc < 0) {
         config_free(&c->config);
         return rc;

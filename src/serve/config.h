@@ -79,7 +79,7 @@ struct config {
     int log_json;
     int log_content;       /* 1: prompts and answers too */
     const char *responses; /* the database of /v1/responses; NULL: the user's; "": none */
-    int64_t responses_ttl_s;
+    int64_t responses_ttl_s, responses_bytes; /* 0: no limit */
 };
 
 /* path: of the file; NULL: $HEARTH_CONFIG, or the first there is of hearth.yaml below
@@ -98,6 +98,9 @@ void config_model(const struct config *c, const char *name, struct config_model 
 void config_example(FILE *f);
 /* Writes all that is set, as YAML. */
 void config_print(const struct config *c, FILE *f);
+
+/* 1: they say the same; 0 also where there is no memory to find out. */
+int config_same(const struct config *a, const struct config *b);
 
 /* "5m", "1h30m", "-1", "300", "0": nanoseconds; negative: GATE_KEEP_FOREVER. A number without a
  * unit is seconds. 1 when it is one, else 0. */

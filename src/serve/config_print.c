@@ -4,6 +4,7 @@
 #include "gate/provider.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *tail(const char *name)
@@ -115,4 +116,27 @@ void config_print(const struct config *c, FILE *f)
     }
     buf_done(&value);
     print_models(c, f);
+}
+
+static char *text_of(const struct config *c, size_t *n)
+{
+    char *text = NULL;
+    FILE *f = open_memstream(&text, n);
+
+    if (!f)
+        return NULL;
+    (void)fprintf(f, "%s\n", c->path ? c->path : "");
+    config_print(c, f);
+    return fclose(f) == 0 ? text : NULL;
+}
+
+int config_same(const struct config *a, const struct config *b)
+{
+    size_t n = 0, k = 0;
+    char *x = text_of(a, &n), *y = text_of(b, &k);
+    int same = x && y && n == k && memcmp(x, y, n) == 0;
+
+    free(x);
+    free(y);
+    return same;
 }

@@ -53,7 +53,7 @@ enum { CONFIG_MODELS_MAX = 1024, CONFIG_LIST_MAX = 256 };
 struct config_owned {
     struct config config; /* the first member */
     struct arena mem;
-    struct config_model *model; /* CONFIG_MODELS_MAX of them, made with the first */
+    struct config_model *model; /* room for CONFIG_MODELS_MAX while it is read */
 };
 
 /* Sets the row's field of `into` (a config, or a config_model). plain: of YAML, without quotes:

@@ -69,7 +69,7 @@ const struct config_row config_rows[] = {
      .env = "HEARTH_KEEP_ALIVE", .ollama = "OLLAMA_KEEP_ALIVE",
      .help = "how long a model stays after its last request; -1: for ever"},
     {.name = "models.load_timeout", .type = CONFIG_SECONDS, .at = AT(load_timeout_s), .def = "5m", .min = 1,
-     .max = 86400, .env = "HEARTH_LOAD_TIMEOUT", .ollama = "OLLAMA_LOAD_TIMEOUT", .help = "of loading a model"},
+     .max = 86400, .env = "HEARTH_LOAD_TIMEOUT", .ollama = "OLLAMA_LOAD_TIMEOUT", .help = "that a request waits for its model"},
     {.name = "models.threads", .type = CONFIG_INT, .at = AT(n_thread), .def = "0", .min = 0, .max = 256,
      .env = "HEARTH_THREADS", .help = "that compute; 0: by the machine"},
     {.name = "models.parallel", .type = CONFIG_INT, .at = AT(n_parallel), .def = "0", .min = 0,
@@ -101,6 +101,9 @@ const struct config_row config_rows[] = {
 
     {.name = "responses.path", .type = CONFIG_PATH, .at = AT(responses), .choices = "none", .env = "HEARTH_RESPONSES",
      .help = "database of /v1/responses; unset: below the user's state; none: nothing is kept"},
+    {.name = "responses.size", .type = CONFIG_BYTES, .at = AT(responses_bytes), .def = "1GiB", .min = 0,
+     .max = 1024 * TIB, .env = "HEARTH_RESPONSES_SIZE",
+     .help = "most bytes of them; the oldest go first; 0: no limit"},
     {.name = "responses.keep", .type = CONFIG_AGE, .at = AT(responses_ttl_s), .def = "720h", .min = 0,
      .max = 100 * YEAR_S, .env = "HEARTH_RESPONSES_KEEP", .help = "how long they are kept"},
 };

@@ -6,6 +6,8 @@
  * what they may be elsewhere. */
 #include "serve/config_priv.h"
 
+#include "base/mem.h"
+
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -366,12 +368,14 @@ static int read_document(struct reader *r)
 
 int config_yaml(struct config_owned *c, const char *path, struct str text, struct err *e)
 {
-    struct reader *r = arena_calloc(&c->mem, 1, sizeof(*r));
+    struct reader *r = mem_calloc(1, sizeof(*r));
     struct err own = {0};
     int rc;
 
-    if (!r || !yaml_parser_initialize(&r->y))
+    if (!r || !yaml_parser_initialize(&r->y)) {
+        mem_free(r);
         return err_set(e, E_NOMEM, "no memory for the configuration");
+    }
     r->c = c;
     r->path = path;
     r->e = e ? e : &own;
@@ -379,5 +383,6 @@ int config_yaml(struct config_owned *c, const char *path, struct str text, struc
     yaml_parser_set_input_string(&r->y, (const unsigned char *)(text.n ? text.p : ""), text.n);
     rc = read_document(r);
     yaml_parser_delete(&r->y);
+    mem_free(r);
     return rc;
 }

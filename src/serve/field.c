@@ -332,7 +332,7 @@ static int look_over(struct str s, struct err *e)
         }
     }
     if (n > FIELD_VALUES)
-        return err_set(e, E_TOO_LONG, "the JSON has about %zu values, at most %d are taken", n,
+        return err_set(e, E_INVALID, "the JSON has about %zu values, at most %d are taken", n,
                        FIELD_VALUES);
     return 0;
 }

@@ -73,7 +73,7 @@ MUST_CHECK int field_read(const struct field_row *rows, size_t n, const char *pa
 
 /* n bytes as JSON: strict (RFC 8259), UTF-8, no key twice in an object, at most FIELD_DEPTH
  * deep and of at most FIELD_VALUES values. The caller owns *out. Fails: E_INVALID what is wrong
- * and at which byte; E_TOO_LONG; E_NOMEM. */
+ * and at which byte; E_NOMEM. */
 enum { FIELD_DEPTH = 128, FIELD_VALUES = 2 << 20 };
 MUST_CHECK int field_parse(json_t **out, struct str body, struct err *e);
 

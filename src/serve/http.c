@@ -7,10 +7,10 @@
 #include "serve/auth.h"
 #include "sys/pool.h"
 #include "sys/slice.h"
+#include "sys/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -210,11 +210,13 @@ static int read_tls(struct http *h, struct err *e)
 
 static int start_mhd(struct http *h, struct err *e)
 {
+    static char versions[] = "NORMAL:-VERS-TLS1.0:-VERS-TLS1.1"; /* GnuTLS would take them */
     const struct config *c = http_config(h);
     unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET |
                      MHD_USE_ERROR_LOG | (h->tls ? MHD_USE_TLS : 0u);
     struct MHD_OptionItem tls[] = {{MHD_OPTION_HTTPS_MEM_CERT, 0, h->cert},
                                    {MHD_OPTION_HTTPS_MEM_KEY, 0, h->key},
+                                   {MHD_OPTION_HTTPS_PRIORITIES, 0, versions},
                                    {MHD_OPTION_END, 0, NULL}};
     const union MHD_DaemonInfo *info;
     struct epoll_event ev = {.events = EPOLLIN, .data = {.ptr = &h->watch_mhd}};
@@ -225,7 +227,7 @@ static int start_mhd(struct http *h, struct err *e)
         (unsigned)c->n_connection + 1, MHD_OPTION_CONNECTION_TIMEOUT, 0u,
         MHD_OPTION_NOTIFY_COMPLETED, http_on_completed, h, MHD_OPTION_NOTIFY_CONNECTION,
         http_conn_notify, h, MHD_OPTION_UNESCAPE_CALLBACK, keep_escaped, NULL,
-        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY, h->tls ? tls : tls + 2,
+        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY, h->tls ? tls : tls + 3,
         MHD_OPTION_END);
     info = h->mhd ? MHD_get_daemon_info(h->mhd, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
     if (!info)
@@ -257,7 +259,6 @@ static int start(struct http *h, struct err *e)
     const struct config *c = http_config(h);
     struct epoll_event ev = {.events = EPOLLIN, .data = {.ptr = &h->watch_wake}};
     int n = c->n_handler ? c->n_handler : 2 * pool_default_threads(), rc;
-    sigset_t all, before;
 
     raise_file_limit(c);
     h->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -272,10 +273,7 @@ static int start(struct http *h, struct err *e)
     if (rc < 0)
         return rc;
     watch_listeners(h, EPOLL_CTL_ADD);
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    rc = pthread_create(&h->thread, NULL, io_thread, h);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    rc = thread_start(&h->thread, io_thread, h);
     if (rc != 0)
         return err_sys(e, E_IO, rc, "make the server's thread");
     h->running = 1;

@@ -2,8 +2,7 @@
 #include "serve/http_priv.h"
 
 #include "base/mem.h"
-
-#include <signal.h>
+#include "sys/thread.h"
 
 enum { POOL_MAX = 256, BODY_LONG = 1 << 20 };
 
@@ -62,7 +61,6 @@ static void *run(void *ctx)
 int http_pool_new(struct http_pool **out, struct serve *s, int n, int room, struct err *e)
 {
     struct http_pool *p = mem_calloc(1, sizeof(*p));
-    sigset_t all, before;
 
     if (!p)
         return err_set(e, E_NOMEM, "no memory for threads");
@@ -70,12 +68,9 @@ int http_pool_new(struct http_pool **out, struct serve *s, int n, int room, stru
     p->room = room;
     (void)pthread_mutex_init(&p->lock, NULL);
     (void)pthread_cond_init(&p->more, NULL);
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     while (p->n_thread < n && p->n_thread < POOL_MAX &&
-           pthread_create(&p->thread[p->n_thread], NULL, run, p) == 0)
+           thread_start(&p->thread[p->n_thread], run, p) == 0)
         p->n_thread++;
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (p->n_thread == 0) {
         http_pool_free(p);
         return err_set(e, E_IO, "no thread can be made");

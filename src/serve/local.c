@@ -16,12 +16,22 @@ static struct local_call *call_of(struct gate_call *c)
     return (struct local_call *)(void *)c;
 }
 
+/* Under the lock: one of the same request is under way. */
+static int has_party(const struct local *l, uint64_t party)
+{
+    const struct local_call *c = party ? l->calls : NULL;
+
+    while (c && c->q->party != party)
+        c = c->after;
+    return c != NULL;
+}
+
 static int local_start(struct provider *p, struct gate_request *q, gate_sink *sink, void *ctx,
                        struct gate_call **out, struct err *e)
 {
     struct local *l = (struct local *)(void *)p;
     struct local_call *c = local_call_new(l, q, sink, ctx);
-    int most, rc = 0;
+    int most, more, rc = 0;
 
     if (!c) {
         gate_request_free(q);
@@ -29,9 +39,10 @@ static int local_start(struct provider *p, struct gate_request *q, gate_sink *si
     }
     local_lock(l);
     most = l->config->n_queue ? l->config->n_queue : LOCAL_QUEUE;
+    more = has_party(l, q->party);
     if (l->stopping)
         rc = err_set(e, E_BUSY, "the server is shutting down");
-    else if (l->n_before >= most)
+    else if (!more && l->n_before >= most)
         rc = err_set(e, E_BUSY, "the queue is full: %d requests wait", most);
     if (rc == 0) {
         c->after = l->calls;
@@ -39,8 +50,9 @@ static int local_start(struct provider *p, struct gate_request *q, gate_sink *si
         if (l->calls)
             l->calls->before = &c->after;
         l->calls = c;
-        c->counted = 1;
-        l->n_before++;
+        c->more = more;
+        c->counted = !more;
+        l->n_before += c->counted;
         *out = (struct gate_call *)(void *)c;
         local_enqueue(c);
     }
@@ -118,68 +130,82 @@ static void *prepare(void *arg)
 
 /* -- the clock ------------------------------------------------------------------------- */
 
-/* Under the lock, which is left meanwhile: joins a thread that has ended. 1: there was one. */
+/* Under the lock, which is left meanwhile: frees a name that is over. 1: there was one. */
+static int bury_name(struct local *l)
+{
+    struct local_model **at = &l->models, *m;
+
+    while (*at && !local_is_over(*at))
+        at = &(*at)->next;
+    m = *at;
+    if (!m)
+        return 0;
+    *at = m->next;
+    m->en->n_name--;
+    local_unlock(l);
+    local_model_free(m);
+    local_lock(l);
+    return 1;
+}
+
+/* Under the lock, which is left meanwhile: frees an engine whose thread has ended, once its
+ * names are no more. 1: there was one. */
 static int bury(struct local *l)
 {
-    for (struct local_model **at = &l->models; *at; at = &(*at)->next) {
-        struct local_model *m = *at;
+    struct local_engine **at = &l->engines, *en;
 
-        if (!m->gone)
-            continue;
-        *at = m->next;
-        local_unlock(l);
-        (void)pthread_join(m->thread, NULL);
-        local_model_free(m);
-        local_lock(l);
+    if (bury_name(l))
         return 1;
-    }
-    return 0;
+    while (*at && (!(*at)->gone || (*at)->n_name))
+        at = &(*at)->next;
+    en = *at;
+    if (!en)
+        return 0;
+    *at = en->next;
+    local_unlock(l);
+    (void)pthread_join(en->thread, NULL);
+    local_engine_free(en);
+    local_lock(l);
+    return 1;
 }
 
-/* Under the lock: who waits too long for a model waits no more; the model is loaded on. */
-static uint64_t give_up(struct local *l, struct local_model *m, uint64_t now)
+/* Until when a call waits for its model to be loaded. */
+static uint64_t patience(const struct local *l, const struct local_call *c)
 {
-    uint64_t end = UINT64_MAX;
-    struct local_call *c;
+    int most = l->config->load_timeout_s;
+    uint64_t end = most > 0 ? c->wait_ns + (uint64_t)most * 1000000000u : UINT64_MAX,
+             late = c->q->deadline_ns;
 
-    if (m->state != LOCAL_LOADING || l->config->load_timeout_s <= 0)
-        return end;
-    end = m->load_ns + (uint64_t)l->config->load_timeout_s * 1000000000u;
-    if (now < end)
-        return end;
-    while ((c = m->waiting)) {
-        m->waiting = c->next;
-        (void)pthread_mutex_lock(&c->lock);
-        (void)err_set(&c->failed, E_BUSY,
-                      "model '%s' is not loaded yet after %d s (load_timeout)", local_name(m),
-                      l->config->load_timeout_s);
-        (void)pthread_mutex_unlock(&c->lock);
-        local_enqueue(c);
-    }
-    return UINT64_MAX;
+    return late && late < end ? late + 1 : end;
 }
 
-/* What the scheduler says of itself. */
-static void gauges(struct local *l, struct local_model *m)
+/* Under the lock: who waits too long for a model waits no more. A model that has room is loaded
+ * on, so that it is there for who asks next. Returns when to look again. */
+static uint64_t give_up(struct local *l, struct local_engine *en, uint64_t now)
 {
-    const char *name = local_name(m);
-    struct sched_stats s;
+    struct local_call **at = &en->waiting;
+    uint64_t next = UINT64_MAX;
 
-    if (!m->running)
-        return;
-    sched_stats(m->en.sched, &s);
-    metrics_put(l->metrics, METRIC_RUNNING, name, NULL, NULL, s.n_running);
-    metrics_put(l->metrics, METRIC_WAITING, name, NULL, NULL, s.n_waiting);
-    metrics_put(l->metrics, METRIC_KV_PAGES, name, NULL, NULL, s.pages);
-    metrics_put(l->metrics, METRIC_KV_USED, name, NULL, NULL, s.pages_used);
-    metrics_put(l->metrics, METRIC_KV_CACHED, name, NULL, NULL, s.pages_cached);
-    metrics_put(l->metrics, METRIC_MODEL_BYTES, name, NULL, NULL, (double)m->bytes);
-    if (s.last_step_rows)
-        metrics_put(l->metrics, METRIC_BATCH, name, NULL, NULL, s.last_step_rows);
-    if (s.preempted > m->preempted)
-        metrics_put(l->metrics, METRIC_PREEMPTED, name, NULL, NULL,
-                    (double)(s.preempted - m->preempted));
-    m->preempted = s.preempted;
+    while (*at) {
+        struct local_call *c = *at;
+        uint64_t end = patience(l, c);
+
+        if (now < end) {
+            next = end < next ? end : next;
+            at = &c->next;
+            continue;
+        }
+        if (!c->q->deadline_ns || now <= c->q->deadline_ns) {
+            (void)pthread_mutex_lock(&c->lock);
+            (void)err_set(&c->failed, E_BUSY,
+                          "model '%s' is not loaded yet after %d s (load_timeout)",
+                          local_name(c->m), l->config->load_timeout_s);
+            (void)pthread_mutex_unlock(&c->lock);
+            en->stays |= en->settled;
+        }
+        local_wait_end(at);
+    }
+    return next;
 }
 
 /* Under the lock: lets go what has stayed long enough. Returns when to look again. */
@@ -191,16 +217,20 @@ static uint64_t tick(struct local *l)
     if (tell)
         l->tell_ns = now + TELL_NS;
     for (struct local_model *m = l->models; m; m = m->next) {
-        uint64_t end = local_expiry(m), other = give_up(l, m, now);
+        uint64_t end = local_expiry(m);
 
         if (end <= now)
             local_leave(m);
         else if (end < next)
             next = end;
-        next = other < next ? other : next;
+    }
+    for (struct local_engine *en = l->engines; en; en = en->next) {
+        uint64_t end = give_up(l, en, now);
+
+        next = end < next ? end : next;
         if (tell)
-            gauges(l, m);
-        if (m->running && l->tell_ns < next)
+            local_tell(en);
+        if (en->running && l->tell_ns < next)
             next = l->tell_ns;
     }
     return next;
@@ -211,7 +241,7 @@ static void *keep_time(void *arg)
     struct local *l = arg;
 
     local_lock(l);
-    while (l->stopping < 2 || l->models) {
+    while (l->stopping < 2 || l->models || l->engines) {
         struct timespec until;
         uint64_t next;
 
@@ -220,6 +250,7 @@ static void *keep_time(void *arg)
             local_unlock(l);
             local_pins(l);
             local_lock(l);
+            continue; /* it may have been told to stop meanwhile */
         }
         if (bury(l))
             continue;
@@ -304,6 +335,14 @@ static void end_calls(struct local *l)
     }
     while (l->calls)
         (void)pthread_cond_wait(&l->change, &l->lock);
+}
+
+void local_quiesce(struct local *l)
+{
+    local_lock(l);
+    l->draining = 1;
+    (void)pthread_cond_broadcast(&l->change);
+    local_unlock(l);
 }
 
 void local_free(struct local *l)

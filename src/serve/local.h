@@ -1,11 +1,15 @@
 /* local.h - the models of this machine as a provider: loaded on demand, kept for a while, let
  * go when others need the room.
  *
+ * Names of the same file that are to be run in the same way share weights, cache and scheduler:
+ * an engine. It goes with the last of its names.
+ *
  * A name is looked up in the store (or is a path, where the configuration allows it). Its model
  * is loaded when it is first asked for, by a thread of its own, while others go on; then a
  * thread runs its scheduler (infer/sched.h). It stays for its keep_alive after the last
  * request. When the bytes of loaded models would pass the budget, idle ones leave: those of low
- * priority first, then the one used longest ago; pinned ones never.
+ * priority first, then the one used longest ago; pinned ones never. When that is not enough the
+ * new one waits for busy ones, which leave after what they are answering (local_room.c).
  *
  * Conversations become tokens by text/chat.h, forms become grammars, and what is written is
  * taken apart by text/reply: all outside the engine's thread but the last.
@@ -31,6 +35,9 @@ struct store;
 /* All are borrowed and outlive it. Fails: E_NOMEM. */
 MUST_CHECK int local_new(struct local **out, const struct config *config, struct store *store,
                          struct metrics *metrics, struct err *e);
+/* The server is about to end: what is loaded goes on, nothing more is loaded, and who waits for
+ * that fails with E_BUSY. */
+void local_quiesce(struct local *l);
 /* Ends all requests with E_CANCELLED, unloads all. */
 void local_free(struct local *l);
 struct provider *local_provider(struct local *l);
@@ -42,7 +49,9 @@ enum local_state { LOCAL_LOADING, LOCAL_READY, LOCAL_LEAVING };
 
 struct local_info {
     const char *name, *path, *digest;
-    int state; /* enum local_state */
+    const char *engine; /* the name under which its engine was loaded, which others may share:
+                         * one engine has one such name, and sums go by it */
+    int state;          /* enum local_state */
     int pinned;
     double load_progress;
     uint64_t bytes; /* weights, cache in use, scratch */

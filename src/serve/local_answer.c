@@ -285,6 +285,21 @@ static void begins(struct local_answer *a, const struct sched_event *ev)
     u->queue_ns = ev->queue_ns;
 }
 
+/* What a form runs out of while it is followed is no matter of the context's length. */
+static void fail_of(struct local_answer *a, const struct err *why)
+{
+    struct gate_request *q = a->c->q;
+    const char *field = q->field[q->form == GATE_ANY ? GATE_F_TOOLS : GATE_F_FORM];
+    struct err e = *why;
+
+    if (!a->guide || e.code != E_TOO_LONG) {
+        local_fail(a->c, why);
+        return;
+    }
+    (void)err_wrap(&e, E_INVALID, "%s", field);
+    local_fail_param(a->c, &e, field);
+}
+
 static void ends(struct local_answer *a, const struct sched_event *ev)
 {
     struct local_call *c = a->c;
@@ -299,7 +314,7 @@ static void ends(struct local_answer *a, const struct sched_event *ev)
         if (finish(a, &st, NULL, &e) < 0)
             local_fail(c, &e);
     } else if (ev->kind == SCHED_ERROR) {
-        local_fail(c, ev->err);
+        fail_of(a, ev->err);
     } else if (finish(a, ev->stats, stop, &e) < 0) {
         local_fail(c, &e);
     }

@@ -57,42 +57,63 @@ static struct form form_of(const struct local_call *c, const struct local_prompt
  * go without them, unless one must come. */
 static int grammar_of(struct local_answer *a, const struct local_prompt *p, struct err *e)
 {
-    static const char *const names[] = {[FORM_ANY] = "tools",
-                                        [FORM_JSON] = "format",
-                                        [FORM_SCHEMA] = "format",
-                                        [FORM_GBNF] = "grammar",
-                                        [FORM_REGEX] = "pattern"};
     struct local_call *c = a->c;
     struct form f = form_of(c, p);
-    int of_tools = 0, rc;
+    int of_tools = 0, field, rc;
 
     if (c->q->tool_choice == GATE_CALL_REQUIRED && !p->with_tools)
-        return err_set(e, E_INVALID, "tool_choice: a tool must be called, but there are none");
+        return local_blame(c, GATE_F_TOOL_CHOICE,
+                           err_set(e, E_INVALID,
+                                   "%s: a tool must be called, but there are none",
+                                   local_field(c, GATE_F_TOOL_CHOICE)));
     if (f.kind != FORM_ANY && c->q->prefill)
-        return err_set(e, E_UNSUPPORTED,
-                       "an answer that was begun cannot be held to a form here");
+        return local_blame(c, GATE_F_FORM,
+                           err_set(e, E_UNSUPPORTED,
+                                   "%s: an answer that was begun cannot be held to a form here",
+                                   local_field(c, GATE_F_FORM)));
     rc = form_grammar(&a->gram, &f, &of_tools, e);
+    field = of_tools || f.kind == FORM_ANY ? GATE_F_TOOLS : GATE_F_FORM;
     if (rc == E_UNSUPPORTED && f.kind == FORM_ANY && f.calls.choice != REPLY_REQUIRED) {
         if (a->index == 0 && f.calls.choice == REPLY_AUTO)
             local_warn(c, "calls are not held to what their tools declare: %s", e->msg);
         e->code = 0;
         return 0;
     }
-    return rc < 0 ? err_wrap(e, rc, "%s", of_tools ? "tools" : names[f.kind]) : 0;
+    /* It is the form that is too large for us, not the conversation for the model. */
+    return rc < 0 ? local_blame(c, field,
+                                err_wrap(e, rc == E_TOO_LONG ? E_INVALID : rc, "%s",
+                                         local_field(c, field)))
+                  : 0;
+}
+
+/* 1: reasoning may have so many tokens and no more. */
+static int is_limited(const struct local_answer *a, const struct local_prompt *p)
+{
+    return p->chat && a->c->q->n_think >= 0 &&
+           *chat_probe(p->chat, p->with_tools)->style.think_close;
 }
 
 static int guide_of(struct local_answer *a, const struct local_prompt *p, struct err *e)
 {
+    const struct gate_request *q = a->c->q;
     const struct mask_vocab *vocab = NULL;
     struct guide_options o = {.gram = a->gram,
                               .tok = a->tok,
                               .open = p->p.open,
-                              .may_think = p->chat && a->c->q->think != GATE_THINK_OFF};
-    int rc = local_vocab(a->c->m, &vocab, e);
+                              .limited = is_limited(a, p),
+                              .budget = q->n_think,
+                              .may_think = p->chat && (!a->gram || q->think != GATE_THINK_OFF)};
+    int rc = a->gram ? local_vocab(a->c->m->en, &vocab, e) : 0;
 
     o.vocab = vocab;
     if (p->chat)
         o.style = &chat_probe(p->chat, p->with_tools)->style;
+    if (rc == 0 && q->sampling.ignore_eos)
+        rc = local_blame(
+            a->c, GATE_F_EOS,
+            err_set(e, E_INVALID, "%s cannot be combined with %s",
+                    local_field(a->c, GATE_F_EOS),
+                    a->gram ? "what says where the answer ends" : "a limit of reasoning"));
     if (rc == 0)
         rc = guide_new(&a->guide, &o, e);
     if (rc == 0)
@@ -111,7 +132,7 @@ static int reply_of(struct local_answer *a, const struct local_prompt *p, struct
 
     if (rc == 0 && a->gram)
         reply_guided(a->reply, q->form != GATE_ANY);
-    a->hidden = a->c->m->en.hidden[p->with_tools];
+    a->hidden = a->c->m->hidden[p->with_tools];
     a->show_control = 1;
     return rc;
 }
@@ -125,14 +146,14 @@ static int answer_make(struct local_answer *a, struct local_call *c, size_t inde
     a->c = c;
     a->index = (int)index;
     a->kind = GATE_EV_CONTENT;
-    a->tok = infer_tok(c->m->en.model);
+    a->tok = infer_tok(c->m->en->model);
     local_tokens_init(&a->tokens, q->n_logprobs >= 0 || q->want_ids, q->n_logprobs);
     buf_init(&a->clean, 3 * TEXT_MAX);
     buf_init(&a->name, TEXT_MAX);
     buf_init(&a->id, TEXT_MAX);
     buf_init(&a->arguments, TEXT_MAX);
     rc = grammar_of(a, p, e);
-    if (rc == 0 && a->gram)
+    if (rc == 0 && (a->gram || is_limited(a, p)))
         rc = guide_of(a, p, e);
     if (rc == 0 && p->chat)
         rc = reply_of(a, p, e);
@@ -163,6 +184,7 @@ static int submit(struct local_answer *a, const struct local_prompt *p,
     r.show_control = a->show_control;
     r.hidden = a->hidden;
     r.guide = a->guide ? &a->by : NULL;
+    r.more = a->c->more || a->index > 0;
     a->stop = base->stop;
     return local_submit(a->c, (size_t)a->index, &r, local_on_job, a, e);
 }
@@ -179,12 +201,15 @@ int local_answer_start(struct local_call *c, const struct local_prompt *p,
     for (size_t i = 0; i < n && rc == 0; i++) {
         c->n_answer++;
         rc = answer_make(&c->answer[i], c, i, p, e);
-        if (rc == 0 && c->answer[i].guide && n > GUIDED_MAX)
-            rc = err_set(e, E_UNSUPPORTED,
-                         "n is %zu: at most %d answers are held to a form at once", n,
-                         GUIDED_MAX);
+        if (rc == 0 && c->answer[i].gram && n > GUIDED_MAX)
+            rc = local_blame(c, GATE_F_CHOICES,
+                             err_set(e, E_UNSUPPORTED,
+                                     "%s is %zu: at most %d answers are held to a form at once",
+                                     local_field(c, GATE_F_CHOICES), n, GUIDED_MAX));
     }
     for (size_t i = 0; i < n && rc == 0; i++)
-        rc = submit(&c->answer[i], p, r, e);
+        rc = local_blame_sampling(c, submit(&c->answer[i], p, r, e), e);
+    if (rc == E_TOO_LONG)
+        rc = local_blame(c, GATE_F_PROMPT, rc);
     return rc;
 }

@@ -48,6 +48,14 @@ void local_enqueue(struct local_call *c)
     (void)pthread_cond_signal(&l->work);
 }
 
+void local_wait_end(struct local_call **at)
+{
+    struct local_call *c = *at;
+
+    *at = c->next;
+    local_enqueue(c);
+}
+
 void local_begun(struct local_call *c)
 {
     c->l->n_before -= c->counted;
@@ -112,9 +120,22 @@ void local_warn(struct local_call *c, const char *fmt, ...)
 
 void local_fail(struct local_call *c, const struct err *e)
 {
+    local_fail_param(c, e, NULL);
+}
+
+/* 1: the request could have been another one. */
+static int is_of_request(int code)
+{
+    return code == E_INVALID || code == E_UNSUPPORTED || code == E_TOO_LONG ||
+           code == E_NOT_FOUND;
+}
+
+void local_fail_param(struct local_call *c, const struct err *e, const char *param)
+{
     (void)pthread_mutex_lock(&c->lock);
     if (!c->failed.code) {
         c->failed = *e;
+        c->param = is_of_request(e->code) ? param : NULL;
         if (!c->failed.code)
             c->failed.code = E_INTERNAL;
     }
@@ -132,13 +153,12 @@ void local_cancel(struct local_call *c)
     atomic_store(&c->cancelled, 1);
     local_lock(l);
     if (c->stage == STAGE_WAITING) {
-        struct local_call **at = &c->m->waiting;
+        struct local_call **at = &c->m->en->waiting;
 
         while (*at && *at != c)
             at = &(*at)->next;
         if (*at)
-            *at = c->next;
-        local_enqueue(c);
+            local_wait_end(at);
     }
     local_unlock(l);
     (void)pthread_mutex_lock(&c->lock);
@@ -166,7 +186,8 @@ static void say_end(struct local_call *c)
     if (!c->failed.code && atomic_load(&c->cancelled))
         (void)err_set(&c->failed, E_CANCELLED, "the request was cancelled");
     if (c->failed.code)
-        ev = (struct gate_event){.kind = GATE_EV_ERROR, .err = &c->failed, .usage = &c->usage};
+        ev = (struct gate_event){
+            .kind = GATE_EV_ERROR, .err = &c->failed, .param = c->param, .usage = &c->usage};
     local_answers_free(c);
     if (c->m)
         local_give(c->m, c->q->keep_alive_ns);
@@ -221,7 +242,7 @@ int local_submit(struct local_call *c, size_t i, const struct sched_request *r,
     if (c->failed.code || atomic_load(&c->cancelled))
         rc = err_set(e, E_CANCELLED, "the request was cancelled");
     else
-        rc = sched_submit(c->m->en.sched, r, sink, ctx, &c->job[i], e);
+        rc = sched_submit(c->m->en->sched, r, sink, ctx, &c->job[i], e);
     if (rc == 0)
         c->n_live++;
     (void)pthread_mutex_unlock(&c->lock);

@@ -42,7 +42,7 @@ void local_embed_free(struct local_embed *em)
 /* Past the context: the end goes, but for what marks it. */
 static int fit(struct local_call *c, size_t i, struct tok_ids *ids, struct err *e)
 {
-    const struct tok *tok = infer_tok(c->m->en.model);
+    const struct tok *tok = infer_tok(c->m->en->model);
     size_t most = (size_t)local_n_ctx(c);
     int32_t last;
 
@@ -50,8 +50,8 @@ static int fit(struct local_call *c, size_t i, struct tok_ids *ids, struct err *
         return 0;
     if (c->q->overflow != GATE_TRUNCATE)
         return err_set(e, E_TOO_LONG,
-                       "input %zu has %zu tokens, but the context of model '%s' holds %zu", i,
-                       ids->n, local_name(c->m), most);
+                       "%s[%zu] has %zu tokens, but the context of model '%s' holds %zu",
+                       local_field(c, GATE_F_PROMPT), i, ids->n, local_name(c->m), most);
     last = ids->id[ids->n - 1];
     c->usage.n_dropped += (int)(ids->n - most);
     ids->n = most;
@@ -63,11 +63,11 @@ static int fit(struct local_call *c, size_t i, struct tok_ids *ids, struct err *
 static int encode_input(struct local_call *c, const struct gate_input *in, size_t i,
                         struct tok_ids *ids, struct err *e)
 {
-    const struct tok *tok = infer_tok(c->m->en.model);
+    const struct tok *tok = infer_tok(c->m->en->model);
     int rc = 0;
 
     if (in->ids) {
-        rc = local_check_ids(c, "input", in->ids, in->n_id, e);
+        rc = local_check_ids(c, in->ids, in->n_id, e);
         if (rc < 0)
             return rc;
         for (size_t k = 0; k < in->n_id && rc == 0; k++)
@@ -81,24 +81,26 @@ static int encode_input(struct local_call *c, const struct gate_input *in, size_
         rc = tok_encode(tok, in->text.p, in->text.n, TOK_ADD_SPECIAL, ids, e);
     }
     if (rc == 0 && (in->ids ? in->n_id : in->text.n) == 0)
-        rc = err_set(e, E_INVALID, "input %zu is empty", i);
+        rc = err_set(e, E_INVALID, "%s[%zu] is empty", local_field(c, GATE_F_PROMPT), i);
     return rc;
 }
 
 static int encode_pair(struct local_call *c, size_t i, struct tok_ids *ids, struct err *e)
 {
-    const struct tok *tok = infer_tok(c->m->en.model);
+    const struct tok *tok = infer_tok(c->m->en->model);
     struct str form, doc = c->q->input[i].text;
 
     if (!tok)
         return err_set(e, E_UNSUPPORTED, "this model's tokenizer is not known here");
     if (c->q->input[i].ids)
-        return err_set(e, E_UNSUPPORTED, "document %zu: tokens; only text can be ranked", i);
+        return err_set(e, E_UNSUPPORTED, "%s[%zu]: tokens; only text can be ranked",
+                       local_field(c, GATE_F_PROMPT), i);
     if (!c->q->query.n)
-        return err_set(e, E_INVALID, "the query is empty");
+        return local_blame(c, GATE_F_QUERY,
+                           err_set(e, E_INVALID, "%s is empty", local_field(c, GATE_F_QUERY)));
     if (!doc.n)
-        return err_set(e, E_INVALID, "document %zu is empty", i);
-    if (!infer_text(c->m->en.model, "tokenizer.chat_template.rerank", &form))
+        return err_set(e, E_INVALID, "%s[%zu] is empty", local_field(c, GATE_F_PROMPT), i);
+    if (!infer_text(c->m->en->model, "tokenizer.chat_template.rerank", &form))
         form.n = 0;
     return local_pair(tok, form, c->q->query, doc, ids, e);
 }
@@ -140,6 +142,7 @@ static int hand_one(struct local_embed *em, struct err *e)
                               .ids = em->ids[i].id,
                               .n = em->ids[i].n,
                               .n_logprobs = -1,
+                              .more = i > 0,
                               .no_cache = q->no_cache,
                               .salt = local_salt(em->c),
                               .priority = q->priority,
@@ -239,26 +242,31 @@ static int on_job(void *ctx, const struct sched_event *ev)
 
 /* -- beginning ------------------------------------------------------------------------- */
 
-static int check_kind(const struct local_call *c, struct err *e)
+static int check_kind(struct local_call *c, struct err *e)
 {
-    const struct hearth_model_info *info = &c->m->en.info;
+    const struct hearth_model_info *info = &c->m->en->info;
     int ranks = info->pooling == POOL_RANK;
 
     if (c->q->kind == GATE_RERANK && !ranks)
-        return err_set(e, E_UNSUPPORTED, "model '%s' is no reranker", local_name(c->m));
+        return local_blame(
+            c, GATE_F_MODEL,
+            err_set(e, E_UNSUPPORTED, "model '%s' is no reranker", local_name(c->m)));
     if (c->q->kind == GATE_EMBED && ranks)
-        return err_set(e, E_UNSUPPORTED, "model '%s' is a reranker; it gives no embeddings",
-                       local_name(c->m));
+        return local_blame(c, GATE_F_MODEL,
+                           err_set(e, E_UNSUPPORTED,
+                                   "model '%s' is a reranker; it gives no embeddings",
+                                   local_name(c->m)));
     if (c->q->n_dim < 0 || c->q->n_dim > info->n_embd_out)
-        return err_set(e, E_INVALID, "dimensions: %d; the model gives %d", c->q->n_dim,
-                       info->n_embd_out);
+        return local_blame(c, GATE_F_DIM,
+                           err_set(e, E_INVALID, "%s: %d; the model gives %d",
+                                   local_field(c, GATE_F_DIM), c->q->n_dim, info->n_embd_out));
     return 0;
 }
 
 int local_embed_start(struct local_call *c, struct err *e)
 {
     struct local_embed *em;
-    int rc = check_kind(c, e), window = 2 * c->m->en.size.n_seq_max;
+    int rc = check_kind(c, e), window = 2 * c->m->en->size.n_seq_max;
 
     if (rc < 0)
         return rc;
@@ -268,7 +276,7 @@ int local_embed_start(struct local_call *c, struct err *e)
     (void)pthread_mutex_init(&em->turn, NULL);
     em->c = c;
     em->score = c->q->kind == GATE_RERANK;
-    em->n_out = c->q->n_dim && !em->score ? c->q->n_dim : c->m->en.info.n_embd_out;
+    em->n_out = c->q->n_dim && !em->score ? c->q->n_dim : c->m->en->info.n_embd_out;
     em->window = window < WINDOW_MOST ? window : WINDOW_MOST;
     em->n = c->q->n_input;
     em->ids = mem_calloc(em->n ? em->n : 1, sizeof(*em->ids));
@@ -279,7 +287,7 @@ int local_embed_start(struct local_call *c, struct err *e)
     for (size_t i = 0; i < em->n; i++)
         em->input[i] = (struct input){em, i};
     c->usage.n_ctx = local_n_ctx(c);
-    rc = encode_all(em, e);
+    rc = local_blame(c, GATE_F_PROMPT, encode_all(em, e));
     if (rc < 0 || c->q->count_only) {
         if (rc == 0)
             (void)local_say_start(c);

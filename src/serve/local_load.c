@@ -1,4 +1,4 @@
-/* local_load.c - the thread of a model: loads it, runs its scheduler, takes it down. */
+/* local_load.c - the thread of an engine: loads it, runs its scheduler, takes it down. */
 #include "serve/local_priv.h"
 
 #include "base/clock.h"
@@ -8,27 +8,19 @@
 
 #include <limits.h>
 
-/* How a model without a template is talked to: roles in front of lines. */
-static const char plain_template[] =
-    "{% for m in messages %}"
-    "{% if m.role == 'system' %}{{ m.content }}\n\n"
-    "{% else %}{{ m.role | capitalize }}: {{ m.content }}\n{% endif %}"
-    "{% endfor %}"
-    "{% if add_generation_prompt %}Assistant:{% endif %}";
-
 /* -- progress -------------------------------------------------------------------------- */
 
 /* Tells those who wait. They stay at the model while this thread has the lock only, so each is
  * held meanwhile; one that is elsewhere by then hears an event that is a little late. */
-static void progress(struct local_model *m, double done)
+static void progress(struct local_engine *en, double done)
 {
-    struct local *l = m->l;
+    struct local *l = en->l;
     struct local_call *held[64];
     int n = 0;
 
     local_lock(l);
-    m->progress = done;
-    for (struct local_call *c = m->waiting; c && n < 64; c = c->next) {
+    en->progress = done;
+    for (struct local_call *c = en->waiting; c && n < 64; c = c->next) {
         (void)atomic_fetch_add(&c->refs, 1);
         held[n++] = c;
     }
@@ -48,76 +40,101 @@ static int public_err(struct err *e, const struct hearth_error *he, const char *
     return err_set(e, he->code ? he->code : E_INTERNAL, "%s%s", what, he->message);
 }
 
-static int open_weights(struct local_model *m, struct err *e)
+/* 1: nobody wants it any more. */
+static int unwanted(struct local_engine *en)
 {
-    struct local_engine *en = &m->en;
-    struct hearth_model_options o = {.n_thread = m->setup.n_thread,
-                                     .pack_cache = m->setup.pack_cache};
+    int rc;
+
+    local_lock(en->l);
+    rc = local_wanted(en, NULL);
+    local_unlock(en->l);
+    return rc < 0;
+}
+
+static int on_read(void *engine, double done)
+{
+    progress(engine, 0.5 * done);
+    return unwanted(engine);
+}
+
+static int open_weights(struct local_engine *en, struct err *e)
+{
+    struct hearth_model_options o = {.n_thread = en->setup.n_thread,
+                                     .pack_cache = en->setup.pack_cache,
+                                     .progress = on_read,
+                                     .ctx = en};
     struct hearth_error he = {0};
     int rc = 0;
 
-    if (hearth_model_open(&en->model, m->sm.path, &o, &he) < 0)
+    if (hearth_model_open(&en->model, en->source.path, &o, &he) < 0)
         return public_err(e, &he, "");
-    for (size_t i = 0; i < m->sm.n_adapter && rc == 0; i++) {
-        if (hearth_model_adapt(en->model, m->sm.adapter[i], 1, &he) < 0)
+    for (size_t i = 0; i < en->source.n_adapter && rc == 0; i++) {
+        if (hearth_model_adapt(en->model, en->source.adapter[i], 1, &he) < 0)
             rc = public_err(e, &he, "adapter: ");
     }
     hearth_model_info(en->model, &en->info);
     return rc;
 }
 
-static int open_draft(struct local_model *m, struct err *e)
+static int on_draft_read(void *engine, double done)
 {
-    struct hearth_engine_options o = {.n_ctx = m->en.size.n_ctx,
-                                      .n_seq_max = m->en.size.n_seq_max,
-                                      .n_thread = m->setup.n_thread};
-    struct hearth_model_options mo = {.n_thread = m->setup.n_thread,
-                                      .pack_cache = m->setup.pack_cache};
+    (void)done;
+    return unwanted(engine);
+}
+
+static int open_draft(struct local_engine *en, struct err *e)
+{
+    struct hearth_engine_options o = {.n_ctx = en->size.n_ctx,
+                                      .n_seq_max = en->size.n_seq_max,
+                                      .n_thread = en->setup.n_thread};
+    struct hearth_model_options mo = {.n_thread = en->setup.n_thread,
+                                      .pack_cache = en->setup.pack_cache,
+                                      .progress = on_draft_read,
+                                      .ctx = en};
     struct hearth_error he = {0};
     struct store_model sm = {0};
-    const char *path = m->sm.draft;
+    const char *path = en->source.draft;
     int rc = 0;
 
-    if (!m->setup.draft && !path)
+    if (!en->setup.draft && !path)
         return 0;
-    if (m->setup.draft) {
-        rc = local_resolve(m->l, str_of(m->setup.draft), &sm, e);
+    if (en->setup.draft) {
+        rc = local_resolve(en->l, str_of(en->setup.draft), &sm, e);
         path = sm.path;
     }
     if (rc < 0)
         rc = err_wrap(e, rc, "draft");
-    else if (hearth_model_open(&m->en.draft_model, path, &mo, &he) < 0 ||
-             hearth_engine_new(&m->en.draft, m->en.draft_model, &o, &he) < 0)
+    else if (hearth_model_open(&en->draft_model, path, &mo, &he) < 0 ||
+             hearth_engine_new(&en->draft, en->draft_model, &o, &he) < 0)
         rc = public_err(e, &he, "draft: ");
     store_model_done(&sm);
     return rc;
 }
 
 /* What it takes of the budget. The store's size of a model has its own DRAFT in it. */
-static uint64_t draft_bytes(const struct local_model *m)
+static uint64_t draft_bytes(const struct local_engine *en)
 {
     struct hearth_engine_info size;
     struct hearth_model_info info;
 
-    if (!m->en.draft)
+    if (!en->draft)
         return 0;
-    hearth_engine_info(m->en.draft, &size);
-    hearth_model_info(m->en.draft_model, &info);
-    return size.kv_bytes + size.scratch_bytes + (m->setup.draft ? info.file_bytes : 0);
+    hearth_engine_info(en->draft, &size);
+    hearth_model_info(en->draft_model, &info);
+    return size.kv_bytes + size.scratch_bytes + (en->setup.draft ? info.file_bytes : 0);
 }
 
-static int make_engine(struct local_model *m, uint64_t kv_bytes, struct hearth_error *he)
+static int make_engine(struct local_engine *en, uint64_t kv_bytes, struct hearth_error *he)
 {
-    struct local_engine *en = &m->en;
-    struct hearth_engine_options o = {.n_ctx = m->setup.n_ctx ? m->setup.n_ctx
-                                                              : en->info.n_ctx_train,
-                                      .n_seq_max = m->setup.n_parallel,
-                                      .n_thread = m->setup.n_thread,
-                                      .kv_type = m->setup.kv_k,
-                                      .kv_type_v = m->setup.kv_v,
+    struct hearth_engine_options o = {.n_ctx = en->setup.n_ctx ? en->setup.n_ctx
+                                                               : en->info.n_ctx_train,
+                                      .n_seq_max = en->setup.n_parallel,
+                                      .n_thread = en->setup.n_thread,
+                                      .kv_type = en->setup.kv_k,
+                                      .kv_type_v = en->setup.kv_v,
                                       .kv_bytes = kv_bytes,
-                                      .kv_dir = m->setup.kv_disk,
-                                      .kv_dir_bytes = m->setup.kv_disk_bytes};
+                                      .kv_dir = en->setup.kv_disk,
+                                      .kv_dir_bytes = en->setup.kv_disk_bytes};
     int rc = hearth_engine_new(&en->engine, en->model, &o, he);
 
     if (rc == 0)
@@ -128,131 +145,100 @@ static int make_engine(struct local_model *m, uint64_t kv_bytes, struct hearth_e
 /* A cache that holds all texts when they are full, unless that is more than a model may have:
  * then texts share what there is. Its memory is not there before it is used, so it costs little
  * to see how large it would be. */
-static int open_engine(struct local_model *m, struct err *e)
+static int open_engine(struct local_engine *en, struct err *e)
 {
-    struct local_engine *en = &m->en;
-    uint64_t most = m->setup.kv_bytes ? m->setup.kv_bytes : local_kv_most(m->l);
+    uint64_t most = en->setup.kv_bytes ? en->setup.kv_bytes : local_kv_most(en->l);
     struct hearth_error he = {0};
-    int rc = make_engine(m, 0, &he);
+    int rc = make_engine(en, 0, &he);
 
     if (rc == E_NOMEM || (rc == 0 && en->size.kv_bytes > most)) {
         hearth_engine_free(en->engine);
         en->engine = NULL;
-        rc = make_engine(m, most, &he);
+        rc = make_engine(en, most, &he);
     }
     return rc < 0 ? public_err(e, &he, "") : 0;
 }
 
-static int on_packed(void *model, double done)
+static int on_packed(void *engine, double done)
 {
-    struct local_model *m = model;
-    int stop;
-
-    local_lock(m->l);
-    stop = m->l->stopping;
-    local_unlock(m->l);
-    progress(m, 0.5 + 0.3 * done);
-    return stop;
+    progress(engine, 0.5 + 0.3 * done);
+    return unwanted(engine);
 }
 
 /* With a directory for packed weights they are packed before the first answer, once, and kept
  * there; without one, between steps. That it goes wrong is said, and no failure. */
-static int keep_packed(struct local_model *m, struct err *e)
+static int keep_packed(struct local_engine *en, struct err *e)
 {
-    struct local_engine *en = &m->en;
     struct hearth_error he = {0};
 
-    if (!m->setup.pack_cache)
+    if (!en->setup.pack_cache)
         return 0;
-    if (hearth_engine_pack(en->engine, on_packed, m, &he) < 0)
+    if (hearth_engine_pack(en->engine, on_packed, en, &he) < 0)
         return public_err(e, &he, "");
     hearth_model_info(en->model, &en->info);
     if (en->info.pack_note[0])
-        log_line(LOG_WARN, "model '%s': %s", local_name(m), en->info.pack_note);
+        log_line(LOG_WARN, "model '%s': %s", en->name, en->info.pack_note);
     return 0;
 }
 
-static int open_chat(struct local_model *m, struct err *e)
+/* Before its requests end: who asks again then gets one that is loaded anew. */
+static void on_broken(void *engine, const struct err *why)
 {
-    struct local_engine *en = &m->en;
-    struct chat_source s = {.kind = TMPL_JINJA, .name = str_of(en->info.arch)};
-    int rc;
+    struct local_engine *en = engine;
 
-    s.tok = infer_tok(en->model);
-    if (!s.tok) {
-        (void)err_set(&en->chat_why, E_UNSUPPORTED,
-                      "this model's tokenizer is not known here, so there can be no "
-                      "conversation");
-        return 0;
-    }
-    if (m->sm.template.n) {
-        s.text = m->sm.template;
-        s.kind = tmpl_kind_of(s.text);
-    } else if (infer_text(en->model, "tokenizer.chat_template", &s.text)) {
-        if (!infer_text(en->model, "tokenizer.chat_template.tool_use", &s.tools_text))
-            s.tools_text = (struct str){NULL, 0};
-    } else {
-        s.text = str_of(plain_template);
-        en->plain = 1;
-    }
-    rc = chat_new(&en->chat, &s, e);
-    if (rc == E_NOMEM)
-        return rc;
-    if (rc < 0) { /* texts can be completed all the same */
-        (void)err_wrap(e, rc, "the model's chat template");
-        log_line(LOG_WARN, "model '%s': %s", local_name(m), e->msg);
-        en->chat_why = *e;
-        return 0;
-    }
-    for (int i = 0; i < 2; i++) {
-        en->hidden[i] = mem_calloc(MASK_WORDS(en->info.n_vocab), sizeof(*en->hidden[i]));
-        if (!en->hidden[i])
-            return err_set(e, E_NOMEM, "no memory for a chat template");
-        chat_hidden(en->chat, i, en->hidden[i]);
-    }
-    return 0;
+    local_lock(en->l);
+    en->why = *why;
+    local_leave_all(en);
+    local_unlock(en->l);
 }
 
-static int open_sched(struct local_model *m, struct err *e)
+static int open_sched(struct local_engine *en, struct err *e)
 {
-    struct sched_options o = {.n_lookup = m->setup.lookup, .draft = m->en.draft};
+    struct sched_options o = {
+        .n_lookup = en->setup.lookup, .draft = en->draft, .broken = on_broken, .ctx = en};
 
-    local_lock(m->l);
-    o.n_queue = m->l->config->n_queue;
-    local_unlock(m->l);
-    return sched_new(&m->en.sched, m->en.engine, &o, e);
+    local_lock(en->l);
+    o.n_queue = en->l->config->n_queue;
+    local_unlock(en->l);
+    return sched_new(&en->sched, en->engine, &o, e);
 }
 
-static int load(struct local_model *m, struct err *e)
+static int load(struct local_engine *en, struct err *e)
 {
-    struct local_engine *en = &m->en;
-    uint64_t weights = m->sm.size;
+    uint64_t weights = en->source.size;
     int rc;
 
-    progress(m, 0);
-    rc = local_room(m, weights, e);
+    progress(en, 0);
+    rc = local_room(en, weights, 0, e);
     if (rc == 0)
-        rc = open_weights(m, e);
+        rc = open_weights(en, e);
     if (rc == 0) {
-        progress(m, 0.5);
+        progress(en, 0.5);
         weights = en->info.file_bytes > weights ? en->info.file_bytes : weights;
-        rc = open_engine(m, e);
+        rc = open_engine(en, e);
     }
     if (rc == 0)
-        rc = open_draft(m, e);
+        rc = open_draft(en, e);
     if (rc == 0)
         rc = local_room(
-            m, weights + en->size.kv_bytes + en->size.scratch_bytes + draft_bytes(m), e);
+            en, weights + en->size.kv_bytes + en->size.scratch_bytes + draft_bytes(en), 1, e);
     if (rc == 0)
-        rc = keep_packed(m, e);
+        rc = keep_packed(en, e);
     if (rc == 0) {
-        progress(m, 0.8);
-        rc = open_chat(m, e);
+        progress(en, 0.8);
+        rc = open_sched(en, e);
     }
     if (rc == 0)
-        rc = open_sched(m, e);
+        if (rc == 0)
+            rc = infer_intact(en->model, e);
     if (rc == 0)
-        progress(m, 1);
+        progress(en, 1);
+    if (rc == E_CANCELLED) { /* by whom is what matters */
+        local_lock(en->l);
+        rc = local_wanted(en, e);
+        local_unlock(en->l);
+        rc = rc < 0 ? rc : E_CANCELLED;
+    }
     return rc;
 }
 
@@ -261,10 +247,7 @@ static int load(struct local_model *m, struct err *e)
 static void take_down(struct local_engine *en)
 {
     sched_free(en->sched);
-    chat_free(en->chat);
     mask_vocab_free(en->vocab);
-    for (int i = 0; i < 2; i++)
-        mem_free(en->hidden[i]);
     hearth_engine_free(en->draft);
     hearth_model_close(en->draft_model);
     hearth_engine_free(en->engine);
@@ -273,93 +256,87 @@ static void take_down(struct local_engine *en)
 
 /* -- the thread ------------------------------------------------------------------------ */
 
-/* Under the lock: those who waited go on, whatever has become of the model. */
-static void wake_waiting(struct local_model *m)
-{
-    struct local_call *c;
-
-    while ((c = m->waiting)) {
-        m->waiting = c->next;
-        local_enqueue(c);
-    }
-}
-
 /* Says how loading went. 1: it is to be run. */
-static int loaded(struct local_model *m, int rc, const struct err *e)
+static int loaded(struct local_engine *en, int rc, const struct err *e)
 {
-    struct local *l = m->l;
-    double took = (double)(clock_ns() - m->load_ns) / 1e9;
+    struct local *l = en->l;
+    double took = (double)(clock_ns() - en->load_ns) / 1e9;
     int run;
 
     if (rc < 0)
-        log_line(LOG_WARN, "model '%s' was not loaded: %s", local_name(m), e->msg);
+        log_line(rc == E_CANCELLED ? LOG_INFO : LOG_WARN, "model '%s' was not loaded: %s",
+                 en->name, e->msg);
     else
-        log_line(LOG_INFO, "model '%s' loaded in %.2f s", local_name(m), took);
+        log_line(LOG_INFO, "model '%s' loaded in %.2f s", en->name, took);
     if (rc == 0) {
-        metrics_put(l->metrics, METRIC_LOADS, local_name(m), NULL, NULL, 1);
-        metrics_put(l->metrics, METRIC_LOAD_TIME, local_name(m), NULL, NULL, took);
+        metrics_put(l->metrics, METRIC_LOADS, en->name, NULL, NULL, 1);
+        metrics_put(l->metrics, METRIC_LOAD_TIME, en->name, NULL, NULL, took);
     }
     local_lock(l);
     if (rc < 0) {
-        m->why = *e;
-        m->state = LOCAL_LEAVING;
-    } else if (m->state == LOCAL_LOADING) {
-        m->state = LOCAL_READY;
+        en->why = *e;
+        local_leave_all(en);
+        local_room_lost(en);
+    } else if (en->state == LOCAL_LOADING) {
+        en->state = LOCAL_READY;
     }
-    m->idle_ns = clock_ns();
-    m->loaded = 1;
-    wake_waiting(m);
-    run = rc == 0 && (m->state == LOCAL_READY || m->refs > 0);
-    m->running = run;
+    for (struct local_model *m = l->models; m; m = m->next)
+        m->idle_ns = m->en == en ? clock_ns() : m->idle_ns;
+    en->loaded = 1;
+    while (en->waiting) /* they go on, whatever has become of it */
+        local_wait_end(&en->waiting);
+    run = rc == 0 && (en->state == LOCAL_READY || en->refs > 0);
+    en->running = run;
     (void)pthread_cond_broadcast(&l->change);
     local_unlock(l);
     return run;
 }
 
-void *local_model_thread(void *model)
+void *local_engine_thread(void *engine)
 {
-    struct local_model *m = model;
-    struct local *l = m->l;
+    struct local_engine *en = engine;
+    struct local *l = en->l;
     struct err e = {0};
-    int rc = load(m, &e);
+    int rc = load(en, &e);
 
-    if (loaded(m, rc, &e)) {
-        rc = sched_run(m->en.sched, &e);
+    if (loaded(en, rc, &e)) {
+        rc = sched_run(en->sched, &e);
         if (rc < 0)
-            log_line(LOG_ERROR, "model '%s' stopped: %s", local_name(m), e.msg);
+            log_line(LOG_ERROR, "model '%s' stopped: %s", en->name, e.msg);
     }
     local_lock(l);
-    m->state = LOCAL_LEAVING;
     if (rc < 0)
-        m->why = e;
-    m->running = 0;
-    (void)pthread_cond_broadcast(&l->change);
-    while (m->refs)
+        en->why = e;
+    local_tell(en);
+    en->running = 0;
+    local_leave_all(en);
+    while (en->refs)
         (void)pthread_cond_wait(&l->change, &l->lock);
     local_unlock(l);
-    take_down(&m->en);
-    metrics_put(l->metrics, METRIC_MODEL_BYTES, local_name(m), NULL, NULL, 0);
+    take_down(en);
+    mem_trim(); /* what was in small pieces, too */
+    local_tell_gone(en);
     local_lock(l);
-    m->bytes = 0;
-    m->gone = 1;
+    en->bytes = 0;
+    en->gone = 1;
     (void)pthread_cond_broadcast(&l->change);
     local_unlock(l);
     return NULL;
 }
 
-int local_vocab(struct local_model *m, const struct mask_vocab **out, struct err *e)
+int local_vocab(struct local_engine *en, const struct mask_vocab **out, struct err *e)
 {
-    const struct tok *tok = infer_tok(m->en.model);
+    const struct tok *tok = infer_tok(en->model);
     int rc = 0;
 
     if (!tok)
         return err_set(e, E_UNSUPPORTED,
                        "this model's tokenizer is not known here, so answers cannot be held to "
                        "a form");
-    (void)pthread_mutex_lock(&m->en.vocab_lock);
-    if (!m->en.vocab)
-        rc = mask_vocab_new(&m->en.vocab, tok, e);
-    *out = m->en.vocab;
-    (void)pthread_mutex_unlock(&m->en.vocab_lock);
+    (void)pthread_mutex_lock(&en->vocab_lock);
+    if (!en->vocab)
+        rc = mask_vocab_new(&en->vocab, tok, e);
+    *out = en->vocab;
+    (void)pthread_mutex_unlock(&en->vocab_lock);
     return rc;
 }

@@ -21,15 +21,17 @@ static int64_t wall_of(uint64_t monotonic_ns)
 /* Under the lock. */
 static void look(const struct local_model *m, struct local_info *out)
 {
+    const struct local_engine *en = m->en;
     uint64_t end = local_expiry(m), now = clock_ns();
 
     *out = (struct local_info){.name = local_name(m),
+                               .engine = en->name,
                                .path = m->sm.path,
                                .digest = m->sm.digest,
-                               .state = m->state,
+                               .state = m->leaving ? LOCAL_LEAVING : en->state,
                                .pinned = m->pinned,
-                               .load_progress = m->progress,
-                               .bytes = m->bytes,
+                               .load_progress = en->progress,
+                               .bytes = en->bytes,
                                .weight_bytes = m->sm.size,
                                .expires_at_ns = GATE_KEEP_FOREVER};
     /* While it is in use the time that it stays has not begun. */
@@ -37,14 +39,14 @@ static void look(const struct local_model *m, struct local_info *out)
         end = now + (uint64_t)m->keep_ns;
     if (end != UINT64_MAX)
         out->expires_at_ns = wall_of(end);
-    if (!m->loaded || m->why.code || m->gone)
+    if (!en->loaded || en->why.code || en->gone)
         return;
-    out->weight_bytes = m->en.info.file_bytes;
-    out->kv_bytes = m->en.size.kv_bytes;
-    out->n_ctx = m->en.size.n_ctx;
-    out->n_thread = m->en.size.n_thread;
-    if (m->running)
-        sched_stats(m->en.sched, &out->sched);
+    out->weight_bytes = en->info.file_bytes;
+    out->kv_bytes = en->size.kv_bytes;
+    out->n_ctx = en->size.n_ctx;
+    out->n_thread = en->size.n_thread;
+    if (en->running)
+        sched_stats(en->sched, &out->sched);
 }
 
 static int by_end(const void *a, const void *b)
@@ -67,7 +69,7 @@ void local_each(struct local *l, void (*visit)(void *ctx, const struct local_inf
     if (n)
         all = mem_alloc(n * sizeof(*all));
     for (const struct local_model *m = l->models; m && all; m = m->next) {
-        if (!m->gone)
+        if (!local_is_over(m))
             look(m, &all[k++]);
     }
     if (k)
@@ -104,21 +106,54 @@ int local_hangs(struct local *l, struct err *e)
     int hangs = 0;
 
     local_lock(l);
-    for (const struct local_model *m = l->models; m && !hangs; m = m->next) {
+    for (const struct local_engine *en = l->engines; en && !hangs; en = en->next) {
         struct sched_stats s;
 
-        if (!m->running)
+        if (!en->running)
             continue;
-        sched_stats(m->en.sched, &s);
+        sched_stats(en->sched, &s);
         hangs = s.last_step_ns && s.n_running > 0 && now > s.last_step_ns &&
                 now - s.last_step_ns > limit;
         if (hangs)
-            (void)err_set(e, E_BUSY, "model '%s' has not ended a step for %llu s",
-                          local_name(m),
+            (void)err_set(e, E_BUSY, "model '%s' has not ended a step for %llu s", en->name,
                           (unsigned long long)((now - s.last_step_ns) / 1000000000u));
     }
     local_unlock(l);
     return hangs;
+}
+
+/* -- metrics --------------------------------------------------------------------------- */
+
+void local_tell(struct local_engine *en)
+{
+    struct metrics *to = en->l->metrics;
+    const char *name = en->name;
+    struct sched_stats s;
+
+    if (!en->running)
+        return;
+    sched_stats(en->sched, &s);
+    metrics_put(to, METRIC_RUNNING, name, NULL, NULL, s.n_running);
+    metrics_put(to, METRIC_WAITING, name, NULL, NULL, s.n_waiting);
+    metrics_put(to, METRIC_KV_PAGES, name, NULL, NULL, s.pages);
+    metrics_put(to, METRIC_KV_USED, name, NULL, NULL, s.pages_used);
+    metrics_put(to, METRIC_KV_CACHED, name, NULL, NULL, s.pages_cached);
+    metrics_put(to, METRIC_MODEL_BYTES, name, NULL, NULL, (double)en->bytes);
+    if (s.last_step_rows)
+        metrics_put(to, METRIC_BATCH, name, NULL, NULL, s.last_step_rows);
+    if (s.preempted > en->preempted)
+        metrics_put(to, METRIC_PREEMPTED, name, NULL, NULL,
+                    (double)(s.preempted - en->preempted));
+    en->preempted = s.preempted;
+}
+
+void local_tell_gone(const struct local_engine *en)
+{
+    static const enum metric all[] = {METRIC_RUNNING, METRIC_WAITING,   METRIC_KV_PAGES,
+                                      METRIC_KV_USED, METRIC_KV_CACHED, METRIC_MODEL_BYTES};
+
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+        metrics_put(en->l->metrics, all[i], en->name, NULL, NULL, 0);
 }
 
 /* -- holders --------------------------------------------------------------------------- */
@@ -127,20 +162,21 @@ int local_hangs(struct local *l, struct err *e)
  * for a text would wait, and not so many that nobody is left for what needs no model. */
 static int wait_loaded(struct local_model *m, struct err *e)
 {
+    struct local_engine *en = m->en;
     struct local *l = m->l;
     uint64_t end = UINT64_MAX;
     struct timespec until;
     int rc = 0;
 
-    if (!m->loaded && l->n_holder >= LOCAL_HOLDERS)
+    if (!en->loaded && l->n_holder >= LOCAL_HOLDERS)
         return err_set(e, E_BUSY, "model '%s' is being loaded, and others wait for it",
                        local_name(m));
     if (l->config->load_timeout_s > 0)
-        end = m->load_ns + (uint64_t)l->config->load_timeout_s * 1000000000u;
+        end = clock_ns() + (uint64_t)l->config->load_timeout_s * 1000000000u;
     until.tv_sec = (time_t)(end / 1000000000u);
     until.tv_nsec = (long)(end % 1000000000u);
     l->n_holder++;
-    while (!m->loaded && rc == 0) {
+    while (!en->loaded && rc == 0) {
         if (end == UINT64_MAX)
             (void)pthread_cond_wait(&l->change, &l->lock);
         else if (pthread_cond_timedwait(&l->change, &l->lock, &until) == ETIMEDOUT)
@@ -148,7 +184,8 @@ static int wait_loaded(struct local_model *m, struct err *e)
                          local_name(m));
     }
     l->n_holder--;
-    return m->loaded ? 0 : rc;
+    en->stays |= rc == E_BUSY && en->settled;
+    return en->loaded ? 0 : rc;
 }
 
 int local_hold(struct local *l, struct str name, struct local_model **out, struct err *e)
@@ -160,12 +197,14 @@ int local_hold(struct local *l, struct str name, struct local_model **out, struc
         return rc;
     local_lock(l);
     rc = wait_loaded(m, e);
-    if (rc == 0 && m->why.code) {
-        rc = m->why.code;
+    if (rc == 0 && m->en->why.code) {
+        rc = m->en->why.code;
         if (e)
-            *e = m->why;
+            *e = m->en->why;
     }
     local_unlock(l);
+    if (rc == 0)
+        rc = local_words(m, e);
     if (rc < 0)
         local_give(m, GATE_KEEP_DEFAULT);
     else
@@ -181,17 +220,17 @@ void local_let_go(struct local_model *m)
 
 const struct tok *local_tok(const struct local_model *m)
 {
-    return infer_tok(m->en.model);
+    return infer_tok(m->en->model);
 }
 
 const struct hearth_model *local_hearth(const struct local_model *m)
 {
-    return m->en.model;
+    return m->en->model;
 }
 
 const struct chat *local_chat(const struct local_model *m)
 {
-    return m->en.plain ? NULL : m->en.chat;
+    return m->plain ? NULL : m->chat;
 }
 
 void local_model_info(const struct local_model *m, struct local_info *out)
@@ -204,5 +243,5 @@ void local_model_info(const struct local_model *m, struct local_info *out)
 void local_slots(const struct local_model *m,
                  void (*visit)(void *ctx, const struct sched_slot *slot), void *ctx)
 {
-    sched_each(m->en.sched, visit, ctx);
+    sched_each(m->en->sched, visit, ctx);
 }

@@ -1,10 +1,10 @@
-/* local_model.c - which models there are: names, references, and room for them. */
+/* local_model.c - which models there are: names, references, their words, pins. */
 #include "serve/local_priv.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "sys/cgroup.h"
+#include "infer/engine.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -12,12 +12,6 @@
 #include <strings.h>
 #include <time.h>
 #include <unistd.h>
-
-/* Of the memory for models, what one model's cache takes at most, when nothing is configured.
- */
-enum { KV_PART = 4 };
-
-#define SHARE_OF_MACHINE 0.8 /* of its memory, for models, when nothing is configured */
 
 /* -- names ----------------------------------------------------------------------------- */
 
@@ -92,102 +86,50 @@ int local_resolve(struct local *l, struct str name, struct store_model *out, str
 struct local_model *local_loaded(struct local *l, const char *name)
 {
     for (struct local_model *m = l->models; m; m = m->next) {
-        if (!m->gone && m->state != LOCAL_LEAVING && strcasecmp(local_name(m), name) == 0)
+        if (!m->leaving && strcasecmp(local_name(m), name) == 0)
             return m;
     }
     return NULL;
 }
 
-/* -- how it is to be run --------------------------------------------------------------- */
-
-static int kv_type(const char *name)
-{
-    static const char *const names[] = {"auto", "f16", "f32", "q8_0", "q4_0"};
-
-    for (int i = 0; name && i < (int)(sizeof(names) / sizeof(names[0])); i++) {
-        if (strcmp(name, names[i]) == 0)
-            return i;
-    }
-    return HEARTH_KV_AUTO;
-}
-
-static int copy_name(char **out, const char *s)
-{
-    *out = s ? mem_strdup(s) : NULL;
-    return !s || *out ? 0 : E_NOMEM;
-}
-
-/* Under the lock: the configuration may be another one later. */
-static int setup_of(struct local_model *m, const struct config *c)
-{
-    struct local_setup *s = &m->setup;
-    const json_t *n_ctx = json_object_get(m->sm.params, "num_ctx");
-    struct config_model set;
-    int both;
-
-    config_model(c, local_name(m), &set);
-    both = kv_type(set.kv ? set.kv : c->kv);
-    *s = (struct local_setup){
-        .n_ctx = set.n_ctx ? set.n_ctx : c->n_ctx,
-        .n_parallel = set.n_parallel ? set.n_parallel : c->n_parallel,
-        .n_thread = c->n_thread,
-        .lookup = set.lookup >= 0 ? set.lookup : c->lookup,
-        .kv_k = set.kv_k ? kv_type(set.kv_k) : both,
-        .kv_v = set.kv_v ? kv_type(set.kv_v) : both,
-        .kv_bytes = c->kv_memory > 0 ? (uint64_t)c->kv_memory : 0,
-        .kv_disk_bytes = c->kv_disk_bytes > 0 ? (uint64_t)c->kv_disk_bytes : 0,
-    };
-    if (!s->n_parallel)
-        s->n_parallel = LOCAL_PARALLEL;
-    /* What the model says of itself comes before what is said of all models. */
-    if (json_is_integer(n_ctx) && s->n_ctx == c->n_ctx && json_integer_value(n_ctx) > 0 &&
-        json_integer_value(n_ctx) < INT_MAX)
-        s->n_ctx = (int)json_integer_value(n_ctx);
-    m->keep_ns = set.keep_alive_ns == GATE_KEEP_DEFAULT ? c->keep_alive_ns : set.keep_alive_ns;
-    m->pinned = set.pin > 0;
-    m->priority = set.priority;
-    if (copy_name(&s->pack_cache, c->pack_cache) < 0 || copy_name(&s->draft, set.draft) < 0 ||
-        copy_name(&s->kv_disk, c->kv_disk) < 0)
-        return E_NOMEM;
-    return 0;
-}
+/* -- taking ---------------------------------------------------------------------------- */
 
 void local_model_free(struct local_model *m)
 {
     store_model_done(&m->sm);
-    mem_free(m->setup.pack_cache);
-    mem_free(m->setup.draft);
-    mem_free(m->setup.kv_disk);
-    (void)pthread_mutex_destroy(&m->en.vocab_lock);
+    chat_free(m->chat);
+    for (int i = 0; i < 2; i++)
+        mem_free(m->hidden[i]);
+    (void)pthread_mutex_destroy(&m->chat_lock);
     mem_free(m);
 }
 
 /* Under the lock. Takes *sm over when it succeeds. */
-static int model_begin(struct local *l, struct store_model *sm, struct local_model **out,
-                       struct err *e)
+static int model_begin(struct local *l, struct store_model *sm, struct local_source *source,
+                       struct local_model **out, struct err *e)
 {
     struct local_model *m = mem_calloc(1, sizeof(*m));
-    int why;
+    struct config_model set;
+    int rc;
 
     if (!m)
         return err_set(e, E_NOMEM, "no memory for a model");
+    rc = local_engine_get(l, source, sm, &m->en, e);
+    if (rc < 0) {
+        mem_free(m);
+        return rc;
+    }
     m->l = l;
     m->sm = *sm;
-    m->state = LOCAL_LOADING;
-    m->load_ns = m->used_ns = m->idle_ns = clock_ns();
-    (void)pthread_mutex_init(&m->en.vocab_lock, NULL);
-    if (setup_of(m, l->config) < 0) {
-        m->sm = (struct store_model){0};
-        local_model_free(m);
-        return err_set(e, E_NOMEM, "no memory for a model");
-    }
-    why = pthread_create(&m->thread, NULL, local_model_thread, m);
-    if (why) {
-        m->sm = (struct store_model){0};
-        local_model_free(m);
-        return err_sys(e, E_IO, why, "a thread for a model");
-    }
     *sm = (struct store_model){0};
+    m->idle_ns = clock_ns();
+    config_model(l->config, local_name(m), &set);
+    m->keep_ns =
+        set.keep_alive_ns == GATE_KEEP_DEFAULT ? l->config->keep_alive_ns : set.keep_alive_ns;
+    m->pinned = set.pin > 0;
+    m->priority = set.priority;
+    (void)pthread_mutex_init(&m->chat_lock, NULL);
+    m->en->n_name++;
     m->next = l->models;
     l->models = m;
     *out = m;
@@ -201,29 +143,71 @@ static int is_other(const struct store_model *a, const struct store_model *b)
            a->size != b->size;
 }
 
+/* Under the lock, which is left meanwhile: its files were replaced, or written over, so who
+ * asks for it now wants another model. */
+static int is_stale(struct local_model *m)
+{
+    struct local_engine *en = m->en;
+    int stale;
+
+    if (en->state != LOCAL_READY)
+        return 0;
+    m->refs++;
+    en->refs++;
+    local_unlock(m->l);
+    stale = infer_changed(en->model) || (en->draft_model && infer_changed(en->draft_model));
+    local_lock(m->l);
+    m->refs--;
+    if (--en->refs == 0 && en->state == LOCAL_LEAVING)
+        local_engine_leave(en);
+    (void)pthread_cond_broadcast(&m->l->change);
+    return stale && en->state == LOCAL_READY;
+}
+
+/* Under the lock, which is left meanwhile. */
+static int take(struct local *l, struct store_model *sm, struct local_source *source,
+                struct local_model **out, struct err *e)
+{
+    struct local_model *m = local_loaded(l, local_key(sm)), *was = NULL;
+    int rc = 0;
+
+    if (m && is_stale(m)) {
+        log_line(LOG_INFO, "model '%s': its file is another one now", local_name(m));
+        local_leave_all(m->en);
+    }
+    m = local_loaded(l, local_key(sm)); /* the lock was left */
+    if (l->stopping)
+        return err_set(e, E_CANCELLED, "the server is shutting down");
+    if (m && is_other(&m->sm, sm)) {
+        was = m;
+        m = NULL;
+    }
+    if (!m)
+        rc = model_begin(l, sm, source, &m, e);
+    if (was) /* last, so that what both can use stays */
+        local_leave(was);
+    if (rc == 0) {
+        m->refs++;
+        m->en->refs++;
+        *out = m;
+    }
+    return rc;
+}
+
 int local_take(struct local *l, struct str name, struct local_model **out, struct err *e)
 {
-    struct local_model *m = NULL;
+    struct local_source source = {0};
     struct store_model sm;
     int rc = local_resolve(l, name, &sm, e);
 
+    if (rc == 0)
+        rc = local_source(&source, &sm, e);
     if (rc == 0) {
         local_lock(l);
-        m = local_loaded(l, local_key(&sm));
-        if (l->stopping) {
-            rc = err_set(e, E_CANCELLED, "the server is shutting down");
-        } else if (m && is_other(&m->sm, &sm)) {
-            local_leave(m);
-            m = NULL;
-        }
-        if (rc == 0 && !m)
-            rc = model_begin(l, &sm, &m, e);
-        if (rc == 0) {
-            m->refs++;
-            *out = m;
-        }
+        rc = take(l, &sm, &source, out, e);
         local_unlock(l);
     }
+    local_source_done(&source);
     store_model_done(&sm);
     return rc;
 }
@@ -232,134 +216,135 @@ int local_take(struct local *l, struct str name, struct local_model **out, struc
 
 void local_leave(struct local_model *m)
 {
-    m->state = LOCAL_LEAVING;
-    if (m->refs == 0 && m->running)
-        sched_stop(m->en.sched);
+    int some = 0;
+
+    m->leaving = 1;
+    m->sent_by = 0;
+    for (const struct local_model *o = m->l->models; o; o = o->next)
+        some |= o->en == m->en && !o->leaving;
+    if (!some)
+        local_engine_leave(m->en);
     (void)pthread_cond_broadcast(&m->l->change);
+}
+
+void local_leave_all(struct local_engine *en)
+{
+    for (struct local_model *m = en->l->models; m; m = m->next) {
+        if (m->en == en && !m->leaving)
+            local_leave(m);
+    }
+    local_engine_leave(en);
+}
+
+int local_is_over(const struct local_model *m)
+{
+    return m->leaving && !m->refs && (m->en->gone || m->en->state != LOCAL_LEAVING);
 }
 
 void local_give(struct local_model *m, int64_t keep_ns)
 {
+    struct local_engine *en = m->en;
     struct local *l = m->l;
 
     local_lock(l);
     if (keep_ns != GATE_KEEP_DEFAULT)
         m->keep_ns = keep_ns;
-    m->used_ns = clock_ns();
+    en->used_ns = clock_ns();
+    en->refs--;
     if (--m->refs == 0) {
-        m->idle_ns = m->used_ns;
-        if (m->state == LOCAL_LEAVING || (m->keep_ns == 0 && !m->pinned))
+        m->idle_ns = en->used_ns;
+        if (!m->leaving && m->keep_ns == 0 && !m->pinned)
             local_leave(m);
     }
+    if (en->state == LOCAL_LEAVING && !en->refs)
+        local_engine_leave(en);
     (void)pthread_cond_broadcast(&l->change);
     local_unlock(l);
 }
 
 uint64_t local_expiry(const struct local_model *m)
 {
-    if (m->state != LOCAL_READY || m->refs || m->pinned || m->keep_ns == GATE_KEEP_FOREVER ||
-        m->keep_ns < 0)
+    if (m->leaving || m->en->state != LOCAL_READY || m->refs || m->pinned ||
+        m->keep_ns == GATE_KEEP_FOREVER || m->keep_ns < 0)
         return UINT64_MAX;
     return m->idle_ns + (uint64_t)m->keep_ns;
 }
 
-/* -- room ------------------------------------------------------------------------------ */
+/* -- what a conversation needs --------------------------------------------------------- */
 
-static uint64_t machine_bytes(void)
+/* How a model without a template is talked to: roles in front of lines. */
+static const char plain_template[] =
+    "{% for m in messages %}"
+    "{% if m.role == 'system' %}{{ m.content }}\n\n"
+    "{% else %}{{ m.role | capitalize }}: {{ m.content }}\n{% endif %}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}Assistant:{% endif %}";
+
+/* The name's own template, the file's, or the plain one. */
+static int make_chat(struct local_model *m, struct chat **out, struct err *e)
 {
-    long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
-    uint64_t all = pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size : UINT64_MAX;
-    uint64_t group = cgroup_memory(NULL, NULL);
+    const struct local_engine *en = m->en;
+    struct chat_source s = {.kind = TMPL_JINJA, .name = str_of(en->info.arch)};
 
-    return (uint64_t)((double)(group < all ? group : all) * SHARE_OF_MACHINE);
-}
-
-static uint64_t budget_of(struct local *l)
-{
-    return l->config->memory > 0 ? (uint64_t)l->config->memory : machine_bytes();
-}
-
-uint64_t local_kv_most(struct local *l)
-{
-    uint64_t all;
-
-    local_lock(l);
-    all = budget_of(l);
-    local_unlock(l);
-    return all / KV_PART;
-}
-
-struct room {
-    uint64_t used, leaving, idle;
-    struct local_model *victim; /* the idle one that goes first */
-};
-
-/* Of low priority first, then who was used longest ago. */
-static int goes_before(const struct local_model *a, const struct local_model *b)
-{
-    return a->priority != b->priority ? a->priority < b->priority : a->used_ns < b->used_ns;
-}
-
-static struct room room_of(const struct local_model *self)
-{
-    struct room r = {0};
-
-    for (struct local_model *m = self->l->models; m; m = m->next) {
-        if (m == self)
-            continue;
-        r.used += m->bytes;
-        if (m->state == LOCAL_LEAVING) {
-            r.leaving += m->bytes;
-        } else if (m->state == LOCAL_READY && !m->refs && !m->pinned) {
-            r.idle += m->bytes;
-            if (!r.victim || goes_before(m, r.victim))
-                r.victim = m;
-        }
+    s.tok = infer_tok(en->model);
+    if (!s.tok)
+        return err_set(e, E_UNSUPPORTED,
+                       "this model's tokenizer is not known here, so there can be no "
+                       "conversation");
+    if (m->sm.template.n) {
+        s.text = m->sm.template;
+        s.kind = tmpl_kind_of(s.text);
+    } else if (infer_text(en->model, "tokenizer.chat_template", &s.text)) {
+        if (!infer_text(en->model, "tokenizer.chat_template.tool_use", &s.tools_text))
+            s.tools_text = (struct str){NULL, 0};
+    } else {
+        s.text = str_of(plain_template);
+        m->plain = 1;
     }
-    return r;
+    return chat_new(out, &s, e);
 }
 
-static int no_room(const struct local_model *m, uint64_t need, uint64_t budget, uint64_t used,
-                   struct err *e)
+static int make_words(struct local_model *m, struct err *e)
 {
-    const double mib = 1 << 20;
+    struct chat *chat = NULL;
+    int rc = make_chat(m, &chat, &m->chat_why);
 
-    return err_set(e, E_NOMEM,
-                   "model '%s' needs %.1f MiB of memory, but %.1f MiB of %.1f MiB are free and "
-                   "no idle model can make room; 'memory' in the configuration allows more",
-                   local_name(m), (double)need / mib,
-                   (double)(used < budget ? budget - used : 0) / mib, (double)budget / mib);
+    if (rc == E_NOMEM)
+        goto out;
+    if (rc < 0) { /* texts can be completed all the same */
+        if (infer_tok(m->en->model)) {
+            (void)err_wrap(&m->chat_why, rc, "the model's chat template");
+            log_line(LOG_WARN, "model '%s': %s", local_name(m), m->chat_why.msg);
+        }
+        return 0;
+    }
+    for (int i = 0; i < 2; i++) {
+        if (!m->hidden[i])
+            m->hidden[i] = mem_calloc(MASK_WORDS(m->en->info.n_vocab), sizeof(*m->hidden[i]));
+        if (!m->hidden[i])
+            goto out;
+        chat_hidden(chat, i, m->hidden[i]);
+    }
+    m->chat = chat;
+    return 0;
+out:
+    chat_free(chat);
+    return err_set(e, E_NOMEM, "no memory for a chat template");
 }
 
-int local_room(struct local_model *m, uint64_t bytes, struct err *e)
+int local_words(struct local_model *m, struct err *e)
 {
-    struct local *l = m->l;
-    uint64_t budget;
     int rc = 0;
 
-    local_lock(l);
-    budget = budget_of(l);
-    for (;;) {
-        struct room r = room_of(m);
-
-        if (l->stopping)
-            rc = err_set(e, E_CANCELLED, "the server is shutting down");
-        else if (bytes > budget || r.used - r.leaving - r.idle > budget - bytes)
-            rc = no_room(m, bytes, budget, r.used, e);
-        if (rc < 0 || r.used <= budget - bytes)
-            break;
-        if (r.used - r.leaving > budget - bytes) {
-            metrics_put(l->metrics, METRIC_EVICTIONS, local_name(r.victim), NULL, NULL, 1);
-            local_leave(r.victim);
-        } else {
-            (void)pthread_cond_wait(&l->change, &l->lock);
-        }
-    }
-    if (rc == 0)
-        m->bytes = bytes;
-    local_unlock(l);
+    (void)pthread_mutex_lock(&m->chat_lock);
+    if (!m->chat_made)
+        rc = make_words(m, e);
+    m->chat_made = rc == 0;
+    (void)pthread_mutex_unlock(&m->chat_lock);
     return rc;
 }
+
+/* -- pins ------------------------------------------------------------------------------ */
 
 void local_pins(struct local *l)
 {
@@ -378,9 +363,13 @@ void local_pins(struct local *l)
         local_unlock(l);
         if (i >= n)
             return;
-        if (pin && local_take(l, str_of(name), &m, &e) == 0)
+        if (pin && local_take(l, str_of(name), &m, &e) == 0) {
+            local_lock(l);
+            m->en->stays = 1;
+            local_unlock(l);
             local_give(m, GATE_KEEP_DEFAULT);
-        else if (pin)
+        } else if (pin) {
             log_line(LOG_WARN, "pinned model '%s': %s", name, e.msg);
+        }
     }
 }

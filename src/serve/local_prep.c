@@ -20,7 +20,7 @@ static void say_finish(struct local_call *c, int finish)
 /* The prompt as the model sees it. */
 static int say_prompt(struct local_call *c, const struct local_prompt *p, struct err *e)
 {
-    const struct tok *tok = infer_tok(c->m->en.model);
+    const struct tok *tok = infer_tok(c->m->en->model);
     struct gate_event ev = {.kind = GATE_EV_CONTENT};
     struct buf b;
     int rc = 0;
@@ -48,12 +48,16 @@ static int prepare_text(struct local_call *c, struct err *e)
     struct local_prompt p = {0};
     struct sched_request r = {0};
     struct gate_usage *u = &c->usage;
-    int rc = infer_writes(c->m->en.model, e);
+    int rc = local_blame(c, GATE_F_MODEL, infer_writes(c->m->en->model, e));
 
-    if (rc == E_NOT_FOUND && c->q->kind == GATE_TEXT && c->q->raw)
+    if (rc == E_NOT_FOUND && c->q->kind == GATE_TEXT && c->q->raw) {
         rc = 0; /* tokens in, tokens out */
+        c->blamed = NULL;
+    }
     if (rc == 0)
-        rc = local_prompt_make(c, &p, e);
+        rc = local_blame(c, GATE_F_PROMPT, local_prompt_make(c, &p, e));
+    if (rc == 0)
+        rc = infer_intact(c->m->en->model, e); /* a template may be read where it lies */
     u->n_prompt = (int)p.p.ids.n;
     u->n_ctx = local_n_ctx(c);
     u->n_dropped = (int)p.dropped;
@@ -76,7 +80,7 @@ static int prepare_text(struct local_call *c, struct err *e)
 static int prepare_load(struct local_call *c, struct err *e)
 {
     (void)e;
-    c->usage.n_ctx = c->m->en.size.n_fit;
+    c->usage.n_ctx = c->m->en->size.n_fit;
     (void)local_say_start(c);
     return 0;
 }
@@ -99,12 +103,12 @@ static int unload_only(struct local_call *c, struct err *e)
 
     if (c->q->kind != GATE_LOAD || c->q->keep_alive_ns != 0)
         return 0;
-    rc = local_resolve(c->l, c->q->model, &sm, e);
+    rc = local_blame(c, GATE_F_MODEL, local_resolve(c->l, c->q->model, &sm, e));
     if (rc == 0) {
         local_lock(c->l);
         m = local_loaded(c->l, local_key(&sm));
         if (m)
-            local_leave(m);
+            local_leave(m); /* who waits for it already still gets it */
         local_unlock(c->l);
         (void)local_say_start(c);
     }
@@ -112,45 +116,62 @@ static int unload_only(struct local_call *c, struct err *e)
     return rc < 0 ? rc : 1;
 }
 
-/* Looks up the model. 1: the call waits there until it is loaded, and is somebody else's. */
+/* 1: the model is not loaded yet; the call waits there, and is somebody else's. */
+static int wait_for_model(struct local_call *c)
+{
+    struct gate_event ev = {.kind = GATE_EV_LOADING};
+    struct local_engine *en = c->m->en;
+    struct local_call **at = &en->waiting;
+    int waits;
+
+    local_lock(c->l);
+    waits = !en->loaded;
+    ev.done = en->progress;
+    local_unlock(c->l);
+    if (waits)
+        (void)local_say(c, &ev); /* the next one may be long in coming */
+    local_lock(c->l);
+    waits = !en->loaded && !atomic_load(&c->cancelled);
+    if (waits) {
+        while (*at)
+            at = &(*at)->next;
+        c->next = NULL;
+        *at = c;
+        c->stage = STAGE_WAITING;
+        c->wait_ns = clock_ns();
+        (void)pthread_cond_broadcast(&c->l->change); /* the clock runs: load_timeout */
+    }
+    local_unlock(c->l);
+    return waits;
+}
+
+/* Looks up the model. 1: as wait_for_model. */
 static int get_model(struct local_call *c, struct err *e)
 {
     struct local_model *m = NULL;
-    int rc = 0, waits;
+    int rc = 0;
 
     if (!c->m) {
-        rc = local_take(c->l, c->q->model, &m, e);
+        rc = local_blame(c, GATE_F_MODEL, local_take(c->l, c->q->model, &m, e));
         if (rc < 0)
             return rc;
         local_lock(c->l);
         c->m = m;
-        waits = !m->loaded && !atomic_load(&c->cancelled);
-        if (waits) {
-            struct local_call **at = &m->waiting;
-
-            while (*at)
-                at = &(*at)->next;
-            c->next = NULL;
-            *at = c;
-            c->stage = STAGE_WAITING;
-            c->wait_ns = clock_ns();
-            (void)pthread_cond_broadcast(&c->l->change); /* the clock runs: load_timeout */
-        }
         local_unlock(c->l);
-        if (waits)
+        if (wait_for_model(c))
             return 1;
     }
     if (c->wait_ns)
         c->usage.load_ns = clock_ns() - c->wait_ns;
     local_lock(c->l);
-    if (c->m->why.code) {
-        *e = c->m->why;
+    if (c->m->en->why.code) {
+        *e = c->m->en->why;
         rc = e->code;
-    } else if (!c->m->loaded) {
+    } else if (!c->m->en->loaded) {
         rc = err_set(e, E_CANCELLED, "the request was cancelled");
     }
     local_unlock(c->l);
-    return rc;
+    return rc < 0 ? rc : local_words(c->m, e);
 }
 
 static int is_late(const struct local_call *c)
@@ -159,13 +180,15 @@ static int is_late(const struct local_call *c)
 }
 
 /* One that would be answered in part is not answered. */
-static int check(const struct local_call *c, struct err *e)
+static int check(struct local_call *c, struct err *e)
 {
     const struct gate_request *q = c->q;
 
     if ((q->kind == GATE_TEXT || q->kind == GATE_INFILL) && q->n_input > 1)
-        return err_set(e, E_INVALID, "%zu prompts in one request; one is taken at a time",
-                       q->n_input);
+        return local_blame(c, GATE_F_PROMPT,
+                           err_set(e, E_INVALID,
+                                   "%zu prompts in one request; one is taken at a time",
+                                   q->n_input));
     return is_late(c) ? err_set(e, E_CANCELLED, "the request waited longer than it may") : 0;
 }
 
@@ -186,8 +209,12 @@ void local_prepare(struct local_call *c)
                 rc = kinds[c->q->kind](c, &e);
         }
     }
+    local_lock(c->l);
+    if (rc == E_BUSY && c->m && c->m->en->why.code) /* it broke while this was being prepared */
+        e = c->m->en->why;
+    local_unlock(c->l);
     if (rc < 0)
-        local_fail(c, &e);
+        local_fail_param(c, &e, c->blamed);
     local_lock(c->l);
     if (c->stage == STAGE_PREPARING)
         c->stage = STAGE_RUNNING;

@@ -11,8 +11,10 @@
  * Who takes the last share of a call (`n_live`: the preparing thread's own and one for each
  * job) says DONE or ERROR, so it is said once.
  *
- * A model has a thread of its own, which loads it, runs its scheduler, and takes it down; it
- * stays while it has references: one of each call and of each holder.
+ * A name (local_model) has its texts and an engine (local_engine): names of the same file that
+ * are to be run in the same way share one. An engine has a thread of its own, which loads it,
+ * runs its scheduler, and takes it down. A name stays while it has references, one of each call
+ * and of each holder; an engine while it has names.
  *
  * Locks, in this order; a sink is called with `emit` only:
  *     call.emit    the sink, one at a time
@@ -20,12 +22,12 @@
  *     call.lock    jobs of the call
  *     (the scheduler's own)
  *
- * Files    local.c the provider; local_model.c names, references, room; local_load.c a model's
- *          thread; local_call.c events and ends; local_prep.c from a request to jobs;
- *          local_prompt.c conversations and texts as ids; local_sample.c sampling;
- *          local_answer.c from a job's events to the request's; local_tokens.c which tokens a
- *          text has; local_pair.c texts that stand together; local_embed.c vectors and scores;
- * local_look.c for who looks on
+ * Files    local.c the provider; local_model.c names and references; local_engine.c which names
+ *          share an engine; local_room.c room for engines; local_load.c an engine's thread;
+ *          local_call.c events and ends; local_prep.c from a request to jobs; local_prompt.c
+ *          conversations and texts as ids; local_sample.c sampling; local_answer.c from a job's
+ *          events to the request's; local_tokens.c which tokens a text has; local_pair.c texts
+ *          that stand together; local_embed.c vectors and scores; local_look.c for who looks on
  */
 #ifndef HEARTH_SERVE_LOCAL_PRIV_H
 #define HEARTH_SERVE_LOCAL_PRIV_H
@@ -60,42 +62,74 @@ struct local_setup {
     char *pack_cache, *draft, *kv_disk; /* NULL: none */
 };
 
-/* What its thread makes and takes down; others may use it while they hold a reference and the
- * state is LOCAL_READY, or was when they got it. */
+/* Which files, by what the system knows of them; those of adapters and of a draft model, too.
+ */
+struct local_file {
+    uint64_t device, node, size, time_ns;
+};
+
+/* What is loaded: its strings are its own. */
+struct local_source {
+    char *path, *draft; /* draft NULL: none */
+    char **adapter;
+    size_t n_adapter;
+    uint64_t size;
+    struct local_file *file; /* NULL: not to be found, so the same as no other */
+    size_t n_file;
+};
+
+/* Loaded weights, their cache and their scheduler, for all names of the same files that are to
+ * be run in the same way. Its thread makes it and takes it down; others may use what is made
+ * while they hold a reference to one of its names, once `loaded` is 1 and `why` is none. */
 struct local_engine {
+    struct local_engine *next;
+    struct local *l;
+    char *name; /* of the model for which it was made: for logs, and for metrics */
+    struct local_source source;
+    struct local_setup setup;
+    pthread_t thread;
     struct hearth_model *model, *draft_model;
     struct hearth_engine *engine, *draft;
     struct sched *sched;
     struct hearth_model_info info;
     struct hearth_engine_info size;
+    pthread_mutex_t vocab_lock;
+    struct mask_vocab *vocab; /* made when first asked for */
+    /* Under local.lock. */
+    int state;  /* enum local_state; if not LOCAL_LEAVING, one of its names is not, either */
+    int loaded; /* 1: loading is over; `why` says how it went */
+    int gone;   /* its thread is about to end: join it */
+    int refs, n_name;          /* of all its names */
+    int running;               /* 1: sched_run is on */
+    int settled;               /* 1: it has all the room that it needs, or will never have it */
+    int stays;                 /* 1: is loaded to the end, though nobody waits for it */
+    uint64_t number;           /* of loads, by their beginning */
+    uint64_t used_ns, load_ns; /* when it was used, began to load */
+    uint64_t bytes;            /* of the budget */
+    uint64_t preempted;        /* as the metrics know it */
+    double progress;
+    struct err why; /* why it could not be loaded; code 0: it could */
+    struct local_call *waiting;
+};
+
+/* A name that is loaded, and what belongs to the name alone. */
+struct local_model {
+    struct local_model *next;
+    struct local *l;
+    struct local_engine *en; /* one for its whole life */
+    struct store_model sm;
+    /* Made when it is first used, under the lock. */
+    pthread_mutex_t chat_lock;
+    int chat_made;
     struct chat *chat;   /* NULL: there can be no conversation, */
     struct err chat_why; /* and why not */
     int plain;           /* 1: the chat is the fallback: the model has no template */
     uint32_t *hidden[2]; /* of conversations without and with tools */
-    pthread_mutex_t vocab_lock;
-    struct mask_vocab *vocab; /* made when first asked for */
-};
-
-struct local_model {
-    struct local_model *next;
-    struct local *l;
-    struct store_model sm;
-    struct local_setup setup;
-    struct local_engine en;
-    pthread_t thread;
     /* Under local.lock. */
-    int state;  /* enum local_state */
-    int loaded; /* 1: loading is over; `why` says how it went */
-    int gone;   /* its thread is about to end: join it */
-    int refs, pinned, priority;
-    int running; /* 1: sched_run is on */
+    int leaving, refs, pinned, priority;
     int64_t keep_ns;
-    uint64_t idle_ns, used_ns, load_ns; /* when it became idle, was used, began to load */
-    uint64_t bytes;                     /* of the budget */
-    uint64_t preempted;                 /* as the metrics know it */
-    double progress;
-    struct err why; /* why it could not be loaded; code 0: it could */
-    struct local_call *waiting;
+    uint64_t idle_ns; /* when it became idle */
+    uint64_t sent_by; /* number of the load that it makes room for */
 };
 
 enum local_stage { STAGE_QUEUED, STAGE_PREPARING, STAGE_WAITING, STAGE_RUNNING, STAGE_ENDED };
@@ -113,7 +147,9 @@ struct local_call {
     atomic_int cancelled;
     atomic_uint resumes;
     uint64_t start_ns, wait_ns; /* when it came; when it began to wait for its model */
+    const char *blamed;         /* the preparing thread's: what the error at hand is about */
     int stage, counted;         /* under local.lock; counted: it is one of n_before */
+    int more;                   /* 1: it came with another one of the same party */
     struct local_model *m;      /* holds a reference; the preparing thread's, then fixed */
     /* Under emit. */
     pthread_mutex_t emit;
@@ -123,6 +159,7 @@ struct local_call {
     pthread_mutex_t lock;
     int n_live;
     struct err failed; /* what it ends with; code 0: DONE */
+    const char *param; /* the field that it is about, or NULL */
     struct sched_job **job;
     size_t n_job;
     /* Of texts: [n_choice]. */
@@ -140,10 +177,13 @@ struct local {
     pthread_cond_t change; /* anything else: models, calls */
     const struct config *config;
     struct local_model *models;
+    struct local_engine *engines;
     struct local_call *calls;         /* all */
     struct local_call *first, **last; /* the queue */
-    int n_before; /* calls that are queued, being prepared, or waiting for a model */
-    int n_holder; /* threads that wait for a model */
+    int n_before;    /* calls that are queued, being prepared, or waiting for a model */
+    int n_holder;    /* threads that wait for a model */
+    uint64_t n_load; /* loads so far */
+    int draining;    /* 1: nothing is loaded any more */
     int stopping;
     uint64_t tell_ns; /* when the metrics hear of schedulers again */
     int pins;         /* 1: what is pinned is to be loaded */
@@ -187,32 +227,77 @@ MUST_CHECK int local_take(struct local *l, struct str name, struct local_model *
 /* Gives the reference back. keep_ns: how long it stays, from now on; GATE_KEEP_DEFAULT. */
 void local_give(struct local_model *m, int64_t keep_ns);
 
-/* Under the lock: it goes as soon as nobody refers to it. */
+/* Under the lock: it goes as soon as nobody refers to it, and its engine with the last name. */
 void local_leave(struct local_model *m);
+/* Under the lock: all names of an engine. */
+void local_leave_all(struct local_engine *en);
 /* Under the lock: a loaded or loading model of that name that is not leaving; NULL. */
 struct local_model *local_loaded(struct local *l, const char *name);
-
-/* Finds room for so many bytes of m in all, letting idle models go. Fails: E_NOMEM with what is
- * needed and what there is; E_CANCELLED. */
-MUST_CHECK int local_room(struct local_model *m, uint64_t bytes, struct err *e);
-
-/* Bytes of one model's key/value cache, when nothing is configured. */
-uint64_t local_kv_most(struct local *l);
+/* Makes what a conversation needs of it, once, when its engine is loaded. Fails: E_NOMEM. */
+MUST_CHECK int local_words(struct local_model *m, struct err *e);
 
 /* When it goes by itself: of CLOCK_MONOTONIC; UINT64_MAX: not. Under the lock. */
 uint64_t local_expiry(const struct local_model *m);
-
-/* Frees a model whose thread was joined, or never began. */
+/* Under the lock: nobody refers to it, and its engine does without it. */
+int local_is_over(const struct local_model *m);
 void local_model_free(struct local_model *m);
 
 /* Begins to load what the configuration pins. */
 void local_pins(struct local *l);
 
-/* -- a model's thread (local_load.c) ------------------------------------------------------- */
+/* -- engines (local_engine.c) ------------------------------------------------------------- */
 
-void *local_model_thread(void *model);
+/* What is to be loaded for a model. Fails: E_NOMEM. */
+MUST_CHECK int local_source(struct local_source *out, const struct store_model *sm,
+                            struct err *e);
+void local_source_done(struct local_source *s);
+
+/* Under the lock: the engine for such a source, run as the configuration says for that name:
+ * one that is there, or a new one that begins to load. Takes *s over when it is a new one.
+ * Fails: E_NOMEM; E_IO no thread. */
+MUST_CHECK int local_engine_get(struct local *l, struct local_source *s,
+                                const struct store_model *sm, struct local_engine **out,
+                                struct err *e);
+/* Frees an engine whose thread was joined, or never began. */
+void local_engine_free(struct local_engine *en);
+
+/* Under the lock: no name has it any more, or is to have it: it goes when nobody refers to it.
+ */
+void local_engine_leave(struct local_engine *en);
+/* Under the lock: of its names that are not leaving. */
+int local_engine_pinned(const struct local_engine *en);
+/* Under the lock: the highest of these; if all are leaving, of all. */
+int local_engine_priority(const struct local_engine *en);
+
+/* -- room (local_room.c) ------------------------------------------------------------------ */
+
+/* Finds room for so many bytes of it in all, letting idle ones go and waiting for busy ones;
+ * all: it needs no more. Fails: E_NOMEM there can be none: with what is needed and what there
+ * is; E_CANCELLED nobody wants it any more. */
+MUST_CHECK int local_room(struct local_engine *en, uint64_t bytes, int all, struct err *e);
+/* Under the lock: it was not loaded; those that make room for it need not. */
+void local_room_lost(struct local_engine *en);
+/* Under the lock, while it is loaded. Fails: E_CANCELLED nobody wants it, and nobody can from
+ * now on; E_BUSY the server ends. */
+MUST_CHECK int local_wanted(struct local_engine *en, struct err *e);
+
+/* Bytes of one model's key/value cache, when nothing is configured. */
+uint64_t local_kv_most(struct local *l);
+
+/* -- an engine's thread (local_load.c) ---------------------------------------------------- */
+
+void *local_engine_thread(void *engine);
 /* The vocabulary for masks, made once. Fails: E_UNSUPPORTED no tokenizer; E_NOMEM. */
-MUST_CHECK int local_vocab(struct local_model *m, const struct mask_vocab **out, struct err *e);
+MUST_CHECK int local_vocab(struct local_engine *en, const struct mask_vocab **out,
+                           struct err *e);
+
+/* -- for who looks on (local_look.c) ------------------------------------------------------- */
+
+/* Under the lock: the metrics hear what the scheduler says of itself; nothing before it runs.
+ */
+void local_tell(struct local_engine *en);
+/* Nothing is left of it that could be counted. */
+void local_tell_gone(const struct local_engine *en);
 
 /* -- calls (local_call.c) -------------------------------------------------------------- */
 
@@ -229,6 +314,9 @@ void local_begun(struct local_call *c);
 /* Says an event. Returns GATE_MORE; GATE_PAUSE; GATE_STOP_NOW, and the call is being cancelled.
  */
 int local_say(struct local_call *c, struct gate_event *ev);
+/* Under the lock, of a call that waits at its model, whose place in the queue is *at: waits no
+ * more. */
+void local_wait_end(struct local_call **at);
 /* Says START, if nobody has. */
 int local_say_start(struct local_call *c);
 void local_warn(struct local_call *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
@@ -236,7 +324,23 @@ void local_warn(struct local_call *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* It will end with this, unless it is to end with something else already; its jobs are stopped.
  */
 void local_fail(struct local_call *c, const struct err *e);
+/* As that; param: the client's name of the field that is wrong, or NULL. */
+void local_fail_param(struct local_call *c, const struct err *e, const char *param);
 void local_cancel(struct local_call *c);
+
+/* How the client calls a field (enum gate_field). */
+static inline const char *local_field(const struct local_call *c, int field)
+{
+    return c->q->field[field];
+}
+
+/* The error that preparing ends with is about that field. Returns rc. */
+static inline int local_blame(struct local_call *c, int field, int rc)
+{
+    if (rc < 0 && !c->blamed)
+        c->blamed = local_field(c, field);
+    return rc;
+}
 
 /* Takes one share more; gives one back, and says the end when it was the last. */
 void local_share(struct local_call *c);
@@ -279,15 +383,16 @@ MUST_CHECK int local_prompt_make(struct local_call *c, struct local_prompt *out,
 
 /* Sampling, limits and stop strings: what the request says, else the model's parameters, else
  * the defaults. Arrays are in the request's memory. Fails: E_INVALID; E_NOMEM. */
-MUST_CHECK int local_sample(const struct local_call *c, struct sched_request *out,
-                            struct err *e);
+MUST_CHECK int local_sample(struct local_call *c, struct sched_request *out, struct err *e);
+/* Blames the number that the sampler's error is about, if the request gave it. Returns rc. */
+int local_blame_sampling(struct local_call *c, int rc, const struct err *e);
 
 /* -- texts that stand together (local_pair.c) ------------------------------------------ */
 
 MUST_CHECK int local_put_ids(struct tok_ids *ids, const int32_t *id, size_t n); /* E_NOMEM */
 /* Fails: E_INVALID one that the model has not, with the field's name in front. */
-MUST_CHECK int local_check_ids(const struct local_call *c, const char *field, const int32_t *id,
-                               size_t n, struct err *e);
+MUST_CHECK int local_check_ids(const struct local_call *c, const int32_t *id, size_t n,
+                               struct err *e);
 /* Leaves `room` of them: the beginning goes, but for a BOS. tok NULL: that, too. */
 void local_cut_front(struct tok_ids *ids, size_t room, const struct tok *tok);
 

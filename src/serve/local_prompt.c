@@ -15,7 +15,7 @@ void local_prompt_done(struct local_prompt *p)
 
 int local_n_ctx(const struct local_call *c)
 {
-    int n = c->m->en.size.n_fit, asked = c->q->n_ctx;
+    int n = c->m->en->size.n_fit, asked = c->q->n_ctx;
 
     return asked > 0 && asked < n ? asked : n;
 }
@@ -238,9 +238,13 @@ static int check_able(struct local_call *c, struct local_prompt *p, struct chat_
     const struct probe *probe = chat_probe(p->chat, p->with_tools);
 
     if (p->with_tools && !probe->tools)
-        return err_set(e, E_UNSUPPORTED, "model '%s' does not support tools", local_name(c->m));
+        return local_blame(
+            c, GATE_F_TOOLS,
+            err_set(e, E_UNSUPPORTED, "model '%s' does not support tools", local_name(c->m)));
     if (r->think == CHAT_THINK_ON && probe->think == PROBE_THINK_NEVER)
-        return err_set(e, E_INVALID, "model '%s' does not support thinking", local_name(c->m));
+        return local_blame(c, GATE_F_THINK,
+                           err_set(e, E_UNSUPPORTED, "model '%s' does not support thinking",
+                                   local_name(c->m)));
     if (r->think == CHAT_THINK_OFF && probe->think == PROBE_THINK_ALWAYS) {
         local_warn(c, "this model always reasons; it cannot be turned off");
         r->think = CHAT_THINK_AUTO;
@@ -261,11 +265,12 @@ static int of_chat(struct local_call *c, struct local_prompt *out, struct err *e
     time_t now = time(NULL);
     int rc = 0;
 
-    out->chat = c->m->en.chat;
+    out->chat = c->m->chat;
     if (q->chat_template.n)
         return err_set(e, E_UNSUPPORTED, "templates of clients are not taken here");
     if (!out->chat)
-        return err_set(e, c->m->en.chat_why.code, "%s", c->m->en.chat_why.msg);
+        return local_blame(c, GATE_F_MODEL,
+                           err_set(e, c->m->chat_why.code, "%s", c->m->chat_why.msg));
     out->with_tools = json_array_size(q->tools) > 0;
     if (q->tool_choice == GATE_CALL_NONE && !chat_probe(out->chat, 1)->tools)
         out->with_tools = 0;
@@ -274,7 +279,7 @@ static int of_chat(struct local_call *c, struct local_prompt *out, struct err *e
     out->messages = messages_of(c);
     if (!out->messages || !localtime_r(&now, &r.now))
         return err_set(e, E_NOMEM, "no memory for the messages, or one is not UTF-8");
-    if (c->m->en.plain)
+    if (c->m->plain)
         local_warn(c, "model '%s' has no chat template; a plain one is used", local_name(c->m));
     rc = check_able(c, out, &r, e);
     if (rc == 0 && q->prefill)
@@ -292,15 +297,14 @@ static int of_chat(struct local_call *c, struct local_prompt *out, struct err *e
 
 /* -- texts ----------------------------------------------------------------------------- */
 
-int local_check_ids(const struct local_call *c, const char *field, const int32_t *ids, size_t n,
-                    struct err *e)
+int local_check_ids(const struct local_call *c, const int32_t *ids, size_t n, struct err *e)
 {
-    int n_vocab = c->m->en.info.n_vocab;
+    int n_vocab = c->m->en->info.n_vocab;
 
     for (size_t i = 0; i < n; i++) {
         if (ids[i] < 0 || ids[i] >= n_vocab)
             return err_set(e, E_INVALID, "%s: token id %d (number %zu): expected 0 to %d",
-                           field, (int)ids[i], i, n_vocab - 1);
+                           local_field(c, GATE_F_PROMPT), (int)ids[i], i, n_vocab - 1);
     }
     return 0;
 }
@@ -309,20 +313,20 @@ static int of_text(struct local_call *c, struct local_prompt *out, struct err *e
 {
     const struct gate_request *q = c->q;
     const struct gate_input *in = q->input;
-    const struct tok *tok = infer_tok(c->m->en.model);
+    const struct tok *tok = infer_tok(c->m->en->model);
     struct tok_ids *ids = &out->p.ids;
     int rc = 0;
 
     if (!q->n_input)
         return err_set(e, E_INVALID, "there is no prompt");
     if (in->ids)
-        rc = local_check_ids(c, "prompt", in->ids, in->n_id, e);
+        rc = local_check_ids(c, in->ids, in->n_id, e);
     if (rc < 0)
         return rc;
     if (in->ids)
         rc = local_put_ids(ids, in->ids, in->n_id);
     else if (!tok)
-        return infer_writes(c->m->en.model, e);
+        return local_blame(c, GATE_F_MODEL, infer_writes(c->m->en->model, e));
     else
         rc = tok_encode(tok, in->text.p ? in->text.p : "", in->text.n,
                         TOK_ADD_SPECIAL | (q->no_special ? 0 : TOK_PARSE_SPECIAL), ids, e);
@@ -336,17 +340,19 @@ static int of_text(struct local_call *c, struct local_prompt *out, struct err *e
 static int of_gap(struct local_call *c, struct local_prompt *out, struct err *e)
 {
     const struct gate_request *q = c->q;
-    const struct tok *tok = infer_tok(c->m->en.model);
+    const struct tok *tok = infer_tok(c->m->en->model);
     size_t room = q->overflow == GATE_TRUNCATE ? room_for(c) : SIZE_MAX;
     int left_out = 0, rc;
 
     if (!tok)
-        return infer_writes(c->m->en.model, e);
+        return local_blame(c, GATE_F_MODEL, infer_writes(c->m->en->model, e));
     rc = local_gap(q, tok, room, &out->p.ids, &out->dropped, &left_out, e);
     if (rc == 0 && left_out)
         local_warn(c, "model '%s' has no tokens for other files; they are left out",
                    local_name(c->m));
-    return rc == E_UNSUPPORTED ? err_wrap(e, rc, "model '%s'", local_name(c->m)) : rc;
+    return rc == E_UNSUPPORTED
+               ? local_blame(c, GATE_F_SUFFIX, err_wrap(e, rc, "model '%s'", local_name(c->m)))
+               : rc;
 }
 
 /* -- all of them ----------------------------------------------------------------------- */
@@ -354,7 +360,7 @@ static int of_gap(struct local_call *c, struct local_prompt *out, struct err *e)
 int local_prompt_make(struct local_call *c, struct local_prompt *out, struct err *e)
 {
     const struct gate_request *q = c->q;
-    const struct tok *tok = infer_tok(c->m->en.model);
+    const struct tok *tok = infer_tok(c->m->en->model);
     struct tok_ids *ids = &out->p.ids;
     size_t all;
     int rc;

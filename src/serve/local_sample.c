@@ -88,17 +88,17 @@ static void take_seed(const struct local_call *c, struct sampler_options *o)
 static int bias_ids(const struct local_call *c, const struct gate_bias *b, struct tok_ids *ids,
                     struct err *e)
 {
-    const struct tok *tok = infer_tok(c->m->en.model);
+    const struct tok *tok = infer_tok(c->m->en->model);
 
     ids->n = 0;
-    if (b->id >= c->m->en.info.n_vocab)
-        return err_set(e, E_INVALID, "logit_bias: token %d: the model has %d", (int)b->id,
-                       c->m->en.info.n_vocab);
+    if (b->id >= c->m->en->info.n_vocab)
+        return err_set(e, E_INVALID, "%s: token %d: the model has %d",
+                       local_field(c, GATE_F_BIAS), (int)b->id, c->m->en->info.n_vocab);
     if (b->id >= 0)
         return tok_ids_put(ids, b->id) < 0 ? err_set(e, E_NOMEM, "no memory for a bias") : 0;
     if (!tok)
-        return err_set(e, E_UNSUPPORTED,
-                       "logit_bias: this model's tokenizer is not known here");
+        return err_set(e, E_UNSUPPORTED, "%s: this model's tokenizer is not known here",
+                       local_field(c, GATE_F_BIAS));
     return tok_encode(tok, b->text.p, b->text.n, 0, ids, e);
 }
 
@@ -163,18 +163,22 @@ static int take_stops(const struct local_call *c, struct sched_request *r, struc
     const struct gate_request *q = c->q;
     const json_t *own = json_object_get(c->m->sm.params, "stop"), *s;
     int is_chat = q->kind == GATE_CHAT || (q->kind == GATE_TEXT && !q->raw);
+    const char *field = local_field(c, GATE_F_STOP);
     size_t n = 0, i, most = q->n_stop + json_array_size(own) + N_PLAIN + 1;
     const char **v;
     int rc = 0;
 
     if (q->n_stop > STOP_MAX)
-        return err_set(e, E_INVALID, "stop: %zu strings; at most %d", q->n_stop, STOP_MAX);
+        return err_set(e, E_INVALID, "%s: %zu strings; at most %d", field, q->n_stop, STOP_MAX);
     v = arena_alloc(&c->q->mem, most * sizeof(*v));
     if (!v)
         return err_set(e, E_NOMEM, "no memory for stop strings");
     for (i = 0; i < q->n_stop && rc == 0; i++) {
         if (!q->stop[i].n || memchr(q->stop[i].p, 0, q->stop[i].n))
-            return err_set(e, E_INVALID, "stop: an empty text, or one with a NUL");
+            return err_set(e, E_INVALID, "%s: an empty text, or one with a NUL", field);
+        if (q->stop[i].n > STOP_LEN_MAX)
+            return err_set(e, E_INVALID, "%s: a text of %zu bytes; at most %d", field,
+                           q->stop[i].n, STOP_LEN_MAX);
         rc = add_stop(v, &n, arena_strdup(&c->q->mem, q->stop[i]), e);
     }
     json_array_foreach(own, i, s)
@@ -182,14 +186,37 @@ static int take_stops(const struct local_call *c, struct sched_request *r, struc
         if (rc == 0 && json_is_string(s) && json_string_length(s) && is_chat)
             rc = add_stop(v, &n, json_string_value(s), e);
     }
-    for (i = 0; i < N_PLAIN && rc == 0 && is_chat && c->m->en.plain; i++)
+    for (i = 0; i < N_PLAIN && rc == 0 && is_chat && c->m->plain; i++)
         rc = add_stop(v, &n, plain_stops[i], e);
     r->stop = v;
     r->n_stop = (int)n;
     return rc;
 }
 
-int local_sample(const struct local_call *c, struct sched_request *r, struct err *e)
+int local_blame_sampling(struct local_call *c, int rc, const struct err *e)
+{
+    const struct gate_sampling *s = &c->q->sampling;
+    const char *front = local_field(c, GATE_F_SAMPLING);
+
+    for (int i = 0; i < N_ROW && rc == E_INVALID; i++) {
+        size_t n = strlen(rows[i].name), n_front = strlen(front);
+        const char *at = (const char *)s + rows[i].from;
+        int given = rows[i].kind == NUMBER ? !isnan(*(const float *)(const void *)at)
+                                           : *(const int *)(const void *)at != GATE_UNSET;
+        char *name;
+
+        if (!given || strncmp(e->msg, rows[i].name, n) != 0 || e->msg[n] != ' ')
+            continue;
+        name = arena_alloc(&c->q->mem, n_front + n + 1);
+        if (name)
+            (void)snprintf(name, n_front + n + 1, "%s%s", front, rows[i].name);
+        c->blamed = name;
+        break;
+    }
+    return rc;
+}
+
+int local_sample(struct local_call *c, struct sched_request *r, struct err *e)
 {
     const struct gate_request *q = c->q;
     const json_t *params = c->m->sm.params, *n = json_object_get(params, "num_predict");
@@ -212,6 +239,7 @@ int local_sample(const struct local_call *c, struct sched_request *r, struct err
                            : -1;
     if (r->n_predict < 0)
         r->n_predict = 0;
+    r->most_ns = q->most_ns;
     r->n_ctx = local_n_ctx(c);
     r->n_logprobs = q->n_logprobs;
     r->ignore_eog = q->sampling.ignore_eos;
@@ -220,6 +248,6 @@ int local_sample(const struct local_call *c, struct sched_request *r, struct err
     r->deadline_ns = q->deadline_ns;
     r->no_cache = q->no_cache;
     r->salt = local_salt(c);
-    rc = take_bias(c, r, e);
-    return rc < 0 ? rc : take_stops(c, r, e);
+    rc = local_blame(c, GATE_F_BIAS, take_bias(c, r, e));
+    return rc < 0 ? rc : local_blame(c, GATE_F_STOP, take_stops(c, r, e));
 }

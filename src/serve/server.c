@@ -5,7 +5,8 @@
  *            first, and nothing listens before all is there
  *   run      SIGHUP reads the configuration and the keys again
  *   drain    SIGTERM, SIGINT: no new connections; requests under way go on, for
- *            drain_timeout_s at most, then they are cancelled. The signal again: at once
+ *            drain_timeout_s at most, then they are cancelled; nothing is loaded any more. The
+ *            signal again: at once, also while all is taken down
  */
 #include "base/clock.h"
 #include "base/log.h"
@@ -98,6 +99,23 @@ static void say_kept(const struct config *was, const struct config *is)
         log_line(LOG_WARN, "where it listens changes with the next start only");
 }
 
+/* Takes both over. Where nothing has changed nothing is kept: servers are reloaded by the
+ * clock. */
+static void replace(struct server *v, struct config *c, struct old_config *old)
+{
+    if (config_same(v->config, c)) {
+        config_free(c);
+        mem_free(old);
+        return;
+    }
+    *old = (struct old_config){v->config, v->old};
+    v->old = old;
+    say_kept(v->config, c);
+    v->config = c;
+    v->s.config = c;
+    set_logging(c);
+}
+
 static int reload_all(struct server *v, struct err *e)
 {
     struct config *c = NULL;
@@ -115,13 +133,8 @@ static int reload_all(struct server *v, struct err *e)
         mem_free(old);
         return rc;
     }
-    *old = (struct old_config){v->config, v->old};
-    v->old = old;
-    say_kept(v->config, c);
-    v->config = c;
-    v->s.config = c;
-    local_reload(v->s.local, c);
-    set_logging(c);
+    replace(v, c, old);
+    local_reload(v->s.local, v->config);
     return 0;
 }
 
@@ -142,7 +155,8 @@ static void reload(struct server *v)
 static void drain(struct server *v)
 {
     if (v->draining) {
-        log_line(LOG_WARN, "stopped at once");
+        log_line(LOG_WARN, "stopped at once: %d requests under way were cut",
+                 http_active(v->http));
         _exit(1);
     }
     v->draining = 1;
@@ -150,6 +164,7 @@ static void drain(struct server *v)
     notify_send("STOPPING=1");
     log_line(LOG_INFO, "stopping: %d requests are under way", http_active(v->http));
     http_quiesce(v->http);
+    local_quiesce(v->s.local);
 }
 
 static void on_signal(struct server *v)
@@ -162,6 +177,29 @@ static void on_signal(struct server *v)
         reload(v);
     else
         drain(v);
+}
+
+static void on_late_signal(int number)
+{
+    static const char words[] = "hearth: stopped at once\n";
+
+    (void)number;
+    (void)!write(STDERR_FILENO, words, sizeof(words) - 1);
+    _exit(1);
+}
+
+/* From now on nobody reads the signals: the next one is not to wait. */
+static void end_on_signals(void)
+{
+    struct sigaction act = {.sa_handler = on_late_signal};
+    sigset_t set;
+
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigaction(SIGTERM, &act, NULL);
+    (void)sigaction(SIGINT, &act, NULL);
+    (void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
 /* 1: all requests have ended, or had the time for it. */
@@ -219,7 +257,8 @@ static int catch_signals(struct server *v, sigset_t *before, struct err *e)
 static int start_responses(struct serve *s, struct err *e)
 {
     const struct config *c = s->config;
-    int rc = openai_store_open(&s->responses, c->responses, c->responses_ttl_s, e);
+    int rc = openai_store_open(&s->responses, c->responses, c->responses_ttl_s,
+                               c->responses_bytes, e);
 
     if (rc == 0 || c->responses)
         return rc;
@@ -287,6 +326,7 @@ int server_run(const struct server_options *o, struct err *e)
         notify_send("READY=1");
         run(&v);
     }
+    end_on_signals();
     stop(&v);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     return rc;

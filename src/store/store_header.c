@@ -282,6 +282,8 @@ int store_header(struct store_model *m, struct err *e)
         rc = gguf_open(&g, m->path, e);
         if (rc == 0)
             rc = read_gguf(m, g, e);
+        if (rc == 0)
+            rc = gguf_intact(g, e);
         gguf_free(g);
     }
     /* A template of its own takes the place of the weights'. */
@@ -301,6 +303,8 @@ int store_header_adapter(struct store_model *m, const char *path, struct err *e)
 
     if (rc == 0 && !str_is(text_of(g, "general.type"), "adapter"))
         rc = err_set(e, E_UNSUPPORTED, "%s: not an adapter (a LoRA in GGUF)", path);
+    if (rc == 0)
+        rc = gguf_intact(g, e);
     if (rc == 0)
         m->size += gguf_file_bytes(g);
     gguf_free(g);

@@ -2,12 +2,11 @@
 
 #include "base/mem.h"
 #include "sys/cgroup.h"
+#include "sys/lost.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdatomic.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,65 +14,6 @@
 static uint64_t time_ns(const struct timespec *t)
 {
     return (uint64_t)t->tv_sec * 1000000000u + (uint64_t)t->tv_nsec;
-}
-
-/* -- which file lies where, for a signal handler ---------------------------------------- */
-
-/* A table that never moves, and no lock: a handler may read it at any moment. A row counts
- * while its `from` is set, which is done last and undone first. */
-enum { MAPS_MAX = 1024, NAME_BYTES = 240 };
-
-static struct row {
-    atomic_int taken;
-    atomic_uintptr_t from; /* 0: nothing lies here */
-    size_t n;
-    char name[NAME_BYTES];
-} rows[MAPS_MAX];
-
-/* Of a name that is too long its end tells more than its beginning. A mapping that finds no
- * row is only not known by name. */
-static void row_add(const struct mapping *m, const char *path)
-{
-    size_t len = strlen(path), cut = len < NAME_BYTES ? 0 : len + 4 - NAME_BYTES;
-
-    for (int i = 0; i < MAPS_MAX; i++) {
-        struct row *r = &rows[i];
-        int free = 0;
-
-        if (!atomic_compare_exchange_strong(&r->taken, &free, 1))
-            continue;
-        (void)snprintf(r->name, sizeof(r->name), "%s%s", cut ? "..." : "", path + cut);
-        r->n = m->n;
-        atomic_store(&r->from, (uintptr_t)m->p);
-        return;
-    }
-}
-
-static void row_remove(const struct mapping *m)
-{
-    for (int i = 0; i < MAPS_MAX; i++) {
-        uintptr_t from = (uintptr_t)m->p;
-
-        if (!atomic_compare_exchange_strong(&rows[i].from, &from, 0))
-            continue;
-        atomic_store(&rows[i].taken, 0);
-        return;
-    }
-}
-
-const char *mmap_name_at(const void *p)
-{
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-
-    for (int i = 0; i < MAPS_MAX; i++) {
-        uintptr_t from = atomic_load(&rows[i].from);
-
-        /* The last page is mapped to its end. */
-        if (from && (uintptr_t)p >= from &&
-            (uintptr_t)p - from < (rows[i].n + page - 1) / page * page)
-            return rows[i].name;
-    }
-    return NULL;
 }
 
 /* -- files ------------------------------------------------------------------------------ */
@@ -104,7 +44,7 @@ int mmap_open(struct mapping *m, const char *path, struct err *e)
             m->stamp[0] = (uint64_t)st.st_ino;
             m->stamp[1] = time_ns(&st.st_mtim);
             m->stamp[2] = time_ns(&st.st_ctim);
-            row_add(m, path);
+            m->row = lost_add(p, m->n, path);
         }
     }
     (void)close(fd);
@@ -131,10 +71,30 @@ int mmap_memory(struct mapping *m, size_t n, struct err *e)
 void mmap_close(struct mapping *m)
 {
     if (m->p) {
-        row_remove(m);
+        lost_remove(m->row);
         (void)munmap((void *)(uintptr_t)m->p, m->n);
     }
     *m = (struct mapping){0};
+}
+
+int mmap_intact(const struct mapping *m, struct err *e)
+{
+    if (!lost_is(m->row))
+        return 0;
+    return err_set(
+        e, E_IO,
+        "%s: the file changed on disk (it was cut, or its disk failed) while it was in "
+        "use; load it again, and replace a model by renaming, never by writing over it",
+        lost_name(m->row));
+}
+
+int mmap_changed(const struct mapping *m)
+{
+    struct stat st;
+
+    return m->row && stat(lost_name(m->row), &st) == 0 &&
+           ((uint64_t)st.st_ino != m->stamp[0] || time_ns(&st.st_mtim) != m->stamp[1] ||
+            (uint64_t)st.st_size != m->n);
 }
 
 void vm_drop(const void *p, size_t n)

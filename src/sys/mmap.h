@@ -15,18 +15,25 @@ struct mapping {
     size_t n;               /* bytes */
     uint64_t stamp[3];      /* inode, last change of the bytes, of the file: what stays the
                                same while the file does */
+    int row;                /* of lost.h's table; 0: none */
 };
 
 /* Maps a whole regular file. The file may be unlinked afterwards; when it is truncated while
- * mapped, or its disk fails, reading raises SIGBUS. An empty file gives p = NULL, n = 0.
+ * mapped, or its disk fails, reading raises SIGBUS, for whose handler there is lost.h. An empty
+ * file gives p = NULL, n = 0.
  * Fails: E_NOT_FOUND no such file; E_INVALID not a regular file; E_IO; E_NOMEM. */
 MUST_CHECK int mmap_open(struct mapping *m, const char *path, struct err *e);
 void mmap_close(struct mapping *m); /* m becomes empty; an empty one is fine */
 
-/* The path of the open mapping that address p lies in, or NULL; a long path without its
- * beginning. For handlers of SIGBUS: takes no lock and allocates nothing. Valid until that
- * mapping is closed. Knows the first 1024 mappings. */
-const char *mmap_name_at(const void *p);
+/* What was read from it is what was in the file. To be asked after reading, before what was
+ * made of it is shown or kept; any thread, at the cost of reading a number. Fails: E_IO some of
+ * it was cut off, or could not be read, and zeros were read instead. */
+MUST_CHECK int mmap_intact(const struct mapping *m, struct err *e);
+
+/* 1: at its path lies another file now, or this one was changed after it was mapped. A path
+ * where nothing lies, or that is too long, is none that changed. Asks the system: not for each
+ * step. */
+int mmap_changed(const struct mapping *m);
 
 /* n zeroed bytes of our own, n > 0, as a mapping: for what is made of files. Whoever fills them
  * casts; vm_drop() leaves them as they are. Fails: E_NOMEM. */

@@ -41,11 +41,11 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "sys/cgroup.h"
+#include "sys/thread.h"
 
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -361,22 +361,18 @@ int pool_default_threads(void)
 /* Workers leave signals to the program's own threads. */
 static int pool_start(struct pool *p, struct err *e)
 {
-    sigset_t all, old;
     int rc = 0;
 
-    sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &old);
     while (p->n_thread < p->n_worker - 1) {
         struct worker *w = &p->workers[p->n_thread + 1];
 
-        rc = pthread_create(&w->thread, NULL, worker_main, w);
+        rc = thread_start(&w->thread, worker_main, w);
         if (rc != 0) {
             rc = err_sys(e, E_IO, rc, "thread %d of %d", p->n_thread + 1, p->n_worker - 1);
             break;
         }
         p->n_thread++;
     }
-    (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
     return rc;
 }
 

@@ -1,10 +1,11 @@
 #include "text/guide.h"
 
 #include "base/mem.h"
+#include "text/tok_ids.h"
 
 #include <string.h>
 
-/* Where the answer is. */
+/* Where the answer is. Without a grammar what is not REASONING is FRONT. */
 enum where { FRONT, REASONING, CONTENT };
 
 /* A token that ends the reasoning's close marker and goes on behind it. */
@@ -21,7 +22,7 @@ struct within {
 };
 
 struct guide {
-    struct mask *mask;
+    struct mask *mask; /* NULL, as gram: no grammar */
     struct gram *gram;
     const struct tok *tok;
     char open[REPLY_MARK_MAX], close[REPLY_MARK_MAX];
@@ -35,6 +36,10 @@ struct guide {
     size_t n_beyond;
     struct within *within;
     size_t n_within;
+    int limited, left;  /* tokens that reasoning may still have */
+    struct tok_ids end; /* what closes it, then; */
+    size_t n_end;       /* and how much of that has come, */
+    size_t n_skip;      /* beside what is not needed of it */
 };
 
 static struct str piece(const struct guide *g, int32_t id)
@@ -144,20 +149,75 @@ static int find_goes_on(struct guide *g)
     return 0;
 }
 
+/* -- budgets ----------------------------------------------------------------------------- */
+
+static int find_end(struct guide *g, struct err *e)
+{
+    int rc = tok_encode(g->tok, g->close, g->n_close, TOK_PARSE_SPECIAL, &g->end, e);
+
+    if (rc < 0)
+        return rc;
+    /* What some tokenizers put in front of every text. */
+    if (g->end.n > 1 && g->close[0] != ' ' && str_is(piece(g, g->end.id[0]), " "))
+        g->n_skip = 1;
+    g->n_end = g->n_skip;
+    return 0;
+}
+
+/* 1: nothing may come but what closes the reasoning. A marker that does not come out as it went
+ * in is tried once. */
+static int must_close(const struct guide *g)
+{
+    return g->limited && g->where == REASONING && g->left <= 0 && g->n_end < g->end.n;
+}
+
+static void count_token(struct guide *g)
+{
+    if (g->where != REASONING)
+        return;
+    if (must_close(g))
+        g->n_end++;
+    else
+        g->left--;
+}
+
+/* -- without a grammar ------------------------------------------------------------------- */
+
+/* Any text, with reasoning in it where its marker comes. */
+static void accept_free(struct guide *g, struct str s)
+{
+    while (s.n) {
+        int closes = g->where == REASONING;
+        size_t at = closes      ? ends_at(g->close, g->n_close, &g->had, s)
+                    : g->n_open ? ends_at(g->open, g->n_open, &g->had, s)
+                                : 0;
+
+        if (!at)
+            return;
+        g->where = closes ? FRONT : REASONING;
+        g->had = 0;
+        g->n_end = g->n_skip;
+        s = (struct str){s.p + at, s.n - at};
+    }
+}
+
 /* -- life -------------------------------------------------------------------------------- */
 
 int guide_new(struct guide **out, const struct guide_options *o, struct err *e)
 {
     struct guide *g = mem_calloc(1, sizeof(*g));
-    int rc = g ? mask_new(&g->mask, o->gram, o->vocab, e) : E_NOMEM, reasons;
+    int rc = g ? 0 : E_NOMEM, reasons;
 
+    if (rc == 0 && o->gram)
+        rc = mask_new(&g->mask, o->gram, o->vocab, e);
     if (rc < 0)
         goto fail;
     g->gram = o->gram;
     g->tok = o->tok;
     g->n_vocab = tok_count(o->tok);
     g->alive = 1;
-    mask_reset(g->mask, gram_start(o->gram));
+    if (g->mask)
+        mask_reset(g->mask, gram_start(o->gram));
     reasons = o->style && *o->style->think_close && (o->open || *o->style->think_open);
     g->where = reasons && o->open ? REASONING : reasons && o->may_think ? FRONT : CONTENT;
     if (g->where != CONTENT) {
@@ -165,6 +225,11 @@ int guide_new(struct guide **out, const struct guide_options *o, struct err *e)
         memcpy(g->close, o->style->think_close, sizeof(g->close));
         g->n_open = (uint32_t)strlen(g->open);
         g->n_close = (uint32_t)strlen(g->close);
+        g->left = o->budget;
+        g->limited = o->limited;
+        rc = g->limited ? find_end(g, e) : 0;
+    }
+    if (rc == 0 && g->mask && g->where != CONTENT) {
         rc = find_goes_on(g);
         if (rc == 0)
             rc = find_beyond(g);
@@ -188,6 +253,7 @@ void guide_free(struct guide *g)
     mem_free(g->goes_on);
     mem_free(g->beyond);
     mem_free(g->within);
+    tok_ids_done(&g->end);
     mem_free(g);
 }
 
@@ -228,6 +294,14 @@ int guide_mask(struct guide *g, uint32_t *bits, struct err *e)
 {
     int rc = GUIDE_MASK;
 
+    if (must_close(g)) {
+        int32_t id = g->end.id[g->n_end];
+
+        bits[id / 32] |= 1u << (id % 32);
+        return GUIDE_MASK;
+    }
+    if (!g->mask)
+        return GUIDE_ANY;
     if (g->where == REASONING)
         return mask_reasoning(g, bits, e);
     if (g->where == CONTENT)
@@ -301,6 +375,11 @@ static int accept_front(struct guide *g, int32_t id, struct str s, struct err *e
 
 int guide_accept(struct guide *g, int32_t id, struct err *e)
 {
+    count_token(g);
+    if (!g->mask) {
+        accept_free(g, piece(g, id));
+        return 0;
+    }
     if (g->where == CONTENT)
         return mask_accept(g->mask, id, e);
     if (g->where == REASONING)
@@ -310,10 +389,18 @@ int guide_accept(struct guide *g, int32_t id, struct err *e)
 
 int guide_forced(struct guide *g, int32_t *ids, int max, struct err *e)
 {
-    return g->where == CONTENT ? mask_forced(g->mask, ids, max, e) : 0;
+    if (must_close(g)) {
+        int n = 0;
+
+        for (size_t i = g->n_end; i < g->end.n && n < max; i++)
+            ids[n++] = g->end.id[i];
+        return n;
+    }
+    return g->mask && g->where == CONTENT ? mask_forced(g->mask, ids, max, e) : 0;
 }
 
 int guide_may_end(const struct guide *g)
 {
-    return g->where != REASONING && g->alive && gram_may_end(g->gram, mask_state(g->mask));
+    return !g->mask ||
+           (g->where != REASONING && g->alive && gram_may_end(g->gram, mask_state(g->mask)));
 }

@@ -1,8 +1,12 @@
-/* guide.h - holds an answer to a grammar, from the place where its content begins.
+/* guide.h - holds an answer to a grammar, from the place where its content begins, and its
+ * reasoning to a length.
  *
  * A model may reason first: while it does, any token may come but one that ends the answer, so
  * that it cannot end without its content. The grammar begins where the reasoning's close
  * marker ends.
+ *
+ * With a budget, reasoning that has so many tokens is closed: the marker's own tokens are all
+ * that may come then. What comes before is what would come without.
  *
  * Threads  one
  * Uses     base/, text/gram/, text/reply/
@@ -16,12 +20,13 @@
 struct guide;
 
 struct guide_options {
-    struct gram *gram;               /* finished; borrowed */
-    const struct mask_vocab *vocab;  /* borrowed */
+    struct gram *gram;               /* finished; borrowed. NULL: content is any text */
+    const struct mask_vocab *vocab;  /* borrowed; not needed without a grammar */
     const struct tok *tok;           /* borrowed */
     const struct reply_style *style; /* NULL: no reasoning */
     int open;                        /* 1: the answer begins inside reasoning */
     int may_think;                   /* 1: it may begin with reasoning */
+    int limited, budget;             /* limited 1: at most `budget` tokens of reasoning */
 };
 
 /* Fails: E_NOMEM. */

@@ -197,7 +197,7 @@ def many(server):
 
 
 def queue_full(model, home):
-    server = Server(model, "--set", "limits.queue=16", "--set", "models.parallel=1", home=home)
+    server = Server(model, "--set", "limits.queue=4", "--set", "models.parallel=1", home=home)
     body = DIALECTS[1].body
     server.ask("/completion", {"prompt": "Once", "n_predict": 1})
     for d in DIALECTS:

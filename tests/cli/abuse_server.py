@@ -68,7 +68,7 @@ class Server:
                                   stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         self.port = 0
         for _ in range(600):
-            at = re.search(r"listens on http://127\.0\.0\.1:(\d+)", self.said())
+            at = re.search(r"listens on https?://127\.0\.0\.1:(\d+)", self.said())
             if at:
                 self.port = int(at[1])
                 break

@@ -37,6 +37,19 @@ class Handler(BaseHTTPRequestHandler):
             self.say(200, line + "<html>\n")
         elif model == "busy":
             self.say(503, '{"error": {"message": "the queue is full"}}')
+        elif model == "warns":
+            self.send_response(200)
+            for text in ('299 hearth "one \\"thing\\" has no effect"', '299 hearth "two \x1b[31m"', "299"):
+                self.send_header("Warning", text)
+            self.send_header("Content-Length", str(len(line) + 14))
+            self.end_headers()
+            self.wfile.write(line.encode() + b'{"done":true}\n')
+        elif model == "long":
+            self.send_response(400)
+            self.send_header("X-Hearth-Error", "context_length_exceeded")
+            self.send_header("Content-Length", "20")
+            self.end_headers()
+            self.wfile.write(b'{"error":"too long"}')
         elif model == "breaks":
             self.send_response(200)
             self.send_header("Content-Length", "10000")

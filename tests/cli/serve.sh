@@ -158,6 +158,30 @@ else
     skip "F25 a request under way is answered first" "no model"
 fi
 
+# A request that never comes to its end would be waited for.
+serve -v
+python3 - "$url" "$work/begun" <<'EOF' &
+import socket, sys, urllib.parse
+u = urllib.parse.urlparse(sys.argv[1])
+s = socket.create_connection((u.hostname, u.port))
+s.sendall(b"POST /api/generate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+          b"Content-Length: 1000\r\nExpect: 100-continue\r\n\r\n")
+open(sys.argv[2], "wb").write(s.recv(1000))
+s.settimeout(60)
+try:
+    s.recv(1)
+except OSError:
+    pass
+EOF
+asked=$!
+for _ in $(seq 200); do [ -s "$work/begun" ] && break; sleep 0.05; done
+kill -TERM $server
+until_log "stopping: 1 requests are under way" && kill -INT $server
+wait $server
+[ $? = 1 ] && grep -q "stopped at once: 1 requests under way were cut" "$work/log"
+ok "a second signal ends it at once" $?
+wait $asked
+
 # -- systemd --
 python3 - "$work/notify" "$work/said" <<'EOF' &
 import socket, sys, os

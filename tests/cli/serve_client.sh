@@ -70,6 +70,18 @@ hearth run tiny --local -n 2 Once && ! in_memory tiny
 ok "run --local asks no server" $?
 hearth run tiny -t 1 -n 2 Once && ! in_memory tiny
 ok "run with what only this process can do asks none" $?
+status() # NAME STATUS ARGUMENTS...: both ways to run them end alike
+{
+    local name=$1 want=$2 here there
+    shift 2
+    "$HEARTH" run "$@" --local </dev/null >/dev/null 2>&1
+    here=$?
+    hearth run "$@"
+    there=$?
+    [ "$here" = "$want" ] && [ "$there" = "$want" ]
+    ok "run: $name: the same exit status${here:+ ($here, $there)}" $?
+}
+
 hearth run "$(realpath $model)" -n 2 Once && ! in_memory tiny
 ok "run of a file asks none" $?
 same "a text" tiny --temp 0 -n 30 Once upon a time
@@ -97,7 +109,14 @@ hearth stop tiny
 hearth run tiny "" --json && grep -q '"done_reason":"load"' "$work/out" && in_memory tiny
 ok "run of nothing loads it" $?
 fails "run: a model that nobody has" 4 "unix:$work/sock: model 'nobody' not found" run nobody Hello
-fails "run: what the model cannot" 64 "does not support thinking" run talker --think Hello
+fails "run: what the model cannot" 3 "does not support thinking" run talker --think Hello
+status "a text that is too long" 7 tiny -c 16 "$(seq 100 | tr '\n' ' ')"
+status "a model that nobody has" 4 nobody Hello
+status "thinking that the model cannot" 3 talker --think Hello
+echo '{"type": "string", "pattern": "(?=x)y"}' >"$work/schema"
+status "a schema that cannot be kept" 3 talker --format "$work/schema" Hello
+echo '{"type": 5}' >"$work/schema"
+status "a schema that is none" 64 talker --format "$work/schema" Hello
 fails "run: no prompt" 64 "no prompt" run tiny
 fails "run: an empty stop" 64 "--stop" run tiny --stop "" Hello
 fails "run: --think without a template" 64 "--raw" run talker --raw --think Hello
@@ -129,6 +148,11 @@ if command -v python3 >/dev/null; then
     wrong "an answer that just ends" 5 " closed the connection in the middle" ends
     wrong "an answer that is none" 5 ": an answer that is none of ours" babbles
     wrong "no room" 8 ": the queue is full" busy
+    wrong "an error by its type" 7 ": too long" long
+    HEARTH_HOST=unix:$work/bad hearth run warns Hello && [ "$(cat "$work/out")" = "So far" ] &&
+        [ "$(cat "$work/err")" = "warning: one \"thing\" has no effect
+warning: two  [31m" ]
+    ok "run: what the server warns of" $?
     wrong "a key that is missing" 5 ": no key" secret
     HEARTH_HOST=unix:$work/bad hearth run breaks Hello
     [ $? = 5 ] && grep -q 'closed the connection in the middle' "$work/err"

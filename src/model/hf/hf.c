@@ -394,6 +394,15 @@ static int take_maps(struct st *s, struct mapping **maps, size_t *n, struct err 
     return rc;
 }
 
+int hf_intact(const struct hf *h, struct err *e)
+{
+    int rc = st_intact(h->st, e);
+
+    for (int i = 0; i < HF_SUBS && rc == 0; i++)
+        rc = h->sub[i] ? st_intact(h->sub[i], e) : 0;
+    return rc;
+}
+
 static int open_folder(struct gguf **out, const char *path, int with_data, struct err *e)
 {
     struct hf *h = NULL;
@@ -403,6 +412,8 @@ static int open_folder(struct gguf **out, const char *path, int with_data, struc
 
     if (rc == 0 && with_data)
         rc = make_data(h, &own, e);
+    if (rc == 0)
+        rc = hf_intact(h, e);
     if (rc == 0)
         rc = put_tensors(h, with_data, &own, e);
     if (rc == 0)

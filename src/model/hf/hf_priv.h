@@ -135,6 +135,9 @@ struct hf {
     int rc;        /* the first failure; what follows does nothing */
 };
 
+/* All of its weights are as they were (mmap_intact). Fails: E_IO. */
+MUST_CHECK int hf_intact(const struct hf *h, struct err *e);
+
 /* -- config.c ------------------------------------------------------------------------------ */
 
 /* Paths as in hf_key. What is null is absent. */
@@ -311,6 +314,8 @@ void hf_templates(struct hf *h);
 /* A file in the folder, by its name; *map is empty when it is not there. Returns 1 when it is.
  */
 int hf_map_in(struct hf *h, const char *name, struct mapping *map);
+/* What was read from it counts only if it was there: else that is the first failure. */
+void hf_unmap(struct hf *h, struct mapping *map);
 
 /* -- families ------------------------------------------------------------------------------ */
 

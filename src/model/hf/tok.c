@@ -48,6 +48,14 @@ int hf_map_in(struct hf *h, const char *name, struct mapping *map)
     return h->rc == 0;
 }
 
+void hf_unmap(struct hf *h, struct mapping *map)
+{
+    int gone = mmap_intact(map, h->e);
+
+    h->rc = gone < 0 ? gone : h->rc;
+    mmap_close(map);
+}
+
 /* -- vocabularies -------------------------------------------------------------------------- */
 
 int hf_vocab_room(struct hf *h, struct hf_vocab *v, const char *what, int64_t n)
@@ -433,6 +441,6 @@ void hf_tokenizer(struct hf *h)
                     "is there, so the model has no tokenizer");
     put_tokenizer(h, &v);
     json_decref(j);
-    mmap_close(&map);
+    hf_unmap(h, &map);
     hf_templates(h);
 }

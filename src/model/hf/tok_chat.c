@@ -88,7 +88,7 @@ static void put_file(struct put *p, const char *name, const char *file)
 
     if (hf_map_in(p->h, file, &map))
         put_template(p, name, (struct str){(const char *)map.p, map.n});
-    mmap_close(&map);
+    hf_unmap(p->h, &map);
 }
 
 /* chat_template.json: as in tokenizer_config.json. */
@@ -102,7 +102,7 @@ static void put_json_file(struct put *p, const char *file)
         put_json(p, json_object_get(j, "chat_template"), file);
     }
     json_decref(j);
-    mmap_close(&map);
+    hf_unmap(p->h, &map);
 }
 
 static int by_text(const void *a, const void *b)

@@ -17,6 +17,7 @@ enum {
 /* What all tensors of a file share while it is written. */
 struct job {
     const struct hf_write *o;
+    const struct hf *h;
     struct pool *pool;
     float *room; /* GRAIN for each worker */
     unsigned char *out;
@@ -123,7 +124,10 @@ static int make(const void *ctx, struct gguf_out *out, struct err *e)
             pool_run(job->pool, (size_t)((it.n + GRAIN - 1) / GRAIN), 1, make_piece, &it);
         else
             hf_read(it.t, it.from, it.n, job->out);
-        rc = gguf_out_put(out, job->out, (size_t)(it.n / (uint64_t)block * (uint64_t)bytes), e);
+        rc = hf_intact(job->h, e);
+        if (rc == 0)
+            rc = gguf_out_put(out, job->out, (size_t)(it.n / (uint64_t)block * (uint64_t)bytes),
+                              e);
         job->done += it.n;
         if (rc == 0 && job->o->progress)
             rc = job->o->progress(job->o->ctx, (double)job->done / (double)job->all);
@@ -193,7 +197,7 @@ static int put_all(struct hf *h, struct job *job, struct item *item, struct err 
 int hf_write(struct hf *h, const char *path, const struct hf_write *o, struct err *e)
 {
     const struct quant *q = o->type < 0 ? NULL : quant_find(o->type);
-    struct job job = {.o = o};
+    struct job job = {.o = o, .h = h};
     struct item *item = arena_calloc(&h->mem, h->n_stacked, sizeof(*item));
     int rc;
 

@@ -125,8 +125,7 @@ static int read_thinking(struct gate_request *q, const struct body *b,
                        "thinking.budget_tokens is %d, expected less than max_tokens, %d",
                        t.budget, b->max_tokens);
     q->think = GATE_THINK_ON;
-    field_warn(r, "thinking.budget_tokens is not enforced; max_tokens bounds thinking and "
-                  "answer together");
+    q->n_think = t.budget;
     return 0;
 }
 
@@ -270,6 +269,9 @@ int anthropic_read(struct gate_request *q, const json_t *body, struct anthropic_
         return rc;
     if (!b.max_tokens && !q->count_only)
         return err_set(e, E_INVALID, "max_tokens is required");
+    q->field[GATE_F_STOP] = "stop_sequences";
+    q->field[GATE_F_THINK] = "thinking";
+    q->field[GATE_F_FORM] = b.format ? "output_format" : "output_config.format";
     q->model = gate_str(q, b.model.p, b.model.n);
     if (!q->model.p)
         return err_set(e, E_NOMEM, "no memory for a request");

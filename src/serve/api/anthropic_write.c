@@ -430,11 +430,12 @@ static int ping(void *ctx, struct buf *out)
     return buf_str(out, "event: ping\ndata: {\"type\":\"ping\"}\n\n");
 }
 
-static int fail(void *ctx, const struct err *e, struct buf *out)
+static int fail(void *ctx, const struct err *e, const char *param, struct buf *out)
 {
     const struct anthropic_answer *a = ctx;
     int rc = buf_str(out, "event: error\ndata: ");
 
+    (void)param;
     if (rc == 0)
         rc = anthropic_error(out, err_row(e->code)->http, e, NULL, a->request);
     return rc < 0 ? rc : buf_str(out, "\n\n");

@@ -42,7 +42,7 @@ struct llama_in {
     struct str model, grammar, prefix, suffix;
     json_t *prompt, *stop, *bias, *fields, *schema, *extra;
     struct gate_sampling sampling;
-    int64_t seed;
+    int64_t seed, most_ms;
     int n_predict, n_choice, n_probs, id_slot, top_k;
     int stream, cache_prompt, return_tokens, timings_per_token, return_progress;
     /* /embedding, /rerank */

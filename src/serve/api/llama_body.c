@@ -104,7 +104,7 @@ static const struct field_row completion_rows[] = {
     INT("n_predict", n_predict, -1),
     INT("max_tokens", n_predict, -1),
     {.name = "stop", .type = FIELD_JSON, AT(stop)},
-    WARNED("t_max_predict_ms", "0|-1", "is not enforced; n_predict bounds the answer"),
+    {.name = "t_max_predict_ms", .type = FIELD_I64, AT(most_ms), .min = -1, .max = 1e12},
     WARNED("t_max_prompt_ms", "0|-1", "is not enforced"),
     NOTED("n_keep"), /* a text that is too long is refused, and none is shifted */
     NOTED("n_discard"),
@@ -187,6 +187,7 @@ int llama_begin(struct llama_parse *p, struct serve *s, struct call *c, int kind
     p->q = gate_request_new(kind);
     if (p->q) {
         p->q->route = route;
+        p->q->field[GATE_F_SUFFIX] = "input_suffix";
         p->in.sampling = p->q->sampling; /* unset */
         p->in.n_predict = p->in.top_k = GATE_UNSET;
         p->in.seed = p->in.id_slot = -1;
@@ -216,6 +217,7 @@ static int set_form(struct llama_parse *p)
         return err_set(&p->e, E_INVALID, "grammar and json_schema cannot both hold; send one");
     if (p->in.grammar.n) {
         q->form = GATE_GBNF;
+        q->field[GATE_F_FORM] = "grammar";
         q->grammar = gate_str(q, p->in.grammar.p, p->in.grammar.n);
         return q->grammar.p ? 0 : llama_nomem(p);
     }
@@ -224,6 +226,7 @@ static int set_form(struct llama_parse *p)
     if (!json_is_object(p->in.schema) && !json_is_boolean(p->in.schema))
         return err_set(&p->e, E_INVALID, "json_schema must be an object");
     q->form = GATE_SCHEMA;
+    q->field[GATE_F_FORM] = "json_schema";
     q->schema = json_incref(p->in.schema);
     return 0;
 }
@@ -257,6 +260,7 @@ static int set_all(struct llama_parse *p)
     }
     q->n_predict = p->in.n_predict;
     q->n_choice = p->in.n_choice;
+    q->most_ns = p->in.most_ms > 0 ? (uint64_t)p->in.most_ms * 1000000u : 0;
     q->n_logprobs = p->in.n_probs > 0 ? p->in.n_probs : -1;
     q->want_ids = p->in.return_tokens || p->in.stream;
     q->no_cache = !p->in.cache_prompt;

@@ -155,6 +155,7 @@ int llama_prompt(struct llama_parse *p, const char *name, const json_t *prompt, 
         return llama_nomem(p);
     p->q->input = input;
     p->q->n_input = n;
+    p->q->field[GATE_F_PROMPT] = name;
     if (!*is_list)
         return put_prompt(p, name, prompt, input);
     json_array_foreach(prompt, i, one)
@@ -190,5 +191,6 @@ int llama_texts(struct llama_parse *p, const char *name, const json_t *list)
     }
     p->q->input = input;
     p->q->n_input = n;
+    p->q->field[GATE_F_PROMPT] = name;
     return rc;
 }

@@ -441,10 +441,11 @@ static int ping(void *ctx, struct buf *out)
     return buf_str(out, ":\n\n");
 }
 
-static int fail(void *ctx, const struct err *e, struct buf *out)
+static int fail(void *ctx, const struct err *e, const char *param, struct buf *out)
 {
     int rc = buf_str(out, "data: ");
 
+    (void)param;
     (void)ctx;
     if (rc == 0)
         rc = llama_error(out, err_row(e->code)->http, e, NULL, NULL);

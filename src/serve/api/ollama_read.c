@@ -305,6 +305,9 @@ int ollama_read(struct serve *s, const json_t *body, int chat, struct gate_reque
     *out = gate_request_new(chat ? GATE_CHAT : GATE_TEXT);
     if (!*out)
         return nomem(e);
+    (*out)->field[GATE_F_STOP] = "options.stop";
+    (*out)->field[GATE_F_EOS] = "options.ignore_eos";
+    (*out)->field[GATE_F_SAMPLING] = "options.";
     /* What the store does not know, the provider may. */
     known = s->store && store_find(s->store, b.model, &m, NULL) == 0;
     rc = read_known(&b, known ? &m : NULL, chat, *out, wish, r, e);

@@ -295,6 +295,8 @@ static void show(struct serve *sv, struct call *c, struct str name, const struct
     rc = override(&s, b, &e);
     if (rc == 0 && put_all(&out, &s) < 0)
         rc = err_set(&e, E_NOMEM, "no memory for the answer");
+    if (rc == 0 && s.g)
+        rc = gguf_intact(s.g, &e);
     if (rc == 0)
         call_reply(c, 200, dialect_ollama.json_type, out.p, out.n);
     else

@@ -404,11 +404,12 @@ static int ping(void *ctx, struct buf *out)
     return line(ctx, none, none, out);
 }
 
-static int fail(void *ctx, const struct err *e, struct buf *out)
+static int fail(void *ctx, const struct err *e, const char *param, struct buf *out)
 {
     struct json_out w;
     int rc;
 
+    (void)param;
     (void)ctx;
     json_out_init(&w, out);
     json_out_open(&w, '{');

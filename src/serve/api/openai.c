@@ -64,6 +64,7 @@ static void in_init(struct openai_in *in, const struct gate_request *q)
         .keep_alive_ns = GATE_KEEP_DEFAULT,
         .cache_prompt = 1,
         .n_ctx = GATE_UNSET,
+        .n_think = GATE_UNSET,
         .parallel_tool_calls = 1,
         .add_prompt = 1,
         .top_logprobs = GATE_UNSET,

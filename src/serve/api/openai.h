@@ -37,7 +37,8 @@ struct openai_in {
     int stream, stream_usage; /* stream_usage: stream_options.include_usage */
     json_t *stream_options;
     struct gate_sampling sampling;
-    int64_t seed;
+    int64_t seed, most_ms;
+    int n_think;
     int max_tokens, max_completion_tokens, n_predict, n, best_of;
     json_t *stop, *logit_bias;
     int64_t keep_alive_ns;
@@ -153,7 +154,7 @@ void openai_put_logprobs(struct json_out *w, const struct gate_token *t, size_t 
 /* {"message","type","param","code"} */
 void openai_put_error(struct json_out *w, int status, const struct err *e, const char *param);
 /* data: {"error":...}, then data: [DONE]: clients raise at the first, or stop at the second. */
-MUST_CHECK int openai_put_failure(struct buf *out, const struct err *e);
+MUST_CHECK int openai_put_failure(struct buf *out, const struct err *e, const char *param);
 /* A comment, which clients of event streams skip. */
 MUST_CHECK int openai_ping(void *ctx, struct buf *out);
 extern const char openai_fingerprint[];

@@ -19,6 +19,8 @@ static const struct field_row rows[] = {
     ROW("top_logprobs", INT, top_logprobs, 0, OPENAI_TOP_MAX, 0),
     ROW("reasoning_effort", STR, effort, 1, 0, 0),
     ROW("reasoning", OBJECT, reasoning, 0, 0, 0),
+    ROW("reasoning_budget", INT, n_think, -1, INT_MAX, FIELD_CLAMP),
+    ROW("thinking_budget_tokens", INT, n_think, -1, INT_MAX, FIELD_CLAMP),
     ROW("chat_template_kwargs", OBJECT, template_vars, 0, 0, 0),
     ROW("continue_final_message", BOOL, continue_final, 0, 1, 0),
     ROW("store", BOOL, store, 0, 1, 0),
@@ -41,7 +43,6 @@ static const struct field_row rows[] = {
     ROW_REFUSED("documents", NULL, NULL),
     ROW_REFUSED("reasoning_format", "\"auto\"|\"deepseek\"",
                 "is not supported: reasoning is always told apart"),
-    ROW_REFUSED("reasoning_budget", "-1", NULL),
     ROW_REFUSED("include_reasoning", "true", NULL),
     ROW_REFUSED("parse_tool_calls", "true", NULL),
     ROW_WARNED("reasoning_control", "false",
@@ -81,7 +82,7 @@ static int reasoning(struct openai_parse *p)
 {
     static const struct field_row own[] = {
         ROW("effort", STR, effort, 1, 0, 0),
-        ROW_REFUSED("max_tokens", NULL, NULL),
+        ROW("max_tokens", INT, n_think, 0, INT_MAX, FIELD_CLAMP),
         ROW_WARNED("summary", NULL, NULL),
         ROW_REFUSED("exclude", "false", NULL),
         ROW_REFUSED("enabled", "true", "is not supported: use effort \"none\""),
@@ -96,6 +97,9 @@ static int reasoning(struct openai_parse *p)
         rc = openai_effort(p, "reasoning.effort", p->in.effort);
     if (rc == 0 && effort.n)
         rc = openai_effort(p, "reasoning_effort", effort);
+    p->q->n_think = p->in.n_think;
+    if (p->in.n_think == 0)
+        p->q->think = GATE_THINK_OFF;
     return rc;
 }
 

@@ -361,10 +361,10 @@ static int chat_event(void *ctx, const struct gate_event *ev, struct buf *out)
     return o->stream ? stream(o, ev, out) : gather(o, ev, out);
 }
 
-static int chat_fail(void *ctx, const struct err *e, struct buf *out)
+static int chat_fail(void *ctx, const struct err *e, const char *param, struct buf *out)
 {
     (void)ctx;
-    return openai_put_failure(out, e);
+    return openai_put_failure(out, e, param);
 }
 
 const struct ask_ops openai_chat_ops = {

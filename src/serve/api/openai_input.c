@@ -62,6 +62,7 @@ int openai_input(struct openai_parse *p, const char *param, const json_t *v, siz
         return openai_nomem(p);
     p->q->input = input;
     p->q->n_input = n;
+    p->q->field[GATE_F_PROMPT] = param;
     if (single)
         return one(p, param, v, empty, input);
     for (size_t i = 0; i < n && rc == 0; i++) {

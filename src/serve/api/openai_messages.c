@@ -429,6 +429,7 @@ int openai_effort(struct openai_parse *p, const char *param, struct str effort)
             field_warn(&p->report, "%s: '%s' is taken as '%s'", param, rows[i].word,
                        rows[i].level);
         p->q->think = GATE_THINK_ON;
+        p->q->field[GATE_F_THINK] = param;
         return openai_copy(p, &p->q->effort, str_of(rows[i].level));
     }
     return openai_bad(

@@ -220,14 +220,14 @@ void openai_put_error(struct json_out *w, int status, const struct err *e, const
     json_out_close(w, '}');
 }
 
-int openai_put_failure(struct buf *out, const struct err *e)
+int openai_put_failure(struct buf *out, const struct err *e, const char *param)
 {
     struct json_out w;
 
     json_out_init(&w, out);
     json_out_raw(&w, str_of("data: {\"error\":"));
     w.comma = 0;
-    openai_put_error(&w, err_row(e->code)->http, e, NULL);
+    openai_put_error(&w, err_row(e->code)->http, e, param);
     w.comma = 0;
     json_out_raw(&w, str_of("}\n\ndata: [DONE]\n\n"));
     return json_out_end(&w);

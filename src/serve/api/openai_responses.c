@@ -62,6 +62,7 @@ static int read_text(struct openai_parse *p)
         field_warn(&p->report, "text.verbosity has no effect: say it in a message");
     if (rc == 0 && p->in.response_format)
         rc = openai_form(p, p->in.response_format, "text.format", 1);
+    p->q->field[GATE_F_FORM] = "text.format";
     return rc;
 }
 
@@ -224,6 +225,7 @@ static int parse(struct openai_parse *p, const struct serve *s, const struct cal
 {
     int rc = openai_sampling(p);
 
+    p->q->field[GATE_F_PROMPT] = "input";
     if (rc == 0)
         rc = read_text(p);
     if (rc == 0)

@@ -431,12 +431,13 @@ static int response_event(void *ctx, const struct gate_event *ev, struct buf *ou
 }
 
 /* The object says that it failed; what there was stays in it. */
-static int response_fail(void *ctx, const struct err *e, struct buf *out)
+static int response_fail(void *ctx, const struct err *e, const char *param, struct buf *out)
 {
     struct openai_response *o = ctx;
     json_t *words = json_string(e->msg);
     int bad = json_object_set_new(o->in.base, "status", json_string("failed"));
 
+    (void)param;
     if (!words) /* cut within a character */
         words = json_string("the answer could not be completed");
     if (o->kind != NONE)

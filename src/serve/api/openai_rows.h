@@ -80,7 +80,7 @@
     ROW_REFUSED("n_probs", "0", "is not supported: use logprobs"),                               \
     ROW_REFUSED("post_sampling_probs", "false", NULL),                                           \
     ROW_REFUSED("n_indent", "0", NULL),                                                          \
-    ROW_REFUSED("t_max_predict_ms", "0|-1", NULL),                                               \
+    ROW("t_max_predict_ms", I64, most_ms, -1, 1e12, 0),                                          \
     ROW_REFUSED("lora", NULL, "is not supported: make a model with the adapter"),                \
     ROW_WARNED("id_slot", "-1", NULL),                                                           \
     ROW_WARNED("n_keep", "0|-1", "has no effect: a context that is full ends the answer"),       \

@@ -322,11 +322,25 @@ static int structured(struct openai_parse *p)
                       &p->report, &p->e);
 }
 
+/* Where a form comes from, when there is one. */
+static const char *form_name(const struct openai_in *in)
+{
+    return in->json_schema        ? "json_schema"
+           : in->structured       ? "structured_outputs"
+           : in->guided_json      ? "guided_json"
+           : in->grammar.n        ? "grammar"
+           : in->guided_grammar.n ? "guided_grammar"
+           : in->guided_regex.n   ? "guided_regex"
+           : in->guided_choice    ? "guided_choice"
+                                  : "response_format";
+}
+
 static int forms(struct openai_parse *p)
 {
     const struct openai_in *in = &p->in;
     int rc = structured(p);
 
+    p->q->field[GATE_F_FORM] = form_name(in);
     if (rc == 0 && in->response_format)
         rc = openai_form(p, in->response_format, "response_format", 0);
     if (rc == 0 && in->json_schema)
@@ -387,6 +401,7 @@ static int lengths(struct openai_parse *p)
                           "is 0: nothing would be written");
     p->q->n_predict = n;
     p->q->n_ctx = in->n_ctx;
+    p->q->most_ns = in->most_ms > 0 ? (uint64_t)in->most_ms * 1000000u : 0;
     return 0;
 }
 

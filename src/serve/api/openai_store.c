@@ -1,16 +1,17 @@
 /* One table. A row's columns are texts of JSON that are read whole; nobody searches in them.
  *
- * Invariants: rows are written by the store's thread only, in the order of openai_store_put;
- * `pending` counts those that are not written yet, and nobody reads while there are any. */
+ * Invariants: rows are written by the store's thread only, in the order of openai_store_put.
+ * Who reads waits until what was put before is written (n_put, n_written count rows), then goes
+ * before what was put meanwhile (n_reading), or there might be no end of that. */
 #include "serve/api/openai_store.h"
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "serve/api/openai_store_clean.h"
 #include "sys/path.h"
 
 #include <fcntl.h>
 #include <pthread.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -35,12 +36,13 @@ struct row {
 struct responses {
     sqlite3 *db;
     pthread_mutex_t db_lock; /* what is done with db, start to end */
-    int64_t ttl_s, cleaned;
+    int64_t ttl_s, most, cleaned;
     char *path;
     pthread_mutex_t lock; /* all below */
     pthread_cond_t changed;
     struct row *first, **last;
-    int pending, closing;
+    uint64_t n_put, n_written;
+    int n_reading, closing;
     size_t pending_bytes;
     pthread_t thread;
     int has_thread;
@@ -118,24 +120,20 @@ static int write_row(const struct responses *r, const struct row *row, struct er
     return rc;
 }
 
-/* Forgets what was not used for so long, now and then. */
-static int clean(struct responses *r, struct err *e)
+/* Forgets what was not used for so long, now and then, and what there is no room for beside
+ * row. */
+static int clean(struct responses *r, const struct row *row, struct err *e)
 {
     int64_t now = (int64_t)time(NULL);
-    sqlite3_stmt *st = NULL;
-    int rc;
+    int rc = SQLITE_OK;
 
-    if (r->ttl_s <= 0 || now - r->cleaned < CLEAN_EVERY_S)
-        return 0;
-    r->cleaned = now;
-    rc = sql_prepare(r, "DELETE FROM response WHERE used < ?1", &st, e);
-    if (rc < 0)
-        return rc;
-    (void)sqlite3_bind_int64(st, 1, now - r->ttl_s);
-    if (sqlite3_step(st) != SQLITE_DONE)
-        rc = sql_fail(r, e);
-    (void)sqlite3_finalize(st);
-    return rc;
+    if (r->ttl_s > 0 && now - r->cleaned >= CLEAN_EVERY_S) {
+        r->cleaned = now;
+        rc = openai_store_clean_age(r->db, now - r->ttl_s);
+    }
+    if (rc == SQLITE_OK && r->most > 0)
+        rc = openai_store_clean_size(r->db, r->most, row ? row->id : NULL);
+    return rc == SQLITE_OK ? 0 : sql_fail(r, e);
 }
 
 /* -- the thread ------------------------------------------------------------------------ */
@@ -154,7 +152,7 @@ static struct row *next_row(struct responses *r)
     struct row *row;
 
     (void)pthread_mutex_lock(&r->lock);
-    while (!r->first && !r->closing)
+    while (r->n_reading || (!r->first && !r->closing))
         (void)pthread_cond_wait(&r->changed, &r->lock);
     row = r->first;
     if (row) {
@@ -176,12 +174,12 @@ static void *run(void *ctx)
     while ((row = next_row(r))) {
         n = row->bytes;
         (void)pthread_mutex_lock(&r->db_lock);
-        if (write_row(r, row, &e) < 0 || clean(r, &e) < 0)
+        if (write_row(r, row, &e) < 0 || clean(r, row, &e) < 0)
             log_line(LOG_ERROR, "a response is not kept: %s", e.msg);
         (void)pthread_mutex_unlock(&r->db_lock);
         row_free(row);
         (void)pthread_mutex_lock(&r->lock);
-        r->pending--;
+        r->n_written++;
         r->pending_bytes -= n;
         (void)pthread_cond_broadcast(&r->changed);
         (void)pthread_mutex_unlock(&r->lock);
@@ -189,12 +187,16 @@ static void *run(void *ctx)
     return NULL;
 }
 
-/* Waits until all that was put is written, and keeps the database for the caller. */
+/* Waits until all that was put so far is written, and keeps the database for the caller. */
 static void enter(struct responses *r)
 {
+    uint64_t n;
+
     (void)pthread_mutex_lock(&r->lock);
-    while (r->pending > 0)
+    n = r->n_put;
+    while (r->n_written < n)
         (void)pthread_cond_wait(&r->changed, &r->lock);
+    r->n_reading++;
     (void)pthread_mutex_unlock(&r->lock);
     (void)pthread_mutex_lock(&r->db_lock);
 }
@@ -202,6 +204,10 @@ static void enter(struct responses *r)
 static void leave(struct responses *r)
 {
     (void)pthread_mutex_unlock(&r->db_lock);
+    (void)pthread_mutex_lock(&r->lock);
+    r->n_reading--;
+    (void)pthread_cond_broadcast(&r->changed);
+    (void)pthread_mutex_unlock(&r->lock);
 }
 
 /* -- opening --------------------------------------------------------------------------- */
@@ -264,10 +270,11 @@ static int open_db(struct responses *r, struct err *e)
     rc = version_ok(r, e);
     if (rc == 0 && sqlite3_exec(r->db, schema, NULL, NULL, NULL) != SQLITE_OK)
         rc = sql_fail(r, e);
-    return rc < 0 ? rc : clean(r, e);
+    return rc < 0 ? rc : clean(r, NULL, e);
 }
 
-int openai_store_open(struct responses **out, const char *path, int64_t ttl_s, struct err *e)
+int openai_store_open(struct responses **out, const char *path, int64_t ttl_s, int64_t most,
+                      struct err *e)
 {
     struct responses *r;
     int rc;
@@ -279,6 +286,7 @@ int openai_store_open(struct responses **out, const char *path, int64_t ttl_s, s
     if (!r)
         return err_set(e, E_NOMEM, "no memory for the responses that are kept");
     r->ttl_s = ttl_s;
+    r->most = most;
     r->last = &r->first;
     (void)pthread_mutex_init(&r->lock, NULL);
     (void)pthread_mutex_init(&r->db_lock, NULL);
@@ -346,7 +354,7 @@ int openai_store_put(struct responses *r, const struct openai_kept *k)
     if (!bad && !full) {
         *r->last = row;
         r->last = &row->next;
-        r->pending++;
+        r->n_put++;
         r->pending_bytes += row->bytes;
         (void)pthread_cond_broadcast(&r->changed);
     }

@@ -23,11 +23,12 @@
 struct responses; /* in struct serve */
 
 /* path NULL: hearth/responses.db below $XDG_STATE_HOME; "": nothing is kept, and *out is NULL.
- * ttl_s: how long after its last use; 0: for ever. The file is its owner's alone. Fails: E_IO;
- * E_FORMAT it is no such database, or damaged; E_UNSUPPORTED it is from a newer version;
- * E_NOMEM. */
+ * ttl_s: how long after its last use; 0: for ever. most: bytes that are kept, journal aside:
+ * what was not used for longest goes first, and never what came last; 0: any number. The file
+ * is its owner's alone. Fails: E_IO; E_FORMAT it is no such database, or damaged; E_UNSUPPORTED
+ * it is from a newer version; E_NOMEM. */
 MUST_CHECK int openai_store_open(struct responses **out, const char *path, int64_t ttl_s,
-                                 struct err *e);
+                                 int64_t most, struct err *e);
 void openai_store_close(struct responses *r); /* writes what is queued; NULL is fine */
 
 /* Texts are JSON. */

@@ -270,10 +270,10 @@ static int text_event(void *ctx, const struct gate_event *ev, struct buf *out)
     }
 }
 
-static int text_fail(void *ctx, const struct err *e, struct buf *out)
+static int text_fail(void *ctx, const struct err *e, const char *param, struct buf *out)
 {
     (void)ctx;
-    return openai_put_failure(out, e);
+    return openai_put_failure(out, e, param);
 }
 
 const struct ask_ops openai_text_ops = {

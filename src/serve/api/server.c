@@ -42,7 +42,7 @@ static void gauge_model(void *ctx, const struct local_info *i)
     };
 
     for (size_t k = 0; k < sizeof(all) / sizeof(all[0]); k++)
-        metrics_put(ctx, all[k].id, i->name, NULL, NULL, all[k].value);
+        metrics_put(ctx, all[k].id, i->engine, NULL, NULL, all[k].value);
 }
 
 static void get_metrics(struct serve *s, struct call *c)

@@ -252,6 +252,33 @@ static void test_queue_full(void **state)
     hearth_model_close(m);
 }
 
+/* Texts of a request that was let in are, too; no others are. */
+static void test_queue_more(void **state)
+{
+    struct hearth_model *m = model_of("llama");
+    struct bench_of_jobs *b = one_at_a_time(m, 2);
+    struct seen_job *other;
+    struct sched_job *none = NULL;
+    struct err e = {0};
+
+    (void)state;
+    for (int i = 0; i < 10; i++) {
+        struct seen_job *j = job_make(b, 20, 0, 0, (uint64_t)i, 3);
+
+        j->q.more = i > 1;
+        j->q.share = (uint64_t)i;
+        job_submit(j);
+    }
+    other = job_make(b, 20, 0, 0, 99, 10);
+    b->n--;
+    assert_int_equal(sched_submit(b->s, &other->q, see_event, other, &none, &e), E_BUSY);
+    jobs_run(b);
+    for (int i = 0; i < 10; i++)
+        assert_true(b->j[i].finished > 0);
+    jobs_free(b);
+    hearth_model_close(m);
+}
+
 static void test_refusals(void **state)
 {
     struct hearth_model *m = model_of("llama");
@@ -623,6 +650,7 @@ int main(void)
         cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_order),
         cmocka_unit_test(test_queue_full),
+        cmocka_unit_test(test_queue_more),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_deadline),
         cmocka_unit_test(test_pause),

@@ -45,8 +45,18 @@ static int see(void *ctx, const struct sched_event *ev)
     return says;
 }
 
-static void submit(struct client *c, struct call *k, int i)
+/* Whoever it is of the first n that waits for it. */
+static void resume(struct call *k, int n)
 {
+    for (int i = 0; i < n; i++)
+        sched_resume(k[i].job);
+}
+
+/* The client's i-th call. While there is no room for it those before go on, for it may be they
+ * who fill the place, all of them paused. */
+static void submit(struct client *c, struct call *all, int i)
+{
+    struct call *k = &all[i];
     struct rng r;
     int32_t ids[100];
     struct sched_request q = {.ids = ids,
@@ -66,6 +76,7 @@ static void submit(struct client *c, struct call *k, int i)
     while (sched_submit(c->s, &q, see, k, &k->job, &e) < 0) {
         assert_int_equal(e.code, E_BUSY);
         c->n_busy++;
+        resume(all, i);
         (void)usleep(100);
     }
 }
@@ -83,7 +94,7 @@ static void *client_main(void *ctx)
     int n;
 
     for (int i = 0; i < N_EACH; i++)
-        submit(c, &k[i], i);
+        submit(c, k, i);
     sched_cancel(k[N_EACH - 1].job);
     for (;;) {
         (void)pthread_mutex_lock(&c->lock);
@@ -91,8 +102,7 @@ static void *client_main(void *ctx)
         (void)pthread_mutex_unlock(&c->lock);
         if (n == N_EACH)
             break;
-        for (int i = 0; i < N_EACH; i++)
-            sched_resume(k[i].job); /* whoever it is that waits for it */
+        resume(k, N_EACH);
         n = 0;
         sched_each(c->s, count_slot, &n);
         sched_stats(c->s, &st);

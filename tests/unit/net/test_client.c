@@ -229,7 +229,7 @@ static void ask_all(struct toy *t)
     assert_true(saw(t, "GET /move"));
     assert_int_equal(client_ask(c, "GET", "/early", NULL, 0, NULL, NULL, &a, &e), 0);
     assert_int_equal(a.status, 201);
-    buf_done(&a.body);
+    client_answer_done(&a);
     client_free(c);
 }
 
@@ -283,7 +283,7 @@ static void test_streams(void **state)
     assert_int_equal(client_ask(c, "GET", "/hello", NULL, 0, NULL, NULL, &a, &e), 0);
     assert_int_equal(a.status, 200);
     buf_done(&got);
-    buf_done(&a.body);
+    client_answer_done(&a);
     client_free(c);
     toy_stop(&t);
 }
@@ -318,7 +318,7 @@ static void test_failures(void **state)
     assert_int_equal(client_ask(c, "GET", "/hello", NULL, 0, NULL, NULL, &a, &e), E_IO);
     assert_non_null(strstr(e.msg, "hearth serve"));
     client_free(c);
-    buf_done(&a.body);
+    client_answer_done(&a);
 }
 
 static void *cancel(void *ctx)
@@ -345,7 +345,7 @@ static void test_cancel(void **state)
     assert_int_equal(client_ask(c, "GET", "/mute", NULL, 0, NULL, NULL, &a, &e), E_CANCELLED);
     (void)pthread_join(other, NULL);
     assert_int_equal(client_ask(c, "GET", "/hello", NULL, 0, NULL, NULL, &a, &e), 0);
-    buf_done(&a.body);
+    client_answer_done(&a);
     client_free(c);
     toy_stop(&t);
 }

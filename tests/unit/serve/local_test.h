@@ -42,36 +42,81 @@
 /* -- a store and a configuration --------------------------------------------------------- */
 
 struct known {
-    const char *name, *path, *template, *system, *params;
+    const char *name, *path, *template, *system, *params; /* path NULL: a file of its own */
 };
 
 static const struct known known[] = {
     {"tiny:latest", TINY, NULL, NULL, NULL},
-    {"other:latest", TINY, NULL, NULL, NULL},
-    {"talker:latest", TINY, TEMPLATE, "Be kind.", "{\"temperature\": 0, \"num_predict\": 12}"},
+    {"other:latest", NULL, NULL, NULL, NULL},
+    {"talker:latest", NULL, TEMPLATE, "Be kind.", "{\"temperature\": 0, \"num_predict\": 12}"},
     {"thinker:latest", TINY, THINKS, NULL, "{\"temperature\": 0}"},
+    {"wide:latest", TINY, NULL, NULL, "{\"num_ctx\": 128}"},
     {"broken:latest", TINY, "{% if x %}", NULL, NULL},
     {"lost:latest", "/nowhere/at/all.gguf", NULL, NULL, NULL},
 };
 
+enum { N_KNOWN = sizeof(known) / sizeof(known[0]) };
+
+/* Copies of TINY, for models that are to have a file of their own; removed at the end. */
+static char own_file[N_KNOWN][64];
+static pthread_mutex_t own_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void own_remove(void)
+{
+    for (int i = 0; i < N_KNOWN; i++) {
+        if (own_file[i][0])
+            (void)unlink(own_file[i]);
+    }
+}
+
+static inline const char *own_path(int i)
+{
+    static int said;
+    FILE *from, *to = NULL;
+    char block[1 << 16];
+    size_t n;
+    int fd = -1;
+
+    (void)pthread_mutex_lock(&own_lock);
+    from = own_file[i][0] ? NULL : fopen(TINY, "rb");
+    if (from) {
+        if (!said++)
+            (void)atexit(own_remove);
+        (void)snprintf(own_file[i], sizeof(own_file[i]), "/tmp/hearth-test-XXXXXX");
+        fd = mkstemp(own_file[i]);
+        to = fd < 0 ? NULL : fdopen(fd, "wb");
+        while (to && (n = fread(block, 1, sizeof(block), from)) > 0)
+            (void)fwrite(block, 1, n, to);
+        (void)(to ? fclose(to) : 0);
+        (void)fclose(from);
+    }
+    (void)pthread_mutex_unlock(&own_lock);
+    return own_file[i][0] ? own_file[i] : TINY;
+}
+
 #define WEAK __attribute__((weak))
+
+static atomic_int edition; /* of all manifests */
 
 WEAK int store_find(struct store *s, struct str name, struct store_model *out, struct err *e)
 {
     (void)s;
     *out = (struct store_model){0};
-    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+    if (str_is(name, "slow")) /* and not there */
+        (void)usleep(50000);
+    for (int i = 0; i < N_KNOWN; i++) {
         const struct known *k = &known[i];
         size_t n = strcspn(k->name, ":");
 
         if (name.n != n || strncasecmp(name.p, k->name, n) != 0)
             continue;
         (void)snprintf(out->name, sizeof(out->name), "%s", k->name);
-        out->path = k->path;
+        out->path = k->path ? k->path : own_path(i);
         out->template = k->template ? str_of(k->template) : (struct str){NULL, 0};
         out->system = k->system ? str_of(k->system) : (struct str){NULL, 0};
         out->params = k->params ? json_loads(k->params, 0, NULL) : NULL;
         out->size = 1000;
+        out->modified_ns = atomic_load(&edition);
         return 0;
     }
     return err_set(e, E_NOT_FOUND, "model '%.*s' not found", (int)name.n, name.p);
@@ -101,14 +146,18 @@ WEAK void config_model(const struct config *c, const char *name, struct config_m
     }
 }
 
-static atomic_int evicted;
+static atomic_int evicted, loads;
+static atomic_int metric_put[METRIC_N]; /* what was put last, of any model */
 
 WEAK void metrics_put(struct metrics *m, enum metric id, const char *model, const char *route,
                       const char *what, double value)
 {
-    (void)m, (void)model, (void)route, (void)what, (void)value;
+    (void)m, (void)model, (void)route, (void)what;
     if (id == METRIC_EVICTIONS)
         (void)atomic_fetch_add(&evicted, 1);
+    if (id == METRIC_LOADS)
+        (void)atomic_fetch_add(&loads, 1);
+    atomic_store(&metric_put[id], (int)value);
 }
 
 static inline struct config config_small(void)
@@ -156,6 +205,7 @@ struct got {
     int n_dim;
     double score[16];
     struct err err;
+    char param[64]; /* of the error */
     struct gate_usage usage;
     /* What it answers. */
     int pause_at, stop_at; /* number of the text event; 0: never */
@@ -279,6 +329,7 @@ static inline void got_event(struct got *g, const struct gate_event *ev)
         g->terminal = ev->kind;
         if (ev->err)
             g->err = *ev->err;
+        (void)snprintf(g->param, sizeof(g->param), "%s", ev->param ? ev->param : "");
         must(ev->kind == GATE_EV_ERROR || g->started, "DONE");
         if (ev->usage)
             g->usage = *ev->usage;
@@ -411,6 +462,39 @@ static inline int is_text(const struct buf *b, const char *s)
 static inline int same(const struct buf *a, const struct buf *b)
 {
     return a->n == b->n && (a->n == 0 || memcmp(a->p, b->p, a->n) == 0);
+}
+
+/* What has become of a model; -1: it is not there. One name may be there twice, of which the
+ * newer one counts. */
+struct state {
+    const char *name;
+    int state;
+};
+
+static inline void state_one(void *ctx, const struct local_info *i)
+{
+    struct state *s = ctx;
+    size_t n = strlen(s->name);
+
+    if (strncmp(i->name, s->name, n) == 0 && i->name[n] == ':' &&
+        (s->state < 0 || i->state < s->state))
+        s->state = i->state;
+}
+
+static inline int state_of(struct local *l, const char *name)
+{
+    struct state s = {.name = name, .state = -1};
+
+    local_each(l, state_one, &s);
+    return s.state;
+}
+
+/* Waits until it is in that state; gives up after a minute. */
+static inline void wait_state(struct local *l, const char *name, int state)
+{
+    for (int i = 0; i < 6000 && state_of(l, name) != state; i++)
+        (void)usleep(10000);
+    assert_int_equal(state_of(l, name), state);
 }
 
 /* How many models there are in a state; -1: in any. */

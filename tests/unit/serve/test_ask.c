@@ -44,10 +44,10 @@ static int t_ping(void *ctx, struct buf *out)
     return buf_str(out, "~");
 }
 
-static int t_fail(void *ctx, const struct err *e, struct buf *out)
+static int t_fail(void *ctx, const struct err *e, const char *param, struct buf *out)
 {
     (void)ctx;
-    return buf_fmt(out, "!%s", e->msg);
+    return buf_fmt(out, "!%s%s", e->msg, param ? param : "");
 }
 
 static void t_free(void *ctx)

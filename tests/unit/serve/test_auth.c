@@ -180,6 +180,10 @@ static void test_reload(void **state)
     add(&one, "one", SCOPE_INFER, 0, NULL);
     a = load();
     assert_int_equal(check(a, one.p, SCOPE_INFER, &old), AUTH_OK);
+    /* The same file makes the same keys, and takes no memory again. */
+    assert_int_equal(auth_reload(a, path, &e), 0);
+    assert_int_equal(check(a, one.p, SCOPE_INFER, &who), AUTH_OK);
+    assert_ptr_equal(who, old);
     add(&two, "two", SCOPE_INFER, 0, NULL);
     assert_int_equal(check(a, two.p, SCOPE_INFER, &who), AUTH_WHO);
     assert_int_equal(auth_remove(path, "one", &e), 0);

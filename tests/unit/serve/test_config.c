@@ -76,6 +76,7 @@ static void test_defaults(void **state)
     assert_int_equal(c->n_queue, 512);
     assert_true(c->keep_alive_ns == (int64_t)300 * 1000000000);
     assert_int_equal(c->responses_ttl_s, 30 * 86400);
+    assert_int_equal(c->responses_bytes, 1 << 30);
     assert_int_equal(c->share_prefixes, 0);
     assert_string_equal(c->kv, "f16");
     assert_int_equal(c->n_host + c->n_origin + c->allow_no_key + c->allow_paths, 0);
@@ -388,10 +389,16 @@ static void test_round(void **state)
     again = good(text);
     other = printed(again);
     assert_string_equal(text, other);
+    assert_int_equal(config_same(c, again), 1);
     assert_string_equal(again->hosts[1], "$x");
     assert_int_equal(again->body_max, 5000);
     assert_string_equal(again->responses, "");
     assert_int_equal(again->n_model, 1);
+    config_free(c);
+    c = good("model: {\"m:1\": {pin: true, keep_alive: -1, lookup: 1, kv: f32}}\n");
+    config_free(again);
+    again = good("model: {\"m:1\": {pin: true, keep_alive: -1, lookup: 2, kv: f32}}\n");
+    assert_int_equal(config_same(c, again), 0);
     config_free(c);
     config_free(again);
     free(text);

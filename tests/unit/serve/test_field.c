@@ -241,7 +241,7 @@ static void test_values(void **state)
     text[0] = '[';
     text[1] = '0';
     text[n - 1] = ']';
-    assert_int_equal(field_parse(&o, (struct str){text, n}, &err), E_TOO_LONG);
+    assert_int_equal(field_parse(&o, (struct str){text, n}, &err), E_INVALID);
     assert_null(o);
     memset(text + 2, ' ', 64);
     assert_int_equal(field_parse(&o, (struct str){text, n}, &err), E_INVALID); /* "[0   ,0" */

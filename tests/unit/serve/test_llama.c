@@ -353,11 +353,8 @@ static void test_infill(void **state)
 
 static void test_warned(void **state)
 {
-    static const char *const cases[] = {"\"t_max_predict_ms\":500",
-                                        "\"t_max_prompt_ms\":500",
-                                        "\"n_cache_reuse\":256",
-                                        "\"id_slot\":1",
-                                        "\"alien\":1",
+    static const char *const cases[] = {"\"t_max_prompt_ms\":500", "\"n_cache_reuse\":256",
+                                        "\"id_slot\":1", "\"alien\":1",
                                         "\"sse_ping_interval\":5"};
 
     (void)state;
@@ -366,6 +363,7 @@ static void test_warned(void **state)
         if (!strstr(fake.call.headers.n ? fake.call.headers.p : "", "warning: 299"))
             fail_msg("%s: no warning", cases[i]);
     }
+    assert_true(ask_with("\"t_max_predict_ms\":500")->most_ns == 500000000);
 }
 
 static void test_timings_per_token(void **state)

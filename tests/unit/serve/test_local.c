@@ -19,6 +19,21 @@ static void run_error(struct local *l, struct gate_request *q, int code, const c
     got_done(&g);
 }
 
+/* The error says which field it is about, as the client calls it, and names it. */
+static void run_param(struct local *l, struct gate_request *q, int code, int field,
+                      const char *name)
+{
+    struct got g;
+
+    if (field >= 0)
+        q->field[field] = name;
+    got_init(&g);
+    got_start(l, &g, q);
+    got_error(&g, code, field < 0 || field == GATE_F_PROMPT ? "" : name);
+    assert_string_equal(g.param, name);
+    got_done(&g);
+}
+
 static void test_text(void **state)
 {
     struct config c = config_small();
@@ -32,7 +47,6 @@ static void test_text(void **state)
     assert_int_equal(a.finish[0], GATE_LENGTH);
     assert_int_equal(a.usage.n_output, 24);
     assert_true(a.usage.n_prompt > 3);
-    assert_true(a.n_loading > 0);
     assert_true(a.content[0].n > 20);
     assert_int_equal(a.n_token, 0);
     /* The same again, with the prompt taken from the cache or not. */
@@ -201,7 +215,7 @@ static void test_chat(void **state)
     got_done(&g);
     q = ask_chat("talker", HELLO);
     q->think = GATE_THINK_ON;
-    run_error(l, q, E_INVALID, "does not support thinking");
+    run_error(l, q, E_UNSUPPORTED, "does not support thinking");
     q = ask_chat("tiny", HELLO);
     q->chat_template = gate_str(q, "x", 1);
     run_error(l, q, E_UNSUPPORTED, "templates of clients");
@@ -397,6 +411,159 @@ static void test_forms(void **state)
     local_free(l);
 }
 
+static struct gate_request *ask_form(int form, const char *grammar, const char *schema)
+{
+    struct gate_request *q = ask_chat("talker", HELLO);
+
+    q->form = form;
+    if (grammar)
+        q->grammar = gate_str(q, grammar, strlen(grammar));
+    if (schema)
+        q->schema = json_loads(schema, 0, NULL);
+    return q;
+}
+
+/* A schema of so many objects within each other. */
+static json_t *deep_schema(int n)
+{
+    json_t *s = json_pack("{s:s}", "type", "string");
+
+    for (int i = 0; i < n; i++)
+        s = json_pack("{s:s,s:{s:o},s:[s]}", "type", "object", "properties", "a", s, "required",
+                      "a");
+    return s;
+}
+
+static void test_param(void **state)
+{
+    static const char *const texts[] = {"a", ""};
+    static const struct gate_bias bias = {.id = 100000, .bias = 1};
+    static const struct str no_text = {"", 0};
+    struct config c = config_small();
+    struct gate_request *q;
+    struct local *l;
+
+    (void)state;
+    NEEDS_TINY();
+    l = local_make(&c);
+    run_param(l, ask_text("nobody", "x", 1), E_NOT_FOUND, -1, "model");
+    q = ask_text("tiny", "Once", 4);
+    q->n_ctx = 1;
+    run_param(l, q, E_TOO_LONG, GATE_F_PROMPT, "input");
+    run_param(l, ask_form(GATE_GBNF, "root ::= (", NULL), E_INVALID, GATE_F_FORM, "grammar");
+    run_param(l, ask_form(GATE_SCHEMA, NULL, "{\"type\":5}"), E_INVALID, GATE_F_FORM,
+              "response_format");
+    /* Too much for us, and no matter of the context's length. */
+    q = ask_form(GATE_SCHEMA, NULL, NULL);
+    q->schema = deep_schema(1000);
+    run_param(l, q, E_INVALID, GATE_F_FORM, "response_format");
+    q = ask_form(GATE_JSON, NULL, NULL);
+    q->sampling.ignore_eos = 1;
+    run_param(l, q, E_INVALID, GATE_F_EOS, "options.ignore_eos");
+    q = ask_chat("talker", HELLO);
+    q->tool_choice = GATE_CALL_REQUIRED;
+    run_param(l, q, E_INVALID, GATE_F_TOOL_CHOICE, "tool_choice");
+    q = ask_chat("talker", HELLO);
+    q->think = GATE_THINK_ON;
+    run_param(l, q, E_UNSUPPORTED, -1, "think");
+    q = ask_text("tiny", "Once", 4);
+    q->sampling.bias = &bias;
+    q->sampling.n_bias = 1;
+    run_param(l, q, E_INVALID, GATE_F_BIAS, "logit_bias");
+    q = ask_text("tiny", "Once", 4);
+    q->stop = &no_text;
+    q->n_stop = 1;
+    run_param(l, q, E_INVALID, GATE_F_STOP, "stop_sequences");
+    q = ask_text("tiny", "Once", 4);
+    q->sampling.top_p = 7;
+    q->field[GATE_F_SAMPLING] = "options.";
+    run_param(l, q, E_INVALID, -1, "options.top_p");
+    q = ask_inputs(GATE_EMBED, "tiny", texts, 2);
+    run_param(l, q, E_INVALID, GATE_F_PROMPT, "input");
+    q = ask_inputs(GATE_EMBED, "tiny", texts, 1);
+    q->n_dim = 100000;
+    run_param(l, q, E_INVALID, -1, "dimensions");
+    local_free(l);
+}
+
+/* Reasoning that is long enough is closed, and the answer goes on: up to there it is what it
+ * would be. */
+static void test_think_limit(void **state)
+{
+    struct config c = config_small();
+    struct gate_request *q;
+    struct got free, g;
+    struct local *l;
+
+    (void)state;
+    NEEDS_TINY();
+    l = local_make(&c);
+    q = ask_chat("thinker", HELLO);
+    q->n_predict = 60;
+    run(l, &free, q);
+    assert_int_equal(free.usage.n_reasoning, 60);
+    assert_int_equal(free.content[0].n, 0);
+    for (int logprobs = 0; logprobs < 2; logprobs++) {
+        q = ask_chat("thinker", HELLO);
+        q->n_predict = 60;
+        q->n_think = 12;
+        q->n_logprobs = logprobs ? 1 : -1;
+        run(l, &g, q);
+        assert_true(g.reasoning.n > 12 && g.reasoning.n < free.reasoning.n);
+        assert_memory_equal(g.reasoning.p, free.reasoning.p, g.reasoning.n);
+        assert_true(g.content[0].n > 0);
+        assert_int_equal(g.usage.n_output, 60);
+        /* Those of the marker are counted, too. */
+        assert_in_range(g.usage.n_reasoning, 13, 12 + 8);
+        assert_int_equal(g.finish[0], GATE_LENGTH);
+        got_done(&g);
+    }
+    /* With a form behind it. */
+    q = ask_chat("thinker", HELLO);
+    q->n_think = 0;
+    q->form = GATE_REGEX;
+    q->grammar = gate_str(q, "[0-9]{3}", 8);
+    run(l, &g, q);
+    assert_int_equal(g.reasoning.n, 0);
+    assert_int_equal(g.content[0].n, 3);
+    got_done(&g);
+    /* More than it needs changes nothing. */
+    q = ask_chat("thinker", HELLO);
+    q->n_predict = 60;
+    q->n_think = 100;
+    run(l, &g, q);
+    assert_true(same(&g.reasoning, &free.reasoning));
+    got_done(&g);
+    got_done(&free);
+    local_free(l);
+}
+
+/* When time is up it ends behind a line, as if it had its length. */
+static void test_time_limit(void **state)
+{
+    struct config c = config_small();
+    struct gate_request *q;
+    struct local *l;
+    struct got g;
+
+    (void)state;
+    NEEDS_TINY();
+    l = local_make(&c);
+    for (int lines = 0; lines < 2; lines++) {
+        const char *form = lines ? "\\n[a-z]{80}" : "[a-z]{80}";
+
+        q = ask_text("tiny", "Once", 200);
+        q->form = GATE_REGEX;
+        q->grammar = gate_str(q, form, strlen(form));
+        q->most_ns = 1;
+        run(l, &g, q);
+        assert_int_equal(g.finish[0], lines ? GATE_LENGTH : GATE_END);
+        assert_true(lines ? g.content[0].n < 80 : g.content[0].n == 80);
+        got_done(&g);
+    }
+    local_free(l);
+}
+
 static void test_tools(void **state)
 {
     struct config c = config_small();
@@ -465,7 +632,7 @@ static void test_embed(void **state)
         assert_true(g.norm[i] > 0.9999 && g.norm[i] < 1.0001);
     got_done(&g);
     q = ask_inputs(GATE_EMBED, "tiny", (const char *const[]){"a", ""}, 2);
-    run_error(l, q, E_INVALID, "input 1 is empty");
+    run_error(l, q, E_INVALID, "input[1] is empty");
     q = ask_inputs(GATE_EMBED, "tiny", texts, 1);
     q->n_dim = 1000;
     run_error(l, q, E_INVALID, "dimensions");
@@ -614,6 +781,9 @@ int main(void)
         cmocka_unit_test(test_plain),
         cmocka_unit_test(test_truncate),
         cmocka_unit_test(test_forms),
+        cmocka_unit_test(test_param),
+        cmocka_unit_test(test_think_limit),
+        cmocka_unit_test(test_time_limit),
         cmocka_unit_test(test_tools),
         cmocka_unit_test(test_embed),
         cmocka_unit_test(test_infill),

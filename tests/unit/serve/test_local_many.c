@@ -1,6 +1,8 @@
 /* The local engine with many models and many clients: who leaves, who waits, how it ends. */
 #include "local_test.h"
 
+#include "gate/many.h"
+
 static void run(struct local *l, struct got *g, struct gate_request *q)
 {
     got_init(g);
@@ -148,11 +150,39 @@ static void test_unload_busy(void **state)
     local_free(l);
 }
 
+/* The gauges of a model that has left are those of one that does nothing and has nothing. */
+static void test_gauges(void **state)
+{
+    static const enum metric of[] = {METRIC_RUNNING, METRIC_WAITING,   METRIC_KV_PAGES,
+                                     METRIC_KV_USED, METRIC_KV_CACHED, METRIC_MODEL_BYTES};
+    struct config c = config_small();
+    struct err e = {0};
+    struct local *l;
+    struct got g;
+
+    (void)state;
+    NEEDS_TINY();
+    l = local_make(&c);
+    got_init(&g);
+    g.pause_at = 1;
+    got_start(l, &g, ask_text("tiny", "Once", 150));
+    for (int i = 0; i < 6000 && !atomic_load(&metric_put[METRIC_KV_USED]); i++)
+        (void)usleep(10000);
+    assert_int_equal(atomic_load(&metric_put[METRIC_RUNNING]), 1);
+    assert_true(atomic_load(&metric_put[METRIC_KV_USED]) > 0);
+    assert_int_equal(local_unload(l, str_of("tiny"), &e), 0);
+    local_provider(l)->ops->cancel(g.call);
+    got_error(&g, E_CANCELLED, "cancel");
+    got_done(&g);
+    wait_models(l, 0);
+    for (size_t i = 0; i < sizeof(of) / sizeof(of[0]); i++)
+        assert_int_equal(atomic_load(&metric_put[of[i]]), 0);
+    local_free(l);
+}
+
 static void test_budget(void **state)
 {
     struct config c = config_small(), small;
-    struct local_model *m = NULL;
-    struct err e = {0};
     struct local *l;
     uint64_t one;
     int before = atomic_load(&evicted);
@@ -173,12 +203,8 @@ static void test_budget(void **state)
     for (int i = 0; i < 4; i++)
         run_fine(l, ask_text(i % 2 ? "other" : "tiny", "Once", 3));
     assert_true(count_models(l, -1).bytes <= (uint64_t)small.memory);
-    /* One that is in use does not leave. */
-    assert_int_equal(local_hold(l, str_of("tiny"), &m, &e), 0);
-    run_error(l, ask_text("other", "Once", 3), E_NOMEM, "needs");
-    local_let_go(m);
+    /* One that is pinned does not leave, so there is nothing to wait for. */
     run_fine(l, ask_text("other", "Once", 3));
-    /* Nor one that is pinned. */
     {
         static struct config_model pin[] = {{.name = "other:latest",
                                              .pin = 1,
@@ -281,6 +307,63 @@ static void test_queue(void **state)
     assert_true(busy >= 4);
     run_fine(l, ask_text("tiny", "Once", 4));
     local_free(l);
+}
+
+/* What counts are requests, not the texts that they ask for. */
+static void test_queue_of_requests(void **state)
+{
+    static const char *const texts[] = {"Once",  "upon", "a", "time",
+                                        "there", "was",  "a", "dog"};
+    struct config c = config_small();
+    struct gate_request *q;
+    struct gate_call *call;
+    struct many *many;
+    struct local *l;
+    struct got g;
+    struct err e = {0};
+
+    (void)state;
+    NEEDS_TINY();
+    c.n_queue = 1;
+    c.n_parallel = 1;
+    l = local_make(&c);
+    q = ask_text("tiny", "Once", 4);
+    q->n_choice = 8;
+    run_fine(l, q);
+    run_fine(l, ask_inputs(GATE_EMBED, "tiny", texts, 8));
+    /* Several prompts are one request, too. */
+    assert_int_equal(many_new(&many, local_provider(l), &e), 0);
+    got_init(&g);
+    q = ask_inputs(GATE_TEXT, "tiny", texts, 8);
+    q->n_predict = 4;
+    assert_int_equal(gate_start(many_provider(many), q, got_sink, &g, &call, &e), 0);
+    got_wait(&g);
+    many_provider(many)->ops->free(call);
+    if (g.terminal != GATE_EV_DONE)
+        fail_msg("%s", g.err.msg);
+    for (int i = 0; i < 8; i++)
+        assert_true(g.finished[i]);
+    got_done(&g);
+    many_free(many);
+    local_free(l);
+}
+
+/* Told to end while its clock is busy with what is pinned: it must not miss that. */
+static void test_free_at_once(void **state)
+{
+    static struct config_model pin[] = {
+        {.name = "slow", .pin = 1, .lookup = -1, .keep_alive_ns = GATE_KEEP_DEFAULT}};
+    struct config c = config_small();
+
+    (void)state;
+    c.model = pin;
+    c.n_model = 1;
+    for (int i = 0; i < 3; i++) {
+        struct local *l = local_make(&c);
+
+        (void)usleep(20000);
+        local_free(l);
+    }
 }
 
 static void test_free_while_busy(void **state)
@@ -399,10 +482,13 @@ int main(void)
         cmocka_unit_test(test_load_fails),
         cmocka_unit_test(test_keep),
         cmocka_unit_test(test_unload_busy),
+        cmocka_unit_test(test_gauges),
         cmocka_unit_test(test_budget),
         cmocka_unit_test(test_pinned_at_start),
         cmocka_unit_test(test_load_timeout),
         cmocka_unit_test(test_queue),
+        cmocka_unit_test(test_queue_of_requests),
+        cmocka_unit_test(test_free_at_once),
         cmocka_unit_test(test_free_while_busy),
         cmocka_unit_test(test_many),
     };

@@ -274,7 +274,7 @@ static void test_refused(void **state)
         {"\"json_schema\":\"x\"", "json_schema"},
         {"\"grammar\":\"\"", "grammar"},
         {"\"reasoning_effort\":\"huge\"", "reasoning_effort"},
-        {"\"reasoning\":{\"max_tokens\":5}", "reasoning.max_tokens"},
+        {"\"reasoning\":{\"max_tokens\":-5}", "reasoning.max_tokens"},
         {"\"chat_template_kwargs\":[1]", "chat_template_kwargs"},
         {"\"chat_template_kwargs\":{\"enable_thinking\":\"x\"}",
          "chat_template_kwargs.enable_thinking"},
@@ -544,6 +544,74 @@ static void test_ends(void **state)
 }
 
 /* Memory runs out at each place in turn: an error or an end, never a leak or a crash. */
+/* What only the engine sees is about a field of the client's, by the client's name. */
+static void test_limits(void **state)
+{
+    const struct gate_request *q = chat_with("\"reasoning_budget\":100");
+
+    (void)state;
+    assert_int_equal(q->n_think, 100);
+    assert_int_equal(q->think, GATE_THINK_AUTO);
+    q = chat_with("\"reasoning\":{\"max_tokens\":5}");
+    assert_int_equal(q->n_think, 5);
+    q = chat_with("\"thinking_budget_tokens\":0,\"t_max_predict_ms\":20");
+    assert_int_equal(q->n_think, 0);
+    assert_int_equal(q->think, GATE_THINK_OFF);
+    assert_true(q->most_ns == 20000000);
+    q = chat_with("\"t_max_predict_ms\":-1");
+    assert_int_equal(q->n_think, GATE_UNSET);
+    assert_true(q->most_ns == 0);
+}
+
+static void test_wrong_fields(void **state)
+{
+    static const struct {
+        const char *path, *more, *name;
+        int field;
+    } cases[] = {
+        {"/v1/chat/completions", "", "messages", GATE_F_PROMPT},
+        {"/v1/completions", ",\"prompt\":\"x\"", "prompt", GATE_F_PROMPT},
+        {"/v1/responses", ",\"input\":\"x\"", "input", GATE_F_PROMPT},
+        {"/v1/embeddings", ",\"input\":\"x\"", "input", GATE_F_PROMPT},
+        {"/v1/rerank", ",\"query\":\"q\",\"documents\":[\"d\"]", "documents", GATE_F_PROMPT},
+        {"/v1/chat/completions", ",\"response_format\":{\"type\":\"json_object\"}",
+         "response_format", GATE_F_FORM},
+        {"/v1/chat/completions", ",\"grammar\":\"root ::= x\"", "grammar", GATE_F_FORM},
+        {"/v1/chat/completions", ",\"guided_json\":{}", "guided_json", GATE_F_FORM},
+        {"/v1/responses", ",\"input\":\"x\",\"text\":{\"format\":{\"type\":\"json_object\"}}",
+         "text.format", GATE_F_FORM},
+        {"/v1/chat/completions", ",\"reasoning_effort\":\"low\"", "reasoning_effort",
+         GATE_F_THINK},
+        {"/v1/responses", ",\"input\":\"x\",\"reasoning\":{\"effort\":\"low\"}",
+         "reasoning.effort", GATE_F_THINK},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        char body[400];
+
+        (void)snprintf(body, sizeof(body), "{\"model\":\"m\"%s%s}",
+                       strstr(cases[i].path, "chat")
+                           ? ",\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]"
+                           : "",
+                       cases[i].more);
+        assert_true(fake_post(&fake, lists, cases[i].path, body));
+        assert_non_null(fake.q);
+        assert_string_equal(fake.q->field[cases[i].field], cases[i].name);
+        fake_error_param(&fake, E_INVALID, "is wrong", fake.q->field[cases[i].field]);
+        assert_int_equal(fake.call.status, 400);
+        assert_string_equal(said("param"), cases[i].name);
+        assert_string_equal(said("code"), "invalid_value");
+        assert_string_equal(said("type"), "invalid_request_error");
+    }
+    assert_true(fake_post(&fake, lists, "/v1/completions",
+                          "{\"model\":\"m\",\"prompt\":\"x\",\"stream\":true}"));
+    fake_start(&fake, 1, 0);
+    fake_text(&fake, 0, "y");
+    fake_error_param(&fake, E_TOO_LONG, "is too long", "prompt");
+    assert_non_null(strstr(fake.call.out.p, "\"param\":\"prompt\",\"code\":\"context_length"));
+}
+
 static void test_no_memory(void **state)
 {
     (void)state;
@@ -669,6 +737,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_bad_messages, setup, teardown),
         cmocka_unit_test_setup_teardown(test_prefill, setup, teardown),
         cmocka_unit_test_setup_teardown(test_ends, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_wrong_fields, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(test_models, setup, teardown),
         cmocka_unit_test_setup_teardown(test_other_bodies, setup, teardown),

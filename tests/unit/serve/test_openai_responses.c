@@ -10,7 +10,10 @@
 
 #include "serve/api/openai_store.h"
 
+#include <pthread.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static char dir[] = "/tmp/hearth_responses_XXXXXX", db[64];
@@ -22,7 +25,7 @@ static int setup_db(void **state)
     (void)unlink(db);
     if (setup(state) < 0)
         return -1;
-    return openai_store_open(&fake.serve.responses, db, 3600, &e);
+    return openai_store_open(&fake.serve.responses, db, 3600, 0, &e);
 }
 
 static int teardown_db(void **state)
@@ -288,7 +291,7 @@ static void test_conversation(void **state)
         "{\"role\":\"tool\",\"content\":\"3\",\"name\":\"f\",\"tool_call_id\":\"call_1\"}]");
     /* It is there after a restart, too. */
     openai_store_close(fake.serve.responses);
-    assert_int_equal(openai_store_open(&fake.serve.responses, db, 3600, NULL), 0);
+    assert_int_equal(openai_store_open(&fake.serve.responses, db, 3600, 0, NULL), 0);
     turn("\"four\"", last_id, "vier");
     assert_int_equal(json_array_size(fake.q->messages), 8);
     /* A conversation whose beginning is gone is not gone on with in part. */
@@ -366,9 +369,136 @@ static void test_expiry(void **state)
     assert_int_equal(sqlite3_exec(raw, "UPDATE response SET used = 1", NULL, NULL, NULL),
                      SQLITE_OK);
     assert_int_equal(sqlite3_close(raw), SQLITE_OK);
-    assert_int_equal(openai_store_open(&r, db, 3600, NULL), 0);
+    assert_int_equal(openai_store_open(&r, db, 3600, 0, NULL), 0);
     fake.serve.responses = r;
     assert_int_equal(ask_for("GET", last_id, "", 1), 404);
+}
+
+static void put_sized(struct responses *r, int i, size_t bytes)
+{
+    char id[24], *text = calloc(1, bytes + 1);
+    json_t *o;
+
+    memset(text, 'x', bytes);
+    (void)snprintf(id, sizeof(id), "resp_%d", i);
+    o = json_pack("[s]", text);
+    assert_int_equal(
+        openai_store_put(
+            r,
+            &(struct openai_kept){
+                .id = id, .tenant = 1, .created = i, .response = o, .input = o, .messages = o}),
+        0);
+    json_decref(o);
+    free(text);
+}
+
+static int is_kept(struct responses *r, int i)
+{
+    char id[24];
+    json_t *o = NULL;
+    struct err e;
+    int rc;
+
+    (void)snprintf(id, sizeof(id), "resp_%d", i);
+    rc = openai_store_get(r, str_of(id), 1, OPENAI_KEPT_RESPONSE, &o, &e);
+    json_decref(o);
+    assert_true(rc == 0 || rc == E_NOT_FOUND);
+    return rc == 0;
+}
+
+/* No more bytes are kept than there is room for: the oldest go, never the one that came last.
+ */
+static void test_size(void **state)
+{
+    struct responses *r = NULL;
+    struct stat st;
+    int n = 0;
+
+    (void)state;
+    openai_store_close(fake.serve.responses);
+    fake.serve.responses = NULL;
+    assert_int_equal(openai_store_open(&r, db, 0, 256 << 10, NULL), 0);
+    fake.serve.responses = r;
+    for (int i = 0; i < 60; i++)
+        put_sized(r, i, 10000);
+    assert_true(is_kept(r, 59) && is_kept(r, 58) && !is_kept(r, 0) && !is_kept(r, 40));
+    for (int i = 0; i < 60; i++)
+        n += is_kept(r, i);
+    assert_true(n >= 5 && n <= 8);
+    /* One that is too large by itself is kept, alone. */
+    put_sized(r, 100, 200000);
+    assert_true(is_kept(r, 100) && !is_kept(r, 59));
+    put_sized(r, 101, 10000);
+    assert_true(is_kept(r, 101) && !is_kept(r, 100));
+    for (int i = 200; i < 206; i++)
+        put_sized(r, i, 10000);
+    assert_true(is_kept(r, 205));
+    openai_store_close(r);
+    fake.serve.responses = NULL;
+    /* Room in the file is used again. */
+    assert_int_equal(stat(db, &st), 0);
+    assert_true(st.st_size < 1200 << 10);
+    /* A limit that became smaller holds from the start. */
+    assert_int_equal(openai_store_open(&r, db, 0, 80 << 10, NULL), 0);
+    fake.serve.responses = r;
+    assert_true(is_kept(r, 205) && !is_kept(r, 201));
+}
+
+static atomic_int enough;
+
+static int n_rows(sqlite3 *raw)
+{
+    sqlite3_stmt *st = NULL;
+    int n = 0;
+
+    if (sqlite3_prepare_v2(raw, "SELECT max(rowid) FROM response", -1, &st, NULL) ==
+            SQLITE_OK &&
+        sqlite3_step(st) == SQLITE_ROW)
+        n = sqlite3_column_int(st, 0);
+    (void)sqlite3_finalize(st);
+    return n;
+}
+
+/* Puts on and on: there are always some that are not written yet, and never more than 1500. */
+static void *put_on(void *raw)
+{
+    json_t *o = json_object();
+    char id[16];
+
+    for (int n = 0; !atomic_load(&enough); n++) {
+        struct openai_kept k = {.id = id, .response = o, .input = o, .messages = o};
+
+        (void)snprintf(id, sizeof(id), "%d", n);
+        if (openai_store_put(fake.serve.responses, &k) < 0)
+            abort();
+        while (n % 1000 == 999 && n - n_rows(raw) > 500)
+            (void)usleep(200);
+    }
+    json_decref(o);
+    return NULL;
+}
+
+/* Who reads waits for what was put before, and not for what others put meanwhile. */
+static void test_reads_among_puts(void **state)
+{
+    sqlite3 *raw = NULL;
+    json_t *got = NULL;
+    pthread_t t;
+
+    (void)state;
+    assert_int_equal(sqlite3_open(db, &raw), SQLITE_OK);
+    assert_int_equal(pthread_create(&t, NULL, put_on, raw), 0);
+    for (int i = 0; i < 6000 && n_rows(raw) == 0; i++)
+        (void)usleep(10000);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(openai_store_get(fake.serve.responses, str_of("0"), 0,
+                                          OPENAI_KEPT_RESPONSE, &got, NULL),
+                         0);
+        json_decref(got);
+    }
+    atomic_store(&enough, 1);
+    assert_int_equal(pthread_join(t, NULL), 0);
+    assert_int_equal(sqlite3_close(raw), SQLITE_OK);
 }
 
 /* Files that are none of ours are refused, and left as they are. */
@@ -380,7 +510,7 @@ static void test_bad_files(void **state)
     FILE *f;
 
     (void)state;
-    assert_int_equal(openai_store_open(&r, "", 0, &e), 0);
+    assert_int_equal(openai_store_open(&r, "", 0, 0, &e), 0);
     assert_null(r);
     (void)unlink(db);
     f = fopen(db, "wb");
@@ -388,14 +518,14 @@ static void test_bad_files(void **state)
     for (int i = 0; i < 4096; i++)
         (void)fputc('x', f);
     (void)fclose(f);
-    assert_int_equal(openai_store_open(&r, db, 0, &e), E_FORMAT);
+    assert_int_equal(openai_store_open(&r, db, 0, 0, &e), E_FORMAT);
     assert_non_null(strstr(e.msg, db));
     (void)unlink(db);
     assert_int_equal(sqlite3_open(db, &raw), SQLITE_OK);
     assert_int_equal(sqlite3_exec(raw, "PRAGMA user_version = 9", NULL, NULL, NULL), SQLITE_OK);
     assert_int_equal(sqlite3_close(raw), SQLITE_OK);
-    assert_int_equal(openai_store_open(&r, db, 0, &e), E_UNSUPPORTED);
-    assert_int_equal(openai_store_open(&r, "/proc/nothing/x.db", 0, &e), E_IO);
+    assert_int_equal(openai_store_open(&r, db, 0, 0, &e), E_UNSUPPORTED);
+    assert_int_equal(openai_store_open(&r, "/proc/nothing/x.db", 0, 0, &e), E_IO);
     (void)unlink(db);
 }
 
@@ -434,6 +564,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_kept, setup_db, teardown_db),
         cmocka_unit_test_setup_teardown(test_not_kept, setup_db, teardown_db),
         cmocka_unit_test_setup_teardown(test_expiry, setup_db, teardown_db),
+        cmocka_unit_test_setup_teardown(test_size, setup_db, teardown_db),
+        cmocka_unit_test_setup_teardown(test_reads_among_puts, setup_db, teardown_db),
         cmocka_unit_test(test_bad_files),
     };
 

@@ -226,13 +226,106 @@ static void test_overlap(void **state)
     rig_close(&r);
 }
 
+/* How many tokens are allowed; -1: any. */
+static int count_allowed(struct rig *r, struct guide *g)
+{
+    struct err e = {0};
+    int n = 0;
+
+    memset(r->bits, 0, sizeof(r->bits));
+    if (guide_mask(g, r->bits, &e) == GUIDE_ANY)
+        return -1;
+    for (size_t i = 0; i < sizeof(r->bits) / sizeof(r->bits[0]); i++)
+        n += __builtin_popcount(r->bits[i]);
+    return n;
+}
+
+static struct guide *guide_limited(const struct rig *r, struct gram *gram, int open, int budget)
+{
+    struct guide *g = NULL;
+    struct err e = {0};
+    struct guide_options o = {.gram = gram,
+                              .vocab = gram ? r->vocab : NULL,
+                              .tok = r->tok,
+                              .style = &r->style,
+                              .open = open,
+                              .may_think = 1,
+                              .limited = 1,
+                              .budget = budget};
+
+    assert_int_equal(guide_new(&g, &o, &e), 0);
+    return g;
+}
+
+/* Reasoning of so many tokens is closed; what comes before and behind it is free. */
+static void test_budget(void **state)
+{
+    static struct rig r;
+    struct guide *g;
+    struct err e = {0};
+    int32_t ids[8];
+
+    (void)state;
+    rig_open(&r, "<think>", "</think>");
+    g = guide_limited(&r, NULL, 0, 3);
+    assert_int_equal(count_allowed(&r, g), -1);
+    take_bytes(&r, g, "x");
+    take(&r, g, "<think>");
+    take_bytes(&r, g, "abc");
+    assert_int_equal(count_allowed(&r, g), 1);
+    assert_int_equal(guide_forced(g, ids, 8, &e), 1);
+    assert_int_equal(ids[0], find(&r, "</think>"));
+    take(&r, g, "</think>");
+    assert_int_equal(count_allowed(&r, g), -1);
+    assert_int_equal(guide_forced(g, ids, 8, &e), 0);
+    take_bytes(&r, g, "and so on");
+    /* What is used up stays so. */
+    take(&r, g, "<think>");
+    assert_int_equal(count_allowed(&r, g), 1);
+    take(&r, g, "</think>");
+    assert_int_equal(count_allowed(&r, g), -1);
+    guide_free(g);
+    /* A model that closes it before is left alone; none at all is none. */
+    g = guide_limited(&r, NULL, 1, 3);
+    take(&r, g, "a");
+    take(&r, g, "</think>");
+    take_bytes(&r, g, "many words");
+    assert_int_equal(count_allowed(&r, g), -1);
+    guide_free(g);
+    g = guide_limited(&r, NULL, 1, 0);
+    assert_false(may(&r, g, "a"));
+    take(&r, g, "</think>");
+    assert_int_equal(count_allowed(&r, g), -1);
+    guide_free(g);
+    /* With a grammar behind it. */
+    g = guide_limited(&r, r.gram, 1, 2);
+    take_bytes(&r, g, "a<");
+    assert_int_equal(count_allowed(&r, g), 1);
+    take(&r, g, "</think>");
+    assert_false(may(&r, g, "x"));
+    take(&r, g, "hello");
+    assert_true(whole(&r, g));
+    guide_free(g);
+    rig_close(&r);
+    /* A marker of several tokens. */
+    rig_open(&r, "<u>", "aab");
+    g = guide_limited(&r, NULL, 1, 1);
+    take_bytes(&r, g, "x");
+    assert_int_equal(guide_forced(g, ids, 2, &e), 2);
+    take_bytes(&r, g, "aa");
+    assert_int_equal(count_allowed(&r, g), 1);
+    take(&r, g, "b");
+    assert_int_equal(count_allowed(&r, g), -1);
+    guide_free(g);
+    rig_close(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_content),
-        cmocka_unit_test(test_front),
-        cmocka_unit_test(test_beyond),
-        cmocka_unit_test(test_overlap),
+        cmocka_unit_test(test_content), cmocka_unit_test(test_front),
+        cmocka_unit_test(test_beyond),  cmocka_unit_test(test_overlap),
+        cmocka_unit_test(test_budget),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
