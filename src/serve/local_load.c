@@ -229,8 +229,7 @@ static int load(struct local_engine *en, struct err *e)
         rc = open_sched(en, e);
     }
     if (rc == 0)
-        if (rc == 0)
-            rc = infer_intact(en->model, e);
+        rc = infer_intact(en->model, e);
     if (rc == 0)
         progress(en, 1);
     if (rc == E_CANCELLED) { /* by whom is what matters */

@@ -1,4 +1,5 @@
 /* Bodies of llama-server's requests. Input: see api.h; the route is the row of the table. */
+#define NEIGHBOURS_HAVE_MODELS /* one, below */
 #include "api.h"
 
 #include "../unit/text/small.h"

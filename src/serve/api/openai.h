@@ -49,7 +49,7 @@ struct openai_in {
     struct str grammar, guided_grammar, guided_regex;
     /* chat */
     json_t *messages, *tools, *tool_choice, *template_vars, *reasoning;
-    int parallel_tool_calls, logprobs, top_logprobs, continue_final, add_prompt;
+    int parallel_tool_calls, logprobs, top_logprobs, continue_final, add_prompt, timings;
     struct str effort;
     /* completions */
     json_t *prompt;

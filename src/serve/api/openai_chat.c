@@ -26,6 +26,7 @@ static const struct field_row rows[] = {
     ROW("store", BOOL, store, 0, 1, 0),
     ROW("service_tier", STR, service_tier, 1, 0, 0),
     ROW("verbosity", STR, verbosity, 1, 0, 0),
+    ROW("timings_per_token", BOOL, timings, 0, 1, 0),
     ROW_NOTED("metadata"),
     ROW_NOTED("prompt_cache_key"),
     ROW_NOTED("prompt_cache_retention"),
@@ -114,6 +115,8 @@ static void warnings(struct openai_parse *p)
         field_warn(&p->report, "service_tier has no effect: there is one");
     if (in->verbosity.n && !str_is(in->verbosity, "medium"))
         field_warn(&p->report, "verbosity has no effect: say it in a message");
+    if (p->in.timings && p->in.stream)
+        field_warn(&p->report, "timings_per_token: timings come at the end of a choice");
 }
 
 static int continue_final(struct openai_parse *p)

@@ -15,7 +15,7 @@ struct chat_choice {
 };
 
 struct openai_chat_out {
-    int stream, usage, n_choice, logprobs;
+    int stream, usage, timings, n_choice, logprobs;
     struct buf head; /* of each chunk, to the choice's index; of an object, to "choices" */
     struct chat_choice *choice;
 };
@@ -43,6 +43,7 @@ int openai_chat_out_new(struct openai_chat_out **out, struct openai_parse *p)
         return openai_nomem(p);
     o->stream = p->in.stream;
     o->usage = p->in.stream_usage;
+    o->timings = p->in.timings && !p->in.stream_usage; /* which has its own */
     o->n_choice = p->q->n_choice;
     o->logprobs = p->q->n_logprobs >= 0;
     buf_init(&o->head, 16 << 10);
@@ -165,6 +166,10 @@ static int chunk(const struct openai_chat_out *o, const struct gate_event *ev, i
     if (o->usage) {
         json_out_key(&w, "usage");
         json_out_null(&w);
+    }
+    if (o->timings && ev->kind == GATE_EV_FINISH && ev->usage) {
+        json_out_key(&w, "timings");
+        openai_put_timings(&w, ev->usage);
     }
     w.comma = 0;
     json_out_raw(&w, str_of("}\n\n"));

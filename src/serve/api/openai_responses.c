@@ -12,6 +12,7 @@
 static const struct field_row rows[] = {
     ROWS_ALL,
     ROWS_SAMPLING,
+    ROW_WARNED("timings_per_token", "false", NULL),
     ROW("input", JSON, input, 0, 0, FIELD_NEEDED),
     ROW("instructions", STR, instructions, 0, 0, 0),
     ROW("max_output_tokens", INT, max_completion_tokens, 1, INT_MAX, FIELD_CLAMP),

@@ -85,7 +85,6 @@
     ROW_WARNED("id_slot", "-1", NULL),                                                           \
     ROW_WARNED("n_keep", "0|-1", "has no effect: a context that is full ends the answer"),       \
     ROW_WARNED("n_cache_reuse", "0", NULL),                                                      \
-    ROW_WARNED("timings_per_token", "false", NULL),                                              \
     ROW_WARNED("return_progress", "false", NULL),                                                \
     ROW_WARNED("return_tokens", "false", NULL),                                                  \
     ROW_WARNED("backend_sampling", "false", NULL),                                               \

@@ -8,6 +8,7 @@
 static const struct field_row rows[] = {
     ROWS_ALL,
     ROWS_SAMPLING,
+    ROW_WARNED("timings_per_token", "false", NULL),
     ROWS_TEXT,
     ROW("prompt", JSON, prompt, 0, 0, FIELD_NEEDED),
     ROW("suffix", STR, suffix, 0, 0, 0),

@@ -5,8 +5,8 @@
 
 #include "serve/auth.h"
 #include "serve/config.h"
-#include "serve/metrics.h"
 #include "serve/local.h"
+#include "serve/metrics.h"
 #include "store/store.h"
 
 #include <stdio.h>
@@ -56,11 +56,13 @@ WEAK int store_each(struct store *s, int (*visit)(void *ctx, const struct store_
     return 0;
 }
 
+#ifndef NEIGHBOURS_HAVE_MODELS
 WEAK void local_each(struct local *l, void (*visit)(void *ctx, const struct local_info *i),
                      void *ctx)
 {
     (void)l, (void)visit, (void)ctx;
 }
+#endif
 
 WEAK int store_find(struct store *s, struct str name, struct store_model *out, struct err *e)
 {

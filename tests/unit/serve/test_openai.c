@@ -188,7 +188,12 @@ static void test_web_page(void **state)
     assert_non_null(fake.sink);
     assert_int_equal(fake.q->prefill, 1);
     assert_true(fake.q->n_predict < 0);
-    fake_error(&fake, E_CANCELLED, "enough");
+    fake_start(&fake, 3, 0);
+    fake_text(&fake, 0, "x");
+    fake_finish(&fake, 0, GATE_END);
+    fake_done(&fake);
+    assert_non_null(strstr(fake.call.out.p, "\"finish_reason\":\"stop\"}],\"timings\":{"));
+    assert_null(strstr(fake.call.out.p, "\"choices\":[]"));
     assert_non_null(strstr(fake.call.headers.p, "reasoning_control has no effect"));
     assert_null(strstr(fake.call.headers.p, "sse_ping_interval"));
     /* There are several models here. */
