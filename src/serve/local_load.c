@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "infer/engine.h"
+#include "sys/slice.h"
 
 #include <limits.h>
 
@@ -296,7 +297,10 @@ void *local_engine_thread(void *engine)
     struct local_engine *en = engine;
     struct local *l = en->l;
     struct err e = {0};
-    int rc = load(en, &e);
+    int rc;
+
+    slice_normal(); /* it may have been made by a thread that has short ones */
+    rc = load(en, &e);
 
     if (loaded(en, rc, &e)) {
         rc = sched_run(en->sched, &e);
@@ -314,10 +318,10 @@ void *local_engine_thread(void *engine)
     local_unlock(l);
     take_down(en);
     mem_trim(); /* what was in small pieces, too */
-    local_tell_gone(en);
     local_lock(l);
     en->bytes = 0;
     en->gone = 1;
+    local_tell_gone(en); /* under the lock: who puts gauges meanwhile finds it gone */
     (void)pthread_cond_broadcast(&l->change);
     local_unlock(l);
     return NULL;

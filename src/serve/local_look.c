@@ -84,14 +84,15 @@ int local_unload(struct local *l, struct str name, struct err *e)
 {
     struct store_model sm;
     struct local_model *m = NULL;
-    int rc = local_resolve(l, name, &sm, e);
+    int rc = local_resolve(l, name, &sm, e), n;
 
     if (rc == 0) {
         local_lock(l);
+        n = local_stay_away(l, local_key(&sm));
         m = local_loaded(l, local_key(&sm));
         if (m)
             local_leave(m);
-        else
+        else if (!n)
             rc = err_set(e, E_NOT_FOUND, "model '%.*s' is not loaded",
                          (int)(name.n < 200 ? name.n : 200), name.p);
         local_unlock(l);

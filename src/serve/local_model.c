@@ -227,6 +227,19 @@ void local_leave(struct local_model *m)
     (void)pthread_cond_broadcast(&m->l->change);
 }
 
+int local_stay_away(struct local *l, const char *name)
+{
+    int n = 0;
+
+    for (struct local_model *m = l->models; m; m = m->next) {
+        if (m->sent_by && strcasecmp(local_name(m), name) == 0) {
+            m->sent_by = 0;
+            n++;
+        }
+    }
+    return n;
+}
+
 void local_leave_all(struct local_engine *en)
 {
     for (struct local_model *m = en->l->models; m; m = m->next) {

@@ -106,6 +106,7 @@ static int unload_only(struct local_call *c, struct err *e)
     rc = local_blame(c, GATE_F_MODEL, local_resolve(c->l, c->q->model, &sm, e));
     if (rc == 0) {
         local_lock(c->l);
+        (void)local_stay_away(c->l, local_key(&sm));
         m = local_loaded(c->l, local_key(&sm));
         if (m)
             local_leave(m); /* who waits for it already still gets it */

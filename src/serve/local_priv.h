@@ -229,6 +229,9 @@ void local_give(struct local_model *m, int64_t keep_ns);
 
 /* Under the lock: it goes as soon as nobody refers to it, and its engine with the last name. */
 void local_leave(struct local_model *m);
+/* Under the lock: those of that name that make room for others will not come back, whatever
+ * becomes of these. Returns how many there were. */
+int local_stay_away(struct local *l, const char *name);
 /* Under the lock: all names of an engine. */
 void local_leave_all(struct local_engine *en);
 /* Under the lock: a loaded or loading model of that name that is not leaving; NULL. */

@@ -8,7 +8,10 @@
 #ifndef HEARTH_SYS_SLICE_H
 #define HEARTH_SYS_SLICE_H
 
-/* Asks for the shortest slices for the calling thread. Older systems take no notice. */
+/* Asks for the shortest slices for the calling thread, and those that it makes from now on.
+ * Older systems take no notice. */
 void slice_short(void);
+/* The system's own again: for threads that compute and were made by one of the others. */
+void slice_normal(void);
 
 #endif

@@ -148,6 +148,31 @@ static void test_cancelled_stopped(void **state)
     local_free(p.l);
 }
 
+/* And who is stopped when it was sent away already. */
+static void test_cancelled_stopped_late(void **state)
+{
+    struct place p;
+    struct err e = {0};
+    struct got g;
+
+    (void)state;
+    NEEDS_TINY();
+    place_make(&p, 3);
+    place_hold(&p, "tiny");
+    got_init(&g);
+    got_start(p.l, &g, ask_text("other", "Once", 3));
+    wait_state(p.l, "tiny", LOCAL_LEAVING);
+    assert_int_equal(local_unload(p.l, str_of("tiny"), &e), 0);
+    g.ops->cancel(g.call);
+    got_error(&g, E_CANCELLED, "cancelled");
+    got_done(&g);
+    wait_models(p.l, 1);
+    assert_int_equal(state_of(p.l, "tiny"), LOCAL_LEAVING);
+    local_let_go(p.m);
+    wait_models(p.l, 0);
+    local_free(p.l);
+}
+
 static void test_deadline(void **state)
 {
     struct place p;
@@ -301,10 +326,15 @@ static void test_many(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_waits),     cmocka_unit_test(test_in_turn),
-        cmocka_unit_test(test_cancelled), cmocka_unit_test(test_cancelled_stopped),
-        cmocka_unit_test(test_deadline),  cmocka_unit_test(test_never),
-        cmocka_unit_test(test_priority),  cmocka_unit_test(test_free_while_waiting),
+        cmocka_unit_test(test_waits),
+        cmocka_unit_test(test_in_turn),
+        cmocka_unit_test(test_cancelled),
+        cmocka_unit_test(test_cancelled_stopped),
+        cmocka_unit_test(test_cancelled_stopped_late),
+        cmocka_unit_test(test_deadline),
+        cmocka_unit_test(test_never),
+        cmocka_unit_test(test_priority),
+        cmocka_unit_test(test_free_while_waiting),
         cmocka_unit_test(test_many),
     };
 

@@ -42,6 +42,10 @@ static void test_short(void **state)
                     after.sched_runtime <= 1000000);
     else
         assert_int_equal(after.sched_runtime, 0);
+    slice_normal();
+    after = attr_of();
+    assert_int_equal(after.sched_runtime, before.sched_runtime);
+    assert_int_equal(after.sched_nice, before.sched_nice);
 }
 
 int main(void)
