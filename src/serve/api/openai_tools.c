@@ -114,8 +114,9 @@ static int add(struct openai_parse *p, const char *at, const struct tool_in *in,
 
 /* The model calls a function of a namespace by both names; the answer has them apart again. */
 static int add_inner(struct openai_parse *p, const char *at, const char *space,
-                     struct tool_in *in, json_t *seen)
+                     const struct tool_in *in, json_t *seen)
 {
+    struct tool_in known = *in;
     char whole[2 * NAME_MAX_LEN + 2];
 
     (void)snprintf(whole, sizeof(whole), "%s.%s", space, in->name.p);
@@ -125,8 +126,8 @@ static int add_inner(struct openai_parse *p, const char *at, const char *space,
                             json_pack("{s:s,s:s}", "namespace", space, "name", in->name.p)) !=
         0)
         return openai_nomem(p);
-    in->name = str_of(whole);
-    return add(p, at, in, seen);
+    known.name = str_of(whole);
+    return add(p, at, &known, seen);
 }
 
 /* at: "tools[2]". space: the name of the namespace that it is in, or NULL. */
