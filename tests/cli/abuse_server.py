@@ -125,6 +125,8 @@ class Server:
         return len(os.listdir(at + "/fd")), int(re.search(r"Threads:\s+(\d+)", status)[1]), rss
 
     def stop(self, sig=signal.SIGTERM, keep=False):
+        """Its exit status. sig 0: it is about to end by itself. No SIGCONT: that would undo the stop with which the
+        leak checker of a sanitizer looks at the program's threads."""
         if self.line:
             self.line.close()
             self.line = None
