@@ -20,8 +20,9 @@ def ok(name, good, said=""):
     n_bad += not good
     print(("ok" if good else "not ok"), n_test, "-", name)
     if not good:
-        for line in said if isinstance(said, list) else [said]:
-            print("#", (line if isinstance(line, str) else repr(line))[:700])
+        for item in said if isinstance(said, list) else [said]:
+            for line in (item if isinstance(item, str) else repr(item)).splitlines()[:80]:
+                print("#", line[:700])
     sys.stdout.flush()
     return good
 
