@@ -174,6 +174,8 @@ static int namespace(struct openai_parse *p, const char *at, const json_t *v, js
         const char *type = json_string_value(json_object_get(inner, "type"));
 
         (void)snprintf(path, sizeof(path), "%.40s.tools[%zu]", at, i);
+        if (!json_is_object(inner))
+            return openai_bad(p, path, "must be an object");
         if (type && strcmp(type, "function") != 0)
             return openai_unsupported(p, path, "of type '%.40s' is not supported", type);
         rc = function(p, path, in.name.p, inner, 1, seen);

@@ -133,6 +133,8 @@ static void test_refused(void **state)
         {"\"input\":\"x\",\"tools\":[{\"type\":\"file_search\"}]", "tools[0].type"},
         {"\"input\":\"x\",\"tools\":[{\"type\":\"namespace\",\"name\":\"a\"}]",
          "tools[0].tools"},
+        {"\"input\":\"x\",\"tools\":[{\"type\":\"namespace\",\"name\":\"a\",\"tools\":[5]}]",
+         "tools[0].tools[0]"},
         {"\"input\":\"x\",\"tools\":[{\"type\":\"namespace\",\"name\":\"a b\",\"tools\":[]}]",
          "tools[0].name"},
         {"\"input\":\"x\",\"tools\":[{\"type\":\"namespace\",\"name\":\"a\",\"tools\":[{"
