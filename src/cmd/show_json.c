@@ -174,7 +174,7 @@ int show_json(const struct gguf *g, const struct show_facts *f, const struct sto
     set(o, "parts", json_integer((json_int_t)show_n_file(g)), &ok);
     set(o, "file_bytes", json_u64(gguf_file_bytes(g)), &ok);
     set(o, "type", json_string(f->adapter ? "adapter" : "model"), &ok);
-    set(o, "capability", f->can ? json_string(f->can) : json_null(), &ok);
+    set(o, "capabilities", store_can_json(f->can), &ok);
     set(o, "architecture", f->arch.n ? json_text(f->arch) : json_null(), &ok);
     set(o, "parameters", json_u64(f->n_param), &ok);
     set(o, "context_length", f->has_ctx ? json_u64(f->n_ctx) : json_null(), &ok);

@@ -21,6 +21,19 @@ const char *store_can_name(int i)
     return i >= 0 && i < (int)(sizeof(can_names) / sizeof(*can_names)) ? can_names[i] : NULL;
 }
 
+json_t *store_can_json(int can)
+{
+    json_t *list = json_array();
+
+    for (int i = 0; list && store_can_name(i); i++) {
+        if (can & 1 << i && json_array_append_new(list, json_string(store_can_name(i))) != 0) {
+            json_decref(list);
+            return NULL;
+        }
+    }
+    return list;
+}
+
 void store_model_init(struct store_model *m)
 {
     *m = (struct store_model){
@@ -290,16 +303,13 @@ static int put_member(json_t *o, const struct store_model *m, const struct membe
 
 static int put_lists(json_t *o, const struct store_model *m)
 {
-    json_t *adapters = json_array(), *licenses = json_array(), *can = json_array();
+    json_t *adapters = json_array(), *licenses = json_array(), *can = store_can_json(m->can);
     int rc = 0;
 
     for (size_t i = 0; i < m->n_adapter; i++)
         rc |= json_array_append_new(adapters, json_string(m->adapter[i]));
     for (size_t i = 0; i < m->n_license; i++)
         rc |= json_array_append_new(licenses, text_json(m->license[i]));
-    for (int i = 0; store_can_name(i); i++)
-        if (m->can & 1 << i)
-            rc |= json_array_append_new(can, json_string(store_can_name(i)));
     if (json_array_size(adapters))
         rc |= json_object_set(o, "adapters", adapters);
     if (json_array_size(licenses))
