@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "base/utf8.h"
 #include "fmt/gguf.h"
 #include "model/hf/hf.h"
@@ -173,6 +174,14 @@ uint64_t show_n_file(const struct gguf *g)
     return n;
 }
 
+static void print_double(double v, int type)
+{
+    char text[NUM_TEXT];
+
+    (void)(type == GGUF_F32 ? num_float(text, (float)v) : num_double(text, v));
+    (void)fputs(text, stdout);
+}
+
 /* What is added to a model, and how much of it. */
 static void print_adapter(const struct gguf *g)
 {
@@ -180,8 +189,11 @@ static void print_adapter(const struct gguf *g)
     double alpha = 0;
 
     print_field("type", type.n ? type : str_of("not told"));
-    if (gguf_f64(g, "adapter.lora.alpha", &alpha, NULL) > 0)
-        (void)printf("    %-20s%g\n", "alpha", alpha);
+    if (gguf_f64(g, "adapter.lora.alpha", &alpha, NULL) > 0) {
+        (void)printf("    %-20s", "alpha");
+        print_double(alpha, GGUF_F32);
+        (void)putchar('\n');
+    }
     print_count("tensors", gguf_n_tensor(g));
 }
 
@@ -216,11 +228,6 @@ static void print_facts(const struct gguf *g, const struct show_facts *f)
     }
     if (f->license.n)
         print_license(f->license);
-}
-
-static void print_double(double v, int type)
-{
-    (void)printf("%.*g", type == GGUF_F32 ? 7 : 15, v); /* digits that the type holds */
 }
 
 static void print_elems(const struct gguf_kv *kv)

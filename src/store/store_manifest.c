@@ -8,6 +8,7 @@
 
 #include "base/sha256.h"
 #include "fmt/jfile.h"
+#include "fmt/jtext.h"
 
 #include <string.h>
 
@@ -325,11 +326,6 @@ static int put_lists(json_t *o, const struct store_model *m)
     return rc;
 }
 
-static int into_buf(const char *p, size_t n, void *ctx)
-{
-    return buf_put(ctx, p, n) < 0 ? -1 : 0;
-}
-
 int store_manifest_write(const struct store_model *m, struct buf *out, struct err *e)
 {
     json_t *o = json_object();
@@ -344,7 +340,7 @@ int store_manifest_write(const struct store_model *m, struct buf *out, struct er
         return err_set(e, E_INVALID, "%s: a text of the model is not UTF-8, or no memory",
                        m->path);
     }
-    rc = json_dump_callback(o, into_buf, out, JSON_INDENT(1));
+    rc = jtext_put(out, o, JSON_INDENT(1));
     json_decref(o);
     if (rc != 0 || buf_byte(out, '\n') < 0)
         return err_set(e, E_NOMEM, "%s: no memory for its manifest", m->path);

@@ -1,6 +1,7 @@
 #include "text/chat.h"
 
 #include "base/mem.h"
+#include "fmt/jtext.h"
 
 #include <string.h>
 
@@ -164,10 +165,11 @@ static int turn_arguments(json_t *call, size_t at, int as_text, struct err *e)
     json_t *args = json_object_get(function, "arguments"), *other = NULL;
 
     if (as_text && json_is_object(args)) {
-        char *text = json_dumps(args, JSON_COMPACT);
+        struct buf text;
 
-        other = text ? json_string(text) : NULL;
-        free(text);
+        buf_init(&text, RENDER_MAX);
+        other = jtext_put(&text, args, 0) == 0 ? json_stringn(text.p, text.n) : NULL;
+        buf_done(&text);
         if (!other)
             return err_set(e, E_NOMEM, "no memory for a message");
     } else if (!as_text && json_is_string(args)) {

@@ -81,13 +81,14 @@ done
     text general.architecture llama
     text general.type adapter
     text adapter.type lora
-    str adapter.lora.alpha; u32 6; printf '\0\0\200A' # 16
+    str adapter.lora.alpha; u32 6; printf '\xcd\xcc\x4c\x3e' # 0.2
     str blk.0.attn_q.weight.lora_a; u32 2; u64 32; u64 40; u32 8; u64 0
 } >"$work/a.gguf"
 whole "$work/a.gguf"
 hearth show "$work/a.gguf" && grep -q '^  Adapter$' "$work/out" && grep -q '^    type  *lora$' "$work/out" &&
-    grep -q '^    alpha  *16$' "$work/out" && grep -q '^    of architecture  *llama$' "$work/out" &&
-    ! grep -q 'Model\|Capabilities' "$work/out" && hearth show --json "$work/a.gguf" && grep -qF '"type": "adapter"' "$work/out"
+    grep -q '^    alpha  *0.2$' "$work/out" && grep -q '^    of architecture  *llama$' "$work/out" &&
+    ! grep -q 'Model\|Capabilities' "$work/out" && hearth show --json "$work/a.gguf" && grep -qF '"type": "adapter"' "$work/out" &&
+    grep -q '"adapter.lora.alpha": 0.2,*$' "$work/out"
 ok "an adapter is no model" $?
 
 printf '%20s' x >>"$work/m.gguf" # 16 fill up the last tensor
