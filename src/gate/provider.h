@@ -143,7 +143,8 @@ struct gate_request {
     struct gate_sampling sampling;
     const struct str *stop;
     size_t n_stop;
-    int n_predict;      /* most tokens; GATE_UNSET, or less than 0: as many as fit */
+    int n_predict;      /* most tokens; GATE_UNSET, or less than 0: as many as fit; 0: none, the
+                         * prompt is computed and kept */
     int n_think;        /* most tokens of reasoning, which is closed then; GATE_UNSET, or less
                          * than 0: as many as it likes */
     uint64_t most_ns;   /* so long after an answer's first token it ends with GATE_LENGTH, once
