@@ -113,8 +113,8 @@ struct gate_request {
      * messages: role system|developer|user|assistant|tool; content a string, null (assistant
      * with calls), or parts {"type":"text","text"} and {"type":"image","data":BASE64,
      * "mime"}; reasoning_content; tool_calls [{"id","type":"function","function":{"name",
-     * "arguments":JSON text or an object}}]; tool_call_id and name (tool). tools: as OpenAI
-     * has them. vars: more variables for the template. */
+     * "arguments":JSON text, which may have been cut, or an object}}]; tool_call_id and name
+     * (tool). tools: as OpenAI has them. vars: more variables for the template. */
     json_t *messages, *tools, *vars;
     struct str chat_template; /* the client's own; n 0: the model's */
     int tool_choice;          /* enum gate_choice */
