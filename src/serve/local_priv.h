@@ -261,6 +261,9 @@ void local_source_done(struct local_source *s);
 MUST_CHECK int local_engine_get(struct local *l, struct local_source *s,
                                 const struct store_model *sm, struct local_engine **out,
                                 struct err *e);
+/* Under the lock: that would be this one. */
+int local_engine_is_for(const struct local_engine *en, const struct local_source *s,
+                        const struct store_model *sm);
 /* Frees an engine whose thread was joined, or never began. */
 void local_engine_free(struct local_engine *en);
 
@@ -299,7 +302,8 @@ MUST_CHECK int local_vocab(struct local_engine *en, const struct mask_vocab **ou
 /* Under the lock: the metrics hear what the scheduler says of itself; nothing before it runs.
  */
 void local_tell(struct local_engine *en);
-/* Nothing is left of it that could be counted. */
+/* Under the lock: nothing is left of it that could be counted, but that it went, if it was sent
+ * away. */
 void local_tell_gone(const struct local_engine *en);
 
 /* -- calls (local_call.c) -------------------------------------------------------------- */

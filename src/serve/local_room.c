@@ -97,7 +97,6 @@ static void send_away(struct local_engine *en, const struct local_engine *self)
     if (en->refs)
         log_line(LOG_INFO, "model '%s' makes room for '%s' when its requests have ended",
                  en->name, self->name);
-    metrics_put(en->l->metrics, METRIC_EVICTIONS, en->name, NULL, NULL, 1);
     for (struct local_model *m = en->l->models; m; m = m->next) {
         if (m->en != en || m->leaving)
             continue;

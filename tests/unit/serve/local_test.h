@@ -97,6 +97,7 @@ static inline const char *own_path(int i)
 #define WEAK __attribute__((weak))
 
 static atomic_int edition; /* of all manifests */
+static atomic_int removed; /* number of the one that the store has no more, from 1; 0: none */
 
 WEAK int store_find(struct store *s, struct str name, struct store_model *out, struct err *e)
 {
@@ -108,7 +109,10 @@ WEAK int store_find(struct store *s, struct str name, struct store_model *out, s
         const struct known *k = &known[i];
         size_t n = strcspn(k->name, ":");
 
-        if (name.n != n || strncasecmp(name.p, k->name, n) != 0)
+        if (name.n == strlen(k->name))
+            n = name.n;
+        if (name.n != n || strncasecmp(name.p, k->name, n) != 0 ||
+            atomic_load(&removed) == i + 1)
             continue;
         (void)snprintf(out->name, sizeof(out->name), "%s", k->name);
         out->path = k->path ? k->path : own_path(i);

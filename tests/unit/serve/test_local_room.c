@@ -97,12 +97,13 @@ static void test_in_turn(void **state)
     local_free(p.l);
 }
 
-/* Nobody waits for it any more: it is not loaded, and who was to make room stays. */
+/* Nobody waits for it any more: it is not loaded, and who was to make room stays, and does not
+ * count as one that went. */
 static void test_cancelled(void **state)
 {
     struct place p;
     struct got g;
-    int made;
+    int made, gone = atomic_load(&evicted);
 
     (void)state;
     NEEDS_TINY();
@@ -120,6 +121,9 @@ static void test_cancelled(void **state)
     fine(p.l, ask_text("tiny", "Once", 3));
     assert_int_equal(atomic_load(&loads), made);
     wait_models(p.l, 1);
+    assert_int_equal(atomic_load(&evicted), gone);
+    fine(p.l, ask_text("other", "Once", 3)); /* now it goes, and is idle */
+    assert_int_equal(atomic_load(&evicted), gone + 1);
     local_free(p.l);
 }
 
