@@ -184,6 +184,7 @@ static int engine_begin(struct local *l, struct local_source *s, const struct lo
         return err_set(e, E_NOMEM, "no memory for a model");
     }
     en->source = *s;
+    en->need = s->size;
     why = pthread_create(&en->thread, NULL, local_engine_thread, en);
     if (why) {
         en->source = (struct local_source){0};

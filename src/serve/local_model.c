@@ -197,7 +197,8 @@ static int take(struct local *l, struct store_model *sm, struct local_source *so
         rc = model_replace(m, sm, source, &m, e);
     if (rc == 0) {
         m->refs++;
-        m->en->refs++;
+        if (m->en->refs++ == 0) /* it is not to be had by who waits for room any more */
+            (void)pthread_cond_broadcast(&l->change);
         *out = m;
     }
     return rc;

@@ -151,6 +151,7 @@ WEAK void config_model(const struct config *c, const char *name, struct config_m
 }
 
 static atomic_int evicted, loads;
+static char load_order[256]; /* names; under own_lock */
 static atomic_int metric_put[METRIC_N]; /* what was put last, of any model */
 
 WEAK void metrics_put(struct metrics *m, enum metric id, const char *model, const char *route,
@@ -159,8 +160,13 @@ WEAK void metrics_put(struct metrics *m, enum metric id, const char *model, cons
     (void)m, (void)model, (void)route, (void)what;
     if (id == METRIC_EVICTIONS)
         (void)atomic_fetch_add(&evicted, 1);
-    if (id == METRIC_LOADS)
+    if (id == METRIC_LOADS) {
         (void)atomic_fetch_add(&loads, 1);
+        (void)pthread_mutex_lock(&own_lock);
+        (void)snprintf(load_order + strlen(load_order), sizeof(load_order) - strlen(load_order),
+                       "%s ", model);
+        (void)pthread_mutex_unlock(&own_lock);
+    }
     atomic_store(&metric_put[id], (int)value);
 }
 
