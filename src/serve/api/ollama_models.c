@@ -173,10 +173,10 @@ static void done(struct call *c)
 }
 
 /* Whoever has the old one loaded must not go on with it under this name. */
-static void unload(struct serve *s, struct str name)
+static void renewed(struct serve *s, struct str name)
 {
-    if (s->local && local_unload(s->local, name, NULL) < 0)
-        return; /* it was not loaded */
+    if (s->local)
+        local_renewed(s->local, name);
 }
 
 void ollama_copy(struct serve *s, struct call *c)
@@ -195,7 +195,7 @@ void ollama_copy(struct serve *s, struct call *c)
         if (rc == E_NOT_FOUND)
             (void)err_set(&e, rc, "model \"%.*s\" not found", shown(from), from.p);
         if (rc == 0) {
-            unload(s, to);
+            renewed(s, to);
             done(c);
         } else {
             ask_error(c, &e, NULL);
@@ -223,7 +223,7 @@ void ollama_delete(struct serve *s, struct call *c)
                      ? store_remove(s->store, name, &e)
                      : err_set(&e, E_NOT_FOUND, "model '%.*s' not found", shown(name), name.p);
         if (rc == 0) {
-            unload(s, name);
+            renewed(s, name);
             done(c);
         } else {
             ask_error(c, &e, "model");
