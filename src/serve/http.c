@@ -164,7 +164,7 @@ static void say(void *ctx, const char *fmt, va_list ap)
     char line[512];
     int n = vsnprintf(line, sizeof(line), fmt, ap);
 
-    (void)ctx;
+    http_early_said(ctx, fmt);
     while (n > 0 && n < (int)sizeof(line) && line[n - 1] == '\n')
         line[--n] = '\0';
     log_line(LOG_DEBUG, "http: %s", line);
@@ -222,13 +222,13 @@ static int start_mhd(struct http *h, struct err *e)
     struct epoll_event ev = {.events = EPOLLIN, .data = {.ptr = &h->watch_mhd}};
 
     h->mhd = MHD_start_daemon(
-        flags, 0, NULL, NULL, http_on_request, h, MHD_OPTION_EXTERNAL_LOGGER, say, NULL,
+        flags, 0, NULL, NULL, http_on_request, h, MHD_OPTION_EXTERNAL_LOGGER, say, h,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_POOL, MHD_OPTION_CONNECTION_LIMIT,
         (unsigned)c->n_connection + 1, MHD_OPTION_CONNECTION_TIMEOUT, 0u,
         MHD_OPTION_NOTIFY_COMPLETED, http_on_completed, h, MHD_OPTION_NOTIFY_CONNECTION,
         http_conn_notify, h, MHD_OPTION_UNESCAPE_CALLBACK, keep_escaped, NULL,
-        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY, h->tls ? tls : tls + 3,
-        MHD_OPTION_END);
+        MHD_OPTION_URI_LOG_CALLBACK, http_early_target, h, MHD_OPTION_ARRAY,
+        h->tls ? tls : tls + 3, MHD_OPTION_END);
     info = h->mhd ? MHD_get_daemon_info(h->mhd, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
     if (!info)
         return h->tls ? err_set(e, E_INVALID, "TLS: %s and %s are no certificate and its key",

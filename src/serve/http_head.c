@@ -260,7 +260,7 @@ static enum MHD_Result one_query(void *ctx, enum MHD_ValueKind kind, const char 
     *f = (struct field){key.p, v.p, NULL};
     *r->end = f;
     r->end = &f->next;
-    return ++r->n < HTTP_FIELDS_MAX ? MHD_YES : MHD_NO;
+    return MHD_YES;
 }
 
 static int read_target(struct exchange *x, struct MHD_Connection *mhd, const char *url,
@@ -268,8 +268,8 @@ static int read_target(struct exchange *x, struct MHD_Connection *mhd, const cha
 {
     struct reading r = {.x = x, .end = &x->query};
 
-    if (strlen(url) > HTTP_URI_MAX)
-        return err_set(e, E_TOO_LONG, "the path has more than %d bytes", HTTP_URI_MAX), 414;
+    if (x->conn->bad_target)
+        return http_target_refusal(x->conn->bad_target, e);
     if (strcmp(url, "*") == 0 && strcmp(x->call.method, "OPTIONS") == 0)
         url = "/";
     if (*url != '/' && !absolute_form(x, &url))

@@ -1,11 +1,13 @@
 /* http_priv.h - what the files of the front share.
  *
  * Layout
- *   http.c         the I/O thread: one loop over sockets, libmicrohttpd, and what others ask
- * for http_listen.c  sockets: TCP, unix, handed over by systemd http_conn.c    connections:
- * taking them, limits, timeouts, who is gone http_peer.c    has a client that sends no more
- * gone, or does it still listen? http_door.c    who may speak at all: framing, Host, Origin,
- * key, type and size of the body http_head.c    a request's target and headers, taken apart
+ *   http.c         the I/O thread: one loop over sockets, libmicrohttpd, what others ask for
+ *   http_listen.c  sockets: TCP, unix, handed over by systemd
+ *   http_conn.c    connections: taking them, limits, timeouts, who is gone
+ *   http_peer.c    has a client that sends no more gone, or does it still listen?
+ *   http_door.c    who may speak at all: framing, Host, Origin, key, type, size of the body
+ *   http_head.c    a request's target and headers, taken apart
+ *   http_early.c   what is refused before libmicrohttpd has shown us a request
  *   http_request.c exchanges: requests as they come, answers as they go
  *   http_call.c    the same, as handlers see them
  *   http_pool.c    the threads that run handlers
@@ -65,6 +67,8 @@ struct conn {
     int n_served;             /* exchanges so far */
     int half_closed;          /* the client sends nothing more */
     int probed;               /* an interim answer went out to see whether it is there */
+    int turned_away;          /* answered past libmicrohttpd, which is to see no more of it */
+    int bad_target;           /* of the request whose head is coming: 414, 400; or 0 */
     int swept;                /* memory of libmicrohttpd was given back since it became idle */
     const void *pool;         /* an address in the first page of that memory */
     struct sockaddr_in6 peer; /* or a sockaddr_in; a unix socket: family only */
@@ -191,6 +195,14 @@ void http_linger_end(struct http *h, uint64_t now, int all);
 /* Writes the answer of the refused exchange past libmicrohttpd, which waits for more of the
  * request (none: 408), and closes. */
 void http_answer_raw(struct http *h, struct conn *c);
+
+/* http_early.c. Hears what libmicrohttpd says to its log, and refuses what it would refuse
+ * itself. */
+void http_early_said(struct http *h, const char *fmt);
+/* Sees each target before it is taken apart. Returns NULL. */
+void *http_early_target(void *ctx, const char *target, struct MHD_Connection *mhd);
+/* Says why, and returns the status. */
+int http_target_refusal(int status, struct err *e);
 
 /* http_peer.c. 1: nobody is behind the other end any more; 0: somebody listens still; -1: it
  * cannot be told. */

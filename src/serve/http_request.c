@@ -175,7 +175,7 @@ enum MHD_Result http_on_request(void *ctx, struct MHD_Connection *mhd, const cha
     if (!x) {
         struct conn *c = info ? info->socket_context : NULL;
 
-        x = c ? http_exchange_new(h, c, method) : NULL;
+        x = c && !c->turned_away ? http_exchange_new(h, c, method) : NULL;
         if (!x)
             return MHD_NO;
         *con_cls = x;

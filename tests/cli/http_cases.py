@@ -120,11 +120,24 @@ def post(body=b"{}", path="/echo", length=None, host="localhost", type="applicat
     return head("POST", path, host, **more) + body
 
 
-def gives(name, want, data, body=None, **kw):
+def excess(data, status, headers, text):
+    """What comes behind the one answer: bytes that its head does not announce."""
+    if data.startswith(b"HEAD ") or status in (204, 304):
+        return text
+    if "content-length" in headers:
+        return text[int(headers["content-length"]):]
+    return b""
+
+
+def gives(name, want, data, body=None, ours=False, **kw):
+    """ours: the answer must have a request's id and be JSON."""
     answer = ask(server, data, **kw)
     status, headers, text = parse(answer)
     want = want if isinstance(want, tuple) else (want,)
-    ok(f"{name}: {want[0]}", status in want and (body is None or body in text), answer)
+    good = status in want and (body is None or body in text) and not excess(data, status, headers, text)
+    if ours:
+        good = good and headers.get("x-request-id", "").startswith("req_") and text.startswith(b'{"error":')
+    ok(f"{name}: {want[0]}", good, answer)
     return headers, text
 
 
@@ -143,7 +156,9 @@ h, text = gives("unknown path", 404, head(path="/none"), b"nothing at /none")
 ok("refusals have a request id", "x-request-id" in h, h)
 
 # -- H1 to H5, H19: whom it is for, how long it is
-gives("H1 no Host", 400, head(host=None))
+gives("H1 no Host", 400, head(host=None), ours=True)
+gives("H1 no Host, with a body", 400, post(host=None), ours=True)
+gives("H1 no Host, with chunks", 400, head("POST", "/echo", host=None, Transfer_Encoding="chunked") + b"2\r\n{}\r\n0\r\n\r\n", ours=True)
 gives("H2 two Hosts", 400, head(Host="localhost"))
 gives("H3 a foreign Host", 421, head(host="evil.example"))
 for host in ("localhost", "LOCALHOST", "127.0.0.1", "127.0.0.1:11434", "[::1]", "[::1]:80", "localhost.", "127.1.2.3"):
@@ -155,8 +170,19 @@ gives("H4 two lengths", 400, post(b"{}", Transfer_Encoding="chunked"))
 gives("H5 lengths that differ", 400, b"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}")
 gives("lengths that agree", 400, b"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n{}")
 for bad in ("-1", "+2", "2abc", "0x2", "2, 2", ""):
-    gives(f"H6 length '{bad}'", 400, post(b"{}", length=bad))
-gives("H6 length 10^30", (413, 400), post(b"{}", length="1" + "0" * 30))
+    gives(f"H6 length '{bad}'", 400, post(b"{}", length=bad), b"content-length", ours=True)
+gives("H6 length 10^30", (413, 400), post(b"{}", length="1" + "0" * 30), ours=True)
+gives("H6 a length that is none, and much behind it", 400, post(b"x" * 300000, length="-1"), ours=True)
+s = server.connect()
+for part in (b"POST /echo HTTP/1.1\r\nHost: loc", b"alhost\r\nContent-Length: -", b"1\r\n", b"\r\n{}"):
+    s.sendall(part)
+    time.sleep(0.05)
+got = read_all(s)
+ok("H6 in pieces: one answer", status_of(got) == 400 and got.count(b"HTTP/1.1") == 1 and b"req_" in got, got)
+s = server.connect()
+s.sendall(post(b"{}", close=False) + post(b"{}", length="+2"))
+got = read_all(s)
+ok("H6 behind a good one: its answer, and one more", [int(x) for x in re.findall(rb"HTTP/1.1 (\d+) ", got)] == [200, 400] and got.endswith(b"}"), got)
 gives("H7 J10 a body over the limit", 413, post(b"", length=100 << 20))
 gives("and when it comes all the same", 413, post(b"x" * (4 << 20), length=100 << 20))
 gives("H19 absolute form", 200, head(path="http://localhost/health"))
@@ -178,6 +204,10 @@ gives("H12 two codings", 501, head("POST", "/echo", Transfer_Encoding="chunked, 
 gives("H12 xchunked", 501, head("POST", "/echo", Transfer_Encoding="xchunked"))
 
 # -- heads
+gives("H13 a blank before the first field", 400, b"GET /health HTTP/1.1\r\n X: y\r\nHost: localhost\r\n\r\n", ours=True)
+gives("H13 a blank behind the Host", 400, b"GET /health HTTP/1.1\r\nHost: localhost\r\n X: y\r\n\r\n", half_close=True)
+gives("P18 a space in the target", 400, b"GET /api/versi on HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", ours=True)
+gives("P18 a space in the query", 400, b"GET /query/a?v=x y HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", ours=True)
 gives("H13 a space before the colon", 400, b"GET /health HTTP/1.1\r\nHost: localhost\r\nA : b\r\n\r\n", half_close=True)
 gives("H13 no colon", 400, b"GET /health HTTP/1.1\r\nHost: localhost\r\nAbc\r\n\r\n", half_close=True)
 gives("H13 NUL", (400, 200), b"GET /health HTTP/1.1\r\nHost: localhost\r\nA: b\0c\r\n\r\n", half_close=True)
@@ -188,6 +218,10 @@ gives("H14 a head of 70 kB", 431, b"GET /health HTTP/1.1\r\nHost: localhost\r\na
 gives("H14 a head of 300 kB", 431, b"GET /health HTTP/1.1\r\nHost: localhost\r\na: " + b"b" * 300000 + b"\r\n\r\n", half_close=True)
 gives("a head of 60 kB", 200, head(A="b" * 60000))
 gives("H15 a path of 9 kB", 414, head(path="/" + "a" * 9000))
+gives("H15 a query of 9 kB", 414, head(path="/query/a?v=" + "a" * 9000))
+gives("H15 a query of many parts", 414, head(path="/query/a?" + "&".join(f"a{i}={i}" for i in range(3000))))
+gives("H15 more parts than fields may be", 414, head(path="/query/a?" + "&".join("a" for i in range(101))))
+gives("H15 a query of 8 kB", 200, head(path="/query/a?v=" + "a" * 8000))
 gives("H15 P18 a path of 200 kB", 414, head(path="/" + "a" * 200000), half_close=True)
 gives("H16 HTTP/9.9", (505, 400), b"GET /health HTTP/9.9\r\nHost: localhost\r\n\r\n", half_close=True)
 gives("H16 HTTP/1.0", 200, b"GET /health HTTP/1.0\r\n\r\n", b'"ok"')
