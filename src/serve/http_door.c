@@ -25,10 +25,30 @@ static int is(const char *a, const char *b)
 
 /* -- refusing ------------------------------------------------------------------------------ */
 
-static const struct dialect *speaks(const struct exchange *x, const struct dialect *near)
+static int is_below(const char *path, const char *root)
 {
+    size_t n = strlen(root);
+
+    return strncmp(path, root, n) == 0 && (path[n] == '\0' || path[n] == '/');
+}
+
+/* Whose words a refusal is in. Of what is unknown below /v1 all is OpenAI's but Anthropic's
+ * messages. path NULL: it was not read. */
+static const struct dialect *speaks(const struct exchange *x, const char *path)
+{
+    const struct route_list *lists = x->http->s->routes;
+    struct str arg[CALL_ARG_MAX];
+    const struct dialect *near = NULL;
+    char allow[64];
+
     if (x->call.route)
         return x->call.route->dialect;
+    if (!path)
+        return &dialect_openai;
+    if (is_below(path, "/v1"))
+        return is_below(path, "/v1/messages") ? &dialect_anthropic : &dialect_openai;
+    (void)route_find(lists ? lists : route_lists, x->call.method, str_of(path), arg, allow,
+                     &near);
     return near ? near : &dialect_openai;
 }
 
@@ -48,7 +68,7 @@ static void refuse_as(struct exchange *x, int status, const struct err *e,
 
 void http_refuse(struct exchange *x, int status, const struct err *e)
 {
-    refuse_as(x, status, e, speaks(x, NULL));
+    refuse_as(x, status, e, speaks(x, x->call.path.p));
 }
 
 static void header(struct exchange *x, const char *name, const char *value)
@@ -250,6 +270,31 @@ static int check_key(struct exchange *x, struct err *e)
 
 /* -- what it brings ------------------------------------------------------------------------ */
 
+/* 1: no other charset is named than the one that JSON has, or a part of it. */
+static int is_utf8(const char *type)
+{
+    static const char *const names[] = {"utf-8", "utf8", "us-ascii", "ascii"};
+    const char *at = type;
+
+    while ((at = strchr(at, ';'))) {
+        size_t n;
+
+        at += 1 + strspn(at + 1, " \t");
+        if (strncasecmp(at, "charset=", 8) != 0)
+            continue;
+        at += 8 + (at[8] == '"');
+        n = strcspn(at, "\"; \t");
+        if (n == 0)
+            return 1;
+        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+            if (strlen(names[i]) == n && strncasecmp(at, names[i], n) == 0)
+                return 1;
+        }
+        return 0;
+    }
+    return 1;
+}
+
 /* A page may send text/plain and forms anywhere without asking; JSON only where it is let. */
 static int check_type(const struct exchange *x, struct err *e)
 {
@@ -261,6 +306,8 @@ static int check_type(const struct exchange *x, struct err *e)
         return err_set(e, E_INVALID, "content-encoding '%.40s' is not supported", coding), 415;
     if (x->length == 0 || (x->call.route->flags & ROUTE_ANY_TYPE))
         return 0;
+    if (type && !is_utf8(type))
+        return err_set(e, E_INVALID, "the body must be utf-8, not '%.60s'", type), 415;
     if (type && n == 16 && strncasecmp(type, "application/json", 16) == 0)
         return 0;
     if (!http_head_find(x->field, "origin") && !http_head_find(x->field, "sec-fetch-site") &&
@@ -296,13 +343,15 @@ static int known_method(const char *method)
     return 0;
 }
 
-static int find(struct exchange *x, const struct dialect **near, struct err *e)
+static int find(struct exchange *x, struct err *e)
 {
     struct call *c = &x->call;
     const struct route_list *lists = x->http->s->routes;
+    const struct dialect *near;
     char allow[64] = "";
 
-    c->route = route_find(lists ? lists : route_lists, c->method, c->path, c->arg, allow, near);
+    c->route =
+        route_find(lists ? lists : route_lists, c->method, c->path, c->arg, allow, &near);
     if (strcmp(c->method, "OPTIONS") == 0 && !c->route) {
         preflight(x, allow[0] ? allow : "GET, HEAD, POST, DELETE");
         return 0;
@@ -319,7 +368,7 @@ static int find(struct exchange *x, const struct dialect **near, struct err *e)
 }
 
 static int check(struct exchange *x, struct MHD_Connection *mhd, const char *url,
-                 const char *version, const struct dialect **near, struct err *e)
+                 const char *version, struct err *e)
 {
     const char *host;
     int status = http_head_read(x, mhd, url, version, e);
@@ -336,7 +385,7 @@ static int check(struct exchange *x, struct MHD_Connection *mhd, const char *url
     if (!check_origin(x, e))
         status = 403;
     if (status == 0)
-        status = find(x, near, e);
+        status = find(x, e);
     if (status || x->refused)
         return status;
     status = check_key(x, e);
@@ -350,12 +399,11 @@ static int check(struct exchange *x, struct MHD_Connection *mhd, const char *url
 void http_door(struct exchange *x, struct MHD_Connection *mhd, const char *url,
                const char *version)
 {
-    const struct dialect *near = NULL;
     struct err e = {0};
-    int status = check(x, mhd, url, version, &near, &e);
+    int status = check(x, mhd, url, version, &e);
 
     if (status)
-        refuse_as(x, status, &e, speaks(x, near));
+        refuse_as(x, status, &e, speaks(x, x->call.path.p ? x->call.path.p : url));
     if (!x->refused)
         return;
     /* A short body is read and dropped, so that the connection can go on. */

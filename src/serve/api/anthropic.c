@@ -26,7 +26,7 @@ static const char *type_of_status(int status)
     for (size_t i = 0; i < sizeof(types) / sizeof(*types); i++)
         if (types[i].status == status)
             return types[i].type;
-    return status >= 500 ? "api_error" : "invalid_request_error";
+    return status >= 500 && status != 501 ? "api_error" : "invalid_request_error";
 }
 
 int anthropic_error(struct buf *out, int status, const struct err *e, const char *param,
@@ -39,7 +39,8 @@ int anthropic_error(struct buf *out, int status, const struct err *e, const char
     (void)param; /* the message names it */
     buf_init(&text, (size_t)2 * ERR_MAX);
     /* Clients look for these words to make their conversation shorter. */
-    rc = buf_fmt(&text, "%s%s", e->code == E_TOO_LONG ? "prompt is too long: " : "", e->msg);
+    rc = buf_fmt(&text, "%s%s",
+                 e->code == E_TOO_LONG && status == 400 ? "prompt is too long: " : "", e->msg);
     json_out_init(&w, out);
     json_out_open(&w, '{');
     json_out_key(&w, "type");

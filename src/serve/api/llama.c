@@ -14,7 +14,7 @@ static const char *type_of(int status, int code)
 
     if (code == E_CANCELLED)
         return "server_error";
-    if (code == E_TOO_LONG)
+    if (code == E_TOO_LONG && status == 400)
         return "exceed_context_size_error";
     for (size_t i = 0; i < sizeof(types) / sizeof(*types); i++)
         if (types[i].status == status)

@@ -175,7 +175,7 @@ static const char *type_of(int status)
         if (rows[i].status == status)
             return rows[i].type;
     }
-    return status < 500 ? "invalid_request_error" : "server_error";
+    return status < 500 || status == 501 ? "invalid_request_error" : "server_error";
 }
 
 static int begins(const char *text, const char *with)
@@ -183,20 +183,49 @@ static int begins(const char *text, const char *with)
     return strncmp(text, with, strlen(with)) == 0;
 }
 
-/* A word for programs; NULL: the type says it all. */
+/* What the door refuses: a word for each status. NULL: it is not the status that says it. */
+static const char *code_of_status(int status)
+{
+    static const struct {
+        int status;
+        const char *code;
+    } rows[] = {
+        {401, "invalid_api_key"},
+        {403, "permission_denied"},
+        {405, "method_not_allowed"},
+        {408, "request_timeout"},
+        {413, "request_too_large"},
+        {414, "uri_too_long"},
+        {415, "unsupported_media_type"},
+        {417, "expectation_failed"},
+        {421, "misdirected_request"},
+        {429, "rate_limit_exceeded"},
+        {431, "request_header_fields_too_large"},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        if (rows[i].status == status)
+            return rows[i].code;
+    }
+    return NULL;
+}
+
+/* A word for programs. */
 static const char *code_of(int status, const struct err *e)
 {
+    const char *code = code_of_status(status);
+
+    if (code)
+        return code;
     switch (e->code) {
-    case E_TOO_LONG:
-        return status == 413 ? "request_too_large" : err_row(E_TOO_LONG)->type;
     case E_NOT_FOUND:
         return begins(e->msg, "model ") ? "model_not_found" : "not_found";
     case E_UNSUPPORTED:
         return "unsupported";
     case E_BUSY:
-        return status == 429 ? "rate_limit_exceeded" : "overloaded";
+        return "overloaded";
     case E_INVALID:
-        return status == 401 ? "invalid_api_key" : status == 400 ? "invalid_value" : NULL;
+        return status == 501 ? "not_implemented" : "invalid_value";
     default:
         return err_row(e->code)->type;
     }

@@ -67,6 +67,6 @@ const struct route server_routes[SERVER_N_ROUTE] = {
     {"GET", "/",          SCOPE_PUBLIC,  ROUTE_QUICK, "server.root",    &dialect_llama,  get_root},
     {"GET", "/health",    SCOPE_PUBLIC,  ROUTE_QUICK, "server.health",  &dialect_llama,  get_health},
     {"GET", "/v1/health", SCOPE_PUBLIC,  ROUTE_QUICK, "server.health",  &dialect_llama,  get_health},
-    {"GET", "/metrics",   SCOPE_METRICS, 0,           "server.metrics", &dialect_llama,  get_metrics},
+    {"GET", "/metrics",   SCOPE_METRICS, 0,           "server.metrics", &dialect_openai, get_metrics},
 };
 /* clang-format on */
