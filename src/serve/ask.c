@@ -25,7 +25,7 @@
 struct ask_list {
     pthread_mutex_t lock;
     struct ask *first;
-    int n;
+    int n, closed; /* closed: all are cancelled, and none may come */
 };
 
 struct ask {
@@ -42,6 +42,7 @@ struct ask {
     struct buf out;
     int begun, timed_out, stalled;
     atomic_int gone, drained, paused;
+    atomic_int shut; /* cancelled by the server's end, not by its client */
     uint64_t start_ns, wrote_ns, paused_ns, text_ns;
     const char *route;
     char model[600]; /* its full name, once it is known */
@@ -66,17 +67,23 @@ void ask_list_free(struct ask_list *l)
     mem_free(l);
 }
 
-static void list_add(struct ask *a)
+static const struct err shutting = {E_BUSY, "the server is shutting down"};
+
+/* 1: the request may begin. */
+static int list_add(struct ask *a)
 {
     struct ask_list *l = a->s->asks;
+    int open;
 
     (void)pthread_mutex_lock(&l->lock);
+    open = !l->closed;
     a->next = l->first;
     if (l->first)
         l->first->prev = a;
     l->first = a;
     l->n++;
     (void)pthread_mutex_unlock(&l->lock);
+    return open;
 }
 
 static void list_drop(struct ask *a)
@@ -152,13 +159,19 @@ static void count_text(struct ask *a, uint64_t now)
     a->text_ns = now;
 }
 
+/* What the client hears: nobody but the server's end cancelled it. */
+static const struct err *reason(struct ask *a, const struct err *e)
+{
+    return e->code == E_CANCELLED && atomic_load(&a->shut) ? &shutting : e;
+}
+
 static void count_end(struct ask *a, const struct gate_event *ev, uint64_t now)
 {
     const struct gate_usage *u = ev->usage;
 
     count(a, METRIC_DURATION, NULL, seconds(now - a->start_ns));
     if (ev->kind == GATE_EV_ERROR) {
-        count(a, METRIC_ERRORS, err_row(ev->err->code)->type, 1);
+        count(a, METRIC_ERRORS, err_row(reason(a, ev->err)->code)->type, 1);
         return;
     }
     if (!u)
@@ -295,7 +308,7 @@ static int on_event(void *ctx, const struct gate_event *ev)
         else
             field_warn(&a->report, "%.*s", (int)ev->text.n, ev->text.p);
     } else if (ev->kind == GATE_EV_ERROR) {
-        fail(a, ev->err, ev->param);
+        fail(a, reason(a, ev->err), ev->param);
     } else {
         says = hand_on(a, ev);
     }
@@ -361,7 +374,7 @@ void ask_start(struct serve *s, struct call *c, struct gate_request *q,
     struct err e = {0};
     struct gate_call *under_way = NULL;
     struct ask *a;
-    int rc = may_use(c, q, &e);
+    int rc = may_use(c, q, &e), open;
 
     a = rc < 0 ? NULL : ask_new(s, c, q, ops, stream, ctx, report);
     if (!a) {
@@ -376,9 +389,15 @@ void ask_start(struct serve *s, struct call *c, struct gate_request *q,
     }
     q->tenant = c->tenant;
     q->priority += c->who ? c->who->priority : 0;
-    list_add(a);
+    open = list_add(a);
     call_listen(c, on_call, a);
-    rc = gate_start(s->provider, q, on_event, a, &under_way, &e);
+    if (open) {
+        rc = gate_start(s->provider, q, on_event, a, &under_way, &e);
+    } else {
+        e = shutting;
+        rc = e.code;
+        gate_request_free(q);
+    }
     if (rc < 0) { /* no event came, none will */
         (void)pthread_mutex_lock(&a->lock);
         count(a, METRIC_ERRORS, err_row(rc)->type, 1);
@@ -388,7 +407,7 @@ void ask_start(struct serve *s, struct call *c, struct gate_request *q,
         release(a);
     } else {
         atomic_store(&a->under_way, under_way);
-        if (atomic_load(&a->gone))
+        if (atomic_load(&a->gone) || atomic_load(&a->shut))
             cancel(a);
     }
     release(a);
@@ -453,11 +472,15 @@ void ask_tick(struct serve *s)
 static void cancel_one(struct ask *a, uint64_t now)
 {
     (void)now;
+    atomic_store(&a->shut, 1);
     cancel(a);
 }
 
 void ask_cancel_all(struct serve *s)
 {
+    (void)pthread_mutex_lock(&s->asks->lock);
+    s->asks->closed = 1;
+    (void)pthread_mutex_unlock(&s->asks->lock);
     for_each(s, cancel_one);
 }
 

@@ -73,6 +73,7 @@ void ask_list_free(struct ask_list *l); /* empty; NULL is fine */
 void ask_tick(struct serve *s);
 /* Requests under way; those of the draining server end by themselves, or by ask_cancel_all. */
 int ask_count(struct serve *s);
+/* Their clients hear E_BUSY, that the server is shutting down; so does who asks from now on. */
 void ask_cancel_all(struct serve *s);
 
 #endif

@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 
+from abuse_faults import until
 from abuse_server import Answer, Server, finish, ok, read_all, request
 
 MODEL = sys.argv[1]
@@ -96,4 +97,54 @@ for charset, want in (("utf-8", 200), ("UTF-8", 200), ('"utf-8"', 200), ("us-asc
 a = server.ask("/api/chat", {**BODY, "stream": False}, Content_Type="application/json; x=y;charset=latin1")
 ok("charset as a second parameter: 415", a.status == 415, a)
 ok("it ends well", server.stop() == 0)
+
+
+# -- what the server's own end cuts -------------------------------------------------------------
+def long_text(stream, n, **more):
+    """Several texts, one after the other: the only place is taken for a while."""
+    return {"model": "tiny", "prompt": "Once", "max_tokens": n, "n": 8, "seed": 1, "ignore_eos": True, "stream": stream, **more}
+
+
+def late(dialect, stream):
+    if dialect == LLAMA:
+        return {"prompt": "x", "n_predict": 4, "stream": stream}
+    if dialect == OLLAMA:
+        return {"model": "tiny", "messages": BODY["messages"], "options": {"num_predict": 4}, "stream": stream}
+    return {"model": "tiny", "messages": BODY["messages"], "max_tokens": 4, "stream": stream}
+
+
+server = Server(MODEL, "--set", "limits.drain_timeout=0", "--set", "models.parallel=1", "--set", "log.level=info", "--set", "log.json=true")
+server.ask("/completion", {"prompt": "Once", "n_predict": 1})
+begun = server.connect()
+begun.sendall(request("/v1/completions", long_text(True, 400), True))
+first = begun.recv(1000)
+busy = [server.connect() for _ in range(10)]
+for s in busy:
+    s.sendall(request("/v1/completions", long_text(False, 400), True))
+waiting = []
+for path, dialect in ENDS:
+    if path == "/v1/responses":
+        continue
+    for stream in (False, True):
+        s = server.connect()
+        s.sendall(request(path, late(dialect, stream), True))
+        waiting.append((path, dialect, s))
+until(lambda: server.gauge("hearth_requests_waiting") > 8 * len(busy))
+server.p.send_signal(signal.SIGTERM)
+tail = first + read_all(begun)
+faults, n_cut = [], 0
+for path, dialect, s in waiting + [("/v1/completions", OPENAI, s) for s in busy]:
+    text_head, _, text = read_all(s).partition(b"\r\n\r\n")
+    status = int(text_head[9:12] or 0)
+    if status == 200:
+        continue
+    got = says(Answer(status, [], text), dialect)
+    n_cut += 1
+    if status != 503 or not got or "shutting down" not in got[2] or b"Retry-After: 1" not in text_head:
+        faults.append(f"{path}: {text_head!r} {text!r}")
+    elif dialect == ANTHROPIC and got[0] != "overloaded_error" or dialect == OPENAI and got[:2] != ("server_error", "overloaded"):
+        faults.append(f"{path}: {got}")
+ok("what the end of the drain cuts is the server's doing: 503, in each dialect", not faults and n_cut, faults + [n_cut])
+ok("and so it is in a stream", b"shutting down" in tail and tail.endswith(b"0\r\n\r\n") or b"[DONE]" in tail, tail[-300:])
+ok("it ends well", server.stop(0) == 0)
 finish()

@@ -303,8 +303,47 @@ static void test_cancel_all(void **state)
     assert_true(fake_post(&f, lists, "/stream", ""));
     ask_cancel_all(&f.serve);
     assert_int_equal(f.cancelled, 1);
-    fake_error(&f, E_CANCELLED, "the server stops");
-    assert_ended(499, "E499 - the server stops");
+    fake_error(&f, E_CANCELLED, "cancelled");
+    assert_ended(503, "E503 - the server is shutting down");
+    assert_non_null(strstr(f.call.headers.p, "Retry-After: 1"));
+}
+
+/* In the middle of a stream; and what went wrong by itself keeps its name. */
+static void test_cancel_all_begun(void **state)
+{
+    (void)state;
+    assert_true(fake_post(&f, lists, "/stream", ""));
+    fake_start(&f, 3, 0);
+    ask_cancel_all(&f.serve);
+    fake_error(&f, E_CANCELLED, "cancelled");
+    assert_ended(200, "<!the server is shutting down");
+}
+
+static void test_cancel_all_failed(void **state)
+{
+    (void)state;
+    assert_true(fake_post(&f, lists, "/whole", ""));
+    ask_cancel_all(&f.serve);
+    fake_error(&f, E_NUMERIC, "NaN");
+    assert_ended(500, "E500 - NaN");
+}
+
+/* Who comes behind it is not begun. */
+static void test_cancel_all_late(void **state)
+{
+    (void)state;
+    ask_cancel_all(&f.serve);
+    assert_true(fake_post(&f, lists, "/whole", ""));
+    assert_int_equal(f.n_started, 0);
+    assert_ended(503, "E503 - the server is shutting down");
+}
+
+static void test_cancelled(void **state)
+{
+    (void)state;
+    assert_true(fake_post(&f, lists, "/whole", ""));
+    fake_error(&f, E_CANCELLED, "by another request");
+    assert_ended(499, "E499 - by another request");
 }
 
 static void test_bodies(void **state)
@@ -346,6 +385,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_slow_reader, setup, teardown),
         cmocka_unit_test_setup_teardown(test_drained_early, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cancel_all, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_cancel_all_begun, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_cancel_all_failed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_cancel_all_late, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_cancelled, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bodies, setup, teardown),
     };
 

@@ -560,8 +560,8 @@ static void test_ends(void **state)
     fake_start(&fake, 1, 0);
     ask_cancel_all(&fake.serve);
     assert_int_equal(fake.cancelled, 1);
-    fake_error(&fake, E_CANCELLED, "the server stops");
-    assert_true(ends_with("\"code\":\"cancelled\"}}\n\ndata: [DONE]\n\n"));
+    fake_error(&fake, E_CANCELLED, "cancelled");
+    assert_true(ends_with("\"code\":\"overloaded\"}}\n\ndata: [DONE]\n\n"));
     assert_int_equal(fake.call.cut, 0);
     assert_int_equal(fake.n_freed, 1);
     assert_int_equal(ask_count(&fake.serve), 0);
