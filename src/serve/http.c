@@ -94,6 +94,7 @@ static void pause_listening(struct http *h, int *paused)
 /* Every connection ends, whatever it was doing: libmicrohttpd must have no suspended ones. */
 static void close_all(struct http *h)
 {
+    http_conn_drop_new(h);
     for (struct conn *c = h->first; c; c = c->next) {
         (void)shutdown(c->fd, SHUT_RDWR);
         if (!c->x)
@@ -139,6 +140,7 @@ static void *io_thread(void *ctx)
         for (int i = 0; i < n; i++)
             handle(h, &ev[i]);
         n_ready = http_take_ready(h);
+        h->round++;
         (void)MHD_run(h->mhd);
         lull(h, n_ready);
         if (atomic_load(&h->quiesce) && !h->quiet) {

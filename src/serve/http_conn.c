@@ -20,7 +20,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -100,11 +99,38 @@ static void forget(struct http *h, struct conn *c)
     mem_free(c);
 }
 
+/* Libmicrohttpd gets a connection when there is something to read, and the first bytes were
+ * looked at. */
+static void hand_over(struct http *h, struct conn *c)
+{
+    struct epoll_event ev = {.events = EPOLLRDHUP | EPOLLET, .data = {.ptr = c}};
+
+    (void)epoll_ctl(h->epoll, EPOLL_CTL_MOD, c->fd, &ev);
+    http_early_bytes(h, c);
+    h->adding = c;
+    if (MHD_add_connection(h->mhd, c->fd, (const struct sockaddr *)&c->peer, c->n_peer) ==
+            MHD_NO &&
+        h->adding)
+        forget(h, c); /* the file descriptor is closed */
+    h->adding = NULL;
+}
+
+void http_conn_drop_new(struct http *h)
+{
+    for (struct conn *c = h->first, *next; c; c = next) {
+        next = c->next;
+        if (c->mhd)
+            continue;
+        (void)close(c->fd);
+        forget(h, c);
+    }
+}
+
 static void add(struct http *h, const struct listener *l, int fd,
                 const struct sockaddr_storage *peer, socklen_t n)
 {
     struct conn *c = mem_calloc(1, sizeof(*c));
-    struct epoll_event ev = {.events = EPOLLRDHUP | EPOLLET, .data = {.ptr = c}};
+    struct epoll_event ev = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data = {.ptr = c}};
     int on = 1, unsent = UNSENT_MAX;
 
     if (!c) {
@@ -114,7 +140,8 @@ static void add(struct http *h, const struct listener *l, int fd,
     c->watch = WATCH_CONN;
     c->fd = fd;
     c->is_unix = l->is_unix;
-    memcpy(&c->peer, peer, n < sizeof(c->peer) ? n : sizeof(c->peer));
+    c->n_peer = n < sizeof(c->peer) ? n : sizeof(c->peer);
+    memcpy(&c->peer, peer, c->n_peer);
     if (!c->is_unix) {
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
@@ -125,12 +152,10 @@ static void add(struct http *h, const struct listener *l, int fd,
         h->first->prev = c;
     h->first = c;
     atomic_fetch_add(&h->n_conn, 1);
-    if (epoll_ctl(h->epoll, EPOLL_CTL_ADD, fd, &ev) < 0)
+    if (epoll_ctl(h->epoll, EPOLL_CTL_ADD, fd, &ev) < 0) {
         log_line(LOG_WARN, "a connection cannot be watched: %s", strerror(errno));
-    h->adding = c;
-    if (MHD_add_connection(h->mhd, fd, (const struct sockaddr *)peer, n) == MHD_NO && h->adding)
-        forget(h, c); /* the file descriptor is closed */
-    h->adding = NULL;
+        hand_over(h, c);
+    }
 }
 
 void http_accept(struct http *h, struct listener *l)
@@ -218,9 +243,11 @@ static void look_for(struct conn *c, uint64_t now)
 void http_conn_event(struct http *h, struct conn *c, uint32_t events)
 {
     c->half_closed |= (events & EPOLLRDHUP) != 0;
-    if (!c->x || c->x->close_now)
+    if (!c->mhd)
+        hand_over(h, c);
+    else if (!c->x || c->x->close_now)
         return; /* libmicrohttpd is looking at it */
-    if (events & (EPOLLHUP | EPOLLERR)) {
+    else if (events & (EPOLLHUP | EPOLLERR)) {
         drop(c);
     } else if (c->half_closed) {
         if (c->x->started)
@@ -375,41 +402,32 @@ static void sweep_idle(struct http *h, struct conn *c, uint64_t now)
         give_back(c);
 }
 
+/* What was refused already keeps its own answer. */
 static void give_up(struct http *h, struct conn *c, int status, const char *why)
 {
     struct err e = {0};
 
     (void)err_set(&e, E_INVALID, "%s", why);
-    http_refuse(c->x, status, &e);
+    if (!c->x->refused)
+        http_refuse(c->x, status, &e);
     http_answer_raw(h, c);
     (void)shutdown(c->fd, SHUT_RDWR);
-}
-
-/* libmicrohttpd reads whatever comes, but waits for ever where its memory is full of a line
- * between two chunks that it has not seen the end of. */
-static int is_stuck(struct conn *c, uint64_t now)
-{
-    struct exchange *x = c->x;
-    int n = 0;
-
-    if (ioctl(c->fd, FIONREAD, &n) != 0 || n == 0 || !x->stuck_ns || x->stuck_at != x->n_body) {
-        x->stuck_ns = n > 0 ? now : 0;
-        x->stuck_at = x->n_body;
-    }
-    return x->stuck_ns && now - x->stuck_ns > SECOND;
 }
 
 static void sweep_busy(struct http *h, struct conn *c, uint64_t now)
 {
     struct exchange *x = c->x;
     uint64_t rate = (uint64_t)http_config(h)->body_rate_min;
+    const char *why;
 
     if (x->started && c->half_closed)
         look_for(c, now);
     if (x->started || x->queued || x->close_now)
         return;
-    if (x->length < 0 && is_stuck(c, now))
-        give_up(h, c, 400, "a line between two chunks of the body is too long");
+    if (x->length < 0 && (why = http_stall_look(c, now))) {
+        give_up(h, c, 400, why);
+        return;
+    }
     if (now - x->rate_ns < RATE_WINDOW_S * SECOND)
         return;
     if (x->n_body - x->rate_seen < rate * RATE_WINDOW_S)

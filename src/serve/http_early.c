@@ -72,6 +72,27 @@ void http_early_said(struct http *h, const char *fmt)
     refuse(h, c, NULL, 400, &e);
 }
 
+/* -- the first bytes ---------------------------------------------------------------------- */
+
+/* A hint for who set up a client, so a look at the first byte is enough: no HTTP begins so. */
+void http_early_bytes(struct http *h, struct conn *c)
+{
+    enum { HANDSHAKE = 0x16 };
+    uint64_t now;
+    char first;
+
+    if (h->tls || recv(c->fd, &first, 1, MSG_PEEK | MSG_DONTWAIT) != 1 || first != HANDSHAKE)
+        return;
+    c->turned_away = 1;
+    (void)shutdown(c->fd, SHUT_RDWR);
+    now = clock_ns();
+    if (h->tls_ns && now - h->tls_ns < TLS_SAID_NS)
+        return;
+    h->tls_ns = now;
+    log_line(LOG_WARN, "TLS on a plain port: a client that asks for https:// was turned away; "
+                       "it is http:// here (listen.tls_cert is not set)");
+}
+
 /* -- the target --------------------------------------------------------------------------- */
 
 /* Each part of a query costs it memory, which it has little of, and it closes without a word

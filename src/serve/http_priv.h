@@ -5,6 +5,7 @@
  *   http_listen.c  sockets: TCP, unix, handed over by systemd
  *   http_conn.c    connections: taking them, limits, timeouts, who is gone
  *   http_peer.c    has a client that sends no more gone, or does it still listen?
+ *   http_stall.c   bodies in chunks that will never be whole
  *   http_door.c    who may speak at all: framing, Host, Origin, key, type, size of the body
  *   http_head.c    a request's target and headers, taken apart
  *   http_early.c   what is refused before libmicrohttpd has shown us a request
@@ -39,9 +40,10 @@
 enum {
     HTTP_URI_MAX = 8192,
     HTTP_FIELDS_MAX = 100,
-    HTTP_LISTEN_MAX = 8, /* sockets */
-    HTTP_POOL = 96 << 10 /* of libmicrohttpd, for each connection: a head of 64 kB, and the
-                          * answer's; pages that nobody wrote to cost nothing */
+    HTTP_PIPELINE_MAX = 16, /* requests that are sent without waiting for answers */
+    HTTP_LISTEN_MAX = 8,    /* sockets */
+    HTTP_POOL = 96 << 10    /* of libmicrohttpd, for each connection: a head of 64 kB, and the
+                             * answer's; pages that nobody wrote to cost nothing */
 };
 
 /* What an event of the I/O thread's epoll is about: the first member of each. */
@@ -58,19 +60,22 @@ struct conn {
     int fd;
     int is_unix;
     struct conn *next, *prev;
-    struct MHD_Connection *mhd;
-    struct exchange *x;       /* under way, or NULL */
-    uint64_t idle_ns;         /* since when nothing is under way */
-    uint64_t head_ns;         /* when a head was seen to have begun; 0: none */
-    uint64_t n_received;      /* TCP's count of bytes at idle_ns */
-    uint64_t asked_ns;        /* when the peer was last asked whether it is there */
-    int n_served;             /* exchanges so far */
+    struct MHD_Connection *mhd; /* NULL: nothing has come yet */
+    struct exchange *x;         /* under way, or NULL */
+    uint64_t idle_ns;           /* since when nothing is under way */
+    uint64_t head_ns;           /* when a head was seen to have begun; 0: none */
+    uint64_t n_received;        /* TCP's count of bytes at idle_ns */
+    uint64_t asked_ns;          /* when the peer was last asked whether it is there */
+    int n_served;               /* exchanges so far */
+    int n_piped;              /* of these the last, each sent before the former was answered */
+    unsigned done_round;      /* of h->round: when the last one ended */
     int half_closed;          /* the client sends nothing more */
     int probed;               /* an interim answer went out to see whether it is there */
     int turned_away;          /* answered past libmicrohttpd, which is to see no more of it */
     int bad_target;           /* of the request whose head is coming: 414, 400; or 0 */
     int swept;                /* memory of libmicrohttpd was given back since it became idle */
     const void *pool;         /* an address in the first page of that memory */
+    socklen_t n_peer;         /* bytes of peer */
     struct sockaddr_in6 peer; /* or a sockaddr_in; a unix socket: family only */
 };
 
@@ -112,14 +117,17 @@ struct exchange {
     int queued;        /* the answer was handed to libmicrohttpd */
     int refused;       /* status of the door's answer; 0: let in */
     int close_now;     /* the refusal goes out before the body is read */
+    int last;          /* the connection ends with it */
     int v10;           /* HTTP/1.0 */
     int tls;
     int64_t length;     /* of the body as declared; -1: chunked */
     uint64_t rate_ns;   /* start of the current window of the body's rate */
     uint64_t rate_seen; /* bytes of the body before it */
     uint64_t n_body;    /* bytes of the body so far, dropped ones included */
-    uint64_t stuck_ns;  /* since when bytes that came are not read; 0: all were */
-    uint64_t stuck_at;  /* n_body then */
+    uint64_t stall_ns;  /* http_stall.c: since when all is as it was; 0: not looked at */
+    uint64_t stall_at;  /* n_body then */
+    int stall_unread;   /* bytes that came were not read then */
+    size_t stall_seen;  /* bytes of the body that were looked at */
     uint64_t n_sent;    /* bytes of the answer's body */
 
     /* What the handler shares with the I/O thread: under lock. */
@@ -161,6 +169,8 @@ struct http {
     int accept_stopped; /* no file descriptors: not before the next sweep */
     uint64_t sweep_ns;  /* when */
     uint64_t ready_ns;  /* when exchanges last were ready */
+    uint64_t tls_ns;    /* when TLS on a plain port was last spoken of; 0: never */
+    unsigned round;     /* of the loop */
     int n_sweep;
     atomic_int n_conn, n_active;
     atomic_int quiesce, stop;
@@ -186,6 +196,7 @@ void http_listen_close(struct http *h);
 /* http_conn.c. All by the I/O thread. */
 void http_accept(struct http *h, struct listener *l);
 void http_conn_event(struct http *h, struct conn *c, uint32_t events);
+void http_conn_drop_new(struct http *h); /* those that have said nothing */
 void http_conn_notify(void *ctx, struct MHD_Connection *mhd, void **socket_context,
                       enum MHD_ConnectionNotificationCode what);
 void http_sweep(struct http *h, uint64_t now);
@@ -199,10 +210,16 @@ void http_answer_raw(struct http *h, struct conn *c);
 /* http_early.c. Hears what libmicrohttpd says to its log, and refuses what it would refuse
  * itself. */
 void http_early_said(struct http *h, const char *fmt);
+/* Looks at what a connection begins with. */
+void http_early_bytes(struct http *h, struct conn *c);
 /* Sees each target before it is taken apart. Returns NULL. */
 void *http_early_target(void *ctx, const char *target, struct MHD_Connection *mhd);
 /* Says why, and returns the status. */
 int http_target_refusal(int status, struct err *e);
+
+/* http_stall.c. Looks, once a second, at a body in chunks. NULL, or why no more is waited for.
+ */
+const char *http_stall_look(struct conn *c, uint64_t now);
 
 /* http_peer.c. 1: nobody is behind the other end any more; 0: somebody listens still; -1: it
  * cannot be told. */

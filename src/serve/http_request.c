@@ -76,7 +76,7 @@ static void add_headers(struct exchange *x, struct MHD_Response *r)
     }
     for (const struct field *f = x->answer; f; f = f->next)
         (void)MHD_add_response_header(r, f->name, f->value);
-    if (x->close_now || x->http->quiet)
+    if (x->close_now || x->last || x->http->quiet)
         (void)MHD_add_response_header(r, "Connection", "close");
 }
 
@@ -182,6 +182,9 @@ enum MHD_Result http_on_request(void *ctx, struct MHD_Connection *mhd, const cha
         atomic_fetch_add(&h->n_active, 1);
         c->x = x;
         c->pool = method;
+        /* In the round of the loop in which the former one ended its head was there already. */
+        c->n_piped = c->n_served && c->done_round == h->round ? c->n_piped + 1 : 0;
+        x->last = c->n_piped >= HTTP_PIPELINE_MAX - 1;
         c->n_served++;
         http_door(x, mhd, url, version);
         x->rate_ns = x->call.start_ns;
@@ -224,7 +227,9 @@ void http_on_completed(void *ctx, struct MHD_Connection *mhd, void **con_cls,
     atomic_fetch_sub(&x->http->n_active, 1);
     c = x->conn;
     if (c) {
-        if (x->close_now || (x->refused && why != MHD_REQUEST_TERMINATED_COMPLETED_OK))
+        c->done_round = x->http->round;
+        if (x->close_now || x->last ||
+            (x->refused && why != MHD_REQUEST_TERMINATED_COMPLETED_OK))
             http_linger(x->http, c);
         c->x = NULL;
         c->idle_ns = clock_ns();
