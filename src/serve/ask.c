@@ -73,17 +73,17 @@ static const struct err shutting = {E_BUSY, "the server is shutting down"};
 static int list_add(struct ask *a)
 {
     struct ask_list *l = a->s->asks;
-    int open;
+    int closed;
 
     (void)pthread_mutex_lock(&l->lock);
-    open = !l->closed;
+    closed = l->closed;
     a->next = l->first;
     if (l->first)
         l->first->prev = a;
     l->first = a;
     l->n++;
     (void)pthread_mutex_unlock(&l->lock);
-    return open;
+    return !closed;
 }
 
 static void list_drop(struct ask *a)
@@ -294,8 +294,11 @@ static int on_event(void *ctx, const struct gate_event *ev)
     uint64_t now = clock_ns();
 
     (void)pthread_mutex_lock(&a->lock);
-    if (ev->kind == GATE_EV_START && ev->name.n)
+    if (ev->kind == GATE_EV_START && ev->name.n) {
         (void)snprintf(a->model, sizeof(a->model), "%.*s", (int)ev->name.n, ev->name.p);
+        if (a->c)
+            call_name_model(a->c, ev->name);
+    }
     if (ev->kind == GATE_EV_START && ev->usage)
         count(a, METRIC_QUEUE, NULL, seconds(ev->usage->queue_ns));
     if (ev->kind >= GATE_EV_REASONING && ev->kind <= GATE_EV_ARGUMENTS)
@@ -374,8 +377,9 @@ void ask_start(struct serve *s, struct call *c, struct gate_request *q,
     struct err e = {0};
     struct gate_call *under_way = NULL;
     struct ask *a;
-    int rc = may_use(c, q, &e), open;
+    int rc = may_use(c, q, &e);
 
+    call_name_model(c, q->model); /* as it was asked for; later by its full name */
     a = rc < 0 ? NULL : ask_new(s, c, q, ops, stream, ctx, report);
     if (!a) {
         if (rc == 0)
@@ -389,14 +393,13 @@ void ask_start(struct serve *s, struct call *c, struct gate_request *q,
     }
     q->tenant = c->tenant;
     q->priority += c->who ? c->who->priority : 0;
-    open = list_add(a);
-    call_listen(c, on_call, a);
-    if (open) {
-        rc = gate_start(s->provider, q, on_event, a, &under_way, &e);
-    } else {
+    if (!list_add(a)) {
         e = shutting;
         rc = e.code;
         gate_request_free(q);
+    } else {
+        call_listen(c, on_call, a);
+        rc = gate_start(s->provider, q, on_event, a, &under_way, &e);
     }
     if (rc < 0) { /* no event came, none will */
         (void)pthread_mutex_lock(&a->lock);

@@ -42,6 +42,7 @@ struct call_ops {
     int (*write)(struct call *c, const char *p, size_t n);
     void (*end)(struct call *c, int cut);
     void (*listen)(struct call *c, call_listener *fn, void *ctx);
+    void (*name_model)(struct call *c, struct str model); /* NULL: nobody wants to know */
 };
 
 struct call {
@@ -72,6 +73,13 @@ MUST_CHECK static inline int call_add_header(struct call *c, const char *name,
                                              const char *value)
 {
     return c->ops->add_header(c, name, value);
+}
+
+/* Whom the call asks: for the log. Copied; the last one counts. */
+static inline void call_name_model(struct call *c, struct str model)
+{
+    if (c->ops->name_model)
+        c->ops->name_model(c, model);
 }
 
 /* The whole answer, copied; type NULL: no body's type. Ends the call. */

@@ -95,7 +95,7 @@ const struct config_row config_rows[] = {
     {.name = "log.level", .type = CONFIG_LEVEL, .at = AT(log_level), .def = "warn",
      .choices = "error|warn|info|debug", .env = "HEARTH_LOG_LEVEL", .help = "info has a line for each request"},
     {.name = "log.json", .type = CONFIG_FLAG, .at = AT(log_json), .def = "false", .env = "HEARTH_LOG_JSON",
-     .help = "requests as lines of JSON"},
+     .help = "each line is an object of JSON, with its time"},
     {.name = "log.content", .type = CONFIG_FLAG, .at = AT(log_content), .def = "false",
      .env = "HEARTH_LOG_CONTENT", .help = "prompts and answers are logged too, at level debug"},
 

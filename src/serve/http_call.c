@@ -258,6 +258,15 @@ static void op_listen(struct call *c, call_listener *fn, void *ctx)
         fn(ctx, CALL_GONE);
 }
 
+static void op_name_model(struct call *c, struct str model)
+{
+    struct exchange *x = of(c);
+
+    (void)pthread_mutex_lock(&x->lock);
+    (void)snprintf(x->model, sizeof(x->model), "%.*s", (int)model.n, model.n ? model.p : "");
+    (void)pthread_mutex_unlock(&x->lock);
+}
+
 static const struct call_ops ops = {
     .header = op_header,
     .query = op_query,
@@ -267,6 +276,7 @@ static const struct call_ops ops = {
     .write = op_write,
     .end = op_end,
     .listen = op_listen,
+    .name_model = op_name_model,
 };
 
 /* -- life ---------------------------------------------------------------------------------- */

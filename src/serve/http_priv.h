@@ -139,6 +139,7 @@ struct exchange {
     int listed; /* in http->ready */
     struct exchange *next_ready, *next_job;
     char type[80];
+    char model[160];      /* that is asked, as far as it is known */
     struct field *answer; /* headers */
     struct buf out;
     size_t taken; /* bytes of out that went to libmicrohttpd */

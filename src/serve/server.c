@@ -89,6 +89,7 @@ static void tick(struct server *v)
 static void set_logging(const struct config *c)
 {
     log_set_level((enum log_level)c->log_level);
+    log_set_json(c->log_json);
 }
 
 /* What cannot change while it runs is said, so that nobody waits for it. */
@@ -179,12 +180,14 @@ static void on_signal(struct server *v)
         drain(v);
 }
 
+/* A signal's handler may only write: the line is made before. */
+static char late_line[LOG_LINE_MAX];
+static size_t n_late_line;
+
 static void on_late_signal(int number)
 {
-    static const char words[] = "hearth: stopped at once\n";
-
     (void)number;
-    (void)!write(STDERR_FILENO, words, sizeof(words) - 1);
+    (void)!write(STDERR_FILENO, late_line, n_late_line);
     _exit(1);
 }
 
@@ -194,6 +197,7 @@ static void end_on_signals(void)
     struct sigaction act = {.sa_handler = on_late_signal};
     sigset_t set;
 
+    n_late_line = log_format(late_line, LOG_WARN, "stopped at once");
     (void)sigemptyset(&set);
     (void)sigaddset(&set, SIGTERM);
     (void)sigaddset(&set, SIGINT);
@@ -322,7 +326,7 @@ int server_run(const struct server_options *o, struct err *e)
         rc = start(&v, e);
     if (rc == 0) {
         if (!o->quiet)
-            (void)fprintf(stderr, "hearth listens on %s\n", http_address(v.http));
+            log_say("hearth listens on %s", http_address(v.http));
         notify_send("READY=1");
         run(&v);
     }

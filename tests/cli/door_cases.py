@@ -5,9 +5,9 @@ door, requests that its end cuts; and what of it all is in a log of JSON.
     door_cases.py MODEL       speaks TAP"""
 import json
 import re
+import shutil
 import signal
 import sys
-import time
 
 from abuse_faults import until
 from abuse_server import Answer, Server, finish, ok, read_all, request
@@ -146,5 +146,23 @@ for path, dialect, s in waiting + [("/v1/completions", OPENAI, s) for s in busy]
         faults.append(f"{path}: {got}")
 ok("what the end of the drain cuts is the server's doing: 503, in each dialect", not faults and n_cut, faults + [n_cut])
 ok("and so it is in a stream", b"shutting down" in tail and tail.endswith(b"0\r\n\r\n") or b"[DONE]" in tail, tail[-300:])
-ok("it ends well", server.stop(0) == 0)
+ok("it ends well", server.stop(0, keep=True) == 0)
+
+# -- a log of JSON ------------------------------------------------------------------------------
+lines, faults = [], []
+for text in server.said().splitlines():
+    try:
+        j = json.loads(text)
+        if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", j["time"]) or j["level"] not in ("error", "warn", "info", "debug") or not j["message"]:
+            faults.append(text)
+        lines.append(j)
+    except (ValueError, KeyError):
+        faults.append(text)
+ok(f"each of {len(lines)} lines of the log is JSON with time, level and message", lines and not faults, faults)
+asked = [j for j in lines if j.get("route") in ("openai.completions", "openai.chat", "anthropic.messages", "ollama.chat", "llama.completion")]
+ok("those of requests say which model, and how it went", len(asked) > 10 and all(
+    j["model"].startswith("tiny") and j["status"] in (200, 503) and j["id"].startswith("req_") and isinstance(j["whole"], bool) and j["ms"] >= 0 for j in asked), asked[:4] or lines)
+ok("loading and ending are there", any("listens on" in j["message"] for j in lines) and any(j["level"] == "warn" and "are cancelled" in j["message"] for j in lines), lines[:4])
+ok("nothing of what was said is", "Once" not in server.said(), server.said()[:600])
+shutil.rmtree(server.home)
 finish()
