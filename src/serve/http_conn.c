@@ -318,8 +318,7 @@ void http_linger_end(struct http *h, uint64_t now, int all)
 void http_answer_raw(struct http *h, struct conn *c)
 {
     struct exchange *x = c->x;
-    int status = x && x->refused ? x->refused : 408;
-    size_t n = x && x->refused ? x->out.n : 0;
+    size_t n = x->out.n;
     struct buf out;
 
     buf_init(&out, 1 << 17);
@@ -327,15 +326,13 @@ void http_answer_raw(struct http *h, struct conn *c)
         buf_fmt(&out,
                 "HTTP/1.1 %d %s\r\nConnection: close\r\n%s%s%sx-request-id: %s\r\n"
                 "Content-Length: %zu\r\n\r\n",
-                status, MHD_get_reason_phrase_for((unsigned)status), n ? "Content-Type: " : "",
-                n ? x->type : "", n ? "\r\n" : "", x ? x->call.id : "none", n) == 0 &&
+                x->refused, MHD_get_reason_phrase_for((unsigned)x->refused),
+                n ? "Content-Type: " : "", n ? x->type : "", n ? "\r\n" : "", x->call.id,
+                n) == 0 &&
         buf_put(&out, n ? x->out.p : "", n) == 0)
         (void)send(c->fd, out.p, out.n, MSG_NOSIGNAL | MSG_DONTWAIT);
     buf_done(&out);
-    if (x)
-        x->close_now = 1;
-    else
-        (void)shutdown(c->fd, SHUT_RDWR);
+    x->close_now = 1;
 }
 
 /* -- the sweep ----------------------------------------------------------------------------- */
@@ -383,15 +380,21 @@ static uint64_t received(const struct conn *c)
 static void sweep_idle(struct http *h, struct conn *c, uint64_t now)
 {
     const struct config *config = http_config(h);
+    struct err slow = {E_INVALID, "the head of the request came too slowly"};
     uint64_t n = received(c);
 
+    if (c->turned_away) {
+        if (now - c->idle_ns > LINGER_S * SECOND)
+            (void)shutdown(c->fd, SHUT_RDWR);
+        return;
+    }
     if (c->n_served && !c->n_received) {
         c->n_received = n; /* what came with the last request */
     } else if (n > c->n_received && !c->head_ns) {
         c->head_ns = c->n_served ? now : c->idle_ns;
     }
     if (c->head_ns && now - c->head_ns > (uint64_t)config->head_timeout_s * SECOND)
-        http_answer_raw(h, c);
+        http_early_refuse(h, c, NULL, 408, &slow);
     else if (now - c->idle_ns > (uint64_t)config->idle_timeout_s * SECOND)
         (void)shutdown(c->fd, SHUT_RDWR);
     else if (c->half_closed && c->mhd && now - c->idle_ns > SECOND)

@@ -17,13 +17,13 @@
 
 #define TLS_SAID_NS ((uint64_t)60000000000)
 
-/* target NULL: not known. */
-static void refuse(struct http *h, struct conn *c, const char *target, int status,
-                   const struct err *e)
+void http_early_refuse(struct http *h, struct conn *c, const char *target, int status,
+                       const struct err *e)
 {
     struct exchange *x = http_exchange_new(h, c, "-");
 
     c->turned_away = 1;
+    c->idle_ns = clock_ns();
     if (x && target) {
         x->call.path.n = strcspn(target, "?");
         x->call.path.p = arena_strdup(&x->mem, (struct str){target, x->call.path.n});
@@ -69,7 +69,7 @@ void http_early_said(struct http *h, const char *fmt)
         (void)err_set(&e, E_INVALID, "content-length '%.40s' is not a number of bytes", length);
     else
         (void)err_set(&e, E_INVALID, "the head of the request is malformed");
-    refuse(h, c, NULL, 400, &e);
+    http_early_refuse(h, c, NULL, 400, &e);
 }
 
 /* -- the first bytes ---------------------------------------------------------------------- */
@@ -114,7 +114,7 @@ void *http_early_target(void *ctx, const char *target, struct MHD_Connection *mh
                     : strchr(target, ' ')                                     ? 400
                                                                               : 0;
     if (c->bad_target == 414 && !h->tls)
-        refuse(h, c, target, http_target_refusal(414, &e), &e);
+        http_early_refuse(h, c, target, http_target_refusal(414, &e), &e);
     return NULL;
 }
 

@@ -205,12 +205,15 @@ void http_linger(struct http *h, struct conn *c);
 void http_linger_event(struct http *h, struct leaving *l);
 void http_linger_end(struct http *h, uint64_t now, int all);
 /* Writes the answer of the refused exchange past libmicrohttpd, which waits for more of the
- * request (none: 408), and closes. */
+ * request. */
 void http_answer_raw(struct http *h, struct conn *c);
 
 /* http_early.c. Hears what libmicrohttpd says to its log, and refuses what it would refuse
  * itself. */
 void http_early_said(struct http *h, const char *fmt);
+/* Answers past libmicrohttpd, which shows no request, and closes; target NULL: not known. */
+void http_early_refuse(struct http *h, struct conn *c, const char *target, int status,
+                       const struct err *e);
 /* Looks at what a connection begins with. */
 void http_early_bytes(struct http *h, struct conn *c);
 /* Sees each target before it is taken apart. Returns NULL. */

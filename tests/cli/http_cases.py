@@ -482,7 +482,18 @@ for i in range(6):
     except OSError:
         break
 got = read_all(s)
-ok("H28 P10 a head that comes slowly: 408", status_of(got) == 408, got)
+ok("H28 P10 a head that comes slowly: 408", status_of(got) == 408 and b"x-request-id: req_" in got and got.endswith(b"}"), got)
+gone = server.connect()
+gone.sendall(b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nHost")
+ok("a target is refused before its head is whole", status_of(gone.recv(4096)) == 414)
+t = time.time()
+try:
+    while time.time() - t < 15:
+        gone.sendall(b"x")
+        time.sleep(0.1)
+except OSError:
+    pass
+ok("and who goes on all the same is closed", time.time() - t < 15)
 s = server.connect()
 s.sendall(head(close=False))
 s.recv(1000)
