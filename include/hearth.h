@@ -68,7 +68,8 @@ struct hearth_model_options {
      * NULL: none. hearth_engine_pack writes them. */
     const char *pack_cache;
     uint64_t pack_cache_max; /* bytes that its files may take together; 0: 16 GiB */
-    /* Called now and then while packed weights are read, with the share of them that was;
+    /* Called now and then while weights of a Hugging Face folder are rearranged, and then while
+     * packed weights are read, each time with the share of these that is done, from 0 to 1;
      * nonzero stops, and opening fails with HEARTH_E_CANCELLED. NULL: nobody. */
     int (*progress)(void *ctx, double done);
     void *ctx;

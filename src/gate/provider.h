@@ -109,7 +109,8 @@ struct gate_request {
     int kind;         /* enum gate_kind */
     struct str model; /* as the client named it */
 
-    /* GATE_CHAT. JSON is owned by the request. Canonical form, checked by the dialect:
+    /* GATE_CHAT. JSON is owned by the request: who holds a value of it, too, lets go before the
+     * request is started, or before its call is freed. Canonical form, checked by the dialect:
      * messages: role system|developer|user|assistant|tool; content a string, null (assistant
      * with calls), or parts {"type":"text","text"} and {"type":"image","data":BASE64,
      * "mime"}; reasoning_content; tool_calls [{"id","type":"function","function":{"name",

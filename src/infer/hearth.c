@@ -3,6 +3,7 @@
 
 #include "model/adapter.h"
 #include "model/head.h"
+#include "model/hf/hf.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -101,7 +102,7 @@ int hearth_model_open(struct hearth_model **out, const char *path,
     if (!h)
         return err_set(e, E_NOMEM, "%s: no memory", path);
     h->n_thread = o->n_thread ? o->n_thread : pool_default_threads();
-    rc = model_open(&h->m, path, tier, e);
+    rc = model_open(&h->m, path, tier, &(struct hf_watch){o->progress, o->ctx}, e);
     if (rc == 0)
         rc = read_words(h, path, e);
     if (rc == 0)

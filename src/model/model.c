@@ -669,7 +669,8 @@ static int read_file(struct model *m, struct err *e)
     return rc == 0 ? take_tensors(m, e) : rc;
 }
 
-int model_open(struct model **out, const char *path, int tier, struct err *e)
+int model_open(struct model **out, const char *path, int tier, const struct hf_watch *watch,
+               struct err *e)
 {
     struct model *m = mem_calloc(1, sizeof(*m));
     int rc;
@@ -678,7 +679,7 @@ int model_open(struct model **out, const char *path, int tier, struct err *e)
         return err_set(e, E_NOMEM, "%s: no memory", path);
     arena_init(&m->arena, MODEL_ARENA_MAX);
     kern_init(&m->kern, tier);
-    rc = hf_open_model(&m->file, path, 1, e);
+    rc = hf_open_watched(&m->file, path, watch, e);
     if (rc < 0)
         goto out;
     rc = read_file(m, e);

@@ -179,8 +179,22 @@ static uint64_t patience(const struct local *l, const struct local_call *c)
     return late && late < end ? late + 1 : end;
 }
 
+/* Why a call waits no more. */
+static void out_of_patience(const struct local *l, struct local_call *c)
+{
+    (void)pthread_mutex_lock(&c->lock);
+    if (l->draining)
+        (void)err_set(&c->failed, E_BUSY, "the server is shutting down");
+    else
+        (void)err_set(&c->failed, E_BUSY,
+                      "model '%s' is not loaded yet after %d s (load_timeout)",
+                      local_name(c->m), l->config->load_timeout_s);
+    (void)pthread_mutex_unlock(&c->lock);
+}
+
 /* Under the lock: who waits too long for a model waits no more. A model that has room is loaded
- * on, so that it is there for who asks next. Returns when to look again. */
+ * on, so that it is there for who asks next. When the server ends nobody waits: some of a load
+ * cannot be ended. Returns when to look again. */
 static uint64_t give_up(struct local *l, struct local_engine *en, uint64_t now)
 {
     struct local_call **at = &en->waiting;
@@ -188,7 +202,7 @@ static uint64_t give_up(struct local *l, struct local_engine *en, uint64_t now)
 
     while (*at) {
         struct local_call *c = *at;
-        uint64_t end = patience(l, c);
+        uint64_t end = l->draining ? now : patience(l, c);
 
         if (now < end) {
             next = end < next ? end : next;
@@ -196,12 +210,8 @@ static uint64_t give_up(struct local *l, struct local_engine *en, uint64_t now)
             continue;
         }
         if (!c->q->deadline_ns || now <= c->q->deadline_ns) {
-            (void)pthread_mutex_lock(&c->lock);
-            (void)err_set(&c->failed, E_BUSY,
-                          "model '%s' is not loaded yet after %d s (load_timeout)",
-                          local_name(c->m), l->config->load_timeout_s);
-            (void)pthread_mutex_unlock(&c->lock);
-            en->stays |= en->settled;
+            out_of_patience(l, c);
+            en->stays |= en->settled && !l->draining;
         }
         local_wait_end(at);
     }

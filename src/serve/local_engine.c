@@ -184,6 +184,7 @@ static int engine_begin(struct local *l, struct local_source *s, const struct lo
         return err_set(e, E_NOMEM, "no memory for a model");
     }
     en->source = *s;
+    en->need = s->size;
     why = pthread_create(&en->thread, NULL, local_engine_thread, en);
     if (why) {
         en->source = (struct local_source){0};
@@ -197,14 +198,29 @@ static int engine_begin(struct local *l, struct local_source *s, const struct lo
     return 0;
 }
 
+/* setup: how the name's engine is to be run. */
+static int is_for(const struct local_engine *en, const struct local_source *s,
+                  const struct local_setup *setup)
+{
+    return en->state != LOCAL_LEAVING && same_setup(&en->setup, setup) &&
+           same_source(&en->source, s);
+}
+
+int local_engine_is_for(const struct local_engine *en, const struct local_source *s,
+                        const struct store_model *sm)
+{
+    struct local_setup set = setup_of(en->l->config, sm);
+
+    return is_for(en, s, &set);
+}
+
 int local_engine_get(struct local *l, struct local_source *s, const struct store_model *sm,
                      struct local_engine **out, struct err *e)
 {
     struct local_setup set = setup_of(l->config, sm);
 
     for (struct local_engine *en = l->engines; en; en = en->next) {
-        if (en->state != LOCAL_LEAVING && same_setup(&en->setup, &set) &&
-            same_source(&en->source, s)) {
+        if (is_for(en, s, &set)) {
             *out = en;
             return 0;
         }

@@ -52,10 +52,14 @@ static int unwanted(struct local_engine *en)
     return rc < 0;
 }
 
+/* Weights may have to be rearranged before packed ones are read: what was said stays true. */
 static int on_read(void *engine, double done)
 {
-    progress(engine, 0.5 * done);
-    return unwanted(engine);
+    struct local_engine *en = engine;
+
+    if (0.5 * done > en->progress) /* which this thread alone changes */
+        progress(en, 0.5 * done);
+    return unwanted(en);
 }
 
 static int open_weights(struct local_engine *en, struct err *e)
@@ -204,7 +208,28 @@ static int open_sched(struct local_engine *en, struct err *e)
     return sched_new(&en->sched, en->engine, &o, e);
 }
 
-static int load(struct local_engine *en, struct err *e)
+/* -- taking down ----------------------------------------------------------------------- */
+
+/* All that was made, so that it can be made again. */
+static void unmake(struct local_engine *en)
+{
+    sched_free(en->sched);
+    mask_vocab_free(en->vocab);
+    hearth_engine_free(en->draft);
+    hearth_model_close(en->draft_model);
+    hearth_engine_free(en->engine);
+    hearth_model_close(en->model);
+    en->sched = NULL;
+    en->vocab = NULL;
+    en->engine = en->draft = NULL;
+    en->model = en->draft_model = NULL;
+    mem_trim(); /* what was in small pieces, too */
+}
+
+/* -- loading ---------------------------------------------------------------------------- */
+
+/* Returns 1 when it is to begin again. */
+static int try_load(struct local_engine *en, struct err *e)
 {
     uint64_t weights = en->source.size;
     int rc;
@@ -233,6 +258,21 @@ static int load(struct local_engine *en, struct err *e)
         rc = infer_intact(en->model, e);
     if (rc == 0)
         progress(en, 1);
+    return rc;
+}
+
+/* In its turn there may be room for its weights, and none for the rest before others have had
+ * theirs. */
+static int load(struct local_engine *en, struct err *e)
+{
+    int rc = try_load(en, e);
+
+    while (rc > 0) {
+        log_line(LOG_INFO, "model '%s' waits for others that were asked for before", en->name);
+        unmake(en);
+        local_room_back(en);
+        rc = try_load(en, e);
+    }
     if (rc == E_CANCELLED) { /* by whom is what matters */
         local_lock(en->l);
         rc = local_wanted(en, e);
@@ -240,18 +280,6 @@ static int load(struct local_engine *en, struct err *e)
         rc = rc < 0 ? rc : E_CANCELLED;
     }
     return rc;
-}
-
-/* -- taking down ----------------------------------------------------------------------- */
-
-static void take_down(struct local_engine *en)
-{
-    sched_free(en->sched);
-    mask_vocab_free(en->vocab);
-    hearth_engine_free(en->draft);
-    hearth_model_close(en->draft_model);
-    hearth_engine_free(en->engine);
-    hearth_model_close(en->model);
 }
 
 /* -- the thread ------------------------------------------------------------------------ */
@@ -316,8 +344,7 @@ void *local_engine_thread(void *engine)
     while (en->refs)
         (void)pthread_cond_wait(&l->change, &l->lock);
     local_unlock(l);
-    take_down(en);
-    mem_trim(); /* what was in small pieces, too */
+    unmake(en);
     local_lock(l);
     en->bytes = 0;
     en->gone = 1;

@@ -126,6 +126,36 @@ int local_hangs(struct local *l, struct err *e)
 
 /* -- metrics --------------------------------------------------------------------------- */
 
+/* There may be two of a name, one of which is on its way out: the gauges are what both have.
+ * Under the lock. */
+static void tell_gauges(const struct local_engine *of)
+{
+    struct metrics *to = of->l->metrics;
+    struct sched_stats sum = {0};
+    uint64_t bytes = 0;
+
+    for (const struct local_engine *en = of->l->engines; en; en = en->next) {
+        struct sched_stats s = {0};
+
+        if (strcmp(en->name, of->name) != 0)
+            continue;
+        if (en->running)
+            sched_stats(en->sched, &s);
+        sum.n_running += s.n_running;
+        sum.n_waiting += s.n_waiting;
+        sum.pages += s.pages;
+        sum.pages_used += s.pages_used;
+        sum.pages_cached += s.pages_cached;
+        bytes += en->loaded ? en->bytes : 0;
+    }
+    metrics_put(to, METRIC_RUNNING, of->name, NULL, NULL, sum.n_running);
+    metrics_put(to, METRIC_WAITING, of->name, NULL, NULL, sum.n_waiting);
+    metrics_put(to, METRIC_KV_PAGES, of->name, NULL, NULL, sum.pages);
+    metrics_put(to, METRIC_KV_USED, of->name, NULL, NULL, sum.pages_used);
+    metrics_put(to, METRIC_KV_CACHED, of->name, NULL, NULL, sum.pages_cached);
+    metrics_put(to, METRIC_MODEL_BYTES, of->name, NULL, NULL, (double)bytes);
+}
+
 void local_tell(struct local_engine *en)
 {
     struct metrics *to = en->l->metrics;
@@ -134,13 +164,8 @@ void local_tell(struct local_engine *en)
 
     if (!en->running)
         return;
+    tell_gauges(en);
     sched_stats(en->sched, &s);
-    metrics_put(to, METRIC_RUNNING, name, NULL, NULL, s.n_running);
-    metrics_put(to, METRIC_WAITING, name, NULL, NULL, s.n_waiting);
-    metrics_put(to, METRIC_KV_PAGES, name, NULL, NULL, s.pages);
-    metrics_put(to, METRIC_KV_USED, name, NULL, NULL, s.pages_used);
-    metrics_put(to, METRIC_KV_CACHED, name, NULL, NULL, s.pages_cached);
-    metrics_put(to, METRIC_MODEL_BYTES, name, NULL, NULL, (double)en->bytes);
     if (s.last_step_rows)
         metrics_put(to, METRIC_BATCH, name, NULL, NULL, s.last_step_rows);
     if (s.preempted > en->preempted)
@@ -151,17 +176,20 @@ void local_tell(struct local_engine *en)
 
 void local_tell_gone(const struct local_engine *en)
 {
-    static const enum metric all[] = {METRIC_RUNNING, METRIC_WAITING,   METRIC_KV_PAGES,
-                                      METRIC_KV_USED, METRIC_KV_CACHED, METRIC_MODEL_BYTES};
+    int sent = 0;
 
-    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
-        metrics_put(en->l->metrics, all[i], en->name, NULL, NULL, 0);
+    tell_gauges(en);
+    for (const struct local_model *m = en->l->models; m; m = m->next)
+        sent |= m->en == en && m->sent_by;
+    if (sent)
+        metrics_put(en->l->metrics, METRIC_EVICTIONS, en->name, NULL, NULL, 1);
 }
 
 /* -- holders --------------------------------------------------------------------------- */
 
 /* Under the lock, which is left meanwhile: until it is loaded, but not for longer than who asks
- * for a text would wait, and not so many that nobody is left for what needs no model. */
+ * for a text would wait, or than the server goes on, whether or not the load can be ended; and
+ * not so many that nobody is left for what needs no model. */
 static int wait_loaded(struct local_model *m, struct err *e)
 {
     struct local_engine *en = m->en;
@@ -179,14 +207,16 @@ static int wait_loaded(struct local_model *m, struct err *e)
     until.tv_nsec = (long)(end % 1000000000u);
     l->n_holder++;
     while (!en->loaded && rc == 0) {
-        if (end == UINT64_MAX)
+        if (l->draining || l->stopping)
+            rc = err_set(e, E_BUSY, "the server is shutting down");
+        else if (end == UINT64_MAX)
             (void)pthread_cond_wait(&l->change, &l->lock);
         else if (pthread_cond_timedwait(&l->change, &l->lock, &until) == ETIMEDOUT)
             rc = err_set(e, E_BUSY, "model '%s' is not loaded yet (load_timeout)",
                          local_name(m));
     }
     l->n_holder--;
-    en->stays |= rc == E_BUSY && en->settled;
+    en->stays |= rc == E_BUSY && en->settled && !l->draining;
     return en->loaded ? 0 : rc;
 }
 

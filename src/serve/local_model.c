@@ -28,7 +28,7 @@ static int is_path(struct str name)
     return 0;
 }
 
-/* 1: path lies below one of the directories that may be read from. Under the lock. */
+/* 1: path lies below one of the directories that may be read from. */
 static int below_allowed(const struct config *c, const char *path)
 {
     char dir[PATH_MAX];
@@ -59,6 +59,7 @@ static int resolve_path(struct local *l, struct str name, struct store_model *ou
 {
     char text[PATH_MAX], real[PATH_MAX];
     const char *home = getenv("HOME");
+    const struct config *c;
     int n, ok;
 
     if (name.n >= 2 && name.p[0] == '~' && home)
@@ -69,8 +70,9 @@ static int resolve_path(struct local *l, struct str name, struct store_model *ou
     ok = n > 0 && (size_t)n < sizeof(text) && !memchr(name.p, 0, name.n) &&
          realpath(text, real) != NULL;
     local_lock(l);
-    ok = ok && l->config->allow_paths && below_allowed(l->config, real);
+    c = l->config; /* stays valid when another takes its place */
     local_unlock(l);
+    ok = ok && c->allow_paths && below_allowed(c, real);
     /* Who may not read it must not learn that it is there. */
     return ok ? store_from_path(out, real, e) : not_found(name, e);
 }
@@ -143,6 +145,19 @@ static int is_other(const struct store_model *a, const struct store_model *b)
            a->size != b->size;
 }
 
+/* Under the lock: another model takes the name of `was`, which leaves last, so that what both
+ * can use stays; as does how long it stays. */
+static int model_replace(struct local_model *was, struct store_model *sm,
+                         struct local_source *source, struct local_model **out, struct err *e)
+{
+    int rc = model_begin(was->l, sm, source, out, e);
+
+    if (rc == 0 && (*out)->en == was->en)
+        (*out)->keep_ns = was->keep_ns;
+    local_leave(was);
+    return rc;
+}
+
 /* Under the lock, which is left meanwhile: its files were replaced, or written over, so who
  * asks for it now wants another model. */
 static int is_stale(struct local_model *m)
@@ -168,7 +183,7 @@ static int is_stale(struct local_model *m)
 static int take(struct local *l, struct store_model *sm, struct local_source *source,
                 struct local_model **out, struct err *e)
 {
-    struct local_model *m = local_loaded(l, local_key(sm)), *was = NULL;
+    struct local_model *m = local_loaded(l, local_key(sm));
     int rc = 0;
 
     if (m && is_stale(m)) {
@@ -178,17 +193,14 @@ static int take(struct local *l, struct store_model *sm, struct local_source *so
     m = local_loaded(l, local_key(sm)); /* the lock was left */
     if (l->stopping)
         return err_set(e, E_CANCELLED, "the server is shutting down");
-    if (m && is_other(&m->sm, sm)) {
-        was = m;
-        m = NULL;
-    }
     if (!m)
         rc = model_begin(l, sm, source, &m, e);
-    if (was) /* last, so that what both can use stays */
-        local_leave(was);
+    else if (is_other(&m->sm, sm))
+        rc = model_replace(m, sm, source, &m, e);
     if (rc == 0) {
         m->refs++;
-        m->en->refs++;
+        if (m->en->refs++ == 0) /* it is not to be had by who waits for room any more */
+            (void)pthread_cond_broadcast(&l->change);
         *out = m;
     }
     return rc;
@@ -210,6 +222,47 @@ int local_take(struct local *l, struct str name, struct local_model **out, struc
     local_source_done(&source);
     store_model_done(&sm);
     return rc;
+}
+
+/* -- renewing -------------------------------------------------------------------------- */
+
+/* Under the lock. sm NULL: the name means nothing any more. */
+static void renew(struct local *l, const char *name, struct store_model *sm,
+                  struct local_source *source)
+{
+    struct local_model *m = local_loaded(l, name);
+
+    if (!sm)
+        (void)local_stay_away(l, name);
+    if (!m || (sm && !is_other(&m->sm, sm)))
+        return;
+    if (!sm || !local_engine_is_for(m->en, source, sm))
+        local_leave(m);
+    else /* if there is no memory for it, whoever asks next finds out */
+        (void)model_replace(m, sm, source, &m, NULL);
+}
+
+void local_renewed(struct local *l, struct str name)
+{
+    struct local_source source = {0};
+    struct store_model sm;
+    char text[NAME_MAX_TEXT];
+    struct name n;
+    int rc = local_resolve(l, name, &sm, NULL);
+
+    if (rc == 0)
+        rc = local_source(&source, &sm, NULL);
+    if (rc == 0)
+        (void)snprintf(text, sizeof(text), "%s", local_key(&sm));
+    else if (name_parse(&n, name, NULL) == 0)
+        name_text(&n, text);
+    else
+        text[0] = '\0';
+    local_lock(l);
+    renew(l, text, rc == 0 ? &sm : NULL, &source);
+    local_unlock(l);
+    local_source_done(&source);
+    store_model_done(&sm);
 }
 
 /* -- leaving --------------------------------------------------------------------------- */

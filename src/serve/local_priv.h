@@ -101,11 +101,12 @@ struct local_engine {
     int gone;   /* its thread is about to end: join it */
     int refs, n_name;          /* of all its names */
     int running;               /* 1: sched_run is on */
+    int waits;                 /* 1: for room, for `need` bytes in all */
     int settled;               /* 1: it has all the room that it needs, or will never have it */
     int stays;                 /* 1: is loaded to the end, though nobody waits for it */
     uint64_t number;           /* of loads, by their beginning */
     uint64_t used_ns, load_ns; /* when it was used, began to load */
-    uint64_t bytes;            /* of the budget */
+    uint64_t bytes, need;      /* of the budget; and what it needs, as far as it knows */
     uint64_t preempted;        /* as the metrics know it */
     double progress;
     struct err why; /* why it could not be loaded; code 0: it could */
@@ -261,6 +262,9 @@ void local_source_done(struct local_source *s);
 MUST_CHECK int local_engine_get(struct local *l, struct local_source *s,
                                 const struct store_model *sm, struct local_engine **out,
                                 struct err *e);
+/* Under the lock: that would be this one. */
+int local_engine_is_for(const struct local_engine *en, const struct local_source *s,
+                        const struct store_model *sm);
 /* Frees an engine whose thread was joined, or never began. */
 void local_engine_free(struct local_engine *en);
 
@@ -275,9 +279,12 @@ int local_engine_priority(const struct local_engine *en);
 /* -- room (local_room.c) ------------------------------------------------------------------ */
 
 /* Finds room for so many bytes of it in all, letting idle ones go and waiting for busy ones;
- * all: it needs no more. Fails: E_NOMEM there can be none: with what is needed and what there
- * is; E_CANCELLED nobody wants it any more. */
+ * all: it needs no more. Returns 0; 1: what it was granted before is to be given back
+ * (local_room_back), and it begins again. Fails: E_NOMEM there can be none: with what is in the
+ * way and what to do; E_CANCELLED nobody wants it any more. */
 MUST_CHECK int local_room(struct local_engine *en, uint64_t bytes, int all, struct err *e);
+/* What was made of it is gone. */
+void local_room_back(struct local_engine *en);
 /* Under the lock: it was not loaded; those that make room for it need not. */
 void local_room_lost(struct local_engine *en);
 /* Under the lock, while it is loaded. Fails: E_CANCELLED nobody wants it, and nobody can from
@@ -299,7 +306,8 @@ MUST_CHECK int local_vocab(struct local_engine *en, const struct mask_vocab **ou
 /* Under the lock: the metrics hear what the scheduler says of itself; nothing before it runs.
  */
 void local_tell(struct local_engine *en);
-/* Nothing is left of it that could be counted. */
+/* Under the lock: nothing is left of it that could be counted, but that it went, if it was sent
+ * away. */
 void local_tell_gone(const struct local_engine *en);
 
 /* -- calls (local_call.c) -------------------------------------------------------------- */

@@ -158,6 +158,39 @@ else
     skip "F25 a request under way is answered first" "no model"
 fi
 
+# A name that is made anew over the same file is not loaded again, and says its new text at once.
+if [ -r $models/stories260k.gguf ]; then
+    serve
+    rendered() # [TEXT]: what the template makes of a conversation has it
+    {
+        get "$url/apply-template" '{"model":"tiny","messages":[{"role":"user","content":"Hi"}]}' && grep -qF "$1" "$work/out"
+    }
+    count() # NAME: of the metric
+    {
+        get "$url/metrics" && grep "^$1{" "$work/out" | grep -o '[0-9]*$'
+    }
+    rendered "User: Hi" && ! rendered "<Hi>"
+    ok "a conversation by the plain template" $?
+    get "$url/api/create" '{"model":"tiny","from":"tiny","template":"{% for m in messages %}<{{ m.content }}>{% endfor %}","parameters":{"temperature":0}}' &&
+        [ "$code" = 200 ] && rendered "<Hi>" && [ "$(count hearth_model_loads_total)" = 1 ]
+    ok "a name made anew keeps what is loaded" $?
+    printf 'FROM %s\nTEMPLATE "{%% for m in messages %%}({{ m.content }}){%% endfor %%}"\n' "$(realpath $models/stories260k.gguf)" >"$work/Modelfile"
+    hearth create tiny -f "$work/Modelfile" && rendered "(Hi)" && [ "$(count hearth_model_loads_total)" = 1 ]
+    ok "also from the command line" $?
+    hearth cp tiny kept && HEARTH_HOST=$url hearth ps && grep -q tiny "$work/out" &&
+        python3 -c 'import sys, urllib.request as u
+u.urlopen(u.Request(sys.argv[1] + "/api/delete", data=b"{\"model\":\"tiny\"}", method="DELETE"))' "$url" &&
+        for _ in $(seq 200); do get "$url/api/ps"; grep -q '"models":\[\]' "$work/out" && break; sleep 0.05; done &&
+        grep -q '"models":\[\]' "$work/out"
+    ok "one that is deleted goes" $?
+    hearth cp kept tiny
+    stop
+else
+    for what in "a name made anew keeps what is loaded" "one that is deleted goes"; do
+        skip "$what" "no model"
+    done
+fi
+
 # A request that never comes to its end would be waited for.
 serve -v
 python3 - "$url" "$work/begun" <<'EOF' &

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-enum { JSON_MAX = 16 << 20, LAYERS_MAX = 4096, DATA_ALIGN = 64 };
+enum { JSON_MAX = 16 << 20, LAYERS_MAX = 4096, DATA_ALIGN = 64, MAKE_PIECE = 1 << 20 };
 #define ARENA_MAX ((size_t)4 << 30)
 
 static const struct hf_family *const families[] = {
@@ -313,12 +313,17 @@ uint64_t hf_file_bytes(const struct hf *h)
 
 /* -- as a GGUF ----------------------------------------------------------------------------- */
 
-static uint64_t tensor_bytes(const struct hf_tensor *t)
+static uint64_t bytes_of(const struct hf_tensor *t, uint64_t n)
 {
     int block = 1, bytes = 0;
 
     (void)gguf_tensor_type_size(t->type, &block, &bytes);
-    return t->n_elem / (uint64_t)block * (uint64_t)bytes;
+    return n / (uint64_t)block * (uint64_t)bytes;
+}
+
+static uint64_t tensor_bytes(const struct hf_tensor *t)
+{
+    return bytes_of(t, t->n_elem);
 }
 
 static uint64_t round_up(uint64_t n)
@@ -326,29 +331,52 @@ static uint64_t round_up(uint64_t n)
     return (n + DATA_ALIGN - 1) / DATA_ALIGN * DATA_ALIGN;
 }
 
-/* Makes what cannot be used as it lies, in memory of our own. */
-static int make_data(const struct hf *h, struct mapping *own, struct err *e)
+struct make {
+    const struct hf *h;
+    const struct hf_watch *watch;
+    uint64_t done, all; /* bytes */
+};
+
+/* Pieces are whole blocks of every type. */
+static int make_tensor(struct make *k, const struct hf_tensor *t, unsigned char *at,
+                       struct err *e)
 {
-    uint64_t n = 0;
+    for (uint64_t i = 0, n; i < t->n_elem; i += n) {
+        n = t->n_elem - i < MAKE_PIECE ? t->n_elem - i : MAKE_PIECE;
+        if (k->watch && k->watch->progress &&
+            k->watch->progress(k->watch->ctx, (double)k->done / (double)k->all))
+            return err_set(e, E_CANCELLED, "%s: opening was stopped", k->h->dir);
+        hf_read(t, i, n, at + bytes_of(t, i));
+        k->done += bytes_of(t, n);
+    }
+    return 0;
+}
+
+/* Makes what cannot be used as it lies, in memory of our own. */
+static int make_data(const struct hf *h, const struct hf_watch *watch, struct mapping *own,
+                     struct err *e)
+{
+    struct make k = {.h = h, .watch = watch};
     unsigned char *at;
+    int rc = 0;
 
     for (size_t i = 0; i < h->n_tensor; i++)
-        n += hf_in_place(&h->tensor[i]) ? 0 : round_up(tensor_bytes(&h->tensor[i]));
-    if (n == 0)
+        k.all += hf_in_place(&h->tensor[i]) ? 0 : round_up(tensor_bytes(&h->tensor[i]));
+    if (k.all == 0)
         return 0;
-    if (mmap_memory(own, (size_t)n, e) < 0)
+    if (mmap_memory(own, (size_t)k.all, e) < 0)
         return err_wrap(e, E_NOMEM, "%s: weights that must be rearranged", h->dir);
     at = (unsigned char *)(uintptr_t)own->p;
-    for (size_t i = 0; i < h->n_tensor; i++) {
+    for (size_t i = 0; i < h->n_tensor && rc == 0; i++) {
         const struct hf_tensor *t = &h->tensor[i];
 
         if (hf_in_place(t))
             continue;
-        hf_read(t, 0, t->n_elem, at);
+        rc = make_tensor(&k, t, at, e);
         hf_let_go(t);
         at += round_up(tensor_bytes(t));
     }
-    return 0;
+    return rc;
 }
 
 /* With data: experts one by one, so that they can stay in the files. Without: as a file has it.
@@ -403,7 +431,8 @@ int hf_intact(const struct hf *h, struct err *e)
     return rc;
 }
 
-static int open_folder(struct gguf **out, const char *path, int with_data, struct err *e)
+static int open_folder(struct gguf **out, const char *path, int with_data,
+                       const struct hf_watch *watch, struct err *e)
 {
     struct hf *h = NULL;
     struct mapping own = {0}, *maps = NULL;
@@ -411,7 +440,7 @@ static int open_folder(struct gguf **out, const char *path, int with_data, struc
     int rc = hf_open(&h, path, e);
 
     if (rc == 0 && with_data)
-        rc = make_data(h, &own, e);
+        rc = make_data(h, watch, &own, e);
     if (rc == 0)
         rc = hf_intact(h, e);
     if (rc == 0)
@@ -437,5 +466,12 @@ static int open_folder(struct gguf **out, const char *path, int with_data, struc
 
 int hf_open_model(struct gguf **out, const char *path, int with_data, struct err *e)
 {
-    return hf_is_folder(path) ? open_folder(out, path, with_data, e) : gguf_open(out, path, e);
+    return hf_is_folder(path) ? open_folder(out, path, with_data, NULL, e)
+                              : gguf_open(out, path, e);
+}
+
+int hf_open_watched(struct gguf **out, const char *path, const struct hf_watch *watch,
+                    struct err *e)
+{
+    return hf_is_folder(path) ? open_folder(out, path, 1, watch, e) : gguf_open(out, path, e);
 }

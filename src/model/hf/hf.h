@@ -23,6 +23,17 @@ struct hf;
  * Fails: as gguf_open and hf_open. */
 MUST_CHECK int hf_open_model(struct gguf **out, const char *path, int with_data, struct err *e);
 
+/* For who waits while a folder's weights are rearranged. */
+struct hf_watch {
+    /* Called between pieces, done from 0 to 1 of what must be made; nonzero stops. */
+    int (*progress)(void *ctx, double done);
+    void *ctx;
+};
+
+/* As hf_open_model with data; watch (may be NULL) may stop it. Fails: also E_CANCELLED. */
+MUST_CHECK int hf_open_watched(struct gguf **out, const char *path,
+                               const struct hf_watch *watch, struct err *e);
+
 /* 1 when path is a directory. */
 int hf_is_folder(const char *path);
 

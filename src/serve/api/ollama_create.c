@@ -197,9 +197,8 @@ static int make(struct serve *s, struct str name, struct body *b, struct field_r
     if (rc == 0)
         rc = store_create(s->store, name, &mf, NULL, say, lines, e);
     modelfile_done(&mf);
-    /* Whoever has the old one loaded must not go on with it under this name. */
-    if (rc == 0 && s->local && local_unload(s->local, name, NULL) < 0)
-        return 0; /* it was not loaded */
+    if (rc == 0 && s->local)
+        local_renewed(s->local, name);
     return rc;
 }
 

@@ -12,6 +12,8 @@
 #include "model/hf/hf.h"
 #include "quant/quant.h"
 
+#include "hearth.h"
+
 static struct err err;
 
 #define SIZES                                                                                  \
@@ -136,6 +138,57 @@ static void test_misfits(void **state)
     }
 }
 
+/* -- being watched ------------------------------------------------------------------------- */
+
+struct watched {
+    int n, stop; /* at the call of that number; 0: never */
+    double done;
+};
+
+static int on_progress(void *ctx, double done)
+{
+    struct watched *w = ctx;
+
+    assert_true(done >= w->done && done <= 1);
+    w->done = done;
+    return ++w->n == w->stop;
+}
+
+/* What must be rearranged takes a while, in which nobody may want the model any more. */
+static void test_watched(void **state)
+{
+    static const char *const some[] = {"model.embed_tokens.weight",
+                                       "model.layers.0.self_attn.q_proj.weight",
+                                       "model.layers.0.self_attn.k_proj.weight", NULL};
+    static const char *const square[] = {"[6, 8]", "[8, 8]", "[8, 8]"};
+    static const int n_byte[] = {192, 256, 256};
+    struct watched w = {0};
+    struct hf_watch watch = {on_progress, &w};
+    struct hearth_model_options o = {.progress = on_progress, .ctx = &w};
+    struct hearth_error he = {0};
+    struct hearth_model *m = NULL;
+    struct gguf *g = NULL;
+    int all;
+
+    (void)state;
+    put_weights(some, square, n_byte);
+    put("config.json", LLAMA "}");
+    assert_int_equal(hf_open_watched(&g, make_dir(), &watch, &err), 0);
+    gguf_free(g);
+    assert_true(w.n >= 2);
+    all = w.n;
+    for (int i = 1; i <= all; i++) {
+        w = (struct watched){.stop = i};
+        g = NULL;
+        assert_int_equal(hf_open_watched(&g, make_dir(), &watch, &err), E_CANCELLED);
+        assert_null(g);
+        assert_int_equal(w.n, i);
+    }
+    w = (struct watched){.stop = 2};
+    assert_int_equal(hearth_model_open(&m, make_dir(), &o, &he), E_CANCELLED);
+    assert_null(m);
+}
+
 /* -- no memory ----------------------------------------------------------------------------- */
 
 static int open_and_free(void)
@@ -213,6 +266,7 @@ int main(void)
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_nothing),
         cmocka_unit_test(test_misfits),
+        cmocka_unit_test(test_watched),
         cmocka_unit_test(test_no_memory),
     };
 

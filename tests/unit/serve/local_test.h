@@ -97,6 +97,7 @@ static inline const char *own_path(int i)
 #define WEAK __attribute__((weak))
 
 static atomic_int edition; /* of all manifests */
+static atomic_int removed; /* number of the one that the store has no more, from 1; 0: none */
 
 WEAK int store_find(struct store *s, struct str name, struct store_model *out, struct err *e)
 {
@@ -108,7 +109,10 @@ WEAK int store_find(struct store *s, struct str name, struct store_model *out, s
         const struct known *k = &known[i];
         size_t n = strcspn(k->name, ":");
 
-        if (name.n != n || strncasecmp(name.p, k->name, n) != 0)
+        if (name.n == strlen(k->name))
+            n = name.n;
+        if (name.n != n || strncasecmp(name.p, k->name, n) != 0 ||
+            atomic_load(&removed) == i + 1)
             continue;
         (void)snprintf(out->name, sizeof(out->name), "%s", k->name);
         out->path = k->path ? k->path : own_path(i);
@@ -147,6 +151,7 @@ WEAK void config_model(const struct config *c, const char *name, struct config_m
 }
 
 static atomic_int evicted, loads;
+static char load_order[256]; /* names; under own_lock */
 static atomic_int metric_put[METRIC_N]; /* what was put last, of any model */
 
 WEAK void metrics_put(struct metrics *m, enum metric id, const char *model, const char *route,
@@ -155,8 +160,13 @@ WEAK void metrics_put(struct metrics *m, enum metric id, const char *model, cons
     (void)m, (void)model, (void)route, (void)what;
     if (id == METRIC_EVICTIONS)
         (void)atomic_fetch_add(&evicted, 1);
-    if (id == METRIC_LOADS)
+    if (id == METRIC_LOADS) {
         (void)atomic_fetch_add(&loads, 1);
+        (void)pthread_mutex_lock(&own_lock);
+        (void)snprintf(load_order + strlen(load_order), sizeof(load_order) - strlen(load_order),
+                       "%s ", model);
+        (void)pthread_mutex_unlock(&own_lock);
+    }
     atomic_store(&metric_put[id], (int)value);
 }
 

@@ -181,6 +181,48 @@ static void test_gauges(void **state)
     local_free(l);
 }
 
+/* One that is on its way out and a new one of the same name are counted together: neither says
+ * the other's numbers away. */
+static void test_gauges_of_two(void **state)
+{
+    struct config c = config_small();
+    struct err e = {0};
+    struct local *l;
+    struct got g[2];
+    int bytes;
+
+    (void)state;
+    NEEDS_TINY();
+    l = local_make(&c);
+    for (int i = 0; i < 2; i++) {
+        got_init(&g[i]);
+        g[i].pause_at = 1;
+        got_start(l, &g[i], ask_text("tiny", "Once", 150));
+        got_wait_text(&g[i], 1);
+        if (i == 0)
+            assert_int_equal(local_unload(l, str_of("tiny"), &e), 0);
+    }
+    assert_int_equal(count_models(l, -1).n, 2);
+    bytes = (int)count_models(l, -1).bytes;
+    for (int i = 0; i < 6000 && (atomic_load(&metric_put[METRIC_RUNNING]) != 2 ||
+                                 atomic_load(&metric_put[METRIC_MODEL_BYTES]) != bytes);
+         i++)
+        (void)usleep(10000);
+    assert_int_equal(atomic_load(&metric_put[METRIC_RUNNING]), 2);
+    assert_int_equal(atomic_load(&metric_put[METRIC_MODEL_BYTES]), bytes);
+    local_provider(l)->ops->cancel(g[0].call);
+    got_error(&g[0], E_CANCELLED, "cancel");
+    got_done(&g[0]);
+    wait_models(l, 1);
+    assert_int_equal(atomic_load(&metric_put[METRIC_RUNNING]), 1);
+    assert_int_equal(atomic_load(&metric_put[METRIC_MODEL_BYTES]), bytes / 2);
+    assert_true(atomic_load(&metric_put[METRIC_KV_USED]) > 0);
+    local_provider(l)->ops->cancel(g[1].call);
+    got_error(&g[1], E_CANCELLED, "cancel");
+    got_done(&g[1]);
+    local_free(l);
+}
+
 static void test_budget(void **state)
 {
     struct config c = config_small(), small;
@@ -505,6 +547,7 @@ int main(void)
         cmocka_unit_test(test_keep),
         cmocka_unit_test(test_unload_busy),
         cmocka_unit_test(test_gauges),
+        cmocka_unit_test(test_gauges_of_two),
         cmocka_unit_test(test_budget),
         cmocka_unit_test(test_pinned_at_start),
         cmocka_unit_test(test_free_while_pinning),

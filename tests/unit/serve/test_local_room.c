@@ -2,11 +2,14 @@
  * order. */
 #include "local_test.h"
 
+#include "serve/local_priv.h"
+
 /* An engine with room for so many halves of a model. */
 struct place {
     struct config c;
     struct local *l;
     struct local_model *m; /* held */
+    atomic_int over, n_done;
 };
 
 static void fine(struct local *l, struct gate_request *q)
@@ -97,12 +100,13 @@ static void test_in_turn(void **state)
     local_free(p.l);
 }
 
-/* Nobody waits for it any more: it is not loaded, and who was to make room stays. */
+/* Nobody waits for it any more: it is not loaded, and who was to make room stays, and does not
+ * count as one that went. */
 static void test_cancelled(void **state)
 {
     struct place p;
     struct got g;
-    int made;
+    int made, gone = atomic_load(&evicted);
 
     (void)state;
     NEEDS_TINY();
@@ -120,6 +124,9 @@ static void test_cancelled(void **state)
     fine(p.l, ask_text("tiny", "Once", 3));
     assert_int_equal(atomic_load(&loads), made);
     wait_models(p.l, 1);
+    assert_int_equal(atomic_load(&evicted), gone);
+    fine(p.l, ask_text("other", "Once", 3)); /* now it goes, and is idle */
+    assert_int_equal(atomic_load(&evicted), gone + 1);
     local_free(p.l);
 }
 
@@ -211,7 +218,9 @@ static void test_never(void **state)
     local_reload(p.l, &p.c);
     got_init(&g);
     got_start(p.l, &g, ask_text("other", "Once", 3));
-    got_error(&g, E_NOMEM, "needs");
+    got_error(&g, E_NOMEM, "'tiny:latest'");
+    assert_non_null(strstr(g.err.msg, "pinned"));
+    assert_non_null(strstr(g.err.msg, "models.memory"));
     got_done(&g);
     assert_int_equal(state_of(p.l, "tiny"), LOCAL_READY);
     local_let_go(p.m);
@@ -250,6 +259,202 @@ static void test_priority(void **state)
     local_let_go(p.m);
     got_fine(&g);
     got_done(&g);
+    local_free(p.l);
+}
+
+/* -- a large one and small ones ------------------------------------------------------------ */
+
+/* "wide" is "tiny"'s file with a cache four times as large: the big one. */
+static struct config_model sizes[] = {
+    {.name = "tiny:latest", .lookup = -1, .keep_alive_ns = GATE_KEEP_DEFAULT},
+    {.name = "wide:latest", .lookup = -1, .n_parallel = 16, .n_ctx = 512,
+     .keep_alive_ns = GATE_KEEP_DEFAULT},
+};
+
+static uint64_t size_of(const char *name)
+{
+    struct place p;
+    uint64_t bytes;
+
+    p.c = config_small();
+    p.c.kv_memory = (int64_t)1 << 30; /* whatever the budget */
+    p.c.model = sizes;
+    p.c.n_model = 2;
+    p.l = local_make(&p.c);
+    fine(p.l, ask_text(name, "Once", 1));
+    bytes = count_models(p.l, -1).bytes;
+    local_free(p.l);
+    return bytes;
+}
+
+/* "tiny" is held, of which more than `priority` 0 may not be sent away. */
+static void mixed_make(struct place *p, uint64_t memory, int priority)
+{
+    sizes[0].priority = priority;
+    p->c = config_small();
+    p->c.kv_memory = (int64_t)1 << 30;
+    p->c.model = sizes;
+    p->c.n_model = 2;
+    p->c.memory = (int64_t)memory;
+    p->l = local_make(&p->c);
+    place_hold(p, "tiny");
+}
+
+/* Waits until the load of a name waits for room. back: and has stepped back, so that others do
+ * not wait for what it has, while it knows what it needs. */
+static void wait_waiting(struct local *l, const char *name, int back)
+{
+    int waits = 0;
+
+    for (int i = 0; i < 6000 && !waits; i++) {
+        (void)usleep(i ? 10000 : 0);
+        local_lock(l);
+        for (const struct local_engine *en = l->engines; en; en = en->next)
+            waits |= en->waits && strncmp(en->name, name, strlen(name)) == 0 &&
+                     (!back || (en->bytes == 0 && en->need > en->source.size));
+        local_unlock(l);
+    }
+    assert_int_equal(waits, 1);
+}
+
+/* What waits for one that may not be sent away, and may be busy for ever, is in nobody's way. */
+static void test_stuck_is_passed(void **state)
+{
+    uint64_t small, big;
+    struct place p;
+    struct got g;
+
+    (void)state;
+    NEEDS_TINY();
+    small = size_of("tiny");
+    big = size_of("wide");
+    mixed_make(&p, big + small - 1000, 1);
+    got_init(&g);
+    got_start(p.l, &g, ask_text("wide", "Once", 3));
+    wait_waiting(p.l, "wide", 1);
+    for (int i = 0; i < 4; i++) /* which also send away each other, but not what is held */
+        fine(p.l, ask_text(i % 2 ? "talker" : "other", "Once", 3));
+    assert_int_equal(state_of(p.l, "tiny"), LOCAL_READY);
+    assert_int_equal(state_of(p.l, "wide"), LOCAL_LOADING);
+    local_let_go(p.m);
+    got_fine(&g);
+    got_done(&g);
+    local_free(p.l);
+}
+
+/* What a large one waits for that will come is not taken by small ones. */
+static void test_big_has_its_turn(void **state)
+{
+    uint64_t small, big;
+    struct place p;
+    struct got g[4];
+
+    (void)state;
+    NEEDS_TINY();
+    small = size_of("tiny");
+    big = size_of("wide");
+    assert_true(big > 2 * small);
+    load_order[0] = '\0';
+    mixed_make(&p, big + small / 2, 0);
+    for (int i = 0; i < 4; i++)
+        got_init(&g[i]);
+    got_start(p.l, &g[0], ask_text("wide", "Once", 3));
+    wait_state(p.l, "tiny", LOCAL_LEAVING);
+    got_start(p.l, &g[1], ask_text("other", "Once", 3));
+    wait_waiting(p.l, "other", 1);
+    got_start(p.l, &g[2], ask_text("talker", "Once", 3));
+    wait_waiting(p.l, "talker", 0);
+    got_start(p.l, &g[3], ask_text("tiny", "Once", 3));
+    (void)usleep(20000); /* whoever could go on would */
+    assert_int_equal(count_models(p.l, LOCAL_READY).n, 0);
+    local_let_go(p.m);
+    for (int i = 0; i < 4; i++) {
+        got_fine(&g[i]);
+        got_done(&g[i]);
+    }
+    local_free(p.l);
+    assert_true(strncmp(load_order, "tiny:latest wide:latest ", 24) == 0);
+}
+
+/* What fits beside it is loaded meanwhile, and sends away what is its own to send. */
+static void test_small_goes_beside(void **state)
+{
+    uint64_t small, middle, big;
+    struct place p;
+    struct got g;
+
+    (void)state;
+    NEEDS_TINY();
+    small = size_of("tiny");
+    big = size_of("wide");
+    sizes[0].n_parallel = 12;
+    middle = size_of("tiny"); /* it has to go, for a small one that need not */
+    assert_true(big > middle && middle > small + 4096);
+    mixed_make(&p, big + (small + middle) / 2, 0);
+    sizes[0].n_parallel = 0;
+    fine(p.l, ask_text("other", "Once", 3)); /* idle, and goes first */
+    got_init(&g);
+    got_start(p.l, &g, ask_text("wide", "Once", 3));
+    wait_state(p.l, "tiny", LOCAL_LEAVING);
+    fine(p.l, ask_text("talker", "Once", 3));
+    fine(p.l, ask_text("other", "Once", 3));
+    assert_int_equal(state_of(p.l, "wide"), LOCAL_LOADING);
+    assert_int_equal(state_of(p.l, "other"), LOCAL_READY);
+    local_let_go(p.m);
+    got_fine(&g);
+    got_done(&g);
+    local_free(p.l);
+}
+
+/* Two who ask for the same model all the time, so that it is never idle. */
+struct stream {
+    struct place *p;
+    const char *name;
+};
+
+static void *stream(void *arg)
+{
+    struct stream *s = arg;
+
+    while (!atomic_load(&s->p->over)) {
+        struct got g;
+
+        got_init(&g);
+        got_start(s->p->l, &g, ask_text(s->name, "Once", 20));
+        got_end(&g);
+        must(g.terminal == GATE_EV_DONE, g.err.msg);
+        got_done(&g);
+        (void)atomic_fetch_add(&s->p->n_done, 1);
+    }
+    return NULL;
+}
+
+/* The large one has its turns, and they have theirs. */
+static void test_big_against_a_stream(void **state)
+{
+    uint64_t small, big;
+    struct place p = {0};
+    struct stream s[4] = {{&p, "other"}, {&p, "other"}, {&p, "talker"}, {&p, "talker"}};
+    pthread_t t[4];
+
+    (void)state;
+    NEEDS_TINY();
+    small = size_of("tiny");
+    big = size_of("wide");
+    mixed_make(&p, big + small / 2, 0);
+    local_let_go(p.m);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&t[i], NULL, stream, &s[i]), 0);
+    for (int i = 0; i < 3; i++) {
+        int done = atomic_load(&p.n_done);
+
+        while (atomic_load(&p.n_done) < done + 8)
+            (void)usleep(1000);
+        fine(p.l, ask_text("wide", "Once", 3));
+    }
+    atomic_store(&p.over, 1);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pthread_join(t[i], NULL), 0);
     local_free(p.l);
 }
 
@@ -334,6 +539,10 @@ int main(void)
         cmocka_unit_test(test_deadline),
         cmocka_unit_test(test_never),
         cmocka_unit_test(test_priority),
+        cmocka_unit_test(test_stuck_is_passed),
+        cmocka_unit_test(test_big_has_its_turn),
+        cmocka_unit_test(test_small_goes_beside),
+        cmocka_unit_test(test_big_against_a_stream),
         cmocka_unit_test(test_free_while_waiting),
         cmocka_unit_test(test_many),
     };

@@ -164,6 +164,55 @@ static void test_changed(void **state)
     local_free(l);
 }
 
+/* A name that was made anew keeps its engine, and how long it stays, and has its new texts at
+ * once; one of another file, or of none, goes. */
+static void test_renewed(void **state)
+{
+    struct config c = config_small();
+    struct timespec when[2] = {{.tv_sec = 2000}, {.tv_sec = 2000}};
+    struct gate_request *q;
+    struct local *l;
+    struct got g;
+    int made = atomic_load(&loads), i;
+
+    (void)state;
+    NEEDS_TINY();
+    l = local_make(&c);
+    local_renewed(l, str_of("other")); /* it is not loaded */
+    q = ask_text("other", "Once", 150);
+    got_init(&g);
+    got_start(l, &g, q);
+    got_wait_text(&g, 1);
+    (void)atomic_fetch_add(&edition, 1);
+    local_renewed(l, str_of("other"));
+    assert_int_equal(count_models(l, LOCAL_READY).n, 1);
+    got_fine(&g);
+    got_done(&g);
+    wait_models(l, 1);
+    (void)fine(l, ask_text("other", "Once", 2));
+    assert_int_equal(atomic_load(&loads), made + 1);
+    q = ask_text("other", "Once", 2);
+    q->keep_alive_ns = 100000000;
+    (void)fine(l, q);
+    (void)atomic_fetch_add(&edition, 1);
+    local_renewed(l, str_of("OTHER:latest"));
+    wait_models(l, 0); /* config_small keeps them for ever */
+    (void)fine(l, ask_text("other", "Once", 2));
+    assert_int_equal(atomic_load(&loads), made + 2);
+    assert_int_equal(utimensat(AT_FDCWD, own_path(1), when, 0), 0);
+    (void)atomic_fetch_add(&edition, 1);
+    local_renewed(l, str_of("other"));
+    wait_models(l, 0);
+    (void)fine(l, ask_text("other", "Once", 2));
+    for (i = 0; strcmp(known[i].name, "other:latest") != 0; i++)
+        continue;
+    atomic_store(&removed, i + 1);
+    local_renewed(l, str_of("other"));
+    wait_models(l, 0);
+    atomic_store(&removed, 0);
+    local_free(l);
+}
+
 /* -- how they leave ----------------------------------------------------------------------- */
 
 static void test_stop_one(void **state)
@@ -322,7 +371,7 @@ int main(void)
         cmocka_unit_test(test_other_setup), cmocka_unit_test(test_changed),
         cmocka_unit_test(test_stop_one),    cmocka_unit_test(test_stop_busy),
         cmocka_unit_test(test_pinned),      cmocka_unit_test(test_lost),
-        cmocka_unit_test(test_many),
+        cmocka_unit_test(test_renewed),     cmocka_unit_test(test_many),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -120,6 +120,81 @@ static void test_quiesce(void **state)
     local_free(p.l);
 }
 
+/* -- what cannot be ended at once ---------------------------------------------------------- */
+
+struct slow {
+    struct got g;
+    atomic_int held, release, ended;
+    struct local *l;
+    struct err e;
+};
+
+/* Holds the loading thread when all but the scheduler is there: nobody ends that any more. */
+static int slow_sink(void *ctx, const struct gate_event *ev)
+{
+    struct slow *s = ctx;
+
+    if (ev->kind == GATE_EV_LOADING && ev->done > 0.79 && !atomic_exchange(&s->held, 1)) {
+        while (!atomic_load(&s->release))
+            (void)usleep(1000);
+    }
+    return got_sink(&s->g, ev);
+}
+
+static void *hold_slow(void *arg)
+{
+    struct local_model *m = NULL;
+    struct slow *s = arg;
+
+    if (local_hold(s->l, str_of("other"), &m, &s->e) == 0)
+        local_let_go(m);
+    atomic_store(&s->ended, 1);
+    return NULL;
+}
+
+/* Who waits for a load that nobody can end just now waits no longer than the server goes on. */
+static void test_quiesce_holders(void **state)
+{
+    struct slow s = {0};
+    struct err e = {0};
+    struct place p;
+    struct got g;
+    pthread_t t;
+
+    (void)state;
+    NEEDS_TINY();
+    place_make(&p);
+    s.l = p.l;
+    got_init(&s.g);
+    got_init(&g);
+    s.g.ops = local_provider(s.l)->ops;
+    assert_int_equal(gate_start(local_provider(s.l), ask_text("other", "Once", 3), slow_sink,
+                                &s, &s.g.call, &e),
+                     0);
+    wait_state(p.l, "tiny", LOCAL_LEAVING); /* it waits, and hears of all that comes */
+    local_let_go(p.m);
+    while (!atomic_load(&s.held))
+        (void)usleep(1000);
+    got_start(s.l, &g, ask_text("other", "Once", 3));
+    assert_int_equal(pthread_create(&t, NULL, hold_slow, &s), 0);
+    while (n_holder(s.l) == 0)
+        (void)usleep(1000);
+    local_quiesce(s.l);
+    for (int i = 0; i < 1000 && !atomic_load(&s.ended); i++)
+        (void)usleep(10000);
+    if (!atomic_load(&s.ended))
+        fail_msg("it waits on");
+    assert_int_equal(pthread_join(t, NULL), 0);
+    assert_int_equal(s.e.code, E_BUSY);
+    assert_non_null(strstr(s.e.msg, "shutting down"));
+    got_error(&g, E_BUSY, "shutting down"); /* and so are requests */
+    got_done(&g);
+    atomic_store(&s.release, 1);
+    got_error(&s.g, E_BUSY, "shutting down");
+    got_done(&s.g);
+    local_free(s.l);
+}
+
 /* -- in the midst of it ------------------------------------------------------------------- */
 
 struct hasty {
@@ -252,6 +327,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stop),
         cmocka_unit_test(test_quiesce),
+        cmocka_unit_test(test_quiesce_holders),
         cmocka_unit_test(test_midway),
     };
 
