@@ -173,7 +173,7 @@ void sched_job_count(struct sched_job *j, int by)
     struct sched *s = j->s;
 
     if (j->q.more) {
-        s->n_more += by;
+        s->n_more[j->q.want] += by;
         return;
     }
     s->n_job += by;
