@@ -27,7 +27,7 @@
     X(E_FORMAT,      422, "model_invalid",           0,  2, "the bytes break their format")    \
     X(E_UNSUPPORTED, 422, "unsupported",             0,  3, "valid, but not supported here")   \
     X(E_NOT_FOUND,   404, "not_found_error",         0,  4, "no such thing")                   \
-    X(E_IO,          503, "io_error",                1,  5, "the system refused to read or write") \
+    X(E_IO,          500, "io_error",                1,  5, "the system refused to read or write") \
     X(E_NOMEM,       507, "insufficient_memory",     1,  6, "not enough memory")               \
     X(E_TOO_LONG,    400, "context_length_exceeded", 0,  7, "more than the context or a limit holds") \
     X(E_BUSY,        503, "overloaded_error",        1,  8, "no slot or page is free now")     \

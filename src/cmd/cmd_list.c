@@ -70,20 +70,15 @@ static json_t *entry_json(const struct store_model *m)
     time_t s = (time_t)(m->modified_ns / 1000000000);
     char when[32] = "";
     struct tm tm;
-    json_t *o, *can = json_array();
 
-    for (int i = 0; store_can_name(i); i++)
-        if (m->can & 1 << i)
-            (void)json_array_append_new(can, json_string(store_can_name(i)));
     if (gmtime_r(&s, &tm))
         (void)strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &tm);
-    o = json_pack("{s:s, s:s, s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:o}", "name",
-                  m->name, "digest", m->digest, "size", (json_int_t)m->size, "modified_at",
-                  when, "path", m->path, "format", m->format, "family", m->family,
-                  "parameter_size", m->parameter_size, "quantization", m->quantization,
-                  "context_length", m->n_ctx_train, "embedding_length", m->n_embd,
-                  "capabilities", can);
-    return o;
+    return json_pack("{s:s, s:s, s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:o}", "name",
+                     m->name, "digest", m->digest, "size", (json_int_t)m->size, "modified_at",
+                     when, "path", m->path, "format", m->format, "family", m->family,
+                     "parameter_size", m->parameter_size, "quantization", m->quantization,
+                     "context_length", m->n_ctx_train, "embedding_length", m->n_embd,
+                     "capabilities", store_can_json(m->can));
 }
 
 static int visit(void *ctx, const struct store_model *m)

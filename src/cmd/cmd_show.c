@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "base/utf8.h"
 #include "fmt/gguf.h"
 #include "model/hf/hf.h"
@@ -53,25 +54,8 @@ static int arch_u64(const struct gguf *g, struct str arch, const char *name, uin
     return arch_key(arch, name, key, sizeof(key)) && gguf_u64(g, key, out, NULL) > 0;
 }
 
-/* A file proves that it embeds or scores by saying how to pool, and that it completes by having
- * token embeddings, looking backwards only, and not pooling. */
-static const char *capability(const struct gguf *g, const struct show_facts *f)
-{
-    char key[128];
-    uint64_t pooling = POOL_NONE;
-    int causal = 1;
-
-    if (gguf_n_tensor(g) == 0 || f->adapter)
-        return NULL;
-    if (arch_u64(g, f->arch, "pooling_type", &pooling) && pooling != POOL_NONE)
-        return pooling == POOL_RANK ? "reranking" : "embedding";
-    if (arch_key(f->arch, "attention.causal", key, sizeof(key)) &&
-        gguf_bool(g, key, &causal, NULL) < 0)
-        causal = 0;
-    return causal && f->n_tok && gguf_tensor(g, "token_embd.weight") ? "completion" : NULL;
-}
-
-static void facts_read(const struct gguf *g, struct show_facts *f)
+/* The store knows what a model with a name can do: its Modelfile may have a template. */
+static void facts_read(const struct gguf *g, const struct store_model *m, struct show_facts *f)
 {
     const struct gguf_kv *tokens = gguf_kv(g, "tokenizer.ggml.tokens");
 
@@ -89,7 +73,7 @@ static void facts_read(const struct gguf *g, struct show_facts *f)
         f->n_param += gguf_tensor_at(g, i)->n_elem;
     f->quant = gguf_file_type(g);
     f->adapter = str_is(text_of(g, "general.type"), "adapter");
-    f->can = capability(g, f);
+    f->can = m->path ? m->can : store_can_of(g);
 }
 
 /* -- text ---------------------------------------------------------------------------- */
@@ -190,6 +174,14 @@ uint64_t show_n_file(const struct gguf *g)
     return n;
 }
 
+static void print_double(double v, int type)
+{
+    char text[NUM_TEXT];
+
+    (void)(type == GGUF_F32 ? num_float(text, (float)v) : num_double(text, v));
+    (void)fputs(text, stdout);
+}
+
 /* What is added to a model, and how much of it. */
 static void print_adapter(const struct gguf *g)
 {
@@ -197,8 +189,11 @@ static void print_adapter(const struct gguf *g)
     double alpha = 0;
 
     print_field("type", type.n ? type : str_of("not told"));
-    if (gguf_f64(g, "adapter.lora.alpha", &alpha, NULL) > 0)
-        (void)printf("    %-20s%g\n", "alpha", alpha);
+    if (gguf_f64(g, "adapter.lora.alpha", &alpha, NULL) > 0) {
+        (void)printf("    %-20s", "alpha");
+        print_double(alpha, GGUF_F32);
+        (void)putchar('\n');
+    }
     print_count("tensors", gguf_n_tensor(g));
 }
 
@@ -222,7 +217,10 @@ static void print_facts(const struct gguf *g, const struct show_facts *f)
     if (show_n_file(g) > 1)
         print_count("files", show_n_file(g));
     if (f->can)
-        (void)printf("\n  Capabilities\n    %s\n", f->can);
+        (void)printf("\n  Capabilities\n");
+    for (int i = 0; store_can_name(i); i++)
+        if (f->can & 1 << i)
+            (void)printf("    %s\n", store_can_name(i));
     if (f->tok.n || f->n_tok) {
         (void)printf("\n  Tokenizer\n");
         print_field("kind", f->tok.n ? f->tok : str_of("not told"));
@@ -230,11 +228,6 @@ static void print_facts(const struct gguf *g, const struct show_facts *f)
     }
     if (f->license.n)
         print_license(f->license);
-}
-
-static void print_double(double v, int type)
-{
-    (void)printf("%.*g", type == GGUF_F32 ? 7 : 15, v); /* digits that the type holds */
 }
 
 static void print_elems(const struct gguf_kv *kv)
@@ -359,7 +352,7 @@ static int show(const char *word, const struct store_model *m, const struct show
     if (gguf_trailing_bytes(g))
         log_line(LOG_WARN, "%s: %" PRIu64 " bytes after the last tensor", path,
                  gguf_trailing_bytes(g));
-    facts_read(g, &f);
+    facts_read(g, m, &f);
     if (hf_is_folder(path) && model_check(g, &why) < 0)
         log_line(LOG_WARN, "it will not open: %s", why.msg);
     for (int i = 0; i < SHOW_PARTS; i++)

@@ -1,6 +1,7 @@
 #include "cmd/opt.h"
 
 #include "base/mem.h"
+#include "base/num.h"
 
 #include <assert.h>
 #include <math.h>
@@ -269,6 +270,7 @@ int opt_show(const struct opt_row *row, const void *from, char *out, size_t cap)
 {
     const void *field = (const char *)from + row->at;
     const struct opt_seed *seed = field;
+    char number[NUM_TEXT];
     const char *s;
 
     switch (row->type) {
@@ -277,7 +279,8 @@ int opt_show(const struct opt_row *row, const void *from, char *out, size_t cap)
         (void)snprintf(out, cap, "%d", *(const int *)field);
         return 1;
     case OPT_FLOAT:
-        (void)snprintf(out, cap, "%.6g", (double)*(const float *)field);
+        (void)num_float(number, *(const float *)field);
+        (void)snprintf(out, cap, "%s", number);
         return 1;
     case OPT_SEED:
         if (seed->given)

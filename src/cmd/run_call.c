@@ -3,6 +3,7 @@
 #include "cmd/run.h"
 
 #include "base/utf8.h"
+#include "fmt/jtext.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -46,11 +47,7 @@ static int put_compact(struct buf *out, const struct buf *json)
 
 int run_json_put(struct buf *out, const json_t *value)
 {
-    char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
-    int rc = text ? buf_str(out, text) : E_NOMEM;
-
-    free(text);
-    return rc;
+    return value ? jtext_put(out, value, 0) : E_NOMEM;
 }
 
 json_t *run_call_arguments(const struct buf *written)

@@ -4,27 +4,28 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/num.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 /* A parameter's value as options are read. */
-static const char *text_of(const json_t *v, char room[40])
+static const char *text_of(const json_t *v, char room[NUM_TEXT])
 {
     if (json_is_string(v))
         return json_string_value(v);
     if (json_is_integer(v))
-        (void)snprintf(room, 40, "%lld", (long long)json_integer_value(v));
+        (void)snprintf(room, NUM_TEXT, "%lld", (long long)json_integer_value(v));
     else
-        (void)snprintf(room, 40, "%.9g", json_real_value(v));
+        (void)num_double(room, json_real_value(v));
     return room;
 }
 
 static int apply(struct run *r, const char *name, const json_t *v, struct err *e)
 {
     const struct opt_row *row = opt_param(&run_spec, name);
-    char room[40];
+    char room[NUM_TEXT];
     const json_t *item;
     size_t i;
     int rc = 0;

@@ -6,6 +6,7 @@
 #include "cmd/run_via.h"
 
 #include "base/log.h"
+#include "base/num.h"
 #include "base/utf8.h"
 #include "net/lines.h"
 
@@ -36,7 +37,7 @@ static json_t *value_json(const struct opt_row *row, const struct run_options *o
     case OPT_INT:
         return json_integer(RUN_VIA_AT(row, int, o));
     case OPT_FLOAT:
-        return json_real((double)RUN_VIA_AT(row, float, o));
+        return json_real(num_widen(RUN_VIA_AT(row, float, o)));
     case OPT_SEED:
         return json_integer((json_int_t)o->seed.value);
     case OPT_LIST:

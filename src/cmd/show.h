@@ -32,7 +32,7 @@ struct show_facts {
     uint64_t n_param, n_ctx, n_embd, n_tok;
     int has_ctx, has_embd;
     const char *quant; /* NULL: no tensors */
-    const char *can;   /* NULL: not known */
+    int can;           /* of enum store_can; 0: not known */
     int adapter;       /* 1: matrices beside those of a model, not a model */
 };
 

@@ -2,11 +2,12 @@
 #include "cmd/show.h"
 
 #include "base/mem.h"
+#include "base/num.h"
 #include "base/utf8.h"
+#include "fmt/jtext.h"
 
 #include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 /* Bytes that are no character become U+FFFD. NULL: no memory, as for all of these. */
@@ -33,9 +34,9 @@ static json_t *json_text(struct str s)
 }
 
 /* JSON has no NaN, no infinity, and no integers that all readers hold past 2^63. */
-static json_t *json_double(double v)
+static json_t *json_double(double v, int type)
 {
-    json_t *out = json_real(v);
+    json_t *out = json_real(type == GGUF_F32 ? num_widen((float)v) : v);
 
     return out ? out : json_null();
 }
@@ -50,7 +51,7 @@ static json_t *json_elem(const struct gguf_kv *kv, uint64_t i)
     switch (kv->elem_type) {
     case GGUF_F32:
     case GGUF_F64:
-        return json_double(gguf_arr_f64(kv, i));
+        return json_double(gguf_arr_f64(kv, i), kv->elem_type);
     case GGUF_BOOL:
         return json_boolean(gguf_arr_int(kv, i));
     case GGUF_U64:
@@ -91,7 +92,7 @@ static json_t *json_value(const struct gguf_kv *kv, int verbose)
         return kv->n > SHOW_ELEMS && !verbose ? json_null() : json_elems(kv);
     case GGUF_F32:
     case GGUF_F64:
-        return json_double(kv->v.f);
+        return json_double(kv->v.f, kv->type);
     case GGUF_BOOL:
         return json_boolean(kv->v.u);
     case GGUF_I8:
@@ -164,9 +165,10 @@ int show_json(const struct gguf *g, const struct show_facts *f, const struct sto
               int verbose, struct err *e)
 {
     json_t *o = json_object();
-    char *text = NULL;
-    int ok = o != NULL;
+    struct buf text;
+    int ok = o != NULL, rc = E_NOMEM;
 
+    buf_init(&text, SIZE_MAX / 2);
     ok = ok && show_stored_json(o, m) == 0;
     set(o, "path", json_text(str_of(gguf_path(g))), &ok);
     set(o, "version", json_integer(gguf_version(g)), &ok);
@@ -174,7 +176,7 @@ int show_json(const struct gguf *g, const struct show_facts *f, const struct sto
     set(o, "parts", json_integer((json_int_t)show_n_file(g)), &ok);
     set(o, "file_bytes", json_u64(gguf_file_bytes(g)), &ok);
     set(o, "type", json_string(f->adapter ? "adapter" : "model"), &ok);
-    set(o, "capability", f->can ? json_string(f->can) : json_null(), &ok);
+    set(o, "capabilities", store_can_json(f->can), &ok);
     set(o, "architecture", f->arch.n ? json_text(f->arch) : json_null(), &ok);
     set(o, "parameters", json_u64(f->n_param), &ok);
     set(o, "context_length", f->has_ctx ? json_u64(f->n_ctx) : json_null(), &ok);
@@ -184,11 +186,13 @@ int show_json(const struct gguf *g, const struct show_facts *f, const struct sto
     if (verbose)
         set(o, "tensors", json_tensors(g), &ok);
     if (ok)
-        text = json_dumps(o, JSON_INDENT(2) | (isatty(STDOUT_FILENO) ? JSON_ENSURE_ASCII : 0));
+        rc = jtext_put(&text, o,
+                       JSON_INDENT(2) | (isatty(STDOUT_FILENO) ? JSON_ENSURE_ASCII : 0));
     json_decref(o);
-    if (!text)
-        return err_set(e, E_NOMEM, "%s: no memory to show it", gguf_path(g));
-    (void)puts(text);
-    free(text); /* jansson's */
-    return 0;
+    if (rc < 0)
+        (void)err_set(e, rc, "%s: no memory to show it", gguf_path(g));
+    else
+        (void)puts(text.p);
+    buf_done(&text);
+    return rc;
 }

@@ -135,7 +135,9 @@ static int on_event(void *ctx, const struct gate_event *ev)
 
 /* -- starting -------------------------------------------------------------------------- */
 
-/* A request for one of the prompts. What it points to stays in q. */
+/* A request for one of the prompts. What it points to stays in q, but JSON: each ends on a
+ * thread of its own, and jansson's counts do not order what others read before the last one
+ * frees it. */
 static struct gate_request *request_of(const struct gate_request *q, size_t i,
                                        struct gate_party *party)
 {
@@ -150,11 +152,15 @@ static struct gate_request *request_of(const struct gate_request *q, size_t i,
     r->input = &q->input[i];
     r->n_input = 1;
     r->party = party;
-    (void)json_incref(r->messages);
-    (void)json_incref(r->tools);
-    (void)json_incref(r->vars);
-    (void)json_incref(r->schema);
-    return r;
+    r->messages = json_deep_copy(q->messages);
+    r->tools = json_deep_copy(q->tools);
+    r->vars = json_deep_copy(q->vars);
+    r->schema = json_deep_copy(q->schema);
+    if (!r->messages == !q->messages && !r->tools == !q->tools && !r->vars == !q->vars &&
+        !r->schema == !q->schema)
+        return r;
+    gate_request_free(r);
+    return NULL;
 }
 
 static int start_part(struct all *a, size_t i, struct err *e)

@@ -117,12 +117,13 @@ struct gate_request {
     int kind;         /* enum gate_kind */
     struct str model; /* as the client named it */
 
-    /* GATE_CHAT. JSON is owned by the request. Canonical form, checked by the dialect:
+    /* GATE_CHAT. JSON is owned by the request: who holds a value of it, too, lets go before the
+     * request is started, or before its call is freed. Canonical form, checked by the dialect:
      * messages: role system|developer|user|assistant|tool; content a string, null (assistant
      * with calls), or parts {"type":"text","text"} and {"type":"image","data":BASE64,
      * "mime"}; reasoning_content; tool_calls [{"id","type":"function","function":{"name",
-     * "arguments":JSON text or an object}}]; tool_call_id and name (tool). tools: as OpenAI
-     * has them. vars: more variables for the template. */
+     * "arguments":JSON text, which may have been cut, or an object}}]; tool_call_id and name
+     * (tool). tools: as OpenAI has them. vars: more variables for the template. */
     json_t *messages, *tools, *vars;
     struct str chat_template; /* the client's own; n 0: the model's */
     int tool_choice;          /* enum gate_choice */
@@ -151,7 +152,8 @@ struct gate_request {
     struct gate_sampling sampling;
     const struct str *stop;
     size_t n_stop;
-    int n_predict;      /* most tokens; GATE_UNSET, or less than 0: as many as fit */
+    int n_predict;      /* most tokens; GATE_UNSET, or less than 0: as many as fit; 0: none, the
+                         * prompt is computed and kept */
     int n_think;        /* most tokens of reasoning, which is closed then; GATE_UNSET, or less
                          * than 0: as many as it likes */
     uint64_t most_ns;   /* so long after an answer's first token it ends with GATE_LENGTH, once

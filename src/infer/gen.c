@@ -322,7 +322,7 @@ static int gen_forced(struct gen *g, struct err *e)
     int n, rc = 0;
 
     /* Logprobs are asked of each token, and these get no logits. */
-    if (!guide->forced || g->opt.n_logprobs >= 0 || g->finish >= 0)
+    if (!guide->forced || g->opt.prompt_only || g->opt.n_logprobs >= 0 || g->finish >= 0)
         return 0;
     n = guide->forced(guide->ctx, ids, GEN_FORCED_MAX, (struct hearth_error *)(void *)e);
     if (n < 0)
@@ -391,6 +391,8 @@ int gen_go(struct gen *g, struct err *e)
     int rc = 0;
 
     g->rows = g->s->logits;
+    if (g->opt.prompt_only && g->s->logits)
+        g->finish = HEARTH_FINISH_LENGTH;
     g->stats.n_drafted += g->n_guess;
     while (rc == 0 && g->finish < 0 && g->s->logits)
         rc = gen_token(g, e);

@@ -24,6 +24,7 @@ struct gen_options {
     const char *const *stop;
     int n_stop;
     int n_predict;    /* 0 or less: until n_ctx */
+    int prompt_only;  /* 1: nothing is written; it ends when the prompt is computed */
     uint64_t most_ns; /* so long after its first token it ends, once it has the end of a line;
                          0: never */
     int n_ctx;        /* most tokens of the text; 0: the engine's */

@@ -73,6 +73,7 @@ struct sched_request {
     const char *const *stop; /* copied; n_stop of at most 1024 bytes */
     int n_stop;
     int n_predict;    /* 0 or less: until n_ctx */
+    int prompt_only;  /* 1: the prompt is computed and kept, nothing is written */
     uint64_t most_ns; /* so long after its first token it ends, once it has the end of a line;
                          0: never */
     int n_ctx;        /* most tokens of prompt and answer; 0: the engine's */

@@ -51,6 +51,7 @@ static struct gen_options gen_options_of_job(const struct sched_job *j)
                                 .stop = q->stop,
                                 .n_stop = q->n_stop,
                                 .n_predict = q->n_predict,
+                                .prompt_only = q->prompt_only,
                                 .most_ns = q->most_ns,
                                 .n_ctx = j->n_ctx,
                                 .n_logprobs = q->n_logprobs,

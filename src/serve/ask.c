@@ -101,10 +101,12 @@ static void release(struct ask *a)
     if (atomic_fetch_sub(&a->refs, 1) != 1)
         return;
     call = atomic_load(&a->under_way);
-    if (call)
-        a->s->provider->ops->free(call);
+    /* Before the call, whose request may share JSON with it: that ends on the provider's thread
+     * where it is the last to let go. */
     if (a->ops->free)
         a->ops->free(a->ctx);
+    if (call)
+        a->s->provider->ops->free(call);
     field_report_done(&a->report);
     buf_done(&a->out);
     (void)pthread_mutex_destroy(&a->lock);

@@ -2,6 +2,7 @@
 #include "serve/ask.h"
 
 #include "base/log.h"
+#include "fmt/jtext.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -47,18 +48,13 @@ void ask_error(struct call *c, const struct err *e, const char *param)
     ask_error_status(c, status_of(e->code), e, param);
 }
 
-static int put_text(const char *p, size_t n, void *out)
-{
-    return buf_put(out, p, n);
-}
-
 void ask_json(struct call *c, int status, json_t *value)
 {
     static const struct err none = {E_NOMEM, "no memory for the answer"};
     struct buf out;
 
     buf_init(&out, ANSWER_MAX);
-    if (value && json_dump_callback(value, put_text, &out, JSON_COMPACT | JSON_ENCODE_ANY) == 0)
+    if (value && jtext_put(&out, value, 0) == 0)
         call_reply(c, status, c->route->dialect->json_type, out.p, out.n);
     else
         ask_error(c, &none, NULL);

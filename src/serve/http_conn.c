@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -374,22 +375,45 @@ static void sweep_idle(struct http *h, struct conn *c, uint64_t now)
         give_back(c);
 }
 
+static void give_up(struct http *h, struct conn *c, int status, const char *why)
+{
+    struct err e = {0};
+
+    (void)err_set(&e, E_INVALID, "%s", why);
+    http_refuse(c->x, status, &e);
+    http_answer_raw(h, c);
+    (void)shutdown(c->fd, SHUT_RDWR);
+}
+
+/* libmicrohttpd reads whatever comes, but waits for ever where its memory is full of a line
+ * between two chunks that it has not seen the end of. */
+static int is_stuck(struct conn *c, uint64_t now)
+{
+    struct exchange *x = c->x;
+    int n = 0;
+
+    if (ioctl(c->fd, FIONREAD, &n) != 0 || n == 0 || !x->stuck_ns || x->stuck_at != x->n_body) {
+        x->stuck_ns = n > 0 ? now : 0;
+        x->stuck_at = x->n_body;
+    }
+    return x->stuck_ns && now - x->stuck_ns > SECOND;
+}
+
 static void sweep_busy(struct http *h, struct conn *c, uint64_t now)
 {
     struct exchange *x = c->x;
     uint64_t rate = (uint64_t)http_config(h)->body_rate_min;
-    struct err e = {0};
 
     if (x->started && c->half_closed)
         look_for(c, now);
-    if (x->started || x->queued || now - x->rate_ns < RATE_WINDOW_S * SECOND)
+    if (x->started || x->queued || x->close_now)
         return;
-    if (x->n_body - x->rate_seen < rate * RATE_WINDOW_S) {
-        (void)err_set(&e, E_INVALID, "the body came too slowly");
-        http_refuse(x, 408, &e);
-        http_answer_raw(h, c);
-        (void)shutdown(c->fd, SHUT_RDWR);
-    }
+    if (x->length < 0 && is_stuck(c, now))
+        give_up(h, c, 400, "a line between two chunks of the body is too long");
+    if (now - x->rate_ns < RATE_WINDOW_S * SECOND)
+        return;
+    if (x->n_body - x->rate_seen < rate * RATE_WINDOW_S)
+        give_up(h, c, 408, "the body came too slowly");
     x->rate_ns = now;
     x->rate_seen = x->n_body;
 }

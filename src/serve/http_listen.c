@@ -148,7 +148,6 @@ static int clear_stale(const struct sockaddr_un *a, struct err *e)
 static int listen_unix(struct http *h, const char *path, struct err *e)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
-    mode_t before;
     int fd, bad;
 
     if (!*path || strlen(path) >= sizeof(a.sun_path))
@@ -160,9 +159,9 @@ static int listen_unix(struct http *h, const char *path, struct err *e)
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return err_sys(e, E_IO, errno, "make a socket");
-    before = umask(0177); /* 0600 from the first moment on */
-    bad = bind(fd, (const struct sockaddr *)&a, sizeof(a)) != 0 || listen(fd, BACKLOG) != 0;
-    (void)umask(before);
+    /* 0600 from the first moment on; umask would be other threads', too. */
+    bad = fchmod(fd, 0600) != 0 || bind(fd, (const struct sockaddr *)&a, sizeof(a)) != 0 ||
+          listen(fd, BACKLOG) != 0;
     if (bad) {
         int error = errno;
 
@@ -215,15 +214,13 @@ static int take_handed(struct http *h, int fd, struct err *e)
     return 0;
 }
 
-/* How many sockets were handed over to this process; the variables are taken away. */
+/* How many sockets were handed over to this process. The variables stay, since other threads
+ * may be reading others; nobody else is LISTEN_PID. */
 static int n_handed(void)
 {
     long n = number_of("LISTEN_FDS");
     int ours = number_of("LISTEN_PID") == (long)getpid();
 
-    (void)unsetenv("LISTEN_FDS");
-    (void)unsetenv("LISTEN_PID");
-    (void)unsetenv("LISTEN_FDNAMES");
     return ours && n > 0 ? (int)(n < HTTP_LISTEN_MAX ? n : HTTP_LISTEN_MAX) : 0;
 }
 

@@ -114,6 +114,8 @@ struct exchange {
     uint64_t rate_ns;   /* start of the current window of the body's rate */
     uint64_t rate_seen; /* bytes of the body before it */
     uint64_t n_body;    /* bytes of the body so far, dropped ones included */
+    uint64_t stuck_ns;  /* since when bytes that came are not read; 0: all were */
+    uint64_t stuck_at;  /* n_body then */
     uint64_t n_sent;    /* bytes of the answer's body */
 
     /* What the handler shares with the I/O thread: under lock. */

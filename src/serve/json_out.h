@@ -14,7 +14,7 @@
  * only the end is checked. Keys are ours: they are written as they stand.
  *
  * Threads  a writer belongs to one thread, as its buffer does
- * Uses     base/; jansson
+ * Uses     base/, fmt/; jansson
  */
 #ifndef HEARTH_SERVE_JSON_OUT_H
 #define HEARTH_SERVE_JSON_OUT_H
@@ -50,8 +50,5 @@ void json_out_double(struct json_out *w, double x);
 void json_out_value(struct json_out *w, const json_t *v); /* NULL: null */
 /* A value that is JSON already. */
 void json_out_raw(struct json_out *w, struct str json);
-
-/* Text that becomes part of a string whose quotes others write. Fails: as buf_put. */
-MUST_CHECK int json_out_escape(struct buf *out, struct str s);
 
 #endif

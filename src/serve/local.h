@@ -57,6 +57,7 @@ struct local_info {
     uint64_t bytes; /* weights, cache in use, scratch */
     uint64_t weight_bytes, kv_bytes;
     int n_ctx, n_thread;
+    uint64_t used_ns; /* when it was asked for last, of clock_ns; now, while it is in use */
     int64_t expires_at_ns; /* of CLOCK_REALTIME; GATE_KEEP_FOREVER */
     struct sched_stats sched;
 };

@@ -33,6 +33,7 @@ static void look(const struct local_model *m, struct local_info *out)
                                .load_progress = en->progress,
                                .bytes = en->bytes,
                                .weight_bytes = m->sm.size,
+                               .used_ns = m->refs ? now : m->idle_ns,
                                .expires_at_ns = GATE_KEEP_FOREVER};
     /* While it is in use the time that it stays has not begun. */
     if (end == UINT64_MAX && !m->pinned && m->keep_ns >= 0 && m->keep_ns != GATE_KEEP_FOREVER)

@@ -64,10 +64,8 @@ static int prepare_text(struct local_call *c, struct err *e)
     u->n_dropped_messages = p.dropped_messages;
     if (rc == 0 && c->q->render_only) {
         rc = say_prompt(c, &p, e);
-    } else if (rc == 0 && (c->q->count_only || c->q->n_predict == 0)) {
+    } else if (rc == 0 && c->q->count_only) {
         (void)local_say_start(c);
-        if (!c->q->count_only)
-            say_finish(c, GATE_LENGTH);
     } else if (rc == 0) {
         rc = local_sample(c, &r, e);
         if (rc == 0)

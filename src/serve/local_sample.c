@@ -233,6 +233,7 @@ int local_sample(struct local_call *c, struct sched_request *r, struct err *e)
     }
     take_seed(c, &r->sampling);
     r->n_predict = q->n_predict;
+    r->prompt_only = q->n_predict == 0;
     if (q->n_predict == GATE_UNSET)
         r->n_predict = json_is_integer(n) && json_integer_value(n) < INT_MAX
                            ? (int)json_integer_value(n)

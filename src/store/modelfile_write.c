@@ -1,9 +1,9 @@
 /* modelfile_write.c - writes Modelfiles that parse to what they were made of. */
 #include "store/modelfile.h"
 
+#include "base/num.h"
+
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 static int is_blank(char c)
 {
@@ -82,7 +82,7 @@ static struct str text_of(const json_t *v)
 
 static int put_param(struct buf *out, const char *name, const json_t *v)
 {
-    char number[40];
+    char number[NUM_TEXT];
     int rc = 0;
 
     if (json_is_array(v)) {
@@ -105,12 +105,7 @@ static int put_param(struct buf *out, const char *name, const json_t *v)
         return buf_fmt(out, "%s\n", json_is_true(v) ? "true" : "false");
     if (json_is_integer(v))
         return buf_fmt(out, "%" JSON_INTEGER_FORMAT "\n", json_integer_value(v));
-    /* As few digits as say the same number. */
-    for (int digits = 6; digits <= 17; digits += digits == 6 ? 9 : 2) {
-        (void)snprintf(number, sizeof(number), "%.*g", digits, json_real_value(v));
-        if (strtod(number, NULL) == json_real_value(v))
-            break;
-    }
+    (void)num_double(number, json_real_value(v));
     return buf_fmt(out, "%s\n", number);
 }
 

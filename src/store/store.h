@@ -21,6 +21,7 @@
 #include <jansson.h>
 #include <stdint.h>
 
+struct gguf;
 struct store;
 
 /* dir NULL: $HEARTH_MODELS, or hearth/models below $XDG_DATA_HOME. It is made when something is
@@ -93,6 +94,11 @@ MUST_CHECK int store_remove(struct store *s, struct str name, struct err *e);
 
 /* Names of bits of enum store_can, as APIs have them; NULL past the end. */
 const char *store_can_name(int i);
+/* The same as a new array of strings; NULL: no memory. */
+json_t *store_can_json(int can);
+/* What weights can do by themselves, of enum store_can; 0: they are no model that stands alone, or
+ * do not say. */
+int store_can_of(const struct gguf *g);
 
 /* Appends the Modelfile that makes this model again. Fails: as modelfile_write. */
 MUST_CHECK int store_modelfile(const struct store_model *m, struct buf *out);

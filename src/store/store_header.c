@@ -90,13 +90,33 @@ static int small(const struct gguf *g, const char *key)
     return gguf_u64(g, key, &v, NULL) > 0 && v <= INT32_MAX ? (int)v : 0;
 }
 
-static int can_of(const struct gguf *g, struct str arch)
+/* Whether it is a model; if not, *why (may be NULL) says what it is. */
+static int stands_alone(const struct gguf *g, const char **why)
+{
+    struct str type = text_of(g, "general.type");
+    const char *is = NULL;
+
+    if (gguf_n_tensor(g) == 0)
+        is = "has no weights, only words";
+    else if (str_is(type, "adapter"))
+        is = "an adapter, not a model; FROM names the model, ADAPTER this file";
+    else if (str_is(type, "mmproj") || str_is(text_of(g, "general.architecture"), "clip"))
+        is = "the part of a model that sees pictures, which hearth does not yet";
+    if (why)
+        *why = is;
+    return !is;
+}
+
+int store_can_of(const struct gguf *g)
 {
     struct arena scratch;
     char key[128];
-    int causal = 1, can = 0, pool = small(g, arch_key(arch, "pooling_type", key));
+    struct str arch = text_of(g, "general.architecture");
     struct str chat = text_of(g, "tokenizer.chat_template");
+    int causal = 1, can = 0, pool = small(g, arch_key(arch, "pooling_type", key));
 
+    if (!stands_alone(g, NULL))
+        return 0;
     if (pool != POOL_NONE)
         return pool == POOL_RANK ? STORE_RERANK : STORE_EMBEDDING;
     if (gguf_bool(g, arch_key(arch, "attention.causal", key), &causal, NULL) < 0 || !causal)
@@ -150,27 +170,19 @@ static int set_size(struct store_model *m, struct err *e)
 
 static int read_gguf(struct store_model *m, const struct gguf *g, struct err *e)
 {
-    struct str arch = text_of(g, "general.architecture"), type = text_of(g, "general.type");
-    const char *quant = gguf_file_type(g);
+    struct str arch = text_of(g, "general.architecture");
+    const char *quant = gguf_file_type(g), *why;
     char key[128];
     int rc;
 
-    if (gguf_n_tensor(g) == 0)
-        return err_set(e, E_UNSUPPORTED, "%s: has no weights, only words", m->path);
-    if (str_is(type, "adapter"))
-        return err_set(e, E_UNSUPPORTED,
-                       "%s: an adapter, not a model; FROM names the model, ADAPTER this file",
-                       m->path);
-    if (str_is(type, "mmproj") || str_is(arch, "clip"))
-        return err_set(e, E_UNSUPPORTED,
-                       "%s: the part of a model that sees pictures, which hearth does not yet",
-                       m->path);
+    if (!stands_alone(g, &why))
+        return err_set(e, E_UNSUPPORTED, "%s: %s", m->path, why);
     for (size_t i = 0; i < gguf_n_tensor(g); i++)
         m->n_param += gguf_tensor_at(g, i)->n_elem;
     m->size = gguf_file_bytes(g);
     m->n_ctx_train = small(g, arch_key(arch, "context_length", key));
     m->n_embd = small(g, arch_key(arch, "embedding_length", key));
-    m->can = can_of(g, arch);
+    m->can = store_can_of(g);
     m->has_template = text_of(g, "tokenizer.chat_template").n > 0;
     m->format = "gguf";
     rc = set_text(m, &m->family, arch, e);

@@ -8,6 +8,7 @@
 
 #include "base/sha256.h"
 #include "fmt/jfile.h"
+#include "fmt/jtext.h"
 
 #include <string.h>
 
@@ -19,6 +20,19 @@ static const char *const can_names[] = {"completion", "tools",  "insert", "think
 const char *store_can_name(int i)
 {
     return i >= 0 && i < (int)(sizeof(can_names) / sizeof(*can_names)) ? can_names[i] : NULL;
+}
+
+json_t *store_can_json(int can)
+{
+    json_t *list = json_array();
+
+    for (int i = 0; list && store_can_name(i); i++) {
+        if (can & 1 << i && json_array_append_new(list, json_string(store_can_name(i))) != 0) {
+            json_decref(list);
+            return NULL;
+        }
+    }
+    return list;
 }
 
 void store_model_init(struct store_model *m)
@@ -290,16 +304,13 @@ static int put_member(json_t *o, const struct store_model *m, const struct membe
 
 static int put_lists(json_t *o, const struct store_model *m)
 {
-    json_t *adapters = json_array(), *licenses = json_array(), *can = json_array();
+    json_t *adapters = json_array(), *licenses = json_array(), *can = store_can_json(m->can);
     int rc = 0;
 
     for (size_t i = 0; i < m->n_adapter; i++)
         rc |= json_array_append_new(adapters, json_string(m->adapter[i]));
     for (size_t i = 0; i < m->n_license; i++)
         rc |= json_array_append_new(licenses, text_json(m->license[i]));
-    for (int i = 0; store_can_name(i); i++)
-        if (m->can & 1 << i)
-            rc |= json_array_append_new(can, json_string(store_can_name(i)));
     if (json_array_size(adapters))
         rc |= json_object_set(o, "adapters", adapters);
     if (json_array_size(licenses))
@@ -313,11 +324,6 @@ static int put_lists(json_t *o, const struct store_model *m)
     json_decref(licenses);
     json_decref(can);
     return rc;
-}
-
-static int into_buf(const char *p, size_t n, void *ctx)
-{
-    return buf_put(ctx, p, n) < 0 ? -1 : 0;
 }
 
 int store_manifest_write(const struct store_model *m, struct buf *out, struct err *e)
@@ -334,7 +340,7 @@ int store_manifest_write(const struct store_model *m, struct buf *out, struct er
         return err_set(e, E_INVALID, "%s: a text of the model is not UTF-8, or no memory",
                        m->path);
     }
-    rc = json_dump_callback(o, into_buf, out, JSON_INDENT(1));
+    rc = jtext_put(out, o, JSON_INDENT(1));
     json_decref(o);
     if (rc != 0 || buf_byte(out, '\n') < 0)
         return err_set(e, E_NOMEM, "%s: no memory for its manifest", m->path);

@@ -1,6 +1,7 @@
 #include "text/chat.h"
 
 #include "base/mem.h"
+#include "fmt/jtext.h"
 
 #include <string.h>
 
@@ -157,34 +158,51 @@ static int join_parts(json_t *message, const json_t *parts, size_t at, struct er
     return rc;
 }
 
-/* Arguments of a call as an object (as_text 0) or as JSON text. */
-static int turn_arguments(json_t *call, size_t at, int as_text, struct err *e)
+/* How arguments of calls are handed over. What is no JSON object, such as arguments that were
+ * cut, is text in the first two, and the member "arguments" of an object in the third. */
+enum arguments { ARGUMENTS_OBJECT, ARGUMENTS_TEXT, ARGUMENTS_WRAPPED, N_ARGUMENTS };
+
+/* Arguments that are an object as text. NULL: no memory. */
+static json_t *text_of_object(const json_t *args)
+{
+    struct buf text;
+    json_t *out;
+
+    buf_init(&text, RENDER_MAX);
+    out = jtext_put(&text, args, 0) == 0 ? json_stringn(text.p, text.n) : NULL;
+    buf_done(&text);
+    return out;
+}
+
+/* Arguments that are text as an object, or as the text that they are. NULL: no memory. */
+static json_t *object_of_text(json_t *args, int wrapped)
+{
+    json_t *out = json_loadb(json_string_value(args), json_string_length(args),
+                             JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
+
+    if (json_is_object(out))
+        return out;
+    json_decref(out);
+    return wrapped ? json_pack("{s:O}", "arguments", args) : json_incref(args);
+}
+
+static int turn_arguments(json_t *call, int how, struct err *e)
 {
     json_t *function = json_object_get(call, "function");
-    json_t *args = json_object_get(function, "arguments"), *other = NULL;
+    json_t *args = json_object_get(function, "arguments"), *other;
 
-    if (as_text && json_is_object(args)) {
-        char *text = json_dumps(args, JSON_COMPACT);
-
-        other = text ? json_string(text) : NULL;
-        free(text);
-        if (!other)
-            return err_set(e, E_NOMEM, "no memory for a message");
-    } else if (!as_text && json_is_string(args)) {
-        other = json_loadb(json_string_value(args), json_string_length(args),
-                           JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
-        if (!json_is_object(other)) {
-            json_decref(other);
-            return err_set(e, E_INVALID,
-                           "messages[%zu].tool_calls: the arguments are no JSON object", at);
-        }
-    }
-    if (other && json_object_set_new(function, "arguments", other) != 0)
+    if (how == ARGUMENTS_TEXT && json_is_object(args))
+        other = text_of_object(args);
+    else if (how != ARGUMENTS_TEXT && json_is_string(args))
+        other = object_of_text(args, how == ARGUMENTS_WRAPPED);
+    else
+        return 0;
+    if (json_object_set_new(function, "arguments", other) != 0)
         return err_set(e, E_NOMEM, "no memory for a message");
     return 0;
 }
 
-static int turn_message(json_t *message, size_t at, int args_as_text, struct err *e)
+static int turn_message(json_t *message, size_t at, int arguments, struct err *e)
 {
     json_t *content = json_object_get(message, "content");
     json_t *calls = json_object_get(message, "tool_calls"), *call;
@@ -204,7 +222,7 @@ static int turn_message(json_t *message, size_t at, int args_as_text, struct err
     json_array_foreach(calls, i, call)
     {
         if (rc == 0)
-            rc = turn_arguments(call, at, args_as_text, e);
+            rc = turn_arguments(call, arguments, e);
     }
     return rc;
 }
@@ -247,8 +265,8 @@ static int merge_system(json_t *messages, struct err *e)
 }
 
 /* A copy of the messages in the form that this template takes. */
-static int turn_messages(const json_t *from, const struct probe *p, int args_as_text,
-                         json_t **out, struct err *e)
+static int turn_messages(const json_t *from, const struct probe *p, int arguments, json_t **out,
+                         struct err *e)
 {
     json_t *messages, *m;
     size_t i;
@@ -262,7 +280,7 @@ static int turn_messages(const json_t *from, const struct probe *p, int args_as_
     json_array_foreach(messages, i, m)
     {
         if (rc == 0)
-            rc = turn_message(m, i, args_as_text, e);
+            rc = turn_message(m, i, arguments, e);
     }
     if (rc == 0 && !p->system)
         rc = merge_system(messages, e);
@@ -314,13 +332,13 @@ static int put_think(json_t *vars, const struct form *f, const struct chat_reque
     return rc ? err_set(e, E_NOMEM, "no memory for the template's variables") : 0;
 }
 
-static int render(const struct chat *c, const struct chat_request *q, int args_as_text,
+static int render(const struct chat *c, const struct chat_request *q, int arguments,
                   struct marked *out, struct err *e)
 {
     int with_tools = json_array_size(q->tools) > 0;
     const struct form *f = form_of(c, with_tools);
     json_t *messages = NULL, *vars = NULL;
-    int rc = turn_messages(q->messages, &f->probe, args_as_text, &messages, e);
+    int rc = turn_messages(q->messages, &f->probe, arguments, &messages, e);
 
     if (rc < 0)
         return rc;
@@ -376,13 +394,14 @@ int chat_encode(const struct chat *c, const struct chat_request *q, struct chat_
     int rc;
 
     marked_init(&out->text, RENDER_MAX);
-    rc = render(c, q, 0, &out->text, e);
-    /* Some templates take the arguments of calls as text only, and say so by failing. */
-    if (rc == E_INVALID && has_calls(q->messages)) {
+    rc = render(c, q, ARGUMENTS_OBJECT, &out->text, e);
+    /* Some templates take the arguments of calls in one form only, and say so by failing. */
+    for (int i = ARGUMENTS_TEXT; rc == E_INVALID && i < N_ARGUMENTS && has_calls(q->messages);
+         i++) {
         struct err second = {0};
 
         marked_clear(&out->text);
-        if (render(c, q, 1, &out->text, &second) == 0)
+        if (render(c, q, i, &out->text, &second) == 0)
             rc = 0;
     }
     if (rc == 0 && q->begun.n)

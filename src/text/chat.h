@@ -6,8 +6,10 @@
  *
  * Templates differ in what they take; the conversation is brought into a form that this one
  * does: parts of text become one string; arguments of calls are handed over as objects, or as
- * JSON text where the template wants that; a system message goes in front of the first user
- * message where there is no place for it. Nothing is left out: what cannot be said is an error.
+ * JSON text where the template wants that, and what is no object (a call that was cut) as the
+ * text that it is, or as an object's member "arguments"; a system message goes in front of the
+ * first user message where there is no place for it. Nothing is left out: what cannot be said
+ * is an error.
  *
  * Threads  any number may encode
  * Uses     base/, text/

@@ -15,10 +15,12 @@ struct beyond {
     uint32_t at;  /* where it goes on */
 };
 
-/* A token that stands inside the open marker, from byte `had` of it. */
+/* A token that stands inside the open marker, from byte `had` of it, or goes on behind it: with
+ * reasoning, and from byte `at`, where that is closed within the token, with content. */
 struct within {
     int32_t id;
     uint32_t had;
+    uint32_t at; /* 0: no content */
 };
 
 struct guide {
@@ -113,6 +115,29 @@ static int find_beyond(struct guide *g)
     return 0;
 }
 
+/* How many bytes of s stand in the open marker, of which k were there: 0: it breaks it. */
+static size_t opens(const struct guide *g, uint32_t k, struct str s)
+{
+    size_t n = s.n < g->n_open - k ? s.n : g->n_open - k;
+
+    return n && memcmp(g->open + k, s.p, n) == 0 ? n : 0;
+}
+
+static int add_within(struct guide *g, struct within w, size_t *cap)
+{
+    if (g->n_within == *cap) {
+        size_t more = *cap ? 2 * *cap : 32;
+        struct within *p = mem_realloc(g->within, more * sizeof(*p));
+
+        if (!p)
+            return E_NOMEM;
+        g->within = p;
+        *cap = more;
+    }
+    g->within[g->n_within++] = w;
+    return 0;
+}
+
 static int find_within(struct guide *g)
 {
     size_t cap = 0;
@@ -120,19 +145,16 @@ static int find_within(struct guide *g)
     for (int32_t id = 0; id < g->n_vocab; id++) {
         struct str s = piece(g, id);
 
-        for (uint32_t k = 0; s.n && k + s.n <= g->n_open; k++) {
-            if (memcmp(g->open + k, s.p, s.n) != 0)
-                continue;
-            if (g->n_within == cap) {
-                size_t more = cap ? 2 * cap : 32;
-                struct within *p = mem_realloc(g->within, more * sizeof(*p));
+        for (uint32_t k = 0; k < g->n_open; k++) {
+            size_t n = opens(g, k, s), at;
+            uint32_t had = 0;
 
-                if (!p)
-                    return E_NOMEM;
-                g->within = p;
-                cap = more;
-            }
-            g->within[g->n_within++] = (struct within){id, k};
+            if (!n)
+                continue;
+            at = ends_at(g->close, g->n_close, &had, (struct str){s.p + n, s.n - n});
+            at = at && n + at < s.n ? n + at : 0;
+            if (add_within(g, (struct within){id, k, (uint32_t)at}, &cap) < 0)
+                return E_NOMEM;
         }
     }
     return 0;
@@ -290,9 +312,34 @@ static int mask_content(struct guide *g, uint32_t *bits, struct err *e)
     return rc < 0 ? rc : GUIDE_MASK;
 }
 
+/* Where reasoning may begin: besides content, what stands in its marker or goes on behind it.
+ */
+static int mask_front(struct guide *g, uint32_t *bits, struct err *e)
+{
+    int rc = g->alive ? mask_content(g, bits, e) : GUIDE_MASK;
+
+    for (size_t i = 0; i < g->n_within && rc == GUIDE_MASK; i++) {
+        const struct within *w = &g->within[i];
+        struct str s = piece(g, w->id);
+        gram_state to = gram_start(g->gram);
+        int why = 0;
+
+        if (w->had != g->had)
+            continue;
+        if (w->at)
+            why = gram_put(g->gram, to, s.p + w->at, s.n - w->at, &to, NULL, e);
+        if (why < 0)
+            return why;
+        if (to)
+            bits[w->id / 32] |= 1u << (w->id % 32);
+        else
+            bits[w->id / 32] &= ~(1u << (w->id % 32));
+    }
+    return rc;
+}
+
 int guide_mask(struct guide *g, uint32_t *bits, struct err *e)
 {
-    int rc = GUIDE_MASK;
 
     if (must_close(g)) {
         int32_t id = g->end.id[g->n_end];
@@ -304,16 +351,7 @@ int guide_mask(struct guide *g, uint32_t *bits, struct err *e)
         return GUIDE_ANY;
     if (g->where == REASONING)
         return mask_reasoning(g, bits, e);
-    if (g->where == CONTENT)
-        return mask_content(g, bits, e);
-    if (g->alive)
-        rc = mask_content(g, bits, e);
-    if (rc != GUIDE_MASK)
-        return rc;
-    for (size_t i = 0; i < g->n_within; i++)
-        if (g->within[i].had == g->had)
-            bits[g->within[i].id / 32] |= 1u << (g->within[i].id % 32);
-    return GUIDE_MASK;
+    return g->where == CONTENT ? mask_content(g, bits, e) : mask_front(g, bits, e);
 }
 
 /* -- what came --------------------------------------------------------------------------- */
@@ -345,15 +383,16 @@ static int accept_reasoning(struct guide *g, struct str s, struct err *e)
 /* In front both may be meant until they differ: the open marker, or content. */
 static int accept_front(struct guide *g, int32_t id, struct str s, struct err *e)
 {
-    int marker = g->had + s.n <= g->n_open && memcmp(g->open + g->had, s.p, s.n) == 0;
+    size_t marker = opens(g, g->had, s);
 
     if (marker) {
-        g->had += (uint32_t)s.n;
+        g->had += (uint32_t)marker;
         if (g->had == g->n_open) {
             g->where = REASONING;
             g->had = 0;
+            g->alive = 1; /* content begins anew behind it */
             mask_reset(g->mask, gram_start(g->gram));
-            return 0;
+            return accept_reasoning(g, (struct str){s.p + marker, s.n - marker}, e);
         }
     }
     if (g->alive) {

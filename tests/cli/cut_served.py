@@ -74,10 +74,12 @@ try:
             tail = got[-3000:].decode(errors="replace")
             faults = [w for w in [*WORDS, file] if w not in tail.replace("\\/", "/")]
             ok(f"cut to {cut}: a stream of {d.name} ends with an error that names the file", not faults and b"\0" not in got, [faults, tail[-600:]])
+            if d.name == "anthropic": # "overloaded_error" would be asked again, as if it was load
+                ok(f"cut to {cut}: to clients of Anthropic it is no load", '"api_error"' in tail, tail[-600:])
         ok(f"cut to {cut}: health", server.ask("/health").status == 200)
         ok(f"cut to {cut}: another model goes on", text(short(server, "other")) == good)
         a = short(server)
-        ok(f"cut to {cut}: the next request says why not", a.status in (422, 503) and "m.gguf" in a.body.decode(), a)
+        ok(f"cut to {cut}: the next request says why not", a.status in (422, 500) and "m.gguf" in a.body.decode(), a)
         more = other.recv(1000)
         other.close()
         ok(f"cut to {cut}: a stream of another model goes on", b"error" not in said + more and more, more)
@@ -87,7 +89,7 @@ try:
     # Nobody asks while it happens.
     os.truncate(file, 4096)
     a = short(server)
-    ok("cut while idle: an error that names the file", a.status in (422, 503) and "m.gguf" in a.body.decode(), a)
+    ok("cut while idle: an error that names the file", a.status in (422, 500) and "m.gguf" in a.body.decode(), a)
     ok("cut while idle: it is not loaded any more", until(lambda: b'"tiny' not in server.ask("/api/ps").body))
     put()
     ok("cut while idle: once the file is back all is as before", text(short(server)) == good)
@@ -95,7 +97,7 @@ try:
     time.sleep(0.05)
     os.truncate(file, len(whole) - 1)
     a = short(server)
-    ok("its last byte cut: it is not answered", a.status in (422, 503) and "m.gguf" in a.body.decode(), a)
+    ok("its last byte cut: it is not answered", a.status in (422, 500) and "m.gguf" in a.body.decode(), a)
     put()
     ok("its last byte cut: once the file is back all is as before", text(short(server)) == good)
     time.sleep(0.05)

@@ -171,6 +171,8 @@ for size in (b"-2", b"0x2", b"ffffffffffffffffff", b"", b"12345678901234567890",
     gives(f"H8 chunk of size '{size.decode()}'", (400, 413), chunked(size + b"\r\n{}\r\n"))
 gives("H8 a chunk of 2^64 - 1", 413, chunked(b"ffffffffffffffff\r\n" + b"x" * (33 << 20)))
 gives("too many chunks", 413, chunked(*[b"100000\r\n" + b"x" * 0x100000 + b"\r\n"] * 40))
+gives("H10 an endless extension of a chunk", 400, chunked(b"2;" + b"a" * 200000 + b"\r\n{}\r\n"))
+gives("H11 10,000 fields behind the last chunk", (400, 431), chunked(b"2\r\n{}\r\n", end=b"0\r\n" + b"".join(b"a%d: b\r\n" % i for i in range(10000)) + b"\r\n"))
 gives("H12 unknown coding", 501, head("POST", "/echo", Transfer_Encoding="gzip"))
 gives("H12 two codings", 501, head("POST", "/echo", Transfer_Encoding="chunked, chunked"))
 gives("H12 xchunked", 501, head("POST", "/echo", Transfer_Encoding="xchunked"))

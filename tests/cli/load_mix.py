@@ -99,6 +99,9 @@ def more_jobs():
     rows += both("stop words", "/v1/completions", {"model": "tiny", "prompt": PROMPTS[0], "max_tokens": 60, "temperature": 0, "stop": [" day", "."]}, SSE)
     rows += both("prompts", "/v1/completions", {"model": "tiny", "prompt": PROMPTS, "max_tokens": 12, "n": 2, "seed": 9}, SSE)
     rows += both("a response", "/v1/responses", {"model": "tiny", "input": PROMPTS[0], "max_output_tokens": n, "seed": 4}, ITEMS)
+    rows += both("a response in a form", "/v1/responses", {"model": "tiny", "input": PROMPTS[2], "max_output_tokens": 40, "seed": 7,
+                 "text": {"format": {"type": "json_schema", "name": "x", "schema": SCHEMA}}}, ITEMS)
+    rows += both("prompts in a form", "/completion", {"model": "tiny", "prompt": PROMPTS[:3], "n_predict": 30, "seed": 8, "json_schema": SCHEMA}, LLAMA)
     rows.append(Job("a response and the next", "/v1/responses", {"model": "tiny", "input": PROMPTS[1], "max_output_tokens": 12, "seed": 4},
                     then=lambda j: {"model": "tiny", "input": "And then?", "previous_response_id": j["id"], "max_output_tokens": 12, "seed": 6}))
     rows += both("messages", "/v1/messages", {"model": "tiny", "messages": user(PROMPTS[2]), "max_tokens": n, "temperature": 0}, BLOCKS)

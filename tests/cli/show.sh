@@ -44,7 +44,8 @@ ok "the long form" $?
 
 hearth show --json "$work/m.gguf" && is_json "$work/out" &&
     grep -qF '"tokenizer.ggml.tokens": null' "$work/out" && grep -qF '"parameters": 1280' "$work/out" &&
-    grep -qF '"quantization": "Q8_0"' "$work/out" && ! grep -q '"tensors"' "$work/out"
+    grep -qF '"quantization": "Q8_0"' "$work/out" &&
+    tr -d ' \n' <"$work/out" | grep -qF '"capabilities":["completion"]' && ! grep -q '"tensors"' "$work/out"
 ok "JSON" $?
 hearth show --json --verbose "$work/m.gguf" && is_json "$work/out" &&
     grep -qF '"bytes": 1360' "$work/out" && grep -qF $'"\xef\xbf\xbd"' "$work/out"
@@ -68,11 +69,11 @@ ranker() # POOLING
     num bert.pooling_type "$1"
     str token_embd.weight; u32 2; u64 32; u64 40; u32 8; u64 0
 }
-for i in "1 embedding" "4 reranking"; do
+for i in "1 embedding" "4 rerank"; do
     ranker "${i% *}" >"$work/r.gguf"
     whole "$work/r.gguf"
     hearth show "$work/r.gguf" && grep -q "^    ${i#* }$" "$work/out" && hearth show --json "$work/r.gguf" &&
-        grep -qF "\"capability\": \"${i#* }\"" "$work/out"
+        tr -d ' \n' <"$work/out" | grep -qF "\"capabilities\":[\"${i#* }\"]"
     ok "a file for ${i#* }" $?
 done
 {
@@ -80,13 +81,14 @@ done
     text general.architecture llama
     text general.type adapter
     text adapter.type lora
-    str adapter.lora.alpha; u32 6; printf '\0\0\200A' # 16
+    str adapter.lora.alpha; u32 6; printf '\xcd\xcc\x4c\x3e' # 0.2
     str blk.0.attn_q.weight.lora_a; u32 2; u64 32; u64 40; u32 8; u64 0
 } >"$work/a.gguf"
 whole "$work/a.gguf"
 hearth show "$work/a.gguf" && grep -q '^  Adapter$' "$work/out" && grep -q '^    type  *lora$' "$work/out" &&
-    grep -q '^    alpha  *16$' "$work/out" && grep -q '^    of architecture  *llama$' "$work/out" &&
-    ! grep -q 'Model\|Capabilities' "$work/out" && hearth show --json "$work/a.gguf" && grep -qF '"type": "adapter"' "$work/out"
+    grep -q '^    alpha  *0.2$' "$work/out" && grep -q '^    of architecture  *llama$' "$work/out" &&
+    ! grep -q 'Model\|Capabilities' "$work/out" && hearth show --json "$work/a.gguf" && grep -qF '"type": "adapter"' "$work/out" &&
+    grep -q '"adapter.lora.alpha": 0.2,*$' "$work/out"
 ok "an adapter is no model" $?
 
 printf '%20s' x >>"$work/m.gguf" # 16 fill up the last tensor

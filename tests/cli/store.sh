@@ -60,6 +60,14 @@ hearth show TALES && grep -q '^    Once upon ' "$work/out" && grep -q '^    temp
 ok "show" $?
 hearth show tales --json && is_json "$work/out" && grep -qF '"name": "Tales:latest"' "$work/out"
 ok "show as JSON" $?
+printf 'FROM ./m.gguf\nTEMPLATE {{ .Prompt }}{{ .Suffix }}{{ range .Tools }}{{ . }}{{ end }}\n' >"$work/Able"
+hearth create able -f "$work/Able" && hearth show able && grep -A 3 '^  Capabilities$' "$work/out" | tr -d '\n' |
+    grep -q '^  Capabilities    completion    tools    insert$' && ! grep -q '^    thinking' "$work/out"
+ok "what it can do by its template" $?
+hearth show able --json && tr -d ' \n' <"$work/out" >"$work/able" && hearth list able --json &&
+    can=$(grep -o '"capabilities":\[[^]]*\]' "$work/able") && grep -qF "$can" "$work/out" && grep -q tools <<<"$can"
+ok "which show and list tell alike" $?
+hearth rm able
 hearth show tales --modelfile && grep -q "^FROM $(realpath $models/stories260k.gguf)$" "$work/out" &&
     cp "$work/out" "$work/Again" && hearth create again -f "$work/Again"
 ok "a Modelfile that makes it again" $?

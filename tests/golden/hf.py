@@ -1,5 +1,5 @@
 """Hugging Face folders, against the GGUF files of ../shared/golden, and of build/fixtures where
-tests/golden/fixtures.sh wrote them.
+tests/golden/make_fixtures could write them.
 
 Each tiny GGUF is written back as the folder that its makers would publish: the inverse of what
 a converter does, written here from the published models' names, not from ours. Then
@@ -982,7 +982,7 @@ def check_family(name, fam, work):
     path = fam.of or golden(name)
     folder, out = work + '/folder', work + '/out.gguf'
     if not os.path.exists(path):
-        skip(name, '%s is missing: tests/golden/fixtures.sh writes it' % path)
+        skip(name, '%s is missing: tests/golden/make_fixtures writes it' % path)
         return
     g = Gguf(path)
     if fam.change:
@@ -1186,7 +1186,7 @@ def check_refused(work):
             ('gemma_embed_dense', None, None, 0, 'the two products behind the pooling (2_Dense, 3_Dense) are not')):
         what = '%s: %s' % (name, words)
         if not os.path.exists(FAMILIES[name].of):
-            skip(what, '%s is missing: tests/golden/fixtures.sh writes it' % FAMILIES[name].of)
+            skip(what, '%s is missing: tests/golden/make_fixtures writes it' % FAMILIES[name].of)
             continue
         r = convert_changed(name, work, change, extra)
         ok(what, r.returncode == rc and words in r.stderr, '%d %s' % (r.returncode, r.stderr))

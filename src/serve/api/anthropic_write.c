@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
+#include "fmt/jtext.h"
 #include "serve/json_out.h"
 
 #include <stdio.h>
@@ -274,7 +275,7 @@ static int gather_input(struct anthropic_answer *a)
     else if (rc == 0 && is_object)
         rc = buf_put(&a->content, text.p, text.n);
     else if (rc == 0 && (rc = buf_str(&a->content, "{\"arguments\":\"")) == 0 &&
-             (rc = json_out_escape(&a->content, text)) == 0)
+             (rc = jtext_escape(&a->content, text, 0)) == 0)
         rc = buf_str(&a->content, "\"}");
     return rc < 0 ? rc : buf_str(&a->content, "}");
 }
@@ -324,7 +325,7 @@ static int add_text(struct anthropic_answer *a, enum block kind, struct str text
     if (rc < 0 || (thinks && a->wish.hide_thinking))
         return rc;
     if (!a->wish.stream)
-        return json_out_escape(&a->content, text);
+        return jtext_escape(&a->content, text, 0);
     return stream_delta(a, thinks ? "thinking_delta" : "text_delta",
                         thinks ? "thinking" : "text", text, out);
 }

@@ -96,6 +96,12 @@ MUST_CHECK int llama_texts(struct llama_parse *p, const char *name, const json_t
 MUST_CHECK int llama_model(struct serve *s, const struct call *c, struct str named,
                            struct str *out, struct arena *mem, struct err *e);
 
+/* Which model is looked at: the same, but of several that are loaded the one that was asked for
+ * last, and where that leaves none or several out->n is 0. Fails: E_NOT_FOUND the named one;
+ * E_IO; E_NOMEM. */
+MUST_CHECK int llama_model_seen(struct serve *s, const struct call *c, struct str named,
+                                struct str *out, struct arena *mem, struct err *e);
+
 /* -- answers --------------------------------------------------------------------------- */
 
 extern const struct ask_ops llama_completion_ops;

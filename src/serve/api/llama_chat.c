@@ -5,6 +5,7 @@
 #include "serve/api/openai_rows.h"
 
 #include "base/mem.h"
+#include "fmt/jtext.h"
 
 #define ANSWER_MAX ((size_t)256 << 20)
 
@@ -28,7 +29,7 @@ static int on_event(void *ctx, const struct gate_event *ev, struct buf *out)
     int rc;
 
     if (ev->kind == GATE_EV_CONTENT)
-        return json_out_escape(text, ev->text);
+        return jtext_escape(text, ev->text, 0);
     if (ev->kind != GATE_EV_DONE)
         return 0;
     rc = buf_str(out, "{\"prompt\":\"");

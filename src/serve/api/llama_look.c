@@ -22,13 +22,13 @@ static int parallel(const struct serve *s)
 
 /* -- which model ----------------------------------------------------------------------- */
 
-/* The model of ?model=. */
+/* The model of ?model=; n 0: none is named, and none is meant. */
 static int asked_model(struct serve *s, const struct call *c, struct str *out,
                        struct arena *mem, struct err *e)
 {
     const char *model = call_query(c, "model");
 
-    return llama_model(s, c, model ? str_of(model) : str_of(""), out, mem, e);
+    return llama_model_seen(s, c, model ? str_of(model) : str_of(""), out, mem, e);
 }
 
 static void reply(struct call *c, struct json_out *w, struct buf *out)
@@ -76,7 +76,7 @@ static void default_sampling(struct serve *s, struct str model, struct gate_requ
     q->sampling.top_k = o.top_k;
     q->sampling.repeat_last_n = o.repeat_last_n;
     q->n_predict = -1;
-    if (store_find(s->store, model, &m, NULL) == 0) {
+    if (model.n && store_find(s->store, model, &m, NULL) == 0) {
         for (size_t i = 0; i < sizeof(floats) / sizeof(*floats); i++) {
             const json_t *v = json_object_get(m.params, floats[i].name);
 
@@ -99,15 +99,18 @@ static void put_token(struct json_out *w, const char *key, const struct tok *tok
     json_out_text(w, tok && id >= 0 ? tok_text(tok, id) : str_of(""));
 }
 
+/* m NULL: what depends on no model, and nothing where it does. */
 static void put_props(struct json_out *w, struct serve *s, const struct local_model *m,
                       const struct gate_request *q)
 {
-    const struct tok *tok = local_tok(m);
+    const struct tok *tok = m ? local_tok(m) : NULL;
     struct hearth_model_info h = {0};
-    struct local_info i = {0};
+    struct local_info i = {.name = "", .path = ""};
 
-    hearth_model_info(local_hearth(m), &h);
-    local_model_info(m, &i);
+    if (m) {
+        hearth_model_info(local_hearth(m), &h);
+        local_model_info(m, &i);
+    }
     json_out_open(w, '{');
     json_out_key(w, "default_generation_settings");
     json_out_open(w, '{');
@@ -146,13 +149,14 @@ void llama_props(struct serve *s, struct call *c)
                : err_set(&e, E_NOMEM, "no memory for the answer");
 
     buf_init(&out, ANSWER_MAX);
-    if (rc == 0)
+    if (rc == 0 && q->model.n)
         rc = local_hold(s->local, q->model, &m, &e);
     if (rc == 0) {
         default_sampling(s, q->model, q);
         json_out_init(&w, &out);
         put_props(&w, s, m, q);
-        local_let_go(m);
+        if (m)
+            local_let_go(m);
         reply(c, &w, &out);
     } else {
         ask_error(c, &e, "model");
@@ -283,7 +287,7 @@ void llama_adapters(struct serve *s, struct call *c)
     buf_init(&out, ANSWER_MAX);
     json_out_init(&w, &out);
     rc = asked_model(s, c, &name, &mem, &e);
-    if (rc == 0)
+    if (rc == 0 && name.n)
         rc = store_find(s->store, name, &m, &e);
     if (rc == 0) {
         json_out_open(&w, '[');

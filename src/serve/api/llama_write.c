@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "fmt/jtext.h"
 
 #include <string.h>
 
@@ -224,7 +225,7 @@ static int add_text(struct answer *a, const struct gate_event *ev, struct buf *o
     t->has_line |= ev->text.n && memchr(ev->text.p, '\n', ev->text.n) != NULL;
     if (a->stream)
         return chunk(a, ev, t, out);
-    rc = json_out_escape(&t->content, ev->text);
+    rc = jtext_escape(&t->content, ev->text, 0);
     if (rc == 0 && a->tokens)
         rc = put_ids(&t->ids, ev->token, ev->n_token);
     if (rc == 0 && a->probs)

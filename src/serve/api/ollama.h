@@ -101,7 +101,6 @@ int ollama_name(struct call *c, const json_t *body, struct str *out);
 /* Finds it, if the key may use it. Returns as above. */
 int ollama_find(struct serve *s, struct call *c, struct str name, struct store_model *m);
 json_t *ollama_details(const struct store_model *m);
-json_t *ollama_capabilities(const struct store_model *m);
 
 void ollama_tags(struct serve *s, struct call *c);
 void ollama_ps(struct serve *s, struct call *c);

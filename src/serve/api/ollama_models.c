@@ -64,16 +64,6 @@ json_t *ollama_details(const struct store_model *m)
     return o;
 }
 
-json_t *ollama_capabilities(const struct store_model *m)
-{
-    json_t *list = json_array();
-
-    for (int i = 0; store_can_name(i); i++)
-        if (m->can & 1 << i)
-            (void)json_array_append_new(list, json_string(store_can_name(i)));
-    return list;
-}
-
 struct listing {
     const struct serve *s;
     const struct call *c;
@@ -92,7 +82,7 @@ static int list_one(void *ctx, const struct store_model *m)
     o = json_pack("{s:s, s:s, s:s, s:I, s:s, s:o, s:o}", "name", m->name, "model", m->name,
                   "modified_at", ollama_time(m->modified_ns, when), "size", (json_int_t)m->size,
                   "digest", m->digest, "details", ollama_details(m), "capabilities",
-                  ollama_capabilities(m));
+                  store_can_json(m->can));
     l->failed = json_array_append_new(l->all, o) != 0;
     return l->failed;
 }

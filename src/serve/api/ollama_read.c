@@ -243,7 +243,7 @@ static int read_generate(struct gate_request *q, const struct ollama_body *b,
                    ? err_set(e, E_UNSUPPORTED, "images go with neither raw nor suffix")
                    : with_images(q, b, e);
     if (rc == 0 && !b->raw && !b->suffix.n && !b->debug) {
-        wish->history = q->messages ? json_copy(q->messages) : json_array();
+        wish->history = q->messages ? json_deep_copy(q->messages) : json_array();
         if (json_array_append_new(wish->history,
                                   json_pack("{s:s, s:s%}", "role", "user", "content",
                                             b->prompt.p, b->prompt.n)) != 0)

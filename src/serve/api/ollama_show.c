@@ -201,7 +201,7 @@ static int put_all(struct buf *out, const struct show *s)
 {
     const struct store_model *m = &s->m;
     char when[OLLAMA_TIME];
-    json_t *details = ollama_details(m), *can = ollama_capabilities(m);
+    json_t *details = ollama_details(m), *can = store_can_json(m->can);
     struct json_out w;
     struct buf mf;
     int rc;

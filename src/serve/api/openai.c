@@ -112,14 +112,19 @@ int openai_begin(struct openai_parse *p, struct serve *s, struct call *c, int ki
     return 1;
 }
 
-void openai_end(struct openai_parse *p)
+static void drop_json(struct openai_parse *p)
 {
-    gate_request_free(p->q);
-    p->q = NULL;
     json_decref(p->body);
     p->body = NULL;
     json_decref(p->spaces);
     p->spaces = NULL;
+}
+
+void openai_end(struct openai_parse *p)
+{
+    gate_request_free(p->q);
+    p->q = NULL;
+    drop_json(p);
     field_report_done(&p->report);
 }
 
@@ -136,6 +141,7 @@ void openai_start(struct openai_parse *p, struct serve *s, struct call *c,
     struct gate_request *q = p->q;
 
     p->q = NULL;
+    drop_json(p); /* what the request shares with it is other threads' from now on */
     ask_start(s, c, q, ops, p->in.stream, ctx, &p->report);
     openai_end(p);
 }

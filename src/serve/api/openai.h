@@ -131,7 +131,7 @@ MUST_CHECK int openai_messages(struct openai_parse *p, const json_t *messages);
 /* A data: URL as a part of a message. *out is a new reference. */
 MUST_CHECK int openai_image(struct openai_parse *p, const char *param, struct str url,
                             json_t **out);
-/* Arguments of a call as a JSON string; "" is {}. */
+/* Arguments of a call as a JSON string; "" is {}. A warning says that a text is no object. */
 MUST_CHECK int openai_arguments(struct openai_parse *p, const char *param, const json_t *v,
                                 json_t **out);
 /* "none", "low", ... into p->q. */

@@ -4,6 +4,7 @@
 #include "serve/api/openai_chat.h"
 
 #include "base/mem.h"
+#include "fmt/jtext.h"
 
 #define GATHER_MAX ((size_t)256 << 20) /* bytes of one text of an answer */
 
@@ -339,7 +340,7 @@ static int gather(struct openai_chat_out *o, const struct gate_event *ev, struct
     case GATE_EV_CALL:
         return gather_call(c, ev);
     case GATE_EV_ARGUMENTS:
-        return json_out_escape(&c->calls, ev->text);
+        return jtext_escape(&c->calls, ev->text, 0);
     case GATE_EV_CALL_END:
         return buf_str(&c->calls, "\"}}");
     case GATE_EV_FINISH:

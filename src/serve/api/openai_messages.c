@@ -195,7 +195,6 @@ int openai_arguments(struct openai_parse *p, const char *param, const json_t *v,
 {
     struct str text = {json_string_value(v), json_string_length(v)};
     json_t *parsed = NULL;
-    struct err why = {0};
     int ok;
 
     if (json_is_object(v)) {
@@ -208,11 +207,11 @@ int openai_arguments(struct openai_parse *p, const char *param, const json_t *v,
         *out = json_string("{}");
         return *out ? 0 : openai_nomem(p);
     }
-    ok = field_parse(&parsed, text, &why) == 0 && json_is_object(parsed);
+    ok = field_parse(&parsed, text, NULL) == 0 && json_is_object(parsed);
     json_decref(parsed);
-    if (!ok)
-        return openai_bad(p, param, "is not the JSON of an object%s%s", why.code ? ": " : "",
-                          why.msg);
+    if (!ok) /* the answer ended within the call, and clients send it back as it came */
+        field_warn(&p->report, "%s is not the JSON of an object: the model sees it as text",
+                   param);
     *out = json_incref((json_t *)(uintptr_t)v);
     return 0;
 }

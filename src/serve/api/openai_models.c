@@ -9,25 +9,11 @@
 /* Beyond OpenAI's members: how long a text may be, and what the model can do. */
 static json_t *model_json(const struct store_model *m)
 {
-    static const struct {
-        int can;
-        const char *word;
-    } words[] = {
-        {STORE_COMPLETION, "completion"}, {STORE_TOOLS, "tools"},
-        {STORE_INSERT, "insert"},         {STORE_THINKING, "thinking"},
-        {STORE_VISION, "vision"},         {STORE_EMBEDDING, "embedding"},
-        {STORE_RERANK, "rerank"},
-    };
-    json_t *can = json_array(), *o;
+    json_t *o;
 
-    for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
-        if (m->can & words[i].can &&
-            json_array_append_new(can, json_string(words[i].word)) != 0)
-            break;
-    }
     o = json_pack("{s:s,s:s,s:I,s:s,s:o}", "id", m->name, "object", "model", "created",
                   (json_int_t)(m->modified_ns / 1000000000), "owned_by", "library",
-                  "capabilities", can);
+                  "capabilities", store_can_json(m->can));
     if (o && m->n_ctx_train > 0 &&
         json_object_set_new(o, "context_length", json_integer(m->n_ctx_train)) != 0) {
         json_decref(o);

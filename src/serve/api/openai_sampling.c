@@ -396,9 +396,10 @@ static int lengths(struct openai_parse *p)
         n = in->n_predict;
     else if (in->n_predict != GATE_UNSET && in->n_predict != n)
         return openai_bad(p, "n_predict", "differs from max_tokens");
-    if (n == 0)
+    if (n == 0 && p->q->kind == GATE_CHAT)
         return openai_bad(p, in->max_tokens == 0 ? "max_tokens" : "n_predict",
-                          "is 0: nothing would be written");
+                          "is 0: nothing would be written; /v1/completions takes it, to have a "
+                          "prompt computed ahead");
     p->q->n_predict = n;
     p->q->n_ctx = in->n_ctx;
     p->q->most_ns = in->most_ms > 0 ? (uint64_t)in->most_ms * 1000000u : 0;

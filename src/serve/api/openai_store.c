@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "fmt/jtext.h"
 #include "serve/api/openai_store_clean.h"
 #include "sys/path.h"
 
@@ -326,11 +327,6 @@ void openai_store_close(struct responses *r)
 
 /* -- putting --------------------------------------------------------------------------- */
 
-static int put_text(const char *p, size_t n, void *out)
-{
-    return buf_put(out, p, n) < 0 ? -1 : 0;
-}
-
 int openai_store_put(struct responses *r, const struct openai_kept *k)
 {
     const json_t *v[N_COLUMN] = {k->response, k->input, k->messages};
@@ -346,7 +342,7 @@ int openai_store_put(struct responses *r, const struct openai_kept *k)
     bad = !row->id || (k->previous && !row->previous);
     for (int i = 0; i < N_COLUMN; i++) {
         buf_init(&row->text[i], TEXT_MAX);
-        bad = bad || json_dump_callback(v[i], put_text, &row->text[i], JSON_COMPACT) != 0;
+        bad = bad || !v[i] || jtext_put(&row->text[i], v[i], 0) < 0;
         row->bytes += row->text[i].n;
     }
     (void)pthread_mutex_lock(&r->lock);

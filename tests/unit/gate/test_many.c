@@ -177,6 +177,8 @@ static void test_choices(void **state)
     assert_int_equal(inner.n, 2);
     assert_int_equal(inner.call[1].q->n_input, 1);
     assert_true(str_is(inner.call[1].q->input->text, "pr"));
+    for (int i = 0; i < 2; i++) /* threads of their own free them */
+        assert_int_equal(inner.call[i].q->schema->refcount, 1);
     say(&inner.call[1], (struct gate_event){.kind = GATE_EV_QUEUED});
     say(&inner.call[0], (struct gate_event){.kind = GATE_EV_START});
     say(&inner.call[1], (struct gate_event){.kind = GATE_EV_PREFILL});

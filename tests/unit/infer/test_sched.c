@@ -50,6 +50,24 @@ static void test_batch(void **state)
     }
 }
 
+struct guide_count {
+    int n_asked;
+};
+
+static int count_mask(void *ctx, uint32_t *mask, struct hearth_error *e)
+{
+    (void)mask, (void)e;
+    ((struct guide_count *)ctx)->n_asked++;
+    return 2;
+}
+
+static int count_forced(void *ctx, int32_t *ids, int max, struct hearth_error *e)
+{
+    (void)ids, (void)max, (void)e;
+    ((struct guide_count *)ctx)->n_asked++;
+    return 0;
+}
+
 /* The prompts once more, when their pages are there: the same tokens. */
 static void test_cached(void **state)
 {
@@ -78,6 +96,43 @@ static void test_cached(void **state)
                                                        : ((int)j->q.n - 1) / 64 * 64);
         assert_int_equal(j->prefill, (int)j->q.n);
     }
+    jobs_free(b);
+    hearth_model_close(m);
+}
+
+/* A prompt alone: it is computed and kept for who comes next, and nothing is written. */
+static void test_prompt_only(void **state)
+{
+    struct hearth_model *m = model_of("llama");
+    struct bench_of_jobs *b = jobs_make(
+        m, (struct hearth_engine_options){.n_ctx = 400, .n_seq_max = 4, .n_thread = 1},
+        (struct sched_options){.n_running = 1});
+    struct guide_count g = {.n_asked = 0};
+    const struct hearth_guide guide = {.ctx = &g, .mask = count_mask, .forced = count_forced};
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        struct seen_job *j = job_make(b, i < 2 ? 200 : 400, 0, 0, i < 2 ? 7 : 8, 20);
+
+        j->q.prompt_only = i != 1;
+        j->q.guide = j->q.prompt_only ? &guide : NULL;
+        j->q.ignore_eog = !j->q.prompt_only;
+        job_submit(j);
+    }
+    jobs_run(b);
+    for (int i = 0; i < 3; i += 2) {
+        struct seen_job *j = &b->j[i];
+
+        assert_int_equal(j->done, 1);
+        assert_int_equal(j->n, 0);
+        assert_int_equal(j->n_text, 0);
+        assert_int_equal(j->stats.n_output, 0);
+        assert_int_equal(j->stats.finish, HEARTH_FINISH_LENGTH);
+        assert_int_equal(j->prefill, (int)j->q.n);
+    }
+    assert_int_equal(g.n_asked, 0);
+    assert_int_equal(b->j[1].n_reused, 192);
+    assert_as_alone(m, &b->j[1], -1);
     jobs_free(b);
     hearth_model_close(m);
 }
@@ -645,6 +700,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_batch),
         cmocka_unit_test(test_cached),
+        cmocka_unit_test(test_prompt_only),
         cmocka_unit_test(test_common_beginning),
         cmocka_unit_test(test_few_pages),
         cmocka_unit_test(test_cancel),

@@ -28,8 +28,11 @@
 #include "serve/serve.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+enum { FAKE_HELD_MAX = 1 << 20 };
 
 #define FAKE_UNUSED __attribute__((unused))
 
@@ -171,6 +174,7 @@ struct fake {
     gate_sink *sink;        /* NULL: nothing is under way */
     void *ctx;
     int n_started, n_freed, cancelled, resumed;
+    int n_shared;               /* JSON values of the request that others held at its start */
     int says;                   /* what the sink said last */
     int start_fails;            /* an error code: start says no */
     uint64_t tenant;            /* of calls; 0: 1 */
@@ -179,6 +183,62 @@ struct fake {
 };
 
 static struct fake *fake_of_provider; /* ops get no context but the provider */
+
+/* Fuzz targets use this file, too: no assertions of a test. */
+static void fake_must(int ok, const char *why)
+{
+    if (ok)
+        return;
+    (void)fprintf(stderr, "%s\n", why);
+    abort();
+}
+
+/* The values below v, one for each time that something there holds one. */
+static size_t fake_held(json_t *v, json_t **list, size_t n)
+{
+    const char *key;
+    json_t *in;
+    size_t i;
+
+    fake_must(n < FAKE_HELD_MAX, "fake.h: more JSON than a test may send");
+    if (v && v->refcount != (size_t)-1)
+        list[n++] = v;
+    json_object_foreach(v, key, in)
+    {
+        n = fake_held(in, list, n);
+    }
+    json_array_foreach(v, i, in)
+    {
+        n = fake_held(in, list, n);
+    }
+    return n;
+}
+
+static int fake_by_address(const void *a, const void *b)
+{
+    uintptr_t x = (uintptr_t) * (json_t *const *)a, y = (uintptr_t) * (json_t *const *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+/* How many values of a request others hold, too. */
+static int fake_n_shared(const struct gate_request *q)
+{
+    static json_t *list[FAKE_HELD_MAX];
+    json_t *const root[] = {q->messages, q->tools, q->vars, q->schema};
+    size_t n = 0, k;
+    int n_shared = 0;
+
+    for (size_t i = 0; i < sizeof(root) / sizeof(root[0]); i++)
+        n = fake_held(root[i], list, n);
+    qsort(list, n, sizeof(list[0]), fake_by_address);
+    for (size_t i = 0; i < n; i += k) {
+        for (k = 1; i + k < n && list[i + k] == list[i]; k++)
+            ;
+        n_shared += list[i]->refcount != k;
+    }
+    return n_shared;
+}
 
 static int fake_op_start(struct provider *p, struct gate_request *q, gate_sink *sink, void *ctx,
                          struct gate_call **out, struct err *e)
@@ -191,6 +251,7 @@ static int fake_op_start(struct provider *p, struct gate_request *q, gate_sink *
     if (f->start_fails)
         return err_set(e, f->start_fails, "the fake provider says no");
     f->n_started++;
+    f->n_shared = fake_n_shared(q);
     f->sink = sink;
     f->ctx = ctx;
     f->gate_call.f = f;
@@ -279,7 +340,12 @@ FAKE_UNUSED static int fake_send(struct fake *f, const struct route_list *lists,
     c->call.route = route_find(lists, method, c->call.path, c->call.arg, allow, &near);
     if (!c->call.route)
         return 0;
+    f->n_shared = 0;
     c->call.route->run(&f->serve, &c->call);
+    /* A request is its provider's: other threads read and free it, which jansson does not
+     * order. What /v1/responses shares with its answer is let go before the request. */
+    fake_must(f->n_shared == 0 || strstr(path, "/responses"),
+              "others hold JSON of a request that was started");
     return 1;
 }
 

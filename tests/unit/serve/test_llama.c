@@ -91,7 +91,8 @@ WEAK void local_each(struct local *l, void (*visit)(void *ctx, const struct loca
 {
     (void)l;
     for (int i = 0; i < n_loaded; i++)
-        visit(ctx, &(struct local_info){.name = names[1 - i], .state = LOCAL_READY});
+        visit(ctx, &(struct local_info){
+                       .name = names[1 - i], .state = LOCAL_READY, .used_ns = 5 + (uint64_t)i});
 }
 
 WEAK int local_hold(struct local *l, struct str name, struct local_model **out, struct err *e)
@@ -100,7 +101,7 @@ WEAK int local_hold(struct local *l, struct str name, struct local_model **out, 
     if (str_is(name, "nobody"))
         return err_set(e, E_NOT_FOUND, "model 'nobody' not found");
     n_held++;
-    *out = NULL;
+    *out = (struct local_model *)&fake; /* never looked into */
     return 0;
 }
 
@@ -648,6 +649,39 @@ static void test_look(void **state)
     assert_int_equal(fake.call.status, 404);
 }
 
+/* Who names no model sees the one that was used last, or what needs none. */
+static void test_look_bare(void **state)
+{
+    (void)state;
+    n_stored = n_loaded = 2; /* one:latest was used last, two:latest is told first */
+    assert_true(fake_get(&fake, lists, "/props"));
+    assert_int_equal(fake.call.status, 200);
+    assert_non_null(strstr(fake.call.out.p, "\"temperature\":0.25"));
+    assert_non_null(strstr(fake.call.out.p, "\"model_path\":\"/one.gguf\""));
+    assert_true(fake_get(&fake, lists, "/slots"));
+    assert_int_equal(fake.call.status, 200);
+    assert_non_null(strstr(fake.call.out.p, "\"id_task\":5"));
+    assert_true(fake_get(&fake, lists, "/lora-adapters"));
+    assert_string_equal(fake.call.out.p, "[{\"id\":0,\"path\":\"/a.gguf\",\"scale\":1}]");
+    for (n_stored = 0; n_stored <= 2; n_stored += 2) {
+        n_loaded = 0;
+        assert_true(fake_get(&fake, lists, "/props"));
+        assert_int_equal(fake.call.status, 200);
+        assert_non_null(strstr(fake.call.out.p, "\"n_ctx\":0"));
+        assert_non_null(strstr(fake.call.out.p, "\"total_slots\":2"));
+        assert_non_null(strstr(fake.call.out.p, "\"model_path\":\"\""));
+        assert_non_null(strstr(fake.call.out.p, "\"build_info\":\"hearth "));
+        assert_null(strstr(fake.call.out.p, "\"temperature\":0.25"));
+        assert_true(fake_get(&fake, lists, "/slots"));
+        assert_int_equal(fake.call.status, 200);
+        assert_null(strstr(fake.call.out.p, "\"is_processing\":true"));
+        assert_non_null(strstr(fake.call.out.p, "\"id\":1,"));
+        assert_true(fake_get(&fake, lists, "/lora-adapters"));
+        assert_string_equal(fake.call.out.p, "[]");
+    }
+    assert_int_equal(n_held, 0);
+}
+
 /* Each allocation fails once. */
 static void test_no_memory(void **state)
 {
@@ -718,6 +752,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
         cmocka_unit_test_setup_teardown(test_tokens, setup, teardown),
         cmocka_unit_test_setup_teardown(test_look, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_look_bare, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
     };
 

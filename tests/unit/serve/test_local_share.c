@@ -86,6 +86,8 @@ static void test_once(void **state)
 static void test_prefixes(void **state)
 {
     struct config c = config_small();
+    struct gate_request *q;
+    struct gate_usage u;
     struct local *l;
 
     (void)state;
@@ -94,6 +96,15 @@ static void test_prefixes(void **state)
     l = local_make(&c);
     assert_int_equal(fine(l, ask_long("tiny", 1)).n_cached, 0);
     assert_true(fine(l, ask_long("thinker", 2)).n_cached > 0);
+    local_free(l);
+    l = local_make(&c); /* nothing is to be written: the prompt is computed all the same */
+    q = ask_long("tiny", 1);
+    q->n_predict = 0;
+    u = fine(l, q);
+    assert_int_equal(u.n_output, 0);
+    assert_int_equal(u.n_cached, 0);
+    assert_true(u.n_prompt > 0);
+    assert_true(fine(l, ask_long("tiny", 1)).n_cached > 0);
     local_free(l);
     c.share_prefixes = 0;
     l = local_make(&c);

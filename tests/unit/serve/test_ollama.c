@@ -73,7 +73,7 @@ static int setup(void **state)
     write_model("ranks.gguf", "", 4, "a");
     if (store_open(&fake.serve.store, make_path("store"), &e) < 0)
         fail_msg("%s", e.msg);
-    create("text", "FROM text.gguf\nPARAMETER stop x\nPARAMETER temperature 0.5\nSYSTEM Be\n"
+    create("text", "FROM text.gguf\nPARAMETER stop x\nPARAMETER temperature 0.2\nSYSTEM Be\n"
                    "LICENSE MIT\nLICENSE Other\nMESSAGE user Hi\n");
     create("thinks", "FROM thinks.gguf");
     create("embeds", "FROM embeds.gguf");
@@ -476,7 +476,9 @@ static void test_show(void **state)
     assert_true(str_is(text(v, "license"), "MIT\nOther"));
     assert_true(str_is(text(v, "system"), "Be"));
     assert_true(str_is(text(v, "template"), "{{ messages }}"));
-    assert_non_null(strstr(text(v, "parameters").p, "temperature                    0.5"));
+    assert_non_null(strstr(text(v, "parameters").p, "temperature                    0.2"));
+    assert_null(strstr(text(v, "parameters").p, "0.20"));
+    assert_non_null(strstr(text(v, "modelfile").p, "\nPARAMETER temperature 0.2\n"));
     assert_non_null(strstr(text(v, "parameters").p, "stop                           \"x\""));
     assert_non_null(strstr(text(v, "modelfile").p, "\nFROM /"));
     assert_int_equal(json_array_size(json_object_get(v, "messages")), 1);

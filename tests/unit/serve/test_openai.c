@@ -389,6 +389,33 @@ static void test_messages(void **state)
         "\"f\",\"tool_call_id\":\"c1\"}]");
 }
 
+/* A call that was cut by the answer's length comes back as it was said. */
+static void test_cut_call(void **state)
+{
+    static const char *const args[] = {"{\\\"city\\\": \\\"Par", "[1]",
+                                       "{\\\"a\\\":1,\\\"a\\\":2}"};
+    char text[400];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(args) / sizeof(*args); i++) {
+        const struct gate_request *q;
+
+        (void)snprintf(
+            text, sizeof(text),
+            "[{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"c\","
+            "\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"%s\"}}]},"
+            "{\"role\":\"user\",\"content\":\"go on\"}]",
+            args[i]);
+        q = say(text);
+        assert_non_null(q);
+        expect_json(q->messages, text);
+        assert_non_null(
+            strstr(fake.call.headers.p,
+                   "messages[0].tool_calls[0].function.arguments is not the JSON of "
+                   "an object"));
+    }
+}
+
 static void test_bad_messages(void **state)
 {
 #define CALL                                                                                   \
@@ -449,10 +476,7 @@ static void test_bad_messages(void **state)
         {"[{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"c\"}]}]",
          "messages[0].tool_calls[0].function.name"},
         {"[{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"c\",\"function\":{\"name\":\"f\","
-         "\"arguments\":\"{oops\"}}]}]",
-         "messages[0].tool_calls[0].function.arguments"},
-        {"[{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"c\",\"function\":{\"name\":\"f\","
-         "\"arguments\":\"[1]\"}}]}]",
+         "\"arguments\":5}}]}]",
          "messages[0].tool_calls[0].function.arguments"},
         {"[{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"c\",\"type\":\"custom\"}]}]",
          "messages[0].tool_calls[0].type"},
@@ -734,6 +758,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_harmless, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unknown, setup, teardown),
         cmocka_unit_test_setup_teardown(test_messages, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_cut_call, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_messages, setup, teardown),
         cmocka_unit_test_setup_teardown(test_prefill, setup, teardown),
         cmocka_unit_test_setup_teardown(test_ends, setup, teardown),

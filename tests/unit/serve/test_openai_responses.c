@@ -119,8 +119,7 @@ static void test_refused(void **state)
         {"\"input\":[{\"type\":\"function_call\",\"call_id\":\"c\",\"arguments\":\"{}\"}]",
          "input[0].name"},
         {"\"input\":[{\"type\":\"function_call\",\"call_id\":\"c\",\"name\":\"f\","
-         "\"arguments\":"
-         "\"{\"}]",
+         "\"arguments\":5}]",
          "input[0].arguments"},
         {"\"input\":[{\"type\":\"function_call_output\",\"call_id\":\"c\",\"output\":\"x\"}]",
          "input[0].call_id"},

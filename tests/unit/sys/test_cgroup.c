@@ -205,7 +205,8 @@ static void test_here(void **state)
     assert_true(n >= 0);
     printf("memory left in the group: %llu bytes\n",
            (unsigned long long)cgroup_memory(NULL, NULL));
-    assert_true(vm_available() <= cgroup_memory(NULL, NULL) + ((uint64_t)256 << 20));
+    if (cgroup_memory(NULL, NULL) < UINT64_MAX >> 1)
+        assert_true(vm_available() <= cgroup_memory(NULL, NULL) + ((uint64_t)256 << 20));
 }
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
