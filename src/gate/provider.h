@@ -176,8 +176,8 @@ struct gate_request {
     int no_cache;          /* 1: prefixes computed before are not used */
     int64_t keep_alive_ns; /* GATE_KEEP_DEFAULT, GATE_KEEP_FOREVER, or how long after it */
     struct gate_party *party; /* not NULL: it is a part of a larger request */
-    uint64_t deadline_ns;  /* of the monotonic clock; 0: none. Later it is not begun */
-    const char *route;     /* "openai.chat": for metrics; a literal */
+    uint64_t deadline_ns;     /* of the monotonic clock; 0: none. Later it is not begun */
+    const char *route;        /* "openai.chat": for metrics; a literal */
     /* How the client calls what messages of errors may name; literals, or the request's. */
     const char *field[GATE_N_FIELD];
 };

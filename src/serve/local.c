@@ -33,10 +33,11 @@ static int let_in(struct local *l, const struct gate_request *q, int *more, stru
     if (l->n_before >= most)
         return err_set(e, E_BUSY, "the queue is full: %d requests wait", most);
     if (after > LOCAL_MORE - l->n_more)
-        return err_set(e, E_BUSY,
-                       "the queue is full: requests for several answers have %d more under way, "
-                       "and this one wants %d; try again later",
-                       l->n_more, after + 1);
+        return err_set(
+            e, E_BUSY,
+            "the queue is full: requests for several answers have %d more under way, "
+            "and this one wants %d; try again later",
+            l->n_more, after + 1);
     l->n_more += after;
     if (q->party)
         q->party->taken = 1;

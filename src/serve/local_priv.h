@@ -52,8 +52,8 @@ enum {
     LOCAL_PARALLEL = 16, /* texts at once */
     LOCAL_MORE = SCHED_MORE - 96, /* further answers of requests, under way: fewer than a
                                    * scheduler takes, where one counts until after its end */
-    LOCAL_HOLDERS = 4,   /* threads that may wait for models: others are to go on meanwhile */
-    LOCAL_HANG_S = 60    /* a step that takes longer hangs */
+    LOCAL_HOLDERS = 4, /* threads that may wait for models: others are to go on meanwhile */
+    LOCAL_HANG_S = 60  /* a step that takes longer hangs */
 };
 
 /* How a model is to be run; its strings are its own. */

@@ -72,10 +72,8 @@ static void slow_free(struct gate_call *c)
 static const struct provider_ops slow_ops = {"slow", slow_start, slow_cancel, slow_resume,
                                              slow_free};
 
-static struct config_model above[] = {{.name = "tiny:latest",
-                                       .priority = 1,
-                                       .lookup = -1,
-                                       .keep_alive_ns = GATE_KEEP_DEFAULT}};
+static struct config_model above[] = {
+    {.name = "tiny:latest", .priority = 1, .lookup = -1, .keep_alive_ns = GATE_KEEP_DEFAULT}};
 
 /* Also when the first part is over, and the queue full, before the next one comes. */
 static void test_let_in_whole(void **state)
