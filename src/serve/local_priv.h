@@ -50,8 +50,8 @@ enum {
     LOCAL_PREPARERS = 4,
     LOCAL_QUEUE = 512,   /* calls before their model's scheduler, when nothing else is said */
     LOCAL_PARALLEL = 16, /* texts at once */
-    LOCAL_MORE = SCHED_MORE - 96, /* further answers of requests, under way: fewer than a
-                                   * scheduler takes, where one counts until after its end */
+    LOCAL_MORE = SCHED_MORE, /* further answers of requests, under way: so no scheduler ever
+                              * refuses one */
     LOCAL_HOLDERS = 4, /* threads that may wait for models: others are to go on meanwhile */
     LOCAL_HANG_S = 60  /* a step that takes longer hangs */
 };
