@@ -96,6 +96,8 @@ static void forget(struct http *h, struct conn *c)
     else
         h->first = c->next;
     atomic_fetch_sub(&h->n_conn, 1);
+    if (c->daemon)
+        c->daemon->n_conn--;
     mem_free(c);
 }
 
@@ -107,9 +109,11 @@ static void hand_over(struct http *h, struct conn *c)
 
     (void)epoll_ctl(h->epoll, EPOLL_CTL_MOD, c->fd, &ev);
     http_early_bytes(h, c);
+    c->daemon = h->daemon;
+    c->daemon->n_conn++;
     h->adding = c;
-    if (MHD_add_connection(h->mhd, c->fd, (const struct sockaddr *)&c->peer, c->n_peer) ==
-            MHD_NO &&
+    if (MHD_add_connection(c->daemon->mhd, c->fd, (const struct sockaddr *)&c->peer,
+                           c->n_peer) == MHD_NO &&
         h->adding)
         forget(h, c); /* the file descriptor is closed */
     h->adding = NULL;

@@ -2,6 +2,7 @@
  *
  * Layout
  *   http.c         the I/O thread: one loop over sockets, libmicrohttpd, what others ask for
+ *   http_daemon.c  libmicrohttpd's daemons, and the certificates that they have
  *   http_listen.c  sockets: TCP, unix, handed over by systemd
  *   http_conn.c    connections: taking them, limits, timeouts, who is gone
  *   http_peer.c    has a client that sends no more gone, or does it still listen?
@@ -55,12 +56,22 @@ struct listener {
     int is_unix;
 };
 
+/* One of libmicrohttpd's daemons. */
+struct http_daemon {
+    int watch;
+    struct MHD_Daemon *mhd;
+    int n_conn;       /* the I/O thread's */
+    char *cert, *key; /* PEM texts; NULL: no TLS */
+    struct http_daemon *next;
+};
+
 struct conn {
     int watch;
     int fd;
     int is_unix;
+    struct http_daemon *daemon; /* NULL: nothing has come yet */
     struct conn *next, *prev;
-    struct MHD_Connection *mhd; /* NULL: nothing has come yet */
+    struct MHD_Connection *mhd; /* as is this */
     struct exchange *x;         /* under way, or NULL */
     uint64_t idle_ns;           /* since when nothing is under way */
     uint64_t head_ns;           /* when a head was seen to have begun; 0: none */
@@ -153,16 +164,17 @@ struct http_pool;
 
 struct http {
     struct serve *s;
-    struct MHD_Daemon *mhd;
+    struct http_daemon *daemon; /* the newest one, then older ones that still have connections;
+                                 * the first changes under lock */
+    struct http_daemon *fresh;  /* under lock: one that the I/O thread has not taken yet */
     int epoll, wake;
     pthread_t thread;
     int running; /* the thread was made */
-    int watch_mhd, watch_wake;
+    int watch_wake;
     struct listener listener[HTTP_LISTEN_MAX];
     int n_listener;
     int port, tls, beyond_loopback;
     char address[192], unix_path[108];
-    char *cert, *key; /* PEM texts */
     struct conn *first;
     struct conn *adding; /* libmicrohttpd is being told of it */
     struct leaving *leaving;
@@ -189,6 +201,13 @@ static inline const struct config *http_config(const struct http *h)
 
 void http_wake(struct http *h);
 
+/* http_daemon.c. */
+MUST_CHECK int http_daemon_start(struct http *h, struct err *e); /* the first one */
+/* By the I/O thread. */
+int http_daemons_are_busy(const struct http *h); /* 1: there is something to do at once */
+void http_daemons_run(struct http *h);
+void http_daemons_stop(struct http *h); /* when that thread has ended */
+
 /* http_listen.c. Opens what the configuration names, or takes what systemd hands over; also
  * fills in port, address and beyond_loopback. */
 MUST_CHECK int http_listen(struct http *h, struct err *e);
@@ -209,7 +228,7 @@ void http_linger_end(struct http *h, uint64_t now, int all);
 void http_answer_raw(struct http *h, struct conn *c);
 
 /* http_early.c. Hears what libmicrohttpd says to its log, and refuses what it would refuse
- * itself. */
+ * itself. It says other things to other threads, when a daemon is made. */
 void http_early_said(struct http *h, const char *fmt);
 /* Answers past libmicrohttpd, which shows no request, and closes; target NULL: not known. */
 void http_early_refuse(struct http *h, struct conn *c, const char *target, int status,
