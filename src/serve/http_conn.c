@@ -114,7 +114,7 @@ static void hand_over(struct http *h, struct conn *c)
     h->adding = c;
     if (MHD_add_connection(c->daemon->mhd, c->fd, (const struct sockaddr *)&c->peer,
                            c->n_peer) == MHD_NO &&
-        h->adding)
+        h->adding == c)
         forget(h, c); /* the file descriptor is closed */
     h->adding = NULL;
 }
@@ -314,6 +314,8 @@ void http_linger_end(struct http *h, uint64_t now, int all)
         }
         *at = l->next;
         h->n_leaving--;
+        /* Closing is not enough: the connection's own descriptor may still be open. */
+        (void)epoll_ctl(h->epoll, EPOLL_CTL_DEL, l->fd, NULL);
         (void)close(l->fd);
         mem_free(l);
     }
