@@ -151,10 +151,17 @@ static int hand_one(struct local_embed *em, struct err *e)
 
     (void)count_busy(em, 1);
     rc = local_submit(em->c, i, &r, on_job, &em->input[i], e);
+    if (rc == E_BUSY && i > 0) {
+        if (count_busy(em, -1) > 0)
+            return 1; /* there is room again when one of ours has ended */
+        (void)count_busy(em, 1);
+        r.more = SCHED_MUST; /* what was begun is not given up */
+        rc = local_submit(em->c, i, &r, on_job, &em->input[i], e);
+    }
     if (rc == 0)
         em->next++;
-    else if (count_busy(em, -1) > 0 && rc == E_BUSY)
-        return 1; /* there is room again when one of ours has ended */
+    else
+        (void)count_busy(em, -1);
     return rc;
 }
 
