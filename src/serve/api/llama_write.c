@@ -268,8 +268,7 @@ static int add_progress(struct answer *a, const struct gate_event *ev, struct bu
 
 static int is_truncated(const struct gate_event *ev, const struct gate_usage *u)
 {
-    return u->n_dropped > 0 ||
-           (ev->finish == GATE_LENGTH && u->n_ctx > 0 && u->n_prompt + u->n_output >= u->n_ctx);
+    return u->n_dropped > 0 || (ev->finish == GATE_LENGTH && gate_context_full(u));
 }
 
 static void put_counts(struct json_out *w, const struct answer *a, const struct part *t,
@@ -454,4 +453,4 @@ static int fail(void *ctx, const struct err *e, const char *param, struct buf *o
 }
 
 const struct ask_ops llama_completion_ops = {"text/event-stream; charset=utf-8", on_event, ping,
-                                             fail, answer_free};
+                                             fail, NULL, answer_free};
