@@ -452,5 +452,5 @@ static int fail(void *ctx, const struct err *e, const char *param, struct buf *o
     return rc < 0 ? rc : buf_str(out, "\n\n");
 }
 
-const struct ask_ops llama_completion_ops = {"text/event-stream; charset=utf-8", on_event, ping,
-                                             fail, NULL, answer_free};
+const struct ask_ops llama_completion_ops = {
+    "text/event-stream; charset=utf-8", on_event, ping, fail, NULL, answer_free};

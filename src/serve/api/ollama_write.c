@@ -322,9 +322,10 @@ static int settle(struct ollama_answer *a, const struct gate_event *ev, struct b
     a->waits = 0;
     if (!a->arguments.n && (ev->kind != GATE_EV_FINISH || ev->finish == GATE_CALLS))
         return put_call(a, out);
-    (void)snprintf(a->lacks, sizeof(a->lacks),
-                   "the call of '%.64s' was cut, and is left out: its arguments are not complete",
-                   a->name.p ? a->name.p : "");
+    (void)snprintf(
+        a->lacks, sizeof(a->lacks),
+        "the call of '%.64s' was cut, and is left out: its arguments are not complete",
+        a->name.p ? a->name.p : "");
     return 0;
 }
 
@@ -450,5 +451,5 @@ static int fail(void *ctx, const struct err *e, const char *param, struct buf *o
     return rc < 0 ? rc : buf_byte(out, '\n');
 }
 
-const struct ask_ops ollama_answer_ops = {"application/x-ndjson", on_event, ping, fail, lacks,
-                                          answer_free};
+const struct ask_ops ollama_answer_ops = {
+    "application/x-ndjson", on_event, ping, fail, lacks, answer_free};

@@ -215,9 +215,9 @@ static json_t *base(const struct openai_parse *p, const struct openai_response_i
         i->tools ? json_incref(i->tools) : json_array(), "top_logprobs",
         i->top_logprobs == GATE_UNSET ? json_integer(0) : json_integer(i->top_logprobs),
         "top_p", said(p, "top_p"), "truncation",
-        p->q->overflow == GATE_TRUNCATE ? "auto" : "disabled", "usage", "user",
-        said(p, "user"), "safety_identifier", json_object_get(p->body, "safety_identifier"),
-        "prompt_cache_key", json_object_get(p->body, "prompt_cache_key"), "metadata",
+        p->q->overflow == GATE_TRUNCATE ? "auto" : "disabled", "usage", "user", said(p, "user"),
+        "safety_identifier", json_object_get(p->body, "safety_identifier"), "prompt_cache_key",
+        json_object_get(p->body, "prompt_cache_key"), "metadata",
         i->metadata ? json_incref(i->metadata) : json_object());
 }
 
@@ -300,17 +300,6 @@ void openai_responses(struct serve *s, struct call *c)
 
 /* -- how long an input is -------------------------------------------------------------- */
 
-static int count_event(void *ctx, const struct gate_event *ev, struct buf *out)
-{
-    (void)ctx;
-    if (ev->kind != GATE_EV_DONE)
-        return 0;
-    return buf_fmt(out, "{\"object\":\"response.input_tokens\",\"input_tokens\":%d}",
-                   ev->usage->n_prompt);
-}
-
-static const struct ask_ops count_ops = {.event = count_event};
-
 void openai_responses_count(struct serve *s, struct call *c)
 {
     struct openai_parse p;
@@ -325,7 +314,5 @@ void openai_responses_count(struct serve *s, struct call *c)
         openai_refuse(&p, c);
         return;
     }
-    p.q->count_only = 1;
-    p.in.stream = 0;
-    openai_start(&p, s, c, &count_ops, NULL);
+    openai_count(&p, s, c);
 }

@@ -359,9 +359,9 @@ static int complete(struct openai_response *o, const struct gate_usage *u)
     bad |= json_object_set(base, "output", o->output);
     bad |= json_object_set_new(base, "usage", usage_json(u));
     if (u->n_dropped_messages) /* as Ollama's dialect has it here; OpenAI has no word for it */
-        bad |= json_object_set_new(base, "messages_dropped",
-                                   json_integer(u->n_dropped_messages)) |
-               json_object_set_new(base, "tokens_dropped", json_integer(u->n_dropped));
+        bad |=
+            json_object_set_new(base, "messages_dropped", json_integer(u->n_dropped_messages)) |
+            json_object_set_new(base, "tokens_dropped", json_integer(u->n_dropped));
     return bad ? E_NOMEM : 0;
 }
 
