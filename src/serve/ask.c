@@ -260,18 +260,18 @@ static void warn(struct ask *a, struct str text)
         field_warn(&a->report, "%.*s", (int)text.n, text.p);
 }
 
-/* Clients that look at their own dialect's answer only may not see it there. */
+/* In all dialects: few have a member for it. */
 static void warn_dropped(struct ask *a, const struct gate_usage *u)
 {
-    if (u && u->n_dropped_messages > 0)
-        field_warn(&a->report,
-                   "the conversation is longer than the context: %d messages (%d tokens) were "
-                   "left out",
-                   u->n_dropped_messages, u->n_dropped);
-    else if (u && u->n_dropped > 0)
-        field_warn(&a->report,
-                   "what was sent is longer than the context: %d tokens were left out",
-                   u->n_dropped);
+    char text[120];
+
+    if (!u || u->n_dropped <= 0)
+        return;
+    (void)snprintf(
+        text, sizeof(text),
+        "the prompt is longer than the context: %d tokens were left out (%d messages)",
+        u->n_dropped, u->n_dropped_messages);
+    warn(a, str_of(text));
 }
 
 static int hand_on(struct ask *a, const struct gate_event *ev)
@@ -317,7 +317,7 @@ static int on_event(void *ctx, const struct gate_event *ev)
         count_text(a, now);
     if (last)
         count_end(a, ev, now);
-    if (ev->kind == GATE_EV_START && !a->begun)
+    if (ev->kind == GATE_EV_START)
         warn_dropped(a, ev->usage);
     if (ev->kind == GATE_EV_WARNING) {
         warn(a, ev->text);

@@ -104,9 +104,10 @@ static void test_dropped(void **state)
     fake_finish(&fake, 0, GATE_END);
     fake_done(&fake);
     fake.usage = (struct gate_usage){0};
-    assert_string_equal(fake.call.headers.p,
-                        "warning: 299 hearth \"the conversation is longer than the context: 2 "
-                        "messages (30 tokens) were left out\"\n");
+    assert_string_equal(
+        fake.call.headers.p,
+        "warning: 299 hearth \"the prompt is longer than the context: 30 tokens "
+        "were left out (2 messages)\"\n");
     v = json_loadb(fake.call.out.p, fake.call.out.n, 0, NULL);
     assert_int_equal(json_integer_value(json_object_get(v, "messages_dropped")), 2);
     assert_int_equal(json_integer_value(json_object_get(v, "tokens_dropped")), 30);
