@@ -1,5 +1,5 @@
-/* What a model wrote as a call's arguments: whatever it is and wherever it was cut, an object on
- * one line comes of it, and what is whole stays the same. Input: the text. */
+/* What a model wrote as a call's arguments: whatever it is and wherever it was cut, an object
+ * on one line comes of it, and what is whole stays the same. Input: the text. */
 #include "serve/api/arguments.h"
 
 #include <jansson.h>
