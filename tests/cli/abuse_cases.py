@@ -357,7 +357,7 @@ for e in (chat, completion):
 RANGE = {"temperature": (-1, -0.001), "top_p": (0, -0.1, 1.1, 7), "min_p": (-0.1, 1.1), "typical_p": (-0.1, 1.1), "repeat_penalty": (0, -1)}
 RANGE_PENALTY = {"presence_penalty": (-2.1, 2.1, 1e9), "frequency_penalty": (-2.1, 2.1)}
 rows = [(e, f"{n}={v}", e.body(**{e.opt + n: v}), 400, n) for e in WRITING for n, vs in
-        {**RANGE, **(RANGE_PENALTY if e is not completion else {"presence_penalty": (-1e6, 1e6)})}.items() for v in vs
+        {**RANGE, **(RANGE_PENALTY if e in (chat, completions, responses) else {"presence_penalty": (-1e31, 1e31)})}.items() for v in vs
         if e.opt + n in e.fields["f"].split()]
 rows += [(e, "temperature=2.1", e.body(temperature=2.1), 400, "temperature") for e in (chat, completions, responses, messages)]
 rows += [(e, "temperature=1e39", e.body(**{e.opt + "temperature": 1e39}), 400, "temperature") for e in WRITING]

@@ -44,7 +44,7 @@ struct block {
 #define AT(field) .at = offsetof(struct block, field)
 #define NEED      .flags = FIELD_NEEDED
 #define COMMON                                                                                 \
-    {.name = "type", .type = FIELD_NOTED},                                                     \
+    {.name = "type", .type = FIELD_NOTED, .is = FIELD_IS_STR},                                 \
     {                                                                                          \
         .name = "cache_control", .type = FIELD_NOTED                                           \
     }
@@ -59,12 +59,12 @@ static const struct field_row image_rows[] = {
 static const struct field_row thinking_rows[] = {
     COMMON,
     {.name = "thinking", .type = FIELD_STR, AT(text), NEED},
-    {.name = "signature", .type = FIELD_NOTED},
+    {.name = "signature", .type = FIELD_NOTED, .is = FIELD_IS_STR},
 };
 
 static const struct field_row redacted_rows[] = {
     COMMON,
-    {.name = "data", .type = FIELD_NOTED},
+    {.name = "data", .type = FIELD_NOTED, .is = FIELD_IS_STR},
 };
 
 static const struct field_row use_rows[] = {
@@ -72,7 +72,7 @@ static const struct field_row use_rows[] = {
     {.name = "id", .type = FIELD_STR, AT(id), NEED, .min = 1},
     {.name = "name", .type = FIELD_STR, AT(name), NEED, .min = 1},
     {.name = "input", .type = FIELD_OBJECT, AT(input), NEED},
-    {.name = "caller", .type = FIELD_NOTED},
+    {.name = "caller", .type = FIELD_NOTED, .is = FIELD_IS_OBJECT},
 };
 
 static const struct field_row result_rows[] = {
@@ -390,7 +390,7 @@ struct turn {
 static const struct field_row turn_rows[] = {
     {.name = "role", .type = FIELD_STR, .at = offsetof(struct turn, role), NEED},
     {.name = "content", .type = FIELD_JSON, .at = offsetof(struct turn, content), NEED},
-    {.name = "cache_control", .type = FIELD_NOTED},
+    {.name = "cache_control", .type = FIELD_NOTED, .is = FIELD_IS_OBJECT},
 };
 
 static int add_turn(struct talk *t, const json_t *j, int is_last, struct err *e)

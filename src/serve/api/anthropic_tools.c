@@ -20,11 +20,14 @@ static const struct field_row tool_rows[] = {
     {.name = "name", .type = FIELD_STR, AT(name)},
     {.name = "description", .type = FIELD_STR, AT(description)},
     {.name = "input_schema", .type = FIELD_OBJECT, AT(schema)},
-    {.name = "cache_control", .type = FIELD_NOTED},
-    {.name = "strict", .type = FIELD_NOTED}, /* calls are held to their schema anyway */
-    {.name = "eager_input_streaming", .type = FIELD_NOTED},
+    {.name = "cache_control", .type = FIELD_NOTED, .is = FIELD_IS_OBJECT},
+    {.name = "strict",
+     .type = FIELD_NOTED,
+     .is = FIELD_IS_BOOL}, /* calls are held to their schema anyway */
+    {.name = "eager_input_streaming", .type = FIELD_NOTED, .is = FIELD_IS_BOOL},
     {.name = "input_examples",
      .type = FIELD_WARNED,
+     .is = FIELD_IS_ARRAY,
      .why = "are not shown to the model; put them into the description"},
     {.name = "defer_loading",
      .type = FIELD_REFUSED,

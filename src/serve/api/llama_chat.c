@@ -20,7 +20,7 @@ static const struct field_row rows[] = {
     ROW("continue_final_message", BOOL, continue_final, 0, 1, 0),
     ROW_REFUSED("chat_template", NULL, "is not supported: set it with the model's TEMPLATE"),
     ROW_REFUSED("add_generation_prompt", "true", NULL),
-    ROW_NOTED("stream"),
+    ROW_NOTED("stream", FIELD_IS_BOOL),
 };
 
 static int on_event(void *ctx, const struct gate_event *ev, struct buf *out)

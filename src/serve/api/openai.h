@@ -103,6 +103,9 @@ MUST_CHECK int openai_copy(struct openai_parse *p, struct str *out, struct str t
 /* FIELD_CALL: a duration as Ollama has it. */
 int openai_read_keep_alive(void *into, const json_t *v, struct err *e);
 
+/* FIELD_CALL: prompt_cache_retention, which changes nothing here. */
+int openai_read_retention(void *into, const json_t *v, struct err *e);
+
 /* What p->in says of sampling, lengths, stop strings and forms, into p->q. */
 MUST_CHECK int openai_sampling(struct openai_parse *p);
 /* {"type":"text"|"json_object"|"json_schema",...}. flat: name, schema and strict stand in it,

@@ -27,13 +27,15 @@ static const struct field_row rows[] = {
     ROW("service_tier", STR, service_tier, 1, 0, 0),
     ROW("verbosity", STR, verbosity, 1, 0, 0),
     ROW("timings_per_token", BOOL, timings, 0, 1, 0),
-    ROW_NOTED("metadata"),
-    ROW_NOTED("prompt_cache_key"),
-    ROW_NOTED("prompt_cache_retention"),
-    ROW_WARNED("prediction", NULL, "has no effect: it would change the speed only"),
+    ROW_NOTED("metadata", FIELD_IS_STRS),
+    ROW_NOTED("prompt_cache_key", FIELD_IS_STR),
+    ROW_READ("prompt_cache_retention", openai_read_retention),
+    ROW_WARNED("prediction", FIELD_IS_OBJECT, NULL,
+               "has no effect: it would change the speed only"),
     ROW_REFUSED("modalities", "[\"text\"]", "is not supported: models here write text"),
     ROW_REFUSED("audio", NULL, "is not supported: models here write text"),
-    ROW_REFUSED("web_search_options", NULL, NULL),
+    {"web_search_options", FIELD_REFUSED, 0, 0, 0, FIELD_ASKS, NULL, NULL,
+     "is not supported: nothing is searched for here", 0},
     ROW_REFUSED("functions", NULL, "is not supported: use tools"),
     ROW_REFUSED("function_call", "\"auto\"|\"none\"", "is not supported: use tool_choice"),
     ROW_REFUSED("chat_template", NULL, "is not supported: set it with the model's TEMPLATE"),
@@ -45,7 +47,7 @@ static const struct field_row rows[] = {
                 "is not supported: reasoning is always told apart"),
     ROW_REFUSED("include_reasoning", "true", NULL),
     ROW_REFUSED("parse_tool_calls", "true", NULL),
-    ROW_WARNED("reasoning_control", "false",
+    ROW_WARNED("reasoning_control", FIELD_IS_BOOL, "false",
                "has no effect: reasoning cannot be ended from outside"),
 };
 
@@ -83,7 +85,7 @@ static int reasoning(struct openai_parse *p)
     static const struct field_row own[] = {
         ROW("effort", STR, effort, 1, 0, 0),
         ROW("max_tokens", INT, n_think, 0, INT_MAX, FIELD_CLAMP),
-        ROW_WARNED("summary", NULL, NULL),
+        ROW_WARNED("summary", FIELD_IS_STR, NULL, NULL),
         ROW_REFUSED("exclude", "false", NULL),
         ROW_REFUSED("enabled", "true", "is not supported: use effort \"none\""),
     };

@@ -36,9 +36,12 @@ static const struct field_row item_rows[] = {
     {.name = "summary", .type = FIELD_ARRAY, .at = AT(summary)},
     {.name = "output", .type = FIELD_JSON, .at = AT(output)},
     {.name = "arguments", .type = FIELD_JSON, .at = AT(arguments)},
-    {.name = "status", .type = FIELD_NOTED},
-    {.name = "phase", .type = FIELD_NOTED},
-    {.name = "encrypted_content", .type = FIELD_WARNED, .why = "cannot be read here"},
+    {.name = "status", .type = FIELD_NOTED, .is = FIELD_IS_STR},
+    {.name = "phase", .type = FIELD_NOTED, .is = FIELD_IS_STR},
+    {.name = "encrypted_content",
+     .type = FIELD_WARNED,
+     .is = FIELD_IS_STR,
+     .why = "cannot be read here"},
 };
 
 #undef AT

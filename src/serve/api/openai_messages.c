@@ -37,8 +37,8 @@ static const struct field_row message_rows[] = {
     {.name = "refusal", .type = FIELD_STR, .at = AT(refusal)},
     {.name = "audio", .type = FIELD_REFUSED},
     {.name = "function_call", .type = FIELD_REFUSED, .why = "is not supported: use tool_calls"},
-    {.name = "annotations", .type = FIELD_NOTED},
-    {.name = "reasoning_details", .type = FIELD_NOTED},
+    {.name = "annotations", .type = FIELD_NOTED, .is = FIELD_IS_ARRAY},
+    {.name = "reasoning_details", .type = FIELD_NOTED, .is = FIELD_IS_ARRAY},
 };
 
 #undef AT
@@ -101,9 +101,13 @@ static const struct field_row part_rows[] = {
     {.name = "text", .type = FIELD_STR, .at = AT(text)},
     {.name = "refusal", .type = FIELD_STR, .at = AT(refusal)},
     {.name = "image_url", .type = FIELD_JSON, .at = AT(image)},
-    {.name = "input_audio", .type = FIELD_NOTED}, /* its type is refused */
-    {.name = "file", .type = FIELD_NOTED},
-    {.name = "cache_control", .type = FIELD_NOTED}, /* prefixes are kept by themselves */
+    {.name = "input_audio",
+     .type = FIELD_NOTED,
+     .is = FIELD_IS_OBJECT}, /* its type is refused */
+    {.name = "file", .type = FIELD_NOTED, .is = FIELD_IS_OBJECT},
+    {.name = "cache_control",
+     .type = FIELD_NOTED,
+     .is = FIELD_IS_OBJECT}, /* prefixes are kept by themselves */
 };
 
 #undef AT
