@@ -268,7 +268,7 @@ static int read_chat(struct gate_request *q, const struct ollama_body *b,
         return 0;
     }
     rc = ollama_talk(q, b->messages, r, e);
-    return rc < 0 ? rc : ollama_tools(q, b->tools, e);
+    return rc < 0 ? rc : ollama_tools(q, b->tools, r, e);
 }
 
 static int read_known(const struct ollama_body *b, const struct store_model *m, int chat,

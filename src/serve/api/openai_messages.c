@@ -49,11 +49,6 @@ static const char *param_of(const struct talk *t, char param[PARAM_MAX], const c
     return param;
 }
 
-static int is_text(const json_t *v, const char *word)
-{
-    return json_is_string(v) && strcmp(json_string_value(v), word) == 0;
-}
-
 /* -- parts --------------------------------------------------------------------------------- */
 
 int openai_image(struct openai_parse *p, const char *param, struct str url, json_t **out)
@@ -114,14 +109,19 @@ static const struct field_row part_rows[] = {
 
 static int image_part(struct talk *t, const char *path, const json_t *v, json_t **out)
 {
-    const json_t *url = json_is_object(v) ? json_object_get(v, "url") : v;
+    static const struct field_row rows[] = {
+        {.name = "url", .type = FIELD_STR, .flags = FIELD_NEEDED},
+        {.name = "detail", .type = FIELD_NOTED, .is = FIELD_IS_STR},
+    };
+    struct str url = {json_string_value(v), json_string_length(v)};
     char param[PARAM_MAX + 16];
+    int rc = 0;
 
+    (void)snprintf(param, sizeof(param), "%simage_url.", path);
+    if (!json_is_string(v))
+        rc = field_read(rows, N(rows), param, v, &url, &t->p->report, &t->p->e);
     (void)snprintf(param, sizeof(param), "%simage_url.url", path);
-    if (!json_is_string(url))
-        return openai_bad(t->p, param, "must be a data: URL");
-    return openai_image(t->p, param,
-                        (struct str){json_string_value(url), json_string_length(url)}, out);
+    return rc < 0 ? rc : openai_image(t->p, param, url, out);
 }
 
 static int text_part(struct talk *t, const char *path, const char *field, struct str text,
@@ -220,34 +220,56 @@ int openai_arguments(struct openai_parse *p, const char *param, const json_t *v,
     return 0;
 }
 
+struct call_in {
+    struct str type, id, name;
+    json_t *function, *args;
+};
+
+#define AT(field) offsetof(struct call_in, field)
+
+static const struct field_row call_rows[] = {
+    {.name = "type", .type = FIELD_STR, .at = AT(type)},
+    {.name = "id", .type = FIELD_STR, .at = AT(id), .min = 1, .flags = FIELD_NEEDED},
+    {.name = "index", .type = FIELD_NOTED, .is = FIELD_IS_INT}, /* of a stream's chunks */
+    {.name = "function", .type = FIELD_OBJECT, .at = AT(function)},
+};
+
+static const struct field_row call_function_rows[] = {
+    {.name = "name", .type = FIELD_STR, .at = AT(name), .min = 1, .flags = FIELD_NEEDED},
+    {.name = "arguments", .type = FIELD_JSON, .at = AT(args)},
+};
+
+#undef AT
+
 static int call(struct talk *t, size_t at, const json_t *v, json_t **out)
 {
-    const json_t *function = json_object_get(v, "function"), *type = json_object_get(v, "type");
-    const json_t *id = json_object_get(v, "id"), *name = json_object_get(function, "name");
+    struct call_in in = {0};
     json_t *args = NULL;
-    char path[PARAM_MAX], param[PARAM_MAX + 24];
+    char path[PARAM_MAX + 8], param[PARAM_MAX + 32];
     int rc;
 
-    (void)snprintf(path, sizeof(path), "%stool_calls[%zu]", t->path, at);
-    if (!json_is_object(v))
-        return openai_bad(t->p, path, "must be an object");
-    (void)snprintf(param, sizeof(param), "%s.type", path);
-    if (type && !is_text(type, "function"))
-        return openai_unsupported(t->p, param, "is not supported: only function is");
-    (void)snprintf(param, sizeof(param), "%s.id", path);
-    if (!json_is_string(id) || json_string_length(id) == 0)
-        return openai_bad(t->p, param, "is required");
-    (void)snprintf(param, sizeof(param), "%s.function.name", path);
-    if (!json_is_string(name) || json_string_length(name) == 0)
-        return openai_bad(t->p, param, "is required");
-    (void)snprintf(param, sizeof(param), "%s.function.arguments", path);
-    rc = openai_arguments(t->p, param, json_object_get(function, "arguments"), &args);
+    (void)snprintf(path, sizeof(path), "%stool_calls[%zu].", t->path, at);
+    rc = field_read(call_rows, N(call_rows), path, v, &in, &t->p->report, &t->p->e);
     if (rc < 0)
         return rc;
-    *out = json_pack("{s:O,s:s,s:{s:O,s:o}}", "id", id, "type", "function", "function", "name",
-                     name, "arguments", args);
+    (void)snprintf(param, sizeof(param), "%stype", path);
+    if (in.type.p && !str_is(in.type, "function"))
+        return openai_unsupported(t->p, param, "is not supported: only function is");
+    (void)snprintf(param, sizeof(param), "%sid", path);
+    if (json_object_get(t->calls, in.id.p))
+        return openai_bad(t->p, param, "'%.64s' is there twice", in.id.p);
+    (void)snprintf(param, sizeof(param), "%sfunction.", path);
+    rc = field_read(call_function_rows, N(call_function_rows), param, in.function, &in,
+                    &t->p->report, &t->p->e);
+    (void)snprintf(param, sizeof(param), "%sfunction.arguments", path);
+    if (rc == 0)
+        rc = openai_arguments(t->p, param, in.args, &args);
+    if (rc < 0)
+        return rc;
+    *out = json_pack("{s:s%,s:s,s:{s:s%,s:o}}", "id", in.id.p, in.id.n, "type", "function",
+                     "function", "name", in.name.p, in.name.n, "arguments", args);
     if (!*out ||
-        json_object_set(t->calls, json_string_value(id), (json_t *)(uintptr_t)name) != 0)
+        json_object_set_new(t->calls, in.id.p, json_stringn(in.name.p, in.name.n)) != 0)
         return openai_nomem(t->p);
     return 0;
 }

@@ -473,8 +473,12 @@ static void test_bad_messages(void **state)
          "\"{}"
          "\"}}]}]",
          "messages[0].tool_calls[0].id"},
+        {"[{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"c\",\"function\":{\"name\":\"f\","
+         "\"arguments\":\"\"}},{\"id\":\"c\",\"function\":{\"name\":\"g\",\"arguments\":\"\"}}]"
+         "}]",
+         "messages[0].tool_calls[1].id"},
         {"[{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"c\"}]}]",
-         "messages[0].tool_calls[0].function.name"},
+         "messages[0].tool_calls[0].function"},
         {"[{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"c\",\"function\":{\"name\":\"f\","
          "\"arguments\":5}}]}]",
          "messages[0].tool_calls[0].function.arguments"},
