@@ -370,6 +370,26 @@ static int unknown(const struct field_row *rows, size_t n, const char *path, con
     return 0;
 }
 
+/* Two names of one thing that say different things. The row before rows[i] that does, or
+ * NULL. */
+static const struct field_row *other_name(const struct field_row *rows, size_t i,
+                                          const json_t *o, json_t *v)
+{
+    for (size_t k = 0; k < i && rows[i].type <= FIELD_STR; k++) {
+        json_t *w = rows[k].type == rows[i].type && rows[k].at == rows[i].at
+                        ? json_object_get(o, rows[k].name)
+                        : NULL;
+        int is_number = is_whole(v) || json_is_real(v);
+
+        if (!w || json_is_null(w))
+            continue;
+        if (is_number ? jbig_value(v) < jbig_value(w) || jbig_value(v) > jbig_value(w)
+                      : !json_equal(v, w))
+            return &rows[k];
+    }
+    return NULL;
+}
+
 int field_read(const struct field_row *rows, size_t n, const char *path, const json_t *o,
                void *into, struct field_report *r, struct err *e)
 {
@@ -385,10 +405,14 @@ int field_read(const struct field_row *rows, size_t n, const char *path, const j
     }
     for (size_t i = 0; i < n && rc == 0; i++) {
         struct place p = {&rows[i], r, e};
-        const json_t *v = json_object_get(o, rows[i].name);
+        json_t *v = json_object_get(o, rows[i].name);
+        const struct field_row *other =
+            v && !json_is_null(v) ? other_name(rows, i, o, v) : NULL;
 
         set_param(r, path, rows[i].name);
-        if (v && !json_is_null(v))
+        if (other)
+            rc = bad(&p, "differs from %s%s", path, other->name);
+        else if (v && !json_is_null(v))
             rc = read_one(&p, v, into);
         else if (rows[i].flags & FIELD_NEEDED)
             rc = err_set(e, E_INVALID, "%s is required", r->param);

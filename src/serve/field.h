@@ -79,8 +79,9 @@ void field_report_done(struct field_report *r);
 /* Adds a warning. Past a limit more of them are dropped. */
 void field_warn(struct field_report *r, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
-/* Reads o, which must be an object, by n rows; what is absent leaves its field alone. path: put
- * in front of names in messages ("options."), or "". Fails: E_INVALID with the field in front
+/* Reads o, which must be an object, by n rows; what is absent leaves its field alone. Rows of
+ * one place are names of one thing, which may not differ. path: put in front of names in
+ * messages ("options."), or "". Fails: E_INVALID with the field in front
  * of the message and in r->param; E_UNSUPPORTED a field that is refused; E_NOMEM. */
 MUST_CHECK int field_read(const struct field_row *rows, size_t n, const char *path,
                           const json_t *o, void *into, struct field_report *r, struct err *e);

@@ -137,6 +137,8 @@ MUST_CHECK int openai_image(struct openai_parse *p, const char *param, struct st
 /* Arguments of a call as a JSON string; "" is {}. A warning says that a text is no object. */
 MUST_CHECK int openai_arguments(struct openai_parse *p, const char *param, const json_t *v,
                                 json_t **out);
+/* chat_template_kwargs into p->q, where effort is already: the two may not differ. */
+MUST_CHECK int openai_template_vars(struct openai_parse *p);
 /* "none", "low", ... into p->q. */
 MUST_CHECK int openai_effort(struct openai_parse *p, const char *param, struct str effort);
 

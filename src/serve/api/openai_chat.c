@@ -60,25 +60,6 @@ static int logprobs(struct openai_parse *p)
     return 0;
 }
 
-/* enable_thinking is a variable of some templates; all that can reason know it by its request
- * here. The others are handed on. */
-static int template_vars(struct openai_parse *p)
-{
-    const json_t *on = json_object_get(p->in.template_vars, "enable_thinking");
-
-    if (!p->in.template_vars)
-        return 0;
-    if (on && !json_is_boolean(on))
-        return openai_bad(p, "chat_template_kwargs.enable_thinking", "must be true or false");
-    if (on)
-        p->q->think = json_is_true(on) ? GATE_THINK_ON : GATE_THINK_OFF;
-    p->q->vars = json_copy(p->in.template_vars);
-    if (!p->q->vars)
-        return openai_nomem(p);
-    (void)json_object_del(p->q->vars, "enable_thinking");
-    return 0;
-}
-
 /* As OpenRouter and Ollama have it. */
 static int reasoning(struct openai_parse *p)
 {
@@ -90,18 +71,23 @@ static int reasoning(struct openai_parse *p)
         ROW_REFUSED("enabled", "true", "is not supported: use effort \"none\""),
     };
     struct str effort = p->in.effort;
-    int rc = 0;
+    int n_think = p->in.n_think, rc = 0;
 
     p->in.effort = (struct str){NULL, 0};
+    p->in.n_think = GATE_UNSET;
     if (p->in.reasoning)
         rc = field_read(own, N(own), "reasoning.", p->in.reasoning, &p->in, &p->report, &p->e);
+    if (rc == 0 && p->in.effort.n && effort.n && !str_eq(p->in.effort, effort))
+        rc = openai_bad(p, "reasoning.effort", "differs from reasoning_effort");
+    if (rc == 0 && n_think != GATE_UNSET && p->in.n_think != GATE_UNSET &&
+        n_think != p->in.n_think)
+        rc = openai_bad(p, "reasoning.max_tokens", "differs from the budget beside it");
     if (rc == 0 && p->in.effort.n)
         rc = openai_effort(p, "reasoning.effort", p->in.effort);
-    if (rc == 0 && effort.n)
+    else if (rc == 0 && effort.n)
         rc = openai_effort(p, "reasoning_effort", effort);
-    p->q->n_think = p->in.n_think;
-    if (p->in.n_think == 0)
-        p->q->think = GATE_THINK_OFF;
+    if (p->in.n_think == GATE_UNSET)
+        p->in.n_think = n_think;
     return rc;
 }
 
@@ -151,9 +137,12 @@ static int parse(struct openai_parse *p)
     if (rc == 0)
         rc = logprobs(p);
     if (rc == 0)
-        rc = template_vars(p);
-    if (rc == 0)
         rc = reasoning(p);
+    if (rc == 0)
+        rc = openai_template_vars(p);
+    p->q->n_think = p->in.n_think;
+    if (p->in.n_think == 0)
+        p->q->think = GATE_THINK_OFF;
     if (rc == 0)
         warnings(p);
     return rc;

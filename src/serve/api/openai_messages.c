@@ -443,6 +443,7 @@ int openai_effort(struct openai_parse *p, const char *param, struct str effort)
     } rows[] = {{"minimal", "low"}, {"low", "low"},    {"medium", "medium"},
                 {"high", "high"},   {"xhigh", "high"}, {"max", "high"}};
 
+    p->q->field[GATE_F_THINK] = param;
     if (str_is(effort, "none")) {
         p->q->think = GATE_THINK_OFF;
         return 0;
@@ -454,9 +455,33 @@ int openai_effort(struct openai_parse *p, const char *param, struct str effort)
             field_warn(&p->report, "%s: '%s' is taken as '%s'", param, rows[i].word,
                        rows[i].level);
         p->q->think = GATE_THINK_ON;
-        p->q->field[GATE_F_THINK] = param;
         return openai_copy(p, &p->q->effort, str_of(rows[i].level));
     }
     return openai_bad(
         p, param, "is '%.40s', expected none, minimal, low, medium, high or xhigh", effort.p);
+}
+
+/* enable_thinking is a variable of some templates; all that can reason know it by its request
+ * here. The others are handed on. */
+int openai_template_vars(struct openai_parse *p)
+{
+    static const char name[] = "chat_template_kwargs.enable_thinking";
+    const json_t *on = json_object_get(p->in.template_vars, "enable_thinking");
+    int think = json_is_true(on) ? GATE_THINK_ON : GATE_THINK_OFF;
+
+    if (!p->in.template_vars)
+        return 0;
+    if (on && !json_is_boolean(on))
+        return openai_bad(p, name, "must be true or false");
+    if (on && p->q->think != GATE_THINK_AUTO && p->q->think != think)
+        return openai_bad(p, name, "differs from what %s says", p->q->field[GATE_F_THINK]);
+    if (on && p->q->think == GATE_THINK_AUTO) {
+        p->q->think = think;
+        p->q->field[GATE_F_THINK] = name;
+    }
+    p->q->vars = json_copy(p->in.template_vars);
+    if (!p->q->vars)
+        return openai_nomem(p);
+    (void)json_object_del(p->q->vars, "enable_thinking");
+    return 0;
 }

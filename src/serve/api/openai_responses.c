@@ -125,9 +125,7 @@ static int read_rest(struct openai_parse *p)
     if (in->service_tier.n && !str_is(in->service_tier, "auto") &&
         !str_is(in->service_tier, "default"))
         field_warn(&p->report, "service_tier has no effect: there is one");
-    if (in->template_vars)
-        p->q->vars = json_incref(in->template_vars);
-    return 0;
+    return openai_template_vars(p);
 }
 
 /* -- the conversation ------------------------------------------------------------------ */

@@ -218,10 +218,325 @@ static void test_unknown(void **state)
     }
 }
 
+/* -- wrong types --------------------------------------------------------------------------- */
+
+/* kind:name ...; see wrong_values. A name with a point stands in an object. */
+#define OF_SAMPLING                                                                            \
+    "n:temperature n:top_p n:presence_penalty n:frequency_penalty i:seed i:top_k n:min_p "     \
+    "n:typical_p n:typ_p n:top_n_sigma n:repeat_penalty n:repetition_penalty "                 \
+    "i:repeat_last_n n:dynatemp_range n:dynatemp_exponent n:xtc_probability n:xtc_threshold "  \
+    "n:dry_multiplier n:dry_base i:dry_allowed_length i:dry_penalty_last_n i:min_keep "        \
+    "b:ignore_eos p:logit_bias b:cache_prompt i:num_ctx t:stop s:grammar s:guided_grammar "    \
+    "s:guided_regex a:guided_choice o:structured_outputs i:mirostat i:min_tokens "             \
+    "i:t_max_predict_ms i:id_slot i:n_keep i:n_cache_reuse b:return_progress "                 \
+    "b:return_tokens b:backend_sampling i:sse_ping_interval "
+#define OF_ALL  "s:model k:keep_alive s:user s:safety_identifier "
+#define OF_TEXT "b:stream o:stream_options i:max_tokens i:n_predict i:n "
+
+static const struct {
+    const char *path, *body, *fields;
+} typed[] = {
+    {"/v1/chat/completions",
+     "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"h\"}]}",
+     OF_ALL OF_SAMPLING OF_TEXT
+     "a:messages i:max_completion_tokens a:tools c:tool_choice b:parallel_tool_calls "
+     "o:response_format b:logprobs i:top_logprobs s:reasoning_effort o:reasoning "
+     "s:reasoning.effort i:reasoning.max_tokens s:reasoning.summary i:reasoning_budget "
+     "i:thinking_budget_tokens o:chat_template_kwargs b:continue_final_message b:store "
+     "s:service_tier s:verbosity b:timings_per_token m:metadata s:prompt_cache_key "
+     "s:prompt_cache_retention o:prediction b:reasoning_control b:add_generation_prompt"},
+    {"/v1/completions", "{\"model\":\"m\",\"prompt\":\"h\"}",
+     OF_ALL OF_SAMPLING OF_TEXT "b:timings_per_token p:prompt s:suffix b:echo i:best_of "
+                                "i:logprobs o:response_format m:metadata"},
+    {"/v1/embeddings", "{\"model\":\"m\",\"input\":\"h\"}",
+     OF_ALL "p:input i:dimensions s:encoding_format b:cache_prompt"},
+    {"/v1/rerank", "{\"model\":\"m\",\"query\":\"q\",\"documents\":[\"d\"]}",
+     OF_ALL "s:query a:documents i:top_n b:return_documents b:cache_prompt"},
+    {"/v1/responses", "{\"model\":\"m\",\"input\":\"h\"}",
+     OF_ALL OF_SAMPLING
+     "p:input s:instructions i:max_output_tokens b:stream o:stream_options "
+     "s:previous_response_id b:store a:tools c:tool_choice b:parallel_tool_calls o:text "
+     "o:text.format s:text.verbosity o:reasoning s:reasoning.effort s:reasoning.summary "
+     "a:include s:truncation i:top_logprobs s:service_tier m:metadata o:chat_template_kwargs "
+     "s:prompt_cache_key s:prompt_cache_retention o:client_metadata i:max_tool_calls "
+     "b:timings_per_token"},
+    {"/v1/messages",
+     "{\"model\":\"m\",\"max_tokens\":9,\"messages\":[{\"role\":\"user\",\"content\":\"h\"}]}",
+     "s:model a:messages i:max_tokens p:system b:stream n:temperature n:top_p i:top_k "
+     "a:stop_sequences a:tools o:tool_choice o:thinking o:output_config s:output_config.effort "
+     "o:output_config.format o:output_config.task_budget o:output_format o:metadata "
+     "s:metadata.user_id o:cache_control s:service_tier s:inference_geo a:betas "
+     "a:anthropic_beta s:user_profile_id s:workspace_id o:diagnostics o:context_management"},
+    {"/api/chat", "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"h\"}]}",
+     "s:model a:messages a:tools b:stream f:format o:options b:truncate b:shift b:logprobs "
+     "i:top_logprobs k:think k:keep_alive n:options.temperature n:options.top_p "
+     "n:options.min_p n:options.typical_p n:options.repeat_penalty "
+     "n:options.presence_penalty n:options.frequency_penalty i:options.top_k "
+     "i:options.repeat_last_n i:options.seed i:options.num_predict i:options.num_ctx "
+     "t:options.stop n:options.top_n_sigma n:options.dynatemp_range "
+     "n:options.dynatemp_exponent n:options.xtc_probability n:options.xtc_threshold "
+     "n:options.dry_multiplier n:options.dry_base i:options.dry_allowed_length "
+     "i:options.dry_last_n i:options.min_keep b:options.ignore_eos i:options.num_keep "
+     "i:options.num_batch i:options.num_gpu i:options.main_gpu i:options.num_thread "
+     "b:options.use_mmap i:options.draft_num_predict i:options.mirostat "
+     "n:options.mirostat_tau n:options.mirostat_eta b:options.penalize_newline "
+     "b:options.low_vram b:options.f16_kv b:options.logits_all b:options.vocab_only "
+     "b:options.use_mlock b:options.numa"},
+    {"/api/generate", "{\"model\":\"m\",\"prompt\":\"h\"}",
+     "s:model s:prompt s:suffix s:system s:template a:context b:raw a:images b:stream f:format "
+     "o:options b:truncate b:shift b:logprobs i:top_logprobs k:think k:keep_alive"},
+    {"/api/embed", "{\"model\":\"m\",\"input\":\"h\"}",
+     "s:model o:options b:truncate k:keep_alive t:input i:dimensions"},
+    {"/api/embeddings", "{\"model\":\"m\",\"prompt\":\"h\"}",
+     "s:model o:options b:truncate k:keep_alive s:prompt"},
+    {"/api/rerank", "{\"model\":\"m\",\"query\":\"q\",\"documents\":[\"d\"]}",
+     "s:model o:options b:truncate k:keep_alive s:query a:documents i:top_n"},
+    {"/completion", "{\"model\":\"m\",\"prompt\":\"h\"}",
+     "s:model p:prompt n:temperature n:dynatemp_range n:dynatemp_exponent i:top_k n:top_p "
+     "n:min_p n:typical_p n:top_n_sigma n:xtc_probability n:xtc_threshold n:repeat_penalty "
+     "n:presence_penalty n:frequency_penalty i:repeat_last_n n:dry_multiplier n:dry_base "
+     "i:dry_allowed_length i:dry_penalty_last_n i:min_keep i:seed b:ignore_eos p:logit_bias "
+     "n:mirostat_tau n:mirostat_eta n:adaptive_decay s:grammar a:preserved_tokens i:n_predict "
+     "i:max_tokens t:stop i:t_max_predict_ms i:t_max_prompt_ms i:n_keep i:n_discard i:n_cmpl "
+     "i:n i:id_slot b:cache_prompt i:n_cache_reuse b:backend_sampling s:user b:stream "
+     "i:n_probs b:return_tokens a:response_fields b:timings_per_token b:return_progress "
+     "i:sse_ping_interval b:verbose s:input_prefix s:input_suffix a:input_extra"},
+    {"/embedding", "{\"model\":\"m\",\"content\":\"h\"}",
+     "s:model p:content i:embd_normalize b:cache_prompt s:user"},
+    {"/rerank", "{\"model\":\"m\",\"query\":\"q\",\"documents\":[\"d\"]}",
+     "s:model s:query a:documents i:top_n b:return_documents b:return_text b:cache_prompt "
+     "s:user"},
+};
+
+static const char *wrong_values(char kind)
+{
+    static const struct {
+        char kind;
+        const char *values; /* a JSON array */
+    } rows[] = {
+        {'s', "[5,true,[\"x\"],{\"x\":1}]"},
+        {'n', "[\"1\",true,[1],{\"x\":1}]"},
+        {'i', "[\"1\",1.5,true,[1],{\"x\":1}]"},
+        {'b', "[5,\"true\",[true],{\"x\":1}]"},
+        {'a', "[5,\"x\",true,{\"x\":1}]"},
+        {'o', "[5,\"x\",true,[1]]"},
+        {'m', "[5,\"x\",[],{\"x\":1}]"},        /* an object of strings */
+        {'c', "[5,true,[\"auto\"],{\"x\":1}]"}, /* a word, or an object with a type */
+        {'k', "[[1],{\"x\":1},\"never\"]"},     /* a duration, a level */
+        {'t', "[5,true,[5],{\"x\":1}]"},        /* a text or several */
+        {'p', "[true,\"\\u0000\"]"},            /* more than that */
+        {'f', "[5,true,[1],\"xml\"]"},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        if (rows[i].kind == kind)
+            return rows[i].values;
+    }
+    fail_msg("no kind %c", kind);
+    return "";
+}
+
+/* The body with name, which may have a point, set to v: a new reference. */
+static json_t *with(const char *text, const char *name, json_t *v)
+{
+    json_t *body = json_loads(text, 0, NULL), *in = body;
+    const char *point = strchr(name, '.');
+
+    assert_non_null(body);
+    if (point) {
+        char first[40];
+
+        (void)snprintf(first, sizeof(first), "%.*s", (int)(point - name), name);
+        in = json_object();
+        assert_int_equal(json_object_set_new(body, first, in), 0);
+        name = point + 1;
+    }
+    assert_int_equal(json_object_set(in, name, v), 0);
+    return body;
+}
+
+static void one_wrong(const char *path, const char *text, char kind, const char *name)
+{
+    json_t *values = json_loads(wrong_values(kind), JSON_ALLOW_NUL, NULL), *v;
+    size_t i;
+
+    assert_non_null(values);
+    json_array_foreach(values, i, v)
+    {
+        json_t *body = with(text, name, v);
+        char *shown = json_dumps(v, JSON_ENCODE_ANY);
+
+        if (kind != 'p' || i == 0) {
+            send(path, NULL, body);
+            if (fake.n_started || fake.call.status != 400 || !said(name))
+                fail_msg("%s: %s is taken as %s: %d %s %s", path, shown, name, fake.call.status,
+                         fake.call.out.p, fake.call.headers.n ? fake.call.headers.p : "");
+            if (strncmp(path, "/v1/", 4) == 0 && !strstr(path, "/messages")) {
+                json_t *o = json_loads(fake.call.out.p, 0, NULL);
+                const char *param =
+                    json_string_value(json_object_get(json_object_get(o, "error"), "param"));
+
+                if (!param || strncmp(param, name, strlen(name)) != 0)
+                    fail_msg("%s: %s as %s: %s", path, shown, name, fake.call.out.p);
+                json_decref(o);
+            }
+        }
+        free(shown);
+        json_decref(body);
+    }
+    json_decref(values);
+}
+
+static void test_wrong(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(typed) / sizeof(*typed); i++) {
+        const char *at = typed[i].fields;
+
+        while (*at) {
+            char name[48];
+            size_t n = strcspn(at, " ");
+
+            (void)snprintf(name, sizeof(name), "%.*s", (int)n - 2, at + 2);
+            one_wrong(typed[i].path, typed[i].body, at[0], name);
+            at += n + (at[n] == ' ');
+        }
+    }
+}
+
+/* -- two names of one thing, and what else contradicts itself --------------------------------
+ */
+
+static void test_differ(void **state)
+{
+    static const struct {
+        const char *path, *fields, *param; /* param NULL: it is taken */
+    } rows[] = {
+        {"/v1/chat/completions", "\"reasoning_budget\":3,\"thinking_budget_tokens\":4",
+         "thinking_budget_tokens"},
+        {"/v1/chat/completions", "\"reasoning_budget\":3,\"thinking_budget_tokens\":3.0", NULL},
+        {"/v1/chat/completions", "\"reasoning_budget\":3,\"thinking_budget_tokens\":null",
+         NULL},
+        {"/v1/chat/completions", "\"reasoning_budget\":3,\"reasoning\":{\"max_tokens\":4}",
+         "reasoning.max_tokens"},
+        {"/v1/chat/completions",
+         "\"reasoning_effort\":\"high\",\"reasoning\":{\"effort\":\"low\"}",
+         "reasoning.effort"},
+        {"/v1/chat/completions",
+         "\"reasoning_effort\":\"low\",\"reasoning\":{\"effort\":\"low\"}", NULL},
+        {"/v1/chat/completions",
+         "\"reasoning_effort\":\"none\",\"chat_template_kwargs\":{\"enable_thinking\":true}",
+         "chat_template_kwargs.enable_thinking"},
+        {"/v1/chat/completions",
+         "\"reasoning_effort\":\"low\",\"chat_template_kwargs\":{\"enable_thinking\":false}",
+         "chat_template_kwargs.enable_thinking"},
+        {"/v1/chat/completions",
+         "\"reasoning_effort\":\"none\",\"chat_template_kwargs\":{\"enable_thinking\":false}",
+         NULL},
+        {"/v1/responses",
+         "\"input\":\"h\",\"reasoning\":{\"effort\":\"none\"},\"chat_template_kwargs\":{"
+         "\"enable_thinking\":true}",
+         "chat_template_kwargs.enable_thinking"},
+        {"/apply-template",
+         "\"reasoning_effort\":\"none\",\"chat_template_kwargs\":{\"enable_thinking\":true}",
+         "chat_template_kwargs.enable_thinking"},
+        {"/v1/chat/completions", "\"typ_p\":0.5,\"typical_p\":0.4", "typ_p"},
+        {"/v1/chat/completions", "\"max_tokens\":5,\"max_completion_tokens\":4", "max_tokens"},
+        {"/completion", "\"prompt\":\"h\",\"n_predict\":5,\"max_tokens\":4", "max_tokens"},
+        {"/completion", "\"prompt\":\"h\",\"n\":1,\"n_cmpl\":2", "n"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        char body[600];
+
+        (void)snprintf(body, sizeof(body), "{\"model\":\"m\",%s%s}", rows[i].fields,
+                       strstr(rows[i].fields, "\"h\"")
+                           ? ""
+                           : ",\"messages\":[{\"role\":\"user\",\"content\":\"h\"}]");
+        assert_true(fake_post(&fake, lists, rows[i].path, body));
+        if (fake.sink)
+            fake_error(&fake, E_CANCELLED, "enough");
+        if (rows[i].param ? fake.n_started || !said(rows[i].param) || !said("differs")
+                          : !fake.n_started)
+            fail_msg("%s: %d %s", body, fake.call.status, fake.call.out.p);
+    }
+}
+
+/* What only the model can tell is told by the name that the request used. */
+static void test_think_name(void **state)
+{
+    static const struct {
+        const char *fields, *name;
+    } rows[] = {
+        {"\"reasoning_effort\":\"low\"", "reasoning_effort"},
+        {"\"reasoning\":{\"effort\":\"low\"}", "reasoning.effort"},
+        {"\"chat_template_kwargs\":{\"enable_thinking\":true}",
+         "chat_template_kwargs.enable_thinking"},
+        {"\"reasoning_effort\":\"low\",\"chat_template_kwargs\":{\"enable_thinking\":true}",
+         "reasoning_effort"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        char body[300];
+
+        (void)snprintf(
+            body, sizeof(body),
+            "{\"model\":\"m\",%s,\"messages\":[{\"role\":\"user\",\"content\":\"h\"}]}",
+            rows[i].fields);
+        assert_true(fake_post(&fake, lists, "/v1/chat/completions", body));
+        assert_non_null(fake.sink);
+        assert_string_equal(fake.q->field[GATE_F_THINK], rows[i].name);
+        fake_error(&fake, E_CANCELLED, "enough");
+    }
+}
+
+/* -- queries ---------------------------------------------------------------------------------
+ */
+
+static void test_query(void **state)
+{
+    static const char chat[] =
+        "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"h\"}]}";
+    static const struct {
+        const char *path, *query, *unknown; /* unknown NULL: none is */
+    } rows[] = {
+        {"/v1/chat/completions", "api-version=2024-10-21", NULL},
+        {"/v1/chat/completions", "strict=0", NULL},
+        {"/v1/chat/completions", "foo=1&api-version=1", "foo"},
+        {"/v1/chat/completions", "api-version=1&limit=1", "limit"},
+        {"/api/chat", "limit=1", "limit"},
+        {"/apply-template", "x", "x"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        char query[80];
+
+        assert_true(
+            fake_send(&fake, lists, "POST", rows[i].path, rows[i].query, NULL, str_of(chat)));
+        assert_non_null(fake.sink);
+        fake_error(&fake, E_CANCELLED, "enough");
+        if (rows[i].unknown ? !said(rows[i].unknown) || !said("query parameter")
+                            : said("query parameter"))
+            fail_msg("%s?%s: %s", rows[i].path, rows[i].query,
+                     fake.call.headers.n ? fake.call.headers.p : "");
+        (void)snprintf(query, sizeof(query), "%s&strict=1", rows[i].query);
+        if (!rows[i].unknown)
+            continue;
+        assert_true(fake_send(&fake, lists, "POST", rows[i].path, query, NULL, str_of(chat)));
+        assert_int_equal(fake.n_started, 0);
+        assert_int_equal(fake.call.status, 400);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_unknown),
+        cmocka_unit_test(test_unknown), cmocka_unit_test(test_wrong),
+        cmocka_unit_test(test_differ),  cmocka_unit_test(test_think_name),
+        cmocka_unit_test(test_query),
     };
     struct err e = {0};
     int rc;
