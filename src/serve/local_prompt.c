@@ -241,6 +241,10 @@ static int check_able(struct local_call *c, struct local_prompt *p, struct chat_
         return local_blame(
             c, GATE_F_TOOLS,
             err_set(e, E_UNSUPPORTED, "model '%s' does not support tools", local_name(c->m)));
+    if (c->q->field[GATE_F_IMAGE])
+        return local_blame(c, GATE_F_IMAGE,
+                           err_set(e, E_UNSUPPORTED, "%s: an image; model '%s' reads text only",
+                                   c->q->field[GATE_F_IMAGE], local_name(c->m)));
     if (r->think == CHAT_THINK_ON && probe->think == PROBE_THINK_NEVER)
         return local_blame(c, GATE_F_THINK,
                            err_set(e, E_UNSUPPORTED, "model '%s' does not support thinking",

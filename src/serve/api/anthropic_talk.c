@@ -25,6 +25,7 @@ static const char *const role_names[] = {[ROLE_NONE] = "",
 
 /* The message that is being put together, and what is known of those before. */
 struct talk {
+    struct gate_request *q;
     json_t *out;
     struct anthropic_place at;
     enum role role;
@@ -204,6 +205,10 @@ static int add_image(struct talk *t, const json_t *j, struct err *e)
         rc = anthropic_source(&t->at, b.source, &s, e);
     if (rc == 0)
         rc = check_image(t, &s, e);
+    if (rc == 0 && !t->q->field[GATE_F_IMAGE]) {
+        t->q->field[GATE_F_IMAGE] = gate_str(t->q, t->at.path, strlen(t->at.path)).p;
+        rc = t->q->field[GATE_F_IMAGE] ? 0 : no_memory(e);
+    }
     if (rc == 0)
         rc = close_part(t, e);
     if (rc < 0)
@@ -450,7 +455,7 @@ static int add_turns(struct talk *t, const json_t *messages, struct err *e)
 int anthropic_talk(struct gate_request *q, const json_t *system, const json_t *messages,
                    struct field_report *r, struct err *e)
 {
-    struct talk t = {.out = json_array(), .at.r = r, .asked = json_object()};
+    struct talk t = {.q = q, .out = json_array(), .at.r = r, .asked = json_object()};
     int rc = 0;
 
     buf_init(&t.text, TEXT_MAX);

@@ -8,6 +8,7 @@
 
 #include "fake.h"
 
+#include "fmt/jtext.h"
 #include "serve/api/anthropic.h"
 #include "serve/api/llama.h"
 #include "serve/api/ollama.h"
@@ -492,6 +493,80 @@ static void test_think_name(void **state)
     }
 }
 
+/* -- numbers past 64 bits ------------------------------------------------------------------ */
+
+#define BIG "18446744073709551615"
+#define HI  "\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"h\"}"
+
+/* JSON of the request that came, in which the number must stand as it was sent. */
+static void expect_big(const json_t *v)
+{
+    struct buf b;
+
+    buf_init(&b, 10000);
+    assert_int_equal(jtext_put(&b, v, 0), 0);
+    if (!strstr(b.p, ":" BIG "}"))
+        fail_msg("%s", b.p);
+    buf_done(&b);
+}
+
+static void test_big(void **state)
+{
+    static const struct {
+        const char *path, *body, *says; /* says NULL: it is taken */
+    } rows[] = {
+        {"/v1/chat/completions", "{\"seed\":9223372036854775808," HI "]}",
+         "\"seed is 9223372036854775808, expected"},
+        {"/api/chat", "{\"options\":{\"seed\":9223372036854775808}," HI "]}",
+         "options.seed is 9223372036854775808, expected"},
+        {"/v1/messages", "{\"max_tokens\":9,\"temperature\":" BIG "," HI "]}",
+         "temperature is " BIG ", expected 0 to 1"},
+        {"/completion", "{\"model\":\"m\",\"prompt\":\"h\",\"seed\":" BIG "}", "seed is " BIG},
+        {"/v1/chat/completions", "{\"stop\":" BIG "," HI "]}", "stop is " BIG},
+        {"/v1/chat/completions", "{\"temperature\":1e400," HI "]}",
+         "the number 1e400 is out of range"},
+        {"/v1/chat/completions", "{\"foo\":" BIG "," HI "]}", NULL},
+        {"/v1/chat/completions",
+         "{\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"x\","
+         "\"schema\":"
+         "{\"maximum\":" BIG "}}}," HI "]}",
+         NULL},
+        {"/v1/chat/completions",
+         "{\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":{"
+         "\"properties\":{\"a\":{\"maximum\":" BIG "}}}}}]," HI "]}",
+         NULL},
+        {"/v1/messages",
+         "{\"max_tokens\":9,\"tools\":[{\"name\":\"f\",\"input_schema\":{\"type\":\"object\","
+         "\"properties\":{\"a\":{\"maximum\":" BIG "}}}}]," HI "]}",
+         NULL},
+        {"/api/chat", "{\"format\":{\"maximum\":" BIG "}," HI "]}", NULL},
+        {"/api/chat",
+         "{" HI ",{\"role\":\"assistant\",\"tool_calls\":[{\"function\":{\"name\":\"f\","
+         "\"arguments\":{\"id\":" BIG "}}}]},{\"role\":\"tool\",\"content\":\"r\"}]}",
+         NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        assert_true(fake_post(&fake, lists, rows[i].path, rows[i].body));
+        if (rows[i].says && (fake.call.status != 400 || !said(rows[i].says)))
+            fail_msg("%s: %d %s", rows[i].body, fake.call.status, fake.call.out.p);
+        if (rows[i].says)
+            continue;
+        if (!fake.sink)
+            fail_msg("%s: %s", rows[i].body, fake.call.out.p);
+        if (!strstr(rows[i].body, "\"foo\""))
+            expect_big(fake.q->schema  ? fake.q->schema
+                       : fake.q->tools ? fake.q->tools
+                                       : fake.q->messages);
+        fake_error(&fake, E_CANCELLED, "enough");
+    }
+    assert_true(fake_post(&fake, lists, "/v1/chat/completions",
+                          "{\"max_tokens\":9223372036854775807," HI "]}"));
+    fake_error(&fake, E_CANCELLED, "enough");
+    assert_true(said("max_tokens: 9223372036854775807 is taken as 2147483647"));
+}
+
 /* -- queries ---------------------------------------------------------------------------------
  */
 
@@ -536,7 +611,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_unknown), cmocka_unit_test(test_wrong),
         cmocka_unit_test(test_differ),  cmocka_unit_test(test_think_name),
-        cmocka_unit_test(test_query),
+        cmocka_unit_test(test_query),   cmocka_unit_test(test_big),
     };
     struct err e = {0};
     int rc;

@@ -466,6 +466,8 @@ static void test_param(void **state)
     q = ask_chat("talker", HELLO);
     q->think = GATE_THINK_ON;
     run_param(l, q, E_UNSUPPORTED, -1, "think");
+    q = ask_chat("talker", HELLO);
+    run_param(l, q, E_UNSUPPORTED, GATE_F_IMAGE, "messages.0.content.1");
     q = ask_text("tiny", "Once", 4);
     q->sampling.bias = &bias;
     q->sampling.n_bias = 1;
