@@ -134,23 +134,30 @@ static int bad_type(const struct place *p, const char *want, const json_t *v)
     return bad(p, "must be %s, not %s", want, type_of(v));
 }
 
+static int out_of_range(const struct place *p, const json_t *v)
+{
+    const struct field_row *row = p->row;
+    char is[SHOWN], min[SHOWN], max[SHOWN];
+
+    return bad(p, "is %s, expected %s%s to %s", show(is, v),
+               row->flags & FIELD_ABOVE ? "more than " : "", show_end(min, row->min),
+               show_end(max, row->max));
+}
+
 /* A number in its row's range, or clamped into it where the row says so. */
 static int in_range(const struct place *p, const json_t *v, double *x)
 {
     const struct field_row *row = p->row;
-    char is[SHOWN], min[SHOWN], max[SHOWN];
+    char is[SHOWN], max[SHOWN];
 
     if (*x > row->max && row->flags & FIELD_CLAMP) {
         field_warn(p->report, "%s: %s is taken as %s, the most there is", p->report->param,
                    show(is, v), show_end(max, row->max));
         *x = row->max;
     }
-    if (*x >= row->min && *x <= row->max && !(row->flags & FIELD_ABOVE && *x <= row->min) &&
-        (row->type != FIELD_I64 || (*x >= -0x1p63 && (json_is_integer(v) || *x < 0x1p63))))
+    if (*x >= row->min && *x <= row->max && !(row->flags & FIELD_ABOVE && *x <= row->min))
         return 0;
-    return bad(p, "is %s, expected %s%s to %s", show(is, v),
-               row->flags & FIELD_ABOVE ? "more than " : "", show_end(min, row->min),
-               show_end(max, row->max));
+    return out_of_range(p, v);
 }
 
 /* 1: a whole number, however it is written: 40, 40.0, 4e1. */
@@ -167,6 +174,9 @@ static int read_int(const struct place *p, const json_t *v, void *at)
 
     if (!is_whole(v))
         return bad_type(p, "an integer", v);
+    /* What 64 bits do not hold is near to what they hold in a double only. */
+    if (jbig_digits(v).p || (p->row->type == FIELD_I64 && json_is_real(v) && fabs(x) >= 0x1p63))
+        return out_of_range(p, v);
     rc = in_range(p, v, &x);
     if (rc < 0)
         return rc;

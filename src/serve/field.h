@@ -64,7 +64,7 @@ enum field_is {
 enum field_flag {
     FIELD_NEEDED = 1, /* absent or null is an error; else null is as if absent */
     FIELD_ABOVE = 2,  /* min itself is not allowed */
-    FIELD_CLAMP = 4,  /* past max is max, which a warning says */
+    FIELD_CLAMP = 4,  /* past max is max, which a warning says; not past 64 bits */
     FIELD_ASKS = 8    /* FIELD_REFUSED: {} and [] ask for something, too */
 };
 

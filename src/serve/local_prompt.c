@@ -374,7 +374,7 @@ int local_prompt_make(struct local_call *c, struct local_prompt *out, struct err
     rc = q->kind == GATE_TEXT ? of_text(c, out, e) : of_gap(c, out, e);
     if (rc < 0 || fits(c, ids->n) || q->count_only)
         return rc;
-    if (q->overflow == GATE_REFUSE || q->kind == GATE_INFILL)
+    if (q->overflow == GATE_REFUSE || q->kind == GATE_INFILL || room_for(c) == 0)
         return too_long(c, ids->n, e);
     all = ids->n;
     local_cut_front(ids, room_for(c), tok);
