@@ -185,7 +185,9 @@ int jbig_load(json_t **out, struct str text, size_t flags, struct err *e)
 {
     json_error_t why;
 
-    *out = json_loadb(text.p ? text.p : "", text.n, flags, &why);
+    if (!text.p)
+        text = str_of("");
+    *out = json_loadb(text.p, text.n, flags, &why);
     if (*out)
         return 0;
     if (json_error_code(&why) == json_error_numeric_overflow &&
