@@ -60,7 +60,7 @@ static void t_free(void *ctx)
     mem_free(kept);
 }
 
-static const struct ask_ops ops = {"text/t", t_event, t_ping, t_fail, t_free};
+static const struct ask_ops ops = {"text/t", t_event, t_ping, t_fail, NULL, t_free};
 
 static void run(struct serve *s, struct call *c, int stream)
 {
