@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "fmt/gguf.h"
+#include "fmt/jbig.h"
 #include "model/hf/hf.h"
 #include "text/gram/gbnf.h"
 #include "text/gram/mask.h"
@@ -57,14 +58,12 @@ struct grammar {
 static int add_schema(struct grammar *c, struct str text, gram_ref *root, struct err *e)
 {
     struct schema_options o = {.writing = c->opt.writing};
-    json_error_t why;
-    json_t *schema =
-        json_loadb(text.n ? text.p : "", text.n,
-                   JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &why);
-    int rc;
+    json_t *schema;
+    int rc =
+        jbig_load(&schema, text, JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, e);
 
-    if (!schema)
-        return err_set(e, E_INVALID, "line %d, column %d: %s", why.line, why.column, why.text);
+    if (rc < 0)
+        return err_wrap(e, E_INVALID, "no JSON");
     rc = schema_add(c->g, schema, &o, root, e);
     json_decref(schema);
     return rc;

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "fmt/jbig.h"
 #include "fmt/jfile.h"
 #include "infer/engine.h"
 #include "text/form.h"
@@ -84,7 +85,6 @@ static int open_template(struct run *r, struct err *e)
 static int open_format(struct run *r, const char *format, struct err *e)
 {
     struct buf b;
-    json_error_t why;
     int rc;
 
     if (!format || strcmp(format, "text") == 0)
@@ -101,11 +101,10 @@ static int open_format(struct run *r, const char *format, struct err *e)
                      "Schema",
                      format);
     if (rc == 0) {
-        r->chat.schema =
-            json_loadb(b.p ? b.p : "", b.n,
-                       JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &why);
-        if (!r->chat.schema)
-            rc = err_set(e, E_INVALID, "--format: %s, line %d: %s", format, why.line, why.text);
+        rc = jbig_load(&r->chat.schema, (struct str){b.p, b.n},
+                       JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, e);
+        if (rc < 0)
+            rc = err_wrap(e, E_INVALID, "--format: %s", format);
     }
     buf_done(&b);
     return rc;

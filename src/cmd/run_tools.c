@@ -2,6 +2,8 @@
  * of them may be called. */
 #include "cmd/run.h"
 
+#include "fmt/jbig.h"
+
 #include <string.h>
 
 /* What would not be read, or be read as another, is said. */
@@ -39,7 +41,6 @@ static int check_tool(const struct run *r, size_t i, const json_t *tool, json_t 
 int run_tools_open(struct run *r, struct err *e)
 {
     json_t *j = NULL, *list, *tool, *seen;
-    json_error_t why;
     struct buf b;
     size_t i;
     int rc;
@@ -47,10 +48,9 @@ int run_tools_open(struct run *r, struct err *e)
     buf_init(&b, RUN_FILE_MAX);
     rc = run_option_file("tools", r->opt.tools, &b, e);
     if (rc == 0) {
-        j = json_loadb(b.p ? b.p : "", b.n, JSON_REJECT_DUPLICATES, &why);
-        if (!j)
-            rc = err_set(e, E_INVALID, "--tools: %s, line %d: %s", r->opt.tools, why.line,
-                         why.text);
+        rc = jbig_load(&j, (struct str){b.p, b.n}, JSON_REJECT_DUPLICATES, e);
+        if (rc < 0)
+            rc = err_wrap(e, E_INVALID, "--tools: %s", r->opt.tools);
     }
     buf_done(&b);
     if (rc < 0)

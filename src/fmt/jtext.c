@@ -2,6 +2,7 @@
 
 #include "base/num.h"
 #include "base/utf8.h"
+#include "fmt/jbig.h"
 
 #include <stdio.h>
 
@@ -142,6 +143,10 @@ static int put_object(struct buf *out, const json_t *v, int form, int depth)
 /* As deep as the value is, which jansson's parser bounds. */
 static int put(struct buf *out, const json_t *v, int form, int depth)
 {
+    struct str digits = jbig_digits(v);
+
+    if (digits.p)
+        return buf_put(out, digits.p, digits.n);
     switch (json_typeof(v)) {
     case JSON_OBJECT:
         return put_object(out, v, form, depth);

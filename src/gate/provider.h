@@ -73,6 +73,7 @@ enum gate_field {
     GATE_F_STOP,
     GATE_F_BIAS,
     GATE_F_EOS,      /* sampling.ignore_eos */
+    GATE_F_IMAGE,    /* where its first image stands; NULL: as messages have it */
     GATE_F_SAMPLING, /* its name is what stands in front of those in gate_sampling */
     GATE_N_FIELD
 };

@@ -45,13 +45,17 @@ void sampler_step_bias(struct sampler *s)
 
 /* -- penalties ------------------------------------------------------------------------- */
 
+static float finite_of(float x)
+{
+    return x > FLT_MAX ? FLT_MAX : x < -FLT_MAX ? -FLT_MAX : x;
+}
+
 static float penalise(const struct sampler *s, float x, uint32_t count)
 {
     const struct sampler_options *o = &s->opt;
-    float y = x > 0 ? x / o->repeat_penalty : x * o->repeat_penalty;
+    float y = finite_of(x > 0 ? x / o->repeat_penalty : x * o->repeat_penalty);
 
-    y -= (float)count * o->frequency_penalty + o->presence_penalty;
-    return y > FLT_MAX ? FLT_MAX : y < -FLT_MAX ? -FLT_MAX : y;
+    return finite_of(y - ((float)count * o->frequency_penalty + o->presence_penalty));
 }
 
 void sampler_step_penalties(struct sampler *s)

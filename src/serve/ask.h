@@ -64,6 +64,10 @@ void ask_warn(struct call *c, struct field_report *report);
  * owns *out. An empty body is an error. */
 int ask_body(struct call *c, json_t **out);
 
+/* Runs the call's route. What its query says that no route knows is warned about, or refused
+ * where the client asked for that: as unknown fields are. */
+void ask_run(struct serve *s, struct call *c);
+
 /* 1: the client wants unknown fields refused: ?strict=1, or header "x-hearth-strict: 1". */
 int ask_strict(const struct call *c);
 

@@ -36,6 +36,8 @@ typedef void call_listener(void *ctx, int what); /* CALL_DRAINED or CALL_GONE */
 struct call_ops {
     const char *(*header)(const struct call *c, const char *name); /* NULL: absent */
     const char *(*query)(const struct call *c, const char *name);  /* decoded; NULL: absent */
+    const char *(*query_name)(const struct call *c, size_t i); /* of the one number i, decoded;
+                                                                  NULL: there are fewer */
     int (*add_header)(struct call *c, const char *name, const char *value);
     void (*reply)(struct call *c, int status, const char *type, const char *p, size_t n);
     int (*begin)(struct call *c, int status, const char *type);

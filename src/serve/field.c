@@ -1,7 +1,9 @@
 #include "serve/field.h"
 
 #include "base/mem.h"
+#include "fmt/jbig.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -10,7 +12,7 @@
 
 #define WARNINGS_MAX ((size_t)16 << 10)
 
-enum { UNKNOWN_MAX = 32 }; /* fields that are named in warnings */
+enum { SHOWN = 48, UNKNOWN_MAX = 32 }; /* fields that are named in warnings */
 
 void field_report_init(struct field_report *r, int strict)
 {
@@ -43,6 +45,35 @@ void field_warn(struct field_report *r, const char *fmt, ...)
         r->warnings.n = n;
 }
 
+/* -- places ----------------------------------------------------------------------------- */
+
+/* Where something is: control characters would end the line that it stands in. */
+static void put_param(struct field_report *r, size_t n, const char *name)
+{
+    (void)snprintf(r->param + n, sizeof(r->param) - n, "%.64s", *name ? name : "\"\"");
+    for (char *p = r->param; *p; p++) {
+        if ((unsigned char)*p < ' ' || *p == 0x7f)
+            *p = '?';
+    }
+}
+
+static void set_param(struct field_report *r, const char *path, const char *name)
+{
+    (void)snprintf(r->param, sizeof(r->param), "%s", path);
+    put_param(r, strlen(r->param), name);
+}
+
+/* One step further in. */
+static void add_param(struct field_report *r, const char *name)
+{
+    size_t n = strlen(r->param);
+
+    if (n + 1 < sizeof(r->param)) {
+        r->param[n] = '.';
+        put_param(r, n + 1, name);
+    }
+}
+
 /* -- one field --------------------------------------------------------------------------- */
 
 /* A field on its way: where messages say it is. */
@@ -59,7 +90,31 @@ static const char *type_of(const json_t *v)
         [JSON_INTEGER] = "an integer", [JSON_REAL] = "a number",  [JSON_TRUE] = "a boolean",
         [JSON_FALSE] = "a boolean",    [JSON_NULL] = "null"};
 
-    return names[json_typeof(v)];
+    return jbig_digits(v).p ? "an integer" : names[json_typeof(v)];
+}
+
+/* A number as it was written, or nearly so. */
+static const char *show(char text[SHOWN], const json_t *v)
+{
+    struct str digits = jbig_digits(v);
+
+    if (digits.p)
+        (void)snprintf(text, SHOWN, "%.40s%s", digits.p, digits.n > 40 ? "..." : "");
+    else if (json_is_integer(v))
+        (void)snprintf(text, SHOWN, "%" JSON_INTEGER_FORMAT, json_integer_value(v));
+    else
+        (void)snprintf(text, SHOWN, "%.15g", json_real_value(v));
+    return text;
+}
+
+/* An end of a range: of 64 bits at most where it is whole. */
+static const char *show_end(char text[SHOWN], double x)
+{
+    if (fabs(x) > 0x1p63 || floor(x) < x)
+        (void)snprintf(text, SHOWN, "%.15g", x);
+    else
+        (void)snprintf(text, SHOWN, "%lld", x < 0x1p63 ? (long long)x : LLONG_MAX);
+    return text;
 }
 
 static int bad(const struct place *p, const char *fmt, ...) PRINTF_LIKE(2, 3);
@@ -79,47 +134,67 @@ static int bad_type(const struct place *p, const char *want, const json_t *v)
     return bad(p, "must be %s, not %s", want, type_of(v));
 }
 
-/* A number in its row's range, or clamped into it where the row says so. */
-static int in_range(const struct place *p, double *x)
+static int out_of_range(const struct place *p, const json_t *v)
 {
     const struct field_row *row = p->row;
+    char is[SHOWN], min[SHOWN], max[SHOWN];
+
+    return bad(p, "is %s, expected %s%s to %s", show(is, v),
+               row->flags & FIELD_ABOVE ? "more than " : "", show_end(min, row->min),
+               show_end(max, row->max));
+}
+
+/* A number in its row's range, or clamped into it where the row says so. */
+static int in_range(const struct place *p, const json_t *v, double *x)
+{
+    const struct field_row *row = p->row;
+    char is[SHOWN], max[SHOWN];
 
     if (*x > row->max && row->flags & FIELD_CLAMP) {
-        field_warn(p->report, "%s: %.15g is taken as %.15g, the most there is",
-                   p->report->param, *x, row->max);
+        field_warn(p->report, "%s: %s is taken as %s, the most there is", p->report->param,
+                   show(is, v), show_end(max, row->max));
         *x = row->max;
     }
     if (*x >= row->min && *x <= row->max && !(row->flags & FIELD_ABOVE && *x <= row->min))
         return 0;
-    return bad(p, "is %.15g, expected %s%.15g to %.15g", *x,
-               row->flags & FIELD_ABOVE ? "more than " : "", row->min, row->max);
+    return out_of_range(p, v);
+}
+
+/* 1: a whole number, however it is written: 40, 40.0, 4e1. */
+static int is_whole(const json_t *v)
+{
+    return json_is_integer(v) || jbig_digits(v).p ||
+           (json_is_real(v) && floor(json_real_value(v)) == json_real_value(v));
 }
 
 static int read_int(const struct place *p, const json_t *v, void *at)
 {
-    double x = (double)json_integer_value(v);
+    double x = jbig_value(v);
     int rc;
 
-    if (!json_is_integer(v))
+    if (!is_whole(v))
         return bad_type(p, "an integer", v);
-    rc = in_range(p, &x);
+    /* What 64 bits do not hold is near to what they hold in a double only. */
+    if (jbig_digits(v).p || (p->row->type == FIELD_I64 && json_is_real(v) && fabs(x) >= 0x1p63))
+        return out_of_range(p, v);
+    rc = in_range(p, v, &x);
     if (rc < 0)
         return rc;
     if (p->row->type == FIELD_INT)
         *(int *)at = (int)x;
     else
-        *(int64_t *)at = (int64_t)json_integer_value(v);
+        *(int64_t *)at = json_is_integer(v) ? (int64_t)json_integer_value(v) : (int64_t)x;
     return 0;
 }
 
 static int read_float(const struct place *p, const json_t *v, void *at)
 {
-    double x = json_number_value(v);
+    double x = jbig_value(v);
     int rc;
 
-    if (!json_is_number(v))
+    if (!json_is_number(v) && !jbig_digits(v).p)
         return bad_type(p, "a number", v);
-    rc = in_range(p, &x);
+    rc = in_range(p, v, &x);
     if (rc == 0)
         *(float *)at = (float)x;
     return rc;
@@ -168,8 +243,8 @@ static int is_harmless(const struct field_row *row, const json_t *v)
 {
     const char *at = row->harmless;
 
-    if ((json_is_object(v) && json_object_size(v) == 0) ||
-        (json_is_array(v) && json_array_size(v) == 0))
+    if (!(row->flags & FIELD_ASKS) && ((json_is_object(v) && json_object_size(v) == 0) ||
+                                       (json_is_array(v) && json_array_size(v) == 0)))
         return 1;
     while (at) {
         const char *end = strchr(at, '|');
@@ -188,11 +263,47 @@ static int is_harmless(const struct field_row *row, const json_t *v)
     return 0;
 }
 
+/* Of a field whose value says nothing here: whether it is one at all. */
+static int check_kind(const struct place *p, const json_t *v)
+{
+    static const char *const wants[] = {[FIELD_IS_STR] = "a string",
+                                        [FIELD_IS_INT] = "an integer",
+                                        [FIELD_IS_NUM] = "a number",
+                                        [FIELD_IS_BOOL] = "true or false",
+                                        [FIELD_IS_OBJECT] = "an object",
+                                        [FIELD_IS_ARRAY] = "an array",
+                                        [FIELD_IS_STRS] = "an object of strings"};
+    const char *key;
+    json_t *one;
+    int ok = p->row->is == FIELD_IS_ANY || (p->row->is == FIELD_IS_STR && json_is_string(v)) ||
+             (p->row->is == FIELD_IS_INT && is_whole(v)) ||
+             (p->row->is == FIELD_IS_NUM && (json_is_number(v) || jbig_digits(v).p)) ||
+             (p->row->is == FIELD_IS_BOOL && json_is_boolean(v)) ||
+             (p->row->is >= FIELD_IS_OBJECT && json_is_object(v) && !jbig_digits(v).p) ||
+             (p->row->is == FIELD_IS_ARRAY && json_is_array(v));
+
+    if (!ok)
+        return bad_type(p, wants[p->row->is], v);
+    json_object_foreach((json_t *)(uintptr_t)v, key, one)
+    {
+        if (p->row->is != FIELD_IS_STRS || json_is_string(one))
+            continue;
+        add_param(p->report, key);
+        return bad_type(p, "a string", one);
+    }
+    return 0;
+}
+
 static int read_one(const struct place *p, const json_t *v, void *into)
 {
     const struct field_row *row = p->row;
     void *at = (char *)into + row->at;
+    char text[SHOWN];
 
+    if (row->is && check_kind(p, v) < 0)
+        return E_INVALID;
+    if (jbig_digits(v).p && (row->type == FIELD_JSON || row->type == FIELD_CALL))
+        return bad(p, "is %s, which is out of range", show(text, v));
     switch (row->type) {
     case FIELD_BOOL:
         if (!json_is_boolean(v))
@@ -207,7 +318,7 @@ static int read_one(const struct place *p, const json_t *v, void *into)
     case FIELD_STR:
         return read_str(p, v, at);
     case FIELD_OBJECT:
-        if (!json_is_object(v))
+        if (!json_is_object(v) || jbig_digits(v).p)
             return bad_type(p, "an object", v);
         *(const json_t **)at = v;
         return 0;
@@ -234,15 +345,6 @@ static int read_one(const struct place *p, const json_t *v, void *into)
 }
 
 /* -- all of them ---------------------------------------------------------------------- */
-
-static void set_param(struct field_report *r, const char *path, const char *name)
-{
-    (void)snprintf(r->param, sizeof(r->param), "%s%.64s", path, name);
-    for (char *p = r->param; *p; p++) {
-        if ((unsigned char)*p < ' ' || *p == 0x7f)
-            *p = '?';
-    }
-}
 
 static const struct field_row *row_of(const struct field_row *rows, size_t n, const char *name)
 {
@@ -278,22 +380,49 @@ static int unknown(const struct field_row *rows, size_t n, const char *path, con
     return 0;
 }
 
+/* Two names of one thing that say different things. The row before rows[i] that does, or
+ * NULL. */
+static const struct field_row *other_name(const struct field_row *rows, size_t i,
+                                          const json_t *o, json_t *v)
+{
+    for (size_t k = 0; k < i && rows[i].type <= FIELD_STR; k++) {
+        json_t *w = rows[k].type == rows[i].type && rows[k].at == rows[i].at
+                        ? json_object_get(o, rows[k].name)
+                        : NULL;
+        int is_number = is_whole(v) || json_is_real(v);
+
+        if (!w || json_is_null(w))
+            continue;
+        if (is_number ? jbig_value(v) < jbig_value(w) || jbig_value(v) > jbig_value(w)
+                      : !json_equal(v, w))
+            return &rows[k];
+    }
+    return NULL;
+}
+
 int field_read(const struct field_row *rows, size_t n, const char *path, const json_t *o,
                void *into, struct field_report *r, struct err *e)
 {
     int rc = 0;
 
-    if (!json_is_object(o)) {
-        (void)snprintf(r->param, sizeof(r->param), "%s", path);
-        return err_set(e, E_INVALID, "%s%smust be an object, not %s", path, *path ? " " : "",
+    if (!json_is_object(o) || jbig_digits(o).p) {
+        size_t len = strlen(path);
+
+        len -= len && path[len - 1] == '.';
+        (void)snprintf(r->param, sizeof(r->param), "%.*s", (int)len, path);
+        return err_set(e, E_INVALID, "%s%smust be an object, not %s", r->param, len ? " " : "",
                        o ? type_of(o) : "nothing");
     }
     for (size_t i = 0; i < n && rc == 0; i++) {
         struct place p = {&rows[i], r, e};
-        const json_t *v = json_object_get(o, rows[i].name);
+        json_t *v = json_object_get(o, rows[i].name);
+        const struct field_row *other =
+            v && !json_is_null(v) ? other_name(rows, i, o, v) : NULL;
 
         set_param(r, path, rows[i].name);
-        if (v && !json_is_null(v))
+        if (other)
+            rc = bad(&p, "differs from %s%s", path, other->name);
+        else if (v && !json_is_null(v))
             rc = read_one(&p, v, into);
         else if (rows[i].flags & FIELD_NEEDED)
             rc = err_set(e, E_INVALID, "%s is required", r->param);
@@ -339,7 +468,6 @@ static int look_over(struct str s, struct err *e)
 
 int field_parse(json_t **out, struct str body, struct err *e)
 {
-    json_error_t why;
     int rc;
 
     *out = NULL;
@@ -350,12 +478,8 @@ int field_parse(json_t **out, struct str body, struct err *e)
     rc = look_over(body, e);
     if (rc < 0)
         return rc;
-    *out = json_loadb(body.p, body.n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL,
-                      &why);
-    if (*out)
-        return 0;
-    if (json_error_code(&why) == json_error_out_of_memory)
-        return err_set(e, E_NOMEM, "no memory for the request's JSON");
-    return err_set(e, E_INVALID, "the body is not valid JSON: %s (byte %d)", why.text,
-                   why.position);
+    rc = jbig_load(out, body, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, e);
+    if (rc == E_TOO_LONG)
+        return err_wrap(e, E_INVALID, "the body cannot be read");
+    return rc < 0 ? err_wrap(e, rc, "the body is not valid JSON") : 0;
 }

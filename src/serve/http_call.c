@@ -122,6 +122,15 @@ static const char *op_query(const struct call *c, const char *name)
     return NULL;
 }
 
+static const char *op_query_name(const struct call *c, size_t i)
+{
+    const struct field *f = of(c)->query;
+
+    while (f && i-- > 0)
+        f = f->next;
+    return f ? f->name : NULL;
+}
+
 int http_add_header(struct exchange *x, const char *name, const char *value)
 {
     struct field *f = arena_alloc(&x->mem, sizeof(*f));
@@ -270,6 +279,7 @@ static void op_name_model(struct call *c, struct str model)
 static const struct call_ops ops = {
     .header = op_header,
     .query = op_query,
+    .query_name = op_query_name,
     .add_header = op_add_header,
     .reply = op_reply,
     .begin = op_begin,

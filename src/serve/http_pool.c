@@ -2,6 +2,7 @@
 #include "serve/http_priv.h"
 
 #include "base/mem.h"
+#include "serve/ask.h"
 #include "sys/thread.h"
 
 enum { POOL_MAX = 256, BODY_LONG = 1 << 20 };
@@ -21,7 +22,7 @@ static void run_one(struct http_pool *p, struct exchange *x)
 {
     size_t n = x->call.body.n;
 
-    x->call.route->run(p->s, &x->call);
+    ask_run(p->s, &x->call);
     if (n > BODY_LONG)
         mem_trim();
 }

@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "serve/ask.h"
 
 #include <string.h>
 
@@ -150,7 +151,7 @@ static void start(struct exchange *x)
         x->http->sweep_ns = 0;     /* is it still there? */
     atomic_fetch_add(&x->refs, 1); /* the handler's */
     if (x->call.route->flags & ROUTE_QUICK) {
-        x->call.route->run(x->http->s, &x->call);
+        ask_run(x->http->s, &x->call);
     } else if (!http_pool_put(x->http->pool, x)) {
         http_exchange_unref(x);
         (void)err_set(&e, E_BUSY, "the server has too many requests waiting");

@@ -18,7 +18,7 @@ int local_put_ids(struct tok_ids *ids, const int32_t *id, size_t n)
 /* The beginning goes, but for what marks it. */
 void local_cut_front(struct tok_ids *ids, size_t room, const struct tok *tok)
 {
-    size_t keep = tok && ids->n && ids->id[0] == tok_bos(tok), gone = ids->n - room;
+    size_t keep = room && tok && ids->n && ids->id[0] == tok_bos(tok), gone = ids->n - room;
 
     memmove(ids->id + keep, ids->id + keep + gone, (room - keep) * sizeof(*ids->id));
     ids->n = room;

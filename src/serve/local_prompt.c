@@ -241,6 +241,10 @@ static int check_able(struct local_call *c, struct local_prompt *p, struct chat_
         return local_blame(
             c, GATE_F_TOOLS,
             err_set(e, E_UNSUPPORTED, "model '%s' does not support tools", local_name(c->m)));
+    if (c->q->field[GATE_F_IMAGE])
+        return local_blame(c, GATE_F_IMAGE,
+                           err_set(e, E_UNSUPPORTED, "%s: an image; model '%s' reads text only",
+                                   c->q->field[GATE_F_IMAGE], local_name(c->m)));
     if (r->think == CHAT_THINK_ON && probe->think == PROBE_THINK_NEVER)
         return local_blame(c, GATE_F_THINK,
                            err_set(e, E_UNSUPPORTED, "model '%s' does not support thinking",
@@ -370,7 +374,7 @@ int local_prompt_make(struct local_call *c, struct local_prompt *out, struct err
     rc = q->kind == GATE_TEXT ? of_text(c, out, e) : of_gap(c, out, e);
     if (rc < 0 || fits(c, ids->n) || q->count_only)
         return rc;
-    if (q->overflow == GATE_REFUSE || q->kind == GATE_INFILL)
+    if (q->overflow == GATE_REFUSE || q->kind == GATE_INFILL || room_for(c) == 0)
         return too_long(c, ids->n, e);
     all = ids->n;
     local_cut_front(ids, room_for(c), tok);

@@ -1,6 +1,7 @@
 #include "text/chat.h"
 
 #include "base/mem.h"
+#include "fmt/jbig.h"
 #include "fmt/jtext.h"
 
 #include <string.h>
@@ -177,10 +178,11 @@ static json_t *text_of_object(const json_t *args)
 /* Arguments that are text as an object, or as the text that they are. NULL: no memory. */
 static json_t *object_of_text(json_t *args, int wrapped)
 {
-    json_t *out = json_loadb(json_string_value(args), json_string_length(args),
-                             JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
+    json_t *out = NULL;
 
-    if (json_is_object(out))
+    if (jbig_load(&out, (struct str){json_string_value(args), json_string_length(args)},
+                  JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL) == 0 &&
+        json_is_object(out))
         return out;
     json_decref(out);
     return wrapped ? json_pack("{s:O}", "arguments", args) : json_incref(args);

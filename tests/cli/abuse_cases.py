@@ -267,7 +267,10 @@ a = server.ask("/completion", many + dump(completion)[1:])
 ok("J12 and the warnings are no more than clients read", a.status == 200 and 1 < len(a.warnings) < 40 and any("more at least" in w for w in a.warnings), (a, a.warnings))
 group("J13 P15 integers that are none, or too large", [
     (e, f"{n}={v}", dump(e, **{n: 555}).replace(b"555", v), 400) for e in ENDS for n in e.fields.get("i", "").split()
-    for v in (b"1.5", b"9223372036854775808", b"18446744073709551616", b"-9223372036854775809", b"1e3", b"1.0")])
+    for v in (b"1.5", b"9223372036854775808", b"18446744073709551616", b"-9223372036854775809")])
+group("J13 whole numbers with a point", [
+    (e, v.decode(), dump(e, **{e.opt + "top_k": 555}).replace(b"555", v), 200) for e in WRITING if e.opt + "top_k" in e.fields["i"].split()
+    for v in (b"40.0", b"4e1")])
 group("J13 2^53 + 1 stays what it is, or is refused", [
     (e, "seed", e.body(**{e.opt + "seed": 2 ** 53 + 1}), 200) for e in (chat, completions, responses)] + [
     (e, "seed", e.body(**{e.opt + "seed": 2 ** 53 + 1}), 400, "seed") for e in (ochat, generate)])
@@ -357,7 +360,7 @@ for e in (chat, completion):
 RANGE = {"temperature": (-1, -0.001), "top_p": (0, -0.1, 1.1, 7), "min_p": (-0.1, 1.1), "typical_p": (-0.1, 1.1), "repeat_penalty": (0, -1)}
 RANGE_PENALTY = {"presence_penalty": (-2.1, 2.1, 1e9), "frequency_penalty": (-2.1, 2.1)}
 rows = [(e, f"{n}={v}", e.body(**{e.opt + n: v}), 400, n) for e in WRITING for n, vs in
-        {**RANGE, **(RANGE_PENALTY if e is not completion else {"presence_penalty": (-1e6, 1e6)})}.items() for v in vs
+        {**RANGE, **(RANGE_PENALTY if e in (chat, completions, responses) else {"presence_penalty": (-1e31, 1e31)})}.items() for v in vs
         if e.opt + n in e.fields["f"].split()]
 rows += [(e, "temperature=2.1", e.body(temperature=2.1), 400, "temperature") for e in (chat, completions, responses, messages)]
 rows += [(e, "temperature=1e39", e.body(**{e.opt + "temperature": 1e39}), 400, "temperature") for e in WRITING]

@@ -159,7 +159,7 @@ refused "a broken template" 64 "line 1" --template "$work/broken.jinja"
 echo '{{ raise_exception("no conversation here") }}' >"$work/no.jinja"
 refused "a template that refuses" 64 "no conversation here" --template "$work/no.jinja"
 echo 'not JSON' >"$work/broken.json"
-refused "broken tools" 64 "line 1" --tools "$work/broken.json" --template $data/chatml.jinja
+refused "broken tools" 64 "byte 3" --tools "$work/broken.json" --template $data/chatml.jinja
 
 refused "a system text that is not UTF-8" 64 "^error: --system: .*not UTF-8" --system $'a\xff' --template $data/chatml.jinja
 refused "a form of answers that must be calls" 64 "--format: with --tool-choice required every" --format json \

@@ -34,7 +34,7 @@ fails "a rule that is not there" 64 "2:5: the rule b is nowhere defined" debug g
 printf '{"type": 5}' >"$work/bad.json"
 fails "a broken schema" 64 "" debug grammar --schema "$work/bad.json"
 printf '{"type"' >"$work/bad.json"
-fails "no JSON" 64 "line 1" debug grammar --schema "$work/bad.json"
+fails "no JSON" 64 "byte 7" debug grammar --schema "$work/bad.json"
 
 for v in llama-spm gpt-2 llama-bpe; do
     if [ ! -r ../shared/vocab/$v.gguf ]; then

@@ -11,15 +11,16 @@
 #include "../unit/serve/neighbours.h"
 
 #include "base/utf8.h"
+#include "fmt/jbig.h"
 
 #include <stdint.h>
 #include <stdlib.h>
 
 static void api_json(const char *p, size_t n)
 {
-    json_t *v = json_loadb(p, n, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+    json_t *v = NULL;
 
-    if (!v)
+    if (jbig_load(&v, (struct str){p, n}, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL) < 0)
         abort();
     json_decref(v);
 }

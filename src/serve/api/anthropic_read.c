@@ -12,12 +12,26 @@ enum { BUDGET_MIN = 1024, STOP_MAX_N = 64, STOP_MAX_LEN = 1024 };
 
 struct body {
     struct str model;
-    json_t *messages, *system, *tools, *choice, *thinking, *config, *format, *stops;
+    json_t *messages, *system, *tools, *choice, *thinking, *config, *format, *stops, *metadata;
     float temperature, top_p;
     int top_k, max_tokens, stream;
 };
 
 #define AT(field) .at = offsetof(struct body, field)
+
+static int read_tier(void *into, const json_t *v, struct err *e)
+{
+    const char *tier = json_string_value(v);
+
+    (void)into; /* there is one */
+    return tier && (strcmp(tier, "auto") == 0 || strcmp(tier, "standard_only") == 0)
+               ? 0
+               : err_set(e, E_INVALID, "is neither \"auto\" nor \"standard_only\"");
+}
+
+static const struct field_row metadata_rows[] = {
+    {.name = "user_id", .type = FIELD_NOTED, .is = FIELD_IS_STR},
+};
 
 static const struct field_row body_rows[] = {
     {.name = "model",
@@ -49,15 +63,17 @@ static const struct field_row body_rows[] = {
     {.name = "thinking", .type = FIELD_OBJECT, AT(thinking)},
     {.name = "output_config", .type = FIELD_OBJECT, AT(config)},
     {.name = "output_format", .type = FIELD_OBJECT, AT(format)}, /* its older place */
-    {.name = "metadata", .type = FIELD_NOTED},
-    {.name = "cache_control", .type = FIELD_NOTED}, /* prefixes are kept anyway */
-    {.name = "service_tier", .type = FIELD_NOTED},  /* there is one */
-    {.name = "inference_geo", .type = FIELD_NOTED}, /* it is this machine */
-    {.name = "anthropic_beta", .type = FIELD_NOTED},
-    {.name = "betas", .type = FIELD_NOTED},
-    {.name = "user_profile_id", .type = FIELD_NOTED},
-    {.name = "workspace_id", .type = FIELD_NOTED},
-    {.name = "diagnostics", .type = FIELD_WARNED},
+    {.name = "metadata", .type = FIELD_OBJECT, AT(metadata)},
+    {.name = "cache_control",
+     .type = FIELD_NOTED,
+     .is = FIELD_IS_OBJECT}, /* prefixes are kept anyway */
+    {.name = "service_tier", .type = FIELD_CALL, .read = read_tier},
+    {.name = "inference_geo", .type = FIELD_NOTED, .is = FIELD_IS_STR}, /* it is this machine */
+    {.name = "anthropic_beta", .type = FIELD_NOTED, .is = FIELD_IS_ARRAY},
+    {.name = "betas", .type = FIELD_NOTED, .is = FIELD_IS_ARRAY},
+    {.name = "user_profile_id", .type = FIELD_NOTED, .is = FIELD_IS_STR},
+    {.name = "workspace_id", .type = FIELD_NOTED, .is = FIELD_IS_STR},
+    {.name = "diagnostics", .type = FIELD_WARNED, .is = FIELD_IS_OBJECT},
     {.name = "speed", .type = FIELD_REFUSED, .harmless = "\"standard\""},
     {.name = "container",
      .type = FIELD_REFUSED,
@@ -67,6 +83,7 @@ static const struct field_row body_rows[] = {
      .why = "is not supported: connect to them yourself and pass their tools on in tools"},
     {.name = "context_management",
      .type = FIELD_WARNED,
+     .is = FIELD_IS_OBJECT,
      .harmless = "{\"edits\":[]}|"
                  "{\"edits\":[{\"type\":\"clear_thinking_20251015\",\"keep\":\"all\"}]}",
      .why = "is not applied: the conversation is taken as it is sent"},
@@ -139,7 +156,10 @@ struct config {
 static const struct field_row config_rows[] = {
     {.name = "effort", .type = FIELD_STR, .at = offsetof(struct config, effort)},
     {.name = "format", .type = FIELD_OBJECT, .at = offsetof(struct config, format)},
-    {.name = "task_budget", .type = FIELD_WARNED, .why = "is not enforced"},
+    {.name = "task_budget",
+     .type = FIELD_WARNED,
+     .is = FIELD_IS_OBJECT,
+     .why = "is not enforced"},
 };
 
 struct format {
@@ -156,7 +176,7 @@ static const struct field_row format_rows[] = {
      .type = FIELD_OBJECT,
      .at = offsetof(struct format, schema),
      .flags = FIELD_NEEDED},
-    {.name = "name", .type = FIELD_NOTED},
+    {.name = "name", .type = FIELD_NOTED, .is = FIELD_IS_STR},
 };
 
 static int read_format(struct gate_request *q, const char *path, const json_t *j,
@@ -246,6 +266,9 @@ static int read_parts(struct gate_request *q, const struct body *b, struct anthr
 {
     int rc = anthropic_talk(q, b->system, b->messages, r, e);
 
+    if (rc == 0 && b->metadata)
+        rc = field_read(metadata_rows, sizeof(metadata_rows) / sizeof(*metadata_rows),
+                        "metadata.", b->metadata, q, r, e);
     if (rc == 0)
         rc = anthropic_tools(q, b->tools, b->choice, r, e);
     if (rc == 0 && b->thinking)

@@ -25,6 +25,7 @@ static const char *const role_names[] = {[ROLE_NONE] = "",
 
 /* The message that is being put together, and what is known of those before. */
 struct talk {
+    struct gate_request *q;
     json_t *out;
     struct anthropic_place at;
     enum role role;
@@ -44,7 +45,7 @@ struct block {
 #define AT(field) .at = offsetof(struct block, field)
 #define NEED      .flags = FIELD_NEEDED
 #define COMMON                                                                                 \
-    {.name = "type", .type = FIELD_NOTED},                                                     \
+    {.name = "type", .type = FIELD_NOTED, .is = FIELD_IS_STR},                                 \
     {                                                                                          \
         .name = "cache_control", .type = FIELD_NOTED                                           \
     }
@@ -59,12 +60,12 @@ static const struct field_row image_rows[] = {
 static const struct field_row thinking_rows[] = {
     COMMON,
     {.name = "thinking", .type = FIELD_STR, AT(text), NEED},
-    {.name = "signature", .type = FIELD_NOTED},
+    {.name = "signature", .type = FIELD_NOTED, .is = FIELD_IS_STR},
 };
 
 static const struct field_row redacted_rows[] = {
     COMMON,
-    {.name = "data", .type = FIELD_NOTED},
+    {.name = "data", .type = FIELD_NOTED, .is = FIELD_IS_STR},
 };
 
 static const struct field_row use_rows[] = {
@@ -72,7 +73,7 @@ static const struct field_row use_rows[] = {
     {.name = "id", .type = FIELD_STR, AT(id), NEED, .min = 1},
     {.name = "name", .type = FIELD_STR, AT(name), NEED, .min = 1},
     {.name = "input", .type = FIELD_OBJECT, AT(input), NEED},
-    {.name = "caller", .type = FIELD_NOTED},
+    {.name = "caller", .type = FIELD_NOTED, .is = FIELD_IS_OBJECT},
 };
 
 static const struct field_row result_rows[] = {
@@ -204,6 +205,10 @@ static int add_image(struct talk *t, const json_t *j, struct err *e)
         rc = anthropic_source(&t->at, b.source, &s, e);
     if (rc == 0)
         rc = check_image(t, &s, e);
+    if (rc == 0 && !t->q->field[GATE_F_IMAGE]) {
+        t->q->field[GATE_F_IMAGE] = gate_str(t->q, t->at.path, strlen(t->at.path)).p;
+        rc = t->q->field[GATE_F_IMAGE] ? 0 : no_memory(e);
+    }
     if (rc == 0)
         rc = close_part(t, e);
     if (rc < 0)
@@ -390,7 +395,7 @@ struct turn {
 static const struct field_row turn_rows[] = {
     {.name = "role", .type = FIELD_STR, .at = offsetof(struct turn, role), NEED},
     {.name = "content", .type = FIELD_JSON, .at = offsetof(struct turn, content), NEED},
-    {.name = "cache_control", .type = FIELD_NOTED},
+    {.name = "cache_control", .type = FIELD_NOTED, .is = FIELD_IS_OBJECT},
 };
 
 static int add_turn(struct talk *t, const json_t *j, int is_last, struct err *e)
@@ -450,7 +455,7 @@ static int add_turns(struct talk *t, const json_t *messages, struct err *e)
 int anthropic_talk(struct gate_request *q, const json_t *system, const json_t *messages,
                    struct field_report *r, struct err *e)
 {
-    struct talk t = {.out = json_array(), .at.r = r, .asked = json_object()};
+    struct talk t = {.q = q, .out = json_array(), .at.r = r, .asked = json_object()};
     int rc = 0;
 
     buf_init(&t.text, TEXT_MAX);

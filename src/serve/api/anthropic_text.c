@@ -14,9 +14,9 @@ struct block {
 #define AT(field) .at = offsetof(struct block, field)
 #define NEED      .flags = FIELD_NEEDED
 #define COMMON                                                                                 \
-    {.name = "type", .type = FIELD_NOTED},                                                     \
+    {.name = "type", .type = FIELD_NOTED, .is = FIELD_IS_STR},                                 \
     {                                                                                          \
-        .name = "cache_control", .type = FIELD_NOTED                                           \
+        .name = "cache_control", .type = FIELD_NOTED, .is = FIELD_IS_OBJECT                    \
     }
 #define NO_CITATIONS                                                                           \
     {                                                                                          \
@@ -27,7 +27,7 @@ struct block {
 static const struct field_row text_rows[] = {
     COMMON,
     {.name = "text", .type = FIELD_STR, AT(text), NEED},
-    {.name = "citations", .type = FIELD_NOTED},
+    {.name = "citations", .type = FIELD_NOTED, .is = FIELD_IS_ARRAY},
 };
 
 static const struct field_row document_rows[] = {
@@ -53,8 +53,8 @@ static const struct field_row source_rows[] = {
     {.name = "media_type", .type = FIELD_STR, SOURCE(media_type)},
     {.name = "data", .type = FIELD_STR, SOURCE(data)},
     {.name = "content", .type = FIELD_JSON, SOURCE(content)},
-    {.name = "url", .type = FIELD_NOTED},
-    {.name = "file_id", .type = FIELD_NOTED},
+    {.name = "url", .type = FIELD_NOTED, .is = FIELD_IS_STR},
+    {.name = "file_id", .type = FIELD_NOTED, .is = FIELD_IS_STR},
 };
 
 static int no_memory(struct err *e)

@@ -38,17 +38,17 @@ enum { PARALLEL = 16 };
     {                                                                                          \
         .name = n, .type = FIELD_BOOL, AT(f)                                                   \
     }
-#define NOTED(n)                                                                               \
+#define NOTED(n, k)                                                                            \
     {                                                                                          \
-        .name = n, .type = FIELD_NOTED                                                         \
+        .name = n, .type = FIELD_NOTED, .is = FIELD_IS_##k                                     \
     }
 #define REFUSED(n, same, text)                                                                 \
     {                                                                                          \
         .name = n, .type = FIELD_REFUSED, .harmless = same, .why = text                        \
     }
-#define WARNED(n, same, text)                                                                  \
+#define WARNED(n, k, same, text)                                                               \
     {                                                                                          \
-        .name = n, .type = FIELD_WARNED, .harmless = same, .why = text                         \
+        .name = n, .type = FIELD_WARNED, .harmless = same, .why = text, .is = FIELD_IS_##k     \
     }
 
 #define ORDER                                                                                  \
@@ -71,9 +71,9 @@ static const struct field_row completion_rows[] = {
     FLOAT(top_n_sigma, -1, 1000),
     FLOAT(xtc_probability, 0, 1),
     FLOAT(xtc_threshold, 0, 1),
-    FLOAT_ABOVE(repeat_penalty, 0, 1000),
-    FLOAT(presence_penalty, -1000, 1000),
-    FLOAT(frequency_penalty, -1000, 1000),
+    FLOAT_ABOVE(repeat_penalty, 0, 1e30),
+    FLOAT(presence_penalty, -1e30, 1e30),
+    FLOAT(frequency_penalty, -1e30, 1e30),
     INT("repeat_last_n", sampling.repeat_last_n, -1),
     FLOAT(dry_multiplier, 0, 1000),
     FLOAT(dry_base, 0, 1000),
@@ -86,10 +86,10 @@ static const struct field_row completion_rows[] = {
     BOOL("ignore_eos", sampling.ignore_eos),
     {.name = "logit_bias", .type = FIELD_JSON, AT(bias)},
     REFUSED("mirostat", "0", "is not supported; 0 turns it off"),
-    NOTED("mirostat_tau"),
-    NOTED("mirostat_eta"),
+    NOTED("mirostat_tau", NUM),
+    NOTED("mirostat_eta", NUM),
     REFUSED("adaptive_target", "-1", "is not supported; -1 turns it off"),
-    NOTED("adaptive_decay"),
+    NOTED("adaptive_decay", NUM),
     REFUSED("samplers", ORDER "|" ORDER_OLD,
             "cannot be put into another order than penalties, dry, top_n_sigma, top_k, typ_p, "
             "top_p, min_p, xtc, temperature"),
@@ -98,32 +98,32 @@ static const struct field_row completion_rows[] = {
     {.name = "json_schema", .type = FIELD_JSON, AT(schema)},
     REFUSED("grammar_lazy", "false", "is not supported: a grammar holds from the first token"),
     REFUSED("grammar_triggers", NULL, "is not supported: a grammar holds from the first token"),
-    NOTED("preserved_tokens"),
+    NOTED("preserved_tokens", ARRAY),
     REFUSED("n_indent", "0", "is not supported"),
     /* length and end */
     INT("n_predict", n_predict, -1),
     INT("max_tokens", n_predict, -1),
     {.name = "stop", .type = FIELD_JSON, AT(stop)},
     {.name = "t_max_predict_ms", .type = FIELD_I64, AT(most_ms), .min = -1, .max = 1e12},
-    WARNED("t_max_prompt_ms", "0|-1", "is not enforced"),
-    NOTED("n_keep"), /* a text that is too long is refused, and none is shifted */
-    NOTED("n_discard"),
+    WARNED("t_max_prompt_ms", INT, "0|-1", "is not enforced"),
+    NOTED("n_keep", INT), /* a text that is too long is refused, and none is shifted */
+    NOTED("n_discard", INT),
     /* where and how */
     INT_TO("n_cmpl", n_choice, 1, LLAMA_CHOICES_MAX),
     INT_TO("n", n_choice, 1, LLAMA_CHOICES_MAX),
     INT_TO("id_slot", id_slot, -1, INT32_MAX),
     BOOL("cache_prompt", cache_prompt),
-    WARNED("n_cache_reuse", "0", "has no effect: whole prefixes are reused"),
+    WARNED("n_cache_reuse", INT, "0", "has no effect: whole prefixes are reused"),
     REFUSED("lora", NULL,
             "is not supported: adapters belong to a model; create one with ADAPTER in its "
             "Modelfile"),
     REFUSED("image_data", NULL, "is not supported: send images to /v1/chat/completions"),
-    NOTED("speculative.n_max"),
-    NOTED("speculative.n_min"),
-    NOTED("speculative.p_min"),
-    NOTED("speculative.type"),
-    NOTED("backend_sampling"),
-    NOTED("user"),
+    NOTED("speculative.n_max", INT),
+    NOTED("speculative.n_min", INT),
+    NOTED("speculative.p_min", NUM),
+    NOTED("speculative.type", STR),
+    NOTED("backend_sampling", BOOL),
+    NOTED("user", STR),
     /* answer */
     BOOL("stream", stream),
     INT_TO("n_probs", n_probs, 0, LLAMA_PROBS_MAX),
@@ -132,8 +132,8 @@ static const struct field_row completion_rows[] = {
     {.name = "response_fields", .type = FIELD_ARRAY, AT(fields), .max = 64},
     BOOL("timings_per_token", timings_per_token),
     BOOL("return_progress", return_progress),
-    WARNED("sse_ping_interval", "10", "is 10 seconds"),
-    NOTED("verbose"),
+    WARNED("sse_ping_interval", INT, "10", "is 10 seconds"),
+    NOTED("verbose", BOOL),
     /* of /infill */
     {.name = "input_prefix", .type = FIELD_STR, AT(prefix)},
     {.name = "input_suffix", .type = FIELD_STR, AT(suffix)},
@@ -316,7 +316,7 @@ static const struct field_row extra_rows[] = {
      .type = FIELD_STR,
      .at = offsetof(struct extra, text),
      .flags = FIELD_NEEDED},
-    NOTED("time"),
+    NOTED("time", NUM),
 };
 
 static int set_extra(struct llama_parse *p)

@@ -20,7 +20,7 @@ static const struct field_row rows[] = {
     ROW("continue_final_message", BOOL, continue_final, 0, 1, 0),
     ROW_REFUSED("chat_template", NULL, "is not supported: set it with the model's TEMPLATE"),
     ROW_REFUSED("add_generation_prompt", "true", NULL),
-    ROW_NOTED("stream"),
+    ROW_NOTED("stream", FIELD_IS_BOOL),
 };
 
 static int on_event(void *ctx, const struct gate_event *ev, struct buf *out)
@@ -48,21 +48,6 @@ static void text_free(void *ctx)
 
 static const struct ask_ops ops = {.event = on_event, .free = text_free};
 
-static int read_vars(struct openai_parse *p)
-{
-    const json_t *on = json_object_get(p->in.template_vars, "enable_thinking");
-
-    if (!p->in.template_vars)
-        return 0;
-    if (json_is_boolean(on))
-        p->q->think = json_is_true(on) ? GATE_THINK_ON : GATE_THINK_OFF;
-    p->q->vars = json_copy(p->in.template_vars);
-    if (!p->q->vars)
-        return openai_nomem(p);
-    (void)json_object_del(p->q->vars, "enable_thinking");
-    return 0;
-}
-
 static int read_all(struct openai_parse *p)
 {
     int rc = openai_messages(p, p->in.messages);
@@ -72,7 +57,7 @@ static int read_all(struct openai_parse *p)
     if (rc == 0 && p->in.effort.n)
         rc = openai_effort(p, "reasoning_effort", p->in.effort);
     if (rc == 0)
-        rc = read_vars(p);
+        rc = openai_template_vars(p);
     p->q->prefill = p->in.continue_final;
     p->q->render_only = 1;
     return rc;

@@ -20,10 +20,10 @@ static const struct field_row rows[] = {
     {.name = "content", .type = FIELD_JSON, AT(prompt)},
     {.name = "input", .type = FIELD_JSON, AT(texts)},
     {.name = "embd_normalize", .type = FIELD_INT, AT(norm), .min = NORM_NONE, .max = NORM_MOST},
-    {.name = "cache_prompt", .type = FIELD_NOTED},
+    {.name = "cache_prompt", .type = FIELD_NOTED, .is = FIELD_IS_BOOL},
     {.name = "encoding_format", .type = FIELD_REFUSED, .harmless = "\"float\""},
     {.name = "image_data", .type = FIELD_REFUSED},
-    {.name = "user", .type = FIELD_NOTED},
+    {.name = "user", .type = FIELD_NOTED, .is = FIELD_IS_STR},
 };
 
 struct answer {

@@ -110,16 +110,22 @@ static int put_text(struct llama_parse *p, const json_t *v, struct gate_input *o
 static int put_object(struct llama_parse *p, const char *at, const json_t *o,
                       struct gate_input *out)
 {
-    const json_t *text = json_object_get(o, "prompt_string");
+    static const struct field_row rows[] = {
+        {.name = "prompt_string", .type = FIELD_STR, .flags = FIELD_NEEDED},
+        {.name = "multimodal_data",
+         .type = FIELD_REFUSED,
+         .why = "is not supported: send images to /v1/chat/completions"},
+    };
+    struct str text;
+    char path[48];
+    int rc;
 
-    if (!json_is_string(text))
-        return err_set(&p->e, E_INVALID, "%s.prompt_string is required", at);
-    if (json_array_size(json_object_get(o, "multimodal_data")))
-        return err_set(&p->e, E_UNSUPPORTED,
-                       "%s.multimodal_data is not supported: send images to "
-                       "/v1/chat/completions",
-                       at);
-    return put_text(p, text, out);
+    (void)snprintf(path, sizeof(path), "%.40s.", at);
+    rc = field_read(rows, sizeof(rows) / sizeof(*rows), path, o, &text, &p->r, &p->e);
+    if (rc < 0)
+        return rc;
+    out->text = gate_str(p->q, text.p, text.n);
+    return out->text.p ? 0 : llama_nomem(p);
 }
 
 static int put_prompt(struct llama_parse *p, const char *at, const json_t *v,
@@ -170,6 +176,27 @@ int llama_prompt(struct llama_parse *p, const char *name, const json_t *prompt, 
     return rc;
 }
 
+/* A string, or an object with one. */
+static int put_document(struct llama_parse *p, const char *name, size_t i, const json_t *v,
+                        struct gate_input *out)
+{
+    static const struct field_row row = {
+        .name = "text", .type = FIELD_STR, .flags = FIELD_NEEDED};
+    struct str text = {json_string_value(v), json_string_length(v)};
+    char path[48];
+    int rc = 0;
+
+    (void)snprintf(path, sizeof(path), "%.16s.%zu.", name, i);
+    if (json_is_object(v))
+        rc = field_read(&row, 1, path, v, &text, &p->r, &p->e);
+    if (rc == 0 && !text.p)
+        rc = err_set(&p->e, E_INVALID, "%s.%zu must be a string", name, i);
+    if (rc < 0)
+        return rc;
+    out->text = gate_str(p->q, text.p, text.n);
+    return out->text.p ? 0 : llama_nomem(p);
+}
+
 int llama_texts(struct llama_parse *p, const char *name, const json_t *list)
 {
     size_t n = json_array_size(list), i;
@@ -181,11 +208,7 @@ int llama_texts(struct llama_parse *p, const char *name, const json_t *list)
         return llama_nomem(p);
     json_array_foreach(list, i, j)
     {
-        const json_t *text = json_is_object(j) ? json_object_get(j, "text") : j;
-
-        rc = json_is_string(text)
-                 ? put_text(p, text, &input[i])
-                 : err_set(&p->e, E_INVALID, "%s.%zu must be a string", name, i);
+        rc = put_document(p, name, i, j, &input[i]);
         if (rc < 0)
             break;
     }

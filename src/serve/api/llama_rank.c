@@ -19,8 +19,8 @@ static const struct field_row rows[] = {
     {.name = "return_text", .type = FIELD_BOOL, AT(return_text)},
     {.name = "raw_scores", .type = FIELD_REFUSED, .harmless = "false"},
     {.name = "truncate", .type = FIELD_REFUSED, .harmless = "false"},
-    {.name = "cache_prompt", .type = FIELD_NOTED},
-    {.name = "user", .type = FIELD_NOTED},
+    {.name = "cache_prompt", .type = FIELD_NOTED, .is = FIELD_IS_BOOL},
+    {.name = "user", .type = FIELD_NOTED, .is = FIELD_IS_STR},
 };
 
 struct rank {

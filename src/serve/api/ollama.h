@@ -66,7 +66,8 @@ MUST_CHECK int ollama_format(struct gate_request *q, const json_t *format, struc
 /* Messages (of /api/chat), images (of /api/generate: base64) and tools. */
 MUST_CHECK int ollama_talk(struct gate_request *q, const json_t *messages,
                            struct field_report *r, struct err *e);
-MUST_CHECK int ollama_tools(struct gate_request *q, const json_t *tools, struct err *e);
+MUST_CHECK int ollama_tools(struct gate_request *q, const json_t *tools, struct field_report *r,
+                            struct err *e);
 /* A user's content of text and pictures. */
 MUST_CHECK int ollama_images(struct str text, const json_t *images, json_t **content,
                              const char *field, struct err *e);

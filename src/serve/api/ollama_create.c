@@ -9,6 +9,7 @@
 #include "serve/local.h"
 #include "text/tmpl/tmpl.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define STATUS_MAX ((size_t)64 << 10)
@@ -105,13 +106,18 @@ static int set_params(struct modelfile *mf, const json_t *o, struct field_report
     return rc < 0 ? err_wrap(e, rc, "parameters") : 0;
 }
 
-static int set_messages(struct modelfile *mf, const json_t *list, struct err *e)
+static int set_messages(struct modelfile *mf, const json_t *list, struct field_report *r,
+                        struct err *e)
 {
+    /* What they say is looked at below. */
+    static const struct field_row known[] = {{.name = "role", .type = FIELD_NOTED},
+                                             {.name = "content", .type = FIELD_NOTED}};
     const json_t *m;
     size_t i;
 
     json_array_foreach(list, i, m)
     {
+        char path[40];
         const char *role = json_string_value(json_object_get(m, "role"));
         json_t *content = json_object_get(m, "content");
 
@@ -122,6 +128,9 @@ static int set_messages(struct modelfile *mf, const json_t *list, struct err *e)
                            "messages[%zu] must have a role, one of system, user and assistant, "
                            "and a content that is a string",
                            i);
+        (void)snprintf(path, sizeof(path), "messages[%zu].", i);
+        if (field_read(known, 2, path, m, path, r, e) < 0)
+            return e->code;
         if (json_array_append_new(
                 mf->messages, json_pack("{s:s, s:O}", "role", role, "content", content)) != 0)
             return err_set(e, E_NOMEM, "no memory for a model");
@@ -168,7 +177,7 @@ static int to_modelfile(struct modelfile *mf, struct body *b, struct field_repor
         rc = set_license(mf, b->license, e);
     if (rc == 0)
         rc = set_params(mf, b->parameters, r, e);
-    return rc < 0 ? rc : set_messages(mf, b->messages, e);
+    return rc < 0 ? rc : set_messages(mf, b->messages, r, e);
 }
 
 /* -- progress -------------------------------------------------------------------------- */

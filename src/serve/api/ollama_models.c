@@ -188,17 +188,51 @@ static void renewed(struct serve *s, struct str name)
         local_renewed(s->local, name);
 }
 
+struct copy {
+    const json_t *source, *destination;
+};
+
+/* The body by rows into `into`: 1, or 0 and the call is answered. */
+static int read_body(struct call *c, const struct field_row *rows, size_t n, void *into,
+                     json_t **body)
+{
+    struct field_report r;
+    struct err e = {0};
+    int rc;
+
+    if (!ask_body(c, body))
+        return 0;
+    field_report_init(&r, ask_strict(c));
+    rc = field_read(rows, n, "", *body, into, &r, &e);
+    ask_warn(c, &r);
+    if (rc < 0) {
+        json_decref(*body);
+        ask_error(c, &e, r.param);
+    }
+    field_report_done(&r);
+    return rc == 0;
+}
+
+#define N(a) (sizeof(a) / sizeof(*(a)))
+#define ROW(n, f, t)                                                                           \
+    {                                                                                          \
+        .name = (n), .type = FIELD_JSON, .at = offsetof(struct t, f)                           \
+    }
+
 void ollama_copy(struct serve *s, struct call *c)
 {
+    static const struct field_row rows[] = {ROW("source", source, copy),
+                                            ROW("destination", destination, copy)};
+    struct copy b = {NULL, NULL};
     struct str from, to;
     struct err e = {0};
     json_t *body;
     int rc;
 
-    if (!ask_body(c, &body))
+    if (!read_body(c, rows, N(rows), &b, &body))
         return;
-    if (check_name(c, "source", json_object_get(body, "source"), &from) &&
-        check_name(c, "destination", json_object_get(body, "destination"), &to)) {
+    if (check_name(c, "source", b.source, &from) &&
+        check_name(c, "destination", b.destination, &to)) {
         rc = may_use(c, from) && may_use(c, to) ? store_copy(s->store, from, to, &e)
                                                 : E_NOT_FOUND;
         if (rc == E_NOT_FOUND)
@@ -215,13 +249,16 @@ void ollama_copy(struct serve *s, struct call *c)
 
 void ollama_delete(struct serve *s, struct call *c)
 {
+    /* What they say, ollama_name knows. */
+    static const struct field_row rows[] = {{.name = "model", .type = FIELD_NOTED},
+                                            {.name = "name", .type = FIELD_NOTED}};
     struct str name;
     struct err e = {0};
     struct name n;
     json_t *body;
     int rc;
 
-    if (!ask_body(c, &body))
+    if (!read_body(c, rows, N(rows), &name, &body))
         return;
     if (ollama_name(c, body, &name)) {
         rc = name_parse(&n, name, &e);

@@ -27,14 +27,14 @@ struct options {
         .name = #field, .type = FIELD_INT, .at = offsetof(struct options, sampling.field),     \
         .min = (lo), .max = (hi), .flags = FIELD_CLAMP                                         \
     }
-#define BY_SERVER(n)                                                                           \
+#define BY_SERVER(n, k)                                                                        \
     {                                                                                          \
-        .name = (n), .type = FIELD_WARNED,                                                     \
+        .name = (n), .type = FIELD_WARNED, .is = FIELD_IS_##k,                                 \
         .why = "has no effect: memory and threads are set where the server is"                 \
     }
-#define GONE(n, same)                                                                          \
+#define GONE(n, k, same)                                                                       \
     {                                                                                          \
-        .name = (n), .type = FIELD_WARNED, .harmless = (same),                                 \
+        .name = (n), .type = FIELD_WARNED, .is = FIELD_IS_##k, .harmless = (same),             \
         .why = "has no effect: it is gone from Ollama, too"                                    \
     }
 
@@ -44,8 +44,8 @@ static const struct field_row rows[] = {
     FLOAT(min_p, 0, 1, 0),
     FLOAT(typical_p, 0, 1, FIELD_ABOVE),
     FLOAT(repeat_penalty, 0, TEMP_MAX, FIELD_ABOVE),
-    FLOAT(presence_penalty, -2, 2, 0),
-    FLOAT(frequency_penalty, -2, 2, 0),
+    FLOAT(presence_penalty, -TEMP_MAX, TEMP_MAX, 0),
+    FLOAT(frequency_penalty, -TEMP_MAX, TEMP_MAX, 0),
     INT(top_k, -1, INT_MAX),
     INT(repeat_last_n, -1, INT_MAX),
     {.name = "seed",
@@ -82,23 +82,24 @@ static const struct field_row rows[] = {
     /* What has no meaning here. */
     {.name = "num_keep",
      .type = FIELD_WARNED,
+     .is = FIELD_IS_INT,
      .why = "has no effect: what a context has no room for is left out by whole messages"},
-    BY_SERVER("num_batch"),
-    BY_SERVER("num_gpu"),
-    BY_SERVER("main_gpu"),
-    BY_SERVER("num_thread"),
-    BY_SERVER("use_mmap"),
-    BY_SERVER("draft_num_predict"),
-    GONE("mirostat", "0"),
-    GONE("mirostat_tau", "5"),
-    GONE("mirostat_eta", "0.1"),
-    GONE("penalize_newline", "false|true"),
-    GONE("low_vram", "false"),
-    GONE("f16_kv", "true"),
-    GONE("logits_all", "false"),
-    GONE("vocab_only", "false"),
-    GONE("use_mlock", "false"),
-    GONE("numa", "false"),
+    BY_SERVER("num_batch", INT),
+    BY_SERVER("num_gpu", INT),
+    BY_SERVER("main_gpu", INT),
+    BY_SERVER("num_thread", INT),
+    BY_SERVER("use_mmap", BOOL),
+    BY_SERVER("draft_num_predict", INT),
+    GONE("mirostat", INT, "0"),
+    GONE("mirostat_tau", NUM, "5"),
+    GONE("mirostat_eta", NUM, "0.1"),
+    GONE("penalize_newline", BOOL, "false|true"),
+    GONE("low_vram", BOOL, "false"),
+    GONE("f16_kv", BOOL, "true"),
+    GONE("logits_all", BOOL, "false"),
+    GONE("vocab_only", BOOL, "false"),
+    GONE("use_mlock", BOOL, "false"),
+    GONE("numa", BOOL, "false"),
 };
 
 static int read_stop(struct gate_request *q, const json_t *v, struct err *e)

@@ -14,17 +14,6 @@ static int read_keep_alive(void *into, const json_t *v, struct err *e)
     return ollama_read_keep_alive(v, &b->keep_alive_ns, e);
 }
 
-static int read_top_logprobs(void *into, const json_t *v, struct err *e)
-{
-    struct ollama_body *b = into;
-    json_int_t n = json_integer_value(v);
-
-    if (!json_is_integer(v) || n < 0 || n > LOGPROBS_MAX)
-        return err_set(e, E_INVALID, "must be between 0 and %d", LOGPROBS_MAX);
-    b->top_logprobs = (int)n;
-    return 0;
-}
-
 #define ROW(n, t, field)                                                                       \
     {                                                                                          \
         .name = (n), .type = (t), .at = offsetof(struct ollama_body, field)                    \
@@ -38,7 +27,10 @@ static int read_top_logprobs(void *into, const json_t *v, struct err *e)
         ROW("options", FIELD_OBJECT, options), ROW("truncate", FIELD_BOOL, truncate),          \
         ROW("shift", FIELD_BOOL, shift), ROW("logprobs", FIELD_BOOL, logprobs),                \
         ROW("_debug_render_only", FIELD_BOOL, debug),                                          \
-        {.name = "top_logprobs", .type = FIELD_CALL, .read = read_top_logprobs},               \
+        {.name = "top_logprobs",                                                               \
+         .type = FIELD_INT,                                                                    \
+         .at = offsetof(struct ollama_body, top_logprobs),                                     \
+         .max = LOGPROBS_MAX},                                                                 \
         {.name = "think", .type = FIELD_CALL, .read = ollama_read_think},                      \
     {                                                                                          \
         .name = "keep_alive", .type = FIELD_CALL, .read = read_keep_alive                      \
@@ -268,7 +260,7 @@ static int read_chat(struct gate_request *q, const struct ollama_body *b,
         return 0;
     }
     rc = ollama_talk(q, b->messages, r, e);
-    return rc < 0 ? rc : ollama_tools(q, b->tools, e);
+    return rc < 0 ? rc : ollama_tools(q, b->tools, r, e);
 }
 
 static int read_known(const struct ollama_body *b, const struct store_model *m, int chat,

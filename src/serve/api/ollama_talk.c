@@ -11,10 +11,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#define N(a) (sizeof(a) / sizeof(*(a)))
+
 enum { NAME_LEN = 128, TOOLS_MAX = 1024 };
 
 struct message {
-    struct str role, content, thinking, tool_name, call_id;
+    struct str role, content, thinking, tool_name, name, call_id;
     const json_t *images, *calls;
 };
 
@@ -27,7 +29,7 @@ static const struct field_row message_rows[] = {
     {.name = "images", .type = FIELD_ARRAY, AT(images)},
     {.name = "tool_calls", .type = FIELD_ARRAY, AT(calls)},
     {.name = "tool_name", .type = FIELD_STR, AT(tool_name)},
-    {.name = "name", .type = FIELD_STR, AT(tool_name)},
+    {.name = "name", .type = FIELD_STR, AT(name)},
     {.name = "tool_call_id", .type = FIELD_STR, AT(call_id)},
 };
 
@@ -117,27 +119,68 @@ int ollama_images(struct str text, const json_t *images, json_t **content, const
 
 /* -- calls and results --------------------------------------------------------------------- */
 
+struct tool_call {
+    struct str id, name;
+    const json_t *function, *arguments;
+};
+
+#undef AT
+#define AT(field) .at = offsetof(struct tool_call, field)
+
+static const struct field_row call_rows[] = {
+    {.name = "id", .type = FIELD_STR, AT(id)},
+    {.name = "type", .type = FIELD_NOTED, .is = FIELD_IS_STR},
+    {.name = "function", .type = FIELD_OBJECT, AT(function)},
+};
+
+static const struct field_row call_function_rows[] = {
+    {.name = "index", .type = FIELD_NOTED, .is = FIELD_IS_INT},
+    {.name = "name", .type = FIELD_STR, AT(name), .min = 1, .flags = FIELD_NEEDED},
+    {.name = "arguments", .type = FIELD_OBJECT, AT(arguments)},
+};
+
+/* 1: a call of that id is among those that wait already. */
+static int is_waiting(const struct talk *t, const char *id)
+{
+    for (size_t i = 0; i < json_array_size(t->waiting); i++) {
+        const json_t *has = json_object_get(json_array_get(t->waiting, i), "id");
+
+        if (strcmp(json_string_value(has), id) == 0)
+            return 1;
+    }
+    return 0;
+}
+
 /* One call: {"id"?, "function": {"name", "arguments": {}}}. */
 static int call_json(struct talk *t, const json_t *v, size_t i, json_t *list, struct err *e)
 {
-    const json_t *f = json_object_get(v, "function"), *name = json_object_get(f, "name");
-    json_t *arguments = json_object_get(f, "arguments");
-    const char *id = json_string_value(json_object_get(v, "id"));
-    char made[24];
+    struct tool_call c = {.id = {"", 0}};
+    char made[24], path[96];
+    const char *id;
+    int rc;
 
-    if (!json_is_string(name) || json_string_length(name) == 0)
-        return err_set(e, E_INVALID, "%stool_calls[%zu].function.name is required", t->path, i);
-    if (arguments && !json_is_object(arguments))
-        return err_set(e, E_INVALID, "%stool_calls[%zu].function.arguments must be an object",
-                       t->path, i);
-    (void)snprintf(made, sizeof(made), "call_%d", t->n_call++);
-    id = id && *id ? id : made;
-    if (json_array_append_new(t->waiting, json_pack("{s:s, s:O}", "id", id, "name",
-                                                    (json_t *)(uintptr_t)name)) != 0 ||
+    (void)snprintf(path, sizeof(path), "%stool_calls[%zu].", t->path, i);
+    rc = field_read(call_rows, N(call_rows), path, v, &c, t->report, e);
+    (void)snprintf(path, sizeof(path), "%stool_calls[%zu].function.", t->path, i);
+    if (rc == 0)
+        rc = field_read(call_function_rows, N(call_function_rows), path, c.function, &c,
+                        t->report, e);
+    if (rc < 0)
+        return rc;
+    do {
+        (void)snprintf(made, sizeof(made), "call_%d", t->n_call++);
+    } while (is_waiting(t, made));
+    id = c.id.n ? c.id.p : made;
+    if (is_waiting(t, id))
+        return err_set(e, E_INVALID, "%stool_calls[%zu].id: '%.64s' is there twice", t->path, i,
+                       id);
+    if (json_array_append_new(
+            t->waiting, json_pack("{s:s, s:s%}", "id", id, "name", c.name.p, c.name.n)) != 0 ||
         json_array_append_new(
-            list, json_pack("{s:s, s:s, s:{s:O, s:o}}", "id", id, "type", "function",
-                            "function", "name", (json_t *)(uintptr_t)name, "arguments",
-                            arguments ? json_incref(arguments) : json_object())) != 0)
+            list, json_pack("{s:s, s:s, s:{s:s%, s:o}}", "id", id, "type", "function",
+                            "function", "name", c.name.p, c.name.n, "arguments",
+                            c.arguments ? json_incref((json_t *)(uintptr_t)c.arguments)
+                                        : json_object())) != 0)
         return no_memory(e);
     return 0;
 }
@@ -231,6 +274,23 @@ static int add_calls(struct talk *t, const struct message *m, json_t *o, struct 
     return rc;
 }
 
+/* What only results of tools have; "name" is what they were called by before. */
+static void settle_name(const struct talk *t, struct message *m)
+{
+    const struct {
+        const char *field;
+        struct str value;
+    } fields[] = {{"name", m->name}, {"tool_name", m->tool_name}, {"tool_call_id", m->call_id}};
+
+    if (!m->tool_name.n)
+        m->tool_name = m->name;
+    for (size_t i = 0; i < N(fields) && !has_role(m, "tool"); i++) {
+        if (fields[i].value.n)
+            field_warn(t->report, "%s%s has no effect: it is of messages of role tool", t->path,
+                       fields[i].field);
+    }
+}
+
 static int add_message(struct talk *t, const struct message *m, struct err *e)
 {
     static const char *const roles[] = {"system", "user", "assistant", "tool"};
@@ -282,6 +342,7 @@ int ollama_talk(struct gate_request *q, const json_t *messages, struct field_rep
         (void)snprintf(t.path, sizeof(t.path), "messages[%zu].", i);
         rc = field_read(message_rows, sizeof(message_rows) / sizeof(*message_rows), t.path, v,
                         &m, r, e);
+        settle_name(&t, &m);
         if (rc == 0)
             rc = add_message(&t, &m, e);
     }
@@ -297,36 +358,59 @@ int ollama_talk(struct gate_request *q, const json_t *messages, struct field_rep
 
 /* -- tools ----------------------------------------------------------------------------- */
 
-static int check_tool(const json_t *tools, size_t i, struct err *e)
-{
-    const json_t *v = json_array_get(tools, i), *f = json_object_get(v, "function");
-    const json_t *name = json_object_get(f, "name"), *p = json_object_get(f, "parameters");
-    const json_t *type = json_object_get(v, "type");
+struct tool {
+    struct str type, name, description;
+    const json_t *function, *parameters;
+};
 
-    if (type && (!json_is_string(type) || (json_string_length(type) &&
-                                           strcmp(json_string_value(type), "function") != 0)))
+#undef AT
+#define AT(field) .at = offsetof(struct tool, field)
+
+static const struct field_row tool_rows[] = {
+    {.name = "type", .type = FIELD_STR, AT(type)},
+    {.name = "items", .type = FIELD_NOTED},
+    {.name = "function", .type = FIELD_OBJECT, AT(function), .flags = FIELD_NEEDED},
+};
+
+static const struct field_row function_rows[] = {
+    {.name = "name",
+     .type = FIELD_STR,
+     AT(name),
+     .min = 1,
+     .max = NAME_LEN,
+     .flags = FIELD_NEEDED},
+    {.name = "description", .type = FIELD_STR, AT(description)},
+    {.name = "parameters", .type = FIELD_OBJECT, AT(parameters)},
+    /* OpenAI's: calls are held to their schema anyway. */
+    {.name = "strict", .type = FIELD_NOTED, .is = FIELD_IS_BOOL},
+};
+
+static int check_tool(const json_t *tools, size_t i, struct field_report *r, struct err *e)
+{
+    struct tool t = {.type = {"", 0}};
+    char path[48];
+    int rc;
+
+    (void)snprintf(path, sizeof(path), "tools[%zu].", i);
+    rc = field_read(tool_rows, N(tool_rows), path, json_array_get(tools, i), &t, r, e);
+    if (rc == 0 && t.type.n && !str_is(t.type, "function"))
         return err_set(e, E_INVALID, "tools[%zu].type must be \"function\"", i);
-    if (!json_is_object(f))
-        return err_set(e, E_INVALID, "tools[%zu].function must be an object", i);
-    if (!json_is_string(name) || json_string_length(name) < 1 ||
-        json_string_length(name) > NAME_LEN)
-        return err_set(e, E_INVALID,
-                       "tools[%zu].function.name must be a string of 1 to %d bytes", i,
-                       NAME_LEN);
-    if (p && !json_is_object(p) && !json_is_null(p))
-        return err_set(e, E_INVALID, "tools[%zu].function.parameters must be an object", i);
-    for (size_t k = 0; k < i; k++) {
+    (void)snprintf(path, sizeof(path), "tools[%zu].function.", i);
+    if (rc == 0)
+        rc = field_read(function_rows, N(function_rows), path, t.function, &t, r, e);
+    for (size_t k = 0; k < i && rc == 0; k++) {
         const json_t *other =
             json_object_get(json_object_get(json_array_get(tools, k), "function"), "name");
 
-        if (json_equal(name, other))
-            return err_set(e, E_INVALID, "tools[%zu].function.name: '%s' is declared twice", i,
-                           json_string_value(name));
+        if (str_eq(t.name, (struct str){json_string_value(other), json_string_length(other)}))
+            rc = err_set(e, E_INVALID, "tools[%zu].function.name: '%s' is declared twice", i,
+                         t.name.p);
     }
-    return 0;
+    return rc;
 }
 
-int ollama_tools(struct gate_request *q, const json_t *tools, struct err *e)
+int ollama_tools(struct gate_request *q, const json_t *tools, struct field_report *r,
+                 struct err *e)
 {
     size_t n = json_array_size(tools);
     json_t *t;
@@ -337,7 +421,7 @@ int ollama_tools(struct gate_request *q, const json_t *tools, struct err *e)
     if (n > TOOLS_MAX)
         return err_set(e, E_INVALID, "tools has %zu items, expected %d at most", n, TOOLS_MAX);
     for (size_t i = 0; i < n && rc == 0; i++)
-        rc = check_tool(tools, i, e);
+        rc = check_tool(tools, i, r, e);
     if (rc < 0)
         return rc;
     q->tools = json_deep_copy(tools);

@@ -105,6 +105,9 @@ MUST_CHECK int openai_copy(struct openai_parse *p, struct str *out, struct str t
 /* FIELD_CALL: a duration as Ollama has it. */
 int openai_read_keep_alive(void *into, const json_t *v, struct err *e);
 
+/* FIELD_CALL: prompt_cache_retention, which changes nothing here. */
+int openai_read_retention(void *into, const json_t *v, struct err *e);
+
 /* What p->in says of sampling, lengths, stop strings and forms, into p->q. */
 MUST_CHECK int openai_sampling(struct openai_parse *p);
 /* {"type":"text"|"json_object"|"json_schema",...}. flat: name, schema and strict stand in it,
@@ -136,6 +139,8 @@ MUST_CHECK int openai_image(struct openai_parse *p, const char *param, struct st
 /* Arguments of a call as a JSON string; "" is {}. A warning says that a text is no object. */
 MUST_CHECK int openai_arguments(struct openai_parse *p, const char *param, const json_t *v,
                                 json_t **out);
+/* chat_template_kwargs into p->q, where effort is already: the two may not differ. */
+MUST_CHECK int openai_template_vars(struct openai_parse *p);
 /* "none", "low", ... into p->q. */
 MUST_CHECK int openai_effort(struct openai_parse *p, const char *param, struct str effort);
 

@@ -27,13 +27,15 @@ static const struct field_row rows[] = {
     ROW("service_tier", STR, service_tier, 1, 0, 0),
     ROW("verbosity", STR, verbosity, 1, 0, 0),
     ROW("timings_per_token", BOOL, timings, 0, 1, 0),
-    ROW_NOTED("metadata"),
-    ROW_NOTED("prompt_cache_key"),
-    ROW_NOTED("prompt_cache_retention"),
-    ROW_WARNED("prediction", NULL, "has no effect: it would change the speed only"),
+    ROW_NOTED("metadata", FIELD_IS_STRS),
+    ROW_NOTED("prompt_cache_key", FIELD_IS_STR),
+    ROW_READ("prompt_cache_retention", openai_read_retention),
+    ROW_WARNED("prediction", FIELD_IS_OBJECT, NULL,
+               "has no effect: it would change the speed only"),
     ROW_REFUSED("modalities", "[\"text\"]", "is not supported: models here write text"),
     ROW_REFUSED("audio", NULL, "is not supported: models here write text"),
-    ROW_REFUSED("web_search_options", NULL, NULL),
+    {"web_search_options", FIELD_REFUSED, 0, 0, 0, FIELD_ASKS, NULL, NULL,
+     "is not supported: nothing is searched for here", 0},
     ROW_REFUSED("functions", NULL, "is not supported: use tools"),
     ROW_REFUSED("function_call", "\"auto\"|\"none\"", "is not supported: use tool_choice"),
     ROW_REFUSED("chat_template", NULL, "is not supported: set it with the model's TEMPLATE"),
@@ -45,7 +47,7 @@ static const struct field_row rows[] = {
                 "is not supported: reasoning is always told apart"),
     ROW_REFUSED("include_reasoning", "true", NULL),
     ROW_REFUSED("parse_tool_calls", "true", NULL),
-    ROW_WARNED("reasoning_control", "false",
+    ROW_WARNED("reasoning_control", FIELD_IS_BOOL, "false",
                "has no effect: reasoning cannot be ended from outside"),
 };
 
@@ -58,48 +60,34 @@ static int logprobs(struct openai_parse *p)
     return 0;
 }
 
-/* enable_thinking is a variable of some templates; all that can reason know it by its request
- * here. The others are handed on. */
-static int template_vars(struct openai_parse *p)
-{
-    const json_t *on = json_object_get(p->in.template_vars, "enable_thinking");
-
-    if (!p->in.template_vars)
-        return 0;
-    if (on && !json_is_boolean(on))
-        return openai_bad(p, "chat_template_kwargs.enable_thinking", "must be true or false");
-    if (on)
-        p->q->think = json_is_true(on) ? GATE_THINK_ON : GATE_THINK_OFF;
-    p->q->vars = json_copy(p->in.template_vars);
-    if (!p->q->vars)
-        return openai_nomem(p);
-    (void)json_object_del(p->q->vars, "enable_thinking");
-    return 0;
-}
-
 /* As OpenRouter and Ollama have it. */
 static int reasoning(struct openai_parse *p)
 {
     static const struct field_row own[] = {
         ROW("effort", STR, effort, 1, 0, 0),
         ROW("max_tokens", INT, n_think, 0, INT_MAX, FIELD_CLAMP),
-        ROW_WARNED("summary", NULL, NULL),
+        ROW_WARNED("summary", FIELD_IS_STR, NULL, NULL),
         ROW_REFUSED("exclude", "false", NULL),
         ROW_REFUSED("enabled", "true", "is not supported: use effort \"none\""),
     };
     struct str effort = p->in.effort;
-    int rc = 0;
+    int n_think = p->in.n_think, rc = 0;
 
     p->in.effort = (struct str){NULL, 0};
+    p->in.n_think = GATE_UNSET;
     if (p->in.reasoning)
         rc = field_read(own, N(own), "reasoning.", p->in.reasoning, &p->in, &p->report, &p->e);
+    if (rc == 0 && p->in.effort.n && effort.n && !str_eq(p->in.effort, effort))
+        rc = openai_bad(p, "reasoning.effort", "differs from reasoning_effort");
+    if (rc == 0 && n_think != GATE_UNSET && p->in.n_think != GATE_UNSET &&
+        n_think != p->in.n_think)
+        rc = openai_bad(p, "reasoning.max_tokens", "differs from the budget beside it");
     if (rc == 0 && p->in.effort.n)
         rc = openai_effort(p, "reasoning.effort", p->in.effort);
-    if (rc == 0 && effort.n)
+    else if (rc == 0 && effort.n)
         rc = openai_effort(p, "reasoning_effort", effort);
-    p->q->n_think = p->in.n_think;
-    if (p->in.n_think == 0)
-        p->q->think = GATE_THINK_OFF;
+    if (p->in.n_think == GATE_UNSET)
+        p->in.n_think = n_think;
     return rc;
 }
 
@@ -149,9 +137,12 @@ static int parse(struct openai_parse *p)
     if (rc == 0)
         rc = logprobs(p);
     if (rc == 0)
-        rc = template_vars(p);
-    if (rc == 0)
         rc = reasoning(p);
+    if (rc == 0)
+        rc = openai_template_vars(p);
+    p->q->n_think = p->in.n_think;
+    if (p->in.n_think == 0)
+        p->q->think = GATE_THINK_OFF;
     if (rc == 0)
         warnings(p);
     return rc;

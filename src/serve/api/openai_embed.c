@@ -283,26 +283,32 @@ static int rerank_event(void *ctx, const struct gate_event *ev, struct buf *out)
 
 static const struct ask_ops rerank_ops = {.event = rerank_event, .free = rerank_free};
 
-/* Documents are strings, or objects with a text. */
+/* A string, or an object with a text. */
+static int document(struct openai_parse *p, size_t i, const json_t *v, struct str *out)
+{
+    static const struct field_row text_row = {
+        .name = "text", .type = FIELD_STR, .flags = FIELD_NEEDED};
+    struct str text = {json_string_value(v), json_string_length(v)};
+    char param[40];
+    int rc = 0;
+
+    (void)snprintf(param, sizeof(param), "documents[%zu].", i);
+    if (json_is_object(v))
+        rc = field_read(&text_row, 1, param, v, &text, &p->report, &p->e);
+    (void)snprintf(param, sizeof(param), "documents[%zu]", i);
+    if (rc == 0 && !text.p)
+        rc = openai_bad(p, param, "must be a string, or an object with a text");
+    return rc < 0 ? rc : openai_copy(p, out, text);
+}
+
 static int rerank_parse(struct openai_parse *p)
 {
     size_t n = json_array_size(p->in.documents);
     struct gate_input *input = arena_calloc(&p->q->mem, n, sizeof(*input));
     int rc = input ? openai_copy(p, &p->q->query, p->in.query) : openai_nomem(p);
 
-    for (size_t i = 0; i < n && rc == 0; i++) {
-        const json_t *v = json_array_get(p->in.documents, i);
-        char param[40];
-
-        if (json_is_object(v))
-            v = json_object_get(v, "text");
-        (void)snprintf(param, sizeof(param), "documents[%zu]", i);
-        if (json_is_string(v))
-            rc = openai_copy(p, &input[i].text,
-                             (struct str){json_string_value(v), json_string_length(v)});
-        else
-            rc = openai_bad(p, param, "must be a string, or an object with a text");
-    }
+    for (size_t i = 0; i < n && rc == 0; i++)
+        rc = document(p, i, json_array_get(p->in.documents, i), &input[i].text);
     p->q->input = input;
     p->q->n_input = n;
     p->q->no_cache = !p->in.cache_prompt;

@@ -36,9 +36,12 @@ static const struct field_row item_rows[] = {
     {.name = "summary", .type = FIELD_ARRAY, .at = AT(summary)},
     {.name = "output", .type = FIELD_JSON, .at = AT(output)},
     {.name = "arguments", .type = FIELD_JSON, .at = AT(arguments)},
-    {.name = "status", .type = FIELD_NOTED},
-    {.name = "phase", .type = FIELD_NOTED},
-    {.name = "encrypted_content", .type = FIELD_WARNED, .why = "cannot be read here"},
+    {.name = "status", .type = FIELD_NOTED, .is = FIELD_IS_STR},
+    {.name = "phase", .type = FIELD_NOTED, .is = FIELD_IS_STR},
+    {.name = "encrypted_content",
+     .type = FIELD_WARNED,
+     .is = FIELD_IS_STR,
+     .why = "cannot be read here"},
 };
 
 #undef AT
@@ -51,34 +54,69 @@ static const char *param_of(const struct reader *r, char param[PARAM_MAX], const
 
 /* -- parts ----------------------------------------------------------------------------- */
 
+struct part_in {
+    struct str type, text, refusal;
+    json_t *image, *file;
+};
+
+#define AT(field) offsetof(struct part_in, field)
+
+static const struct field_row text_rows[] = {
+    {.name = "type", .type = FIELD_STR, .at = AT(type)},
+    {.name = "text", .type = FIELD_STR, .at = AT(text)},
+    {.name = "refusal", .type = FIELD_STR, .at = AT(refusal)},
+    {.name = "annotations", .type = FIELD_NOTED, .is = FIELD_IS_ARRAY},
+    {.name = "logprobs", .type = FIELD_NOTED, .is = FIELD_IS_ARRAY},
+};
+
+static const struct field_row image_rows[] = {
+    {.name = "type", .type = FIELD_STR, .at = AT(type)},
+    {.name = "image_url", .type = FIELD_STR, .at = AT(text)},
+    {.name = "detail", .type = FIELD_NOTED, .is = FIELD_IS_STR},
+    {.name = "file_id",
+     .type = FIELD_REFUSED,
+     .why = "is not supported: send the image itself"},
+};
+
+#undef AT
+
+static int read_part(struct reader *r, const char *path, const struct field_row *rows, size_t n,
+                     const json_t *v, struct part_in *in)
+{
+    char dotted[PARAM_MAX + 2];
+
+    (void)snprintf(dotted, sizeof(dotted), "%s.", path);
+    return field_read(rows, n, dotted, v, in, &r->p->report, &r->p->e);
+}
+
 static int part_text(struct reader *r, const char *path, const json_t *v, json_t **out)
 {
-    const json_t *text = json_object_get(v, "text");
+    struct part_in in = {0};
     char param[PARAM_MAX + 8];
+    int rc = read_part(r, path, text_rows, N(text_rows), v, &in);
+    struct str text = in.text.p ? in.text : in.refusal;
 
     (void)snprintf(param, sizeof(param), "%s.text", path);
-    if (!text)
-        text = json_object_get(v, "refusal");
-    if (!json_is_string(text))
+    if (rc < 0)
+        return rc;
+    if (!text.p)
         return openai_bad(r->p, param, "must be a string");
-    *out = json_pack("{s:s,s:O}", "type", "text", "text", text);
+    *out = json_pack("{s:s,s:s%}", "type", "text", "text", text.p, text.n);
     return *out ? 0 : openai_nomem(r->p);
 }
 
 static int part_image(struct reader *r, const char *path, const json_t *v, json_t **out)
 {
-    const json_t *url = json_object_get(v, "image_url"), *file = json_object_get(v, "file_id");
+    struct part_in in = {0};
     char param[PARAM_MAX + 16];
+    int rc = read_part(r, path, image_rows, N(image_rows), v, &in);
 
-    if (file && !json_is_null(file)) {
-        (void)snprintf(param, sizeof(param), "%s.file_id", path);
-        return openai_unsupported(r->p, param, "is not supported: send the image itself");
-    }
     (void)snprintf(param, sizeof(param), "%s.image_url", path);
-    if (!json_is_string(url))
+    if (rc < 0)
+        return rc;
+    if (!in.text.p)
         return openai_bad(r->p, param, "must be a data: URL");
-    return openai_image(r->p, param,
-                        (struct str){json_string_value(url), json_string_length(url)}, out);
+    return openai_image(r->p, param, in.text, out);
 }
 
 static int part(struct reader *r, const char *field, size_t at, const json_t *v, int images,
@@ -167,18 +205,29 @@ static int turn(struct reader *r, int fresh)
     return 0;
 }
 
+/* Texts of an item's field, or NULL: a new reference. */
+static int texts(struct reader *r, const char *field, const json_t *list, json_t **out)
+{
+    *out = NULL;
+    return json_array_size(list) ? content(r, field, list, 0, out) : 0;
+}
+
 static int item_reasoning(struct reader *r, const struct item_in *in)
 {
     int has_more =
         json_object_get(r->turn, "content") || json_object_get(r->turn, "tool_calls");
+    json_t *whole = NULL, *summary = NULL;
     int rc = turn(r, has_more);
 
-    if (rc < 0)
-        return rc;
-    return add_texts(r->turn, "reasoning_content",
-                     json_array_size(in->content) ? in->content : in->summary) == 0
-               ? 0
-               : openai_nomem(r->p);
+    if (rc == 0)
+        rc = texts(r, "content", in->content, &whole);
+    if (rc == 0)
+        rc = texts(r, "summary", in->summary, &summary);
+    if (rc == 0 && add_texts(r->turn, "reasoning_content", whole ? whole : summary) < 0)
+        rc = openai_nomem(r->p);
+    json_decref(whole);
+    json_decref(summary);
+    return rc;
 }
 
 static int item_message(struct reader *r, const struct item_in *in)

@@ -96,15 +96,19 @@ static size_t place_of(const json_t *items, const char *id)
     return at;
 }
 
-static int read_query(const struct call *c, long *limit, int *newest_first, struct err *e)
+/* Fails with the parameter in *param. */
+static int read_query(const struct call *c, long *limit, int *newest_first, const char **param,
+                      struct err *e)
 {
     const char *order = call_query(c, "order"), *text = call_query(c, "limit");
     char *end = NULL;
 
     *limit = text ? strtol(text, &end, 10) : 20;
     *newest_first = !order || strcmp(order, "desc") == 0;
-    if (*limit < 1 || *limit > 100 || (end && *end))
+    *param = "limit";
+    if (*limit < 1 || *limit > 100 || (end && (*end || end == text)))
         return err_set(e, E_INVALID, "limit must be a number from 1 to 100");
+    *param = "order";
     if (order && strcmp(order, "asc") != 0 && strcmp(order, "desc") != 0)
         return err_set(e, E_INVALID, "order must be asc or desc");
     return 0;
@@ -117,8 +121,8 @@ static json_t *page(const json_t *items, long limit, int newest_first, const cha
     json_t *data = json_array(), *first, *last;
 
     if (after) {
-        at = place_of(items, after);
-        at = at == n ? (newest_first ? 0 : n) : newest_first ? at : at + 1;
+        at = place_of(items, after); /* it is there */
+        at = newest_first ? at : at + 1;
     }
     for (step = 0; step < (size_t)limit && (newest_first ? at > 0 : at < n); step++)
         (void)json_array_append(data, json_array_get(items, newest_first ? --at : at++));
@@ -132,18 +136,26 @@ void openai_responses_items(struct serve *s, struct call *c)
 {
     json_t *items = NULL;
     struct err e = {0};
+    const char *after = call_query(c, "after"), *param = NULL;
     long limit;
     int newest_first;
 
     if (!has_store(s, c))
         return;
-    if (read_query(c, &limit, &newest_first, &e) < 0) {
-        ask_error(c, &e, NULL);
-    } else if (openai_store_get(s->responses, c->arg[0], c->tenant, OPENAI_KEPT_INPUT, &items,
-                                &e) < 0) {
-        refuse(c, &e);
-    } else {
-        ask_json(c, 200, page(items, limit, newest_first, call_query(c, "after")));
-        json_decref(items);
+    if (read_query(c, &limit, &newest_first, &param, &e) < 0) {
+        ask_error(c, &e, param);
+        return;
     }
+    if (openai_store_get(s->responses, c->arg[0], c->tenant, OPENAI_KEPT_INPUT, &items, &e) <
+        0) {
+        refuse(c, &e);
+        return;
+    }
+    if (after && place_of(items, after) == json_array_size(items)) {
+        (void)err_set(&e, E_INVALID, "after: this response has no input item '%.80s'", after);
+        ask_error(c, &e, "after");
+    } else {
+        ask_json(c, 200, page(items, limit, newest_first, after));
+    }
+    json_decref(items);
 }

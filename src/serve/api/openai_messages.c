@@ -37,8 +37,8 @@ static const struct field_row message_rows[] = {
     {.name = "refusal", .type = FIELD_STR, .at = AT(refusal)},
     {.name = "audio", .type = FIELD_REFUSED},
     {.name = "function_call", .type = FIELD_REFUSED, .why = "is not supported: use tool_calls"},
-    {.name = "annotations", .type = FIELD_NOTED},
-    {.name = "reasoning_details", .type = FIELD_NOTED},
+    {.name = "annotations", .type = FIELD_NOTED, .is = FIELD_IS_ARRAY},
+    {.name = "reasoning_details", .type = FIELD_NOTED, .is = FIELD_IS_ARRAY},
 };
 
 #undef AT
@@ -47,11 +47,6 @@ static const char *param_of(const struct talk *t, char param[PARAM_MAX], const c
 {
     (void)snprintf(param, PARAM_MAX, "%s%s", t->path, field);
     return param;
-}
-
-static int is_text(const json_t *v, const char *word)
-{
-    return json_is_string(v) && strcmp(json_string_value(v), word) == 0;
 }
 
 /* -- parts --------------------------------------------------------------------------------- */
@@ -101,23 +96,32 @@ static const struct field_row part_rows[] = {
     {.name = "text", .type = FIELD_STR, .at = AT(text)},
     {.name = "refusal", .type = FIELD_STR, .at = AT(refusal)},
     {.name = "image_url", .type = FIELD_JSON, .at = AT(image)},
-    {.name = "input_audio", .type = FIELD_NOTED}, /* its type is refused */
-    {.name = "file", .type = FIELD_NOTED},
-    {.name = "cache_control", .type = FIELD_NOTED}, /* prefixes are kept by themselves */
+    {.name = "input_audio",
+     .type = FIELD_NOTED,
+     .is = FIELD_IS_OBJECT}, /* its type is refused */
+    {.name = "file", .type = FIELD_NOTED, .is = FIELD_IS_OBJECT},
+    {.name = "cache_control",
+     .type = FIELD_NOTED,
+     .is = FIELD_IS_OBJECT}, /* prefixes are kept by themselves */
 };
 
 #undef AT
 
 static int image_part(struct talk *t, const char *path, const json_t *v, json_t **out)
 {
-    const json_t *url = json_is_object(v) ? json_object_get(v, "url") : v;
+    static const struct field_row rows[] = {
+        {.name = "url", .type = FIELD_STR, .flags = FIELD_NEEDED},
+        {.name = "detail", .type = FIELD_NOTED, .is = FIELD_IS_STR},
+    };
+    struct str url = {json_string_value(v), json_string_length(v)};
     char param[PARAM_MAX + 16];
+    int rc = 0;
 
+    (void)snprintf(param, sizeof(param), "%simage_url.", path);
+    if (!json_is_string(v))
+        rc = field_read(rows, N(rows), param, v, &url, &t->p->report, &t->p->e);
     (void)snprintf(param, sizeof(param), "%simage_url.url", path);
-    if (!json_is_string(url))
-        return openai_bad(t->p, param, "must be a data: URL");
-    return openai_image(t->p, param,
-                        (struct str){json_string_value(url), json_string_length(url)}, out);
+    return rc < 0 ? rc : openai_image(t->p, param, url, out);
 }
 
 static int text_part(struct talk *t, const char *path, const char *field, struct str text,
@@ -216,34 +220,56 @@ int openai_arguments(struct openai_parse *p, const char *param, const json_t *v,
     return 0;
 }
 
+struct call_in {
+    struct str type, id, name;
+    json_t *function, *args;
+};
+
+#define AT(field) offsetof(struct call_in, field)
+
+static const struct field_row call_rows[] = {
+    {.name = "type", .type = FIELD_STR, .at = AT(type)},
+    {.name = "id", .type = FIELD_STR, .at = AT(id), .min = 1, .flags = FIELD_NEEDED},
+    {.name = "index", .type = FIELD_NOTED, .is = FIELD_IS_INT}, /* of a stream's chunks */
+    {.name = "function", .type = FIELD_OBJECT, .at = AT(function)},
+};
+
+static const struct field_row call_function_rows[] = {
+    {.name = "name", .type = FIELD_STR, .at = AT(name), .min = 1, .flags = FIELD_NEEDED},
+    {.name = "arguments", .type = FIELD_JSON, .at = AT(args)},
+};
+
+#undef AT
+
 static int call(struct talk *t, size_t at, const json_t *v, json_t **out)
 {
-    const json_t *function = json_object_get(v, "function"), *type = json_object_get(v, "type");
-    const json_t *id = json_object_get(v, "id"), *name = json_object_get(function, "name");
+    struct call_in in = {0};
     json_t *args = NULL;
-    char path[PARAM_MAX], param[PARAM_MAX + 24];
+    char path[PARAM_MAX + 8], param[PARAM_MAX + 32];
     int rc;
 
-    (void)snprintf(path, sizeof(path), "%stool_calls[%zu]", t->path, at);
-    if (!json_is_object(v))
-        return openai_bad(t->p, path, "must be an object");
-    (void)snprintf(param, sizeof(param), "%s.type", path);
-    if (type && !is_text(type, "function"))
-        return openai_unsupported(t->p, param, "is not supported: only function is");
-    (void)snprintf(param, sizeof(param), "%s.id", path);
-    if (!json_is_string(id) || json_string_length(id) == 0)
-        return openai_bad(t->p, param, "is required");
-    (void)snprintf(param, sizeof(param), "%s.function.name", path);
-    if (!json_is_string(name) || json_string_length(name) == 0)
-        return openai_bad(t->p, param, "is required");
-    (void)snprintf(param, sizeof(param), "%s.function.arguments", path);
-    rc = openai_arguments(t->p, param, json_object_get(function, "arguments"), &args);
+    (void)snprintf(path, sizeof(path), "%stool_calls[%zu].", t->path, at);
+    rc = field_read(call_rows, N(call_rows), path, v, &in, &t->p->report, &t->p->e);
     if (rc < 0)
         return rc;
-    *out = json_pack("{s:O,s:s,s:{s:O,s:o}}", "id", id, "type", "function", "function", "name",
-                     name, "arguments", args);
+    (void)snprintf(param, sizeof(param), "%stype", path);
+    if (in.type.p && !str_is(in.type, "function"))
+        return openai_unsupported(t->p, param, "is not supported: only function is");
+    (void)snprintf(param, sizeof(param), "%sid", path);
+    if (json_object_get(t->calls, in.id.p))
+        return openai_bad(t->p, param, "'%.64s' is there twice", in.id.p);
+    (void)snprintf(param, sizeof(param), "%sfunction.", path);
+    rc = field_read(call_function_rows, N(call_function_rows), param, in.function, &in,
+                    &t->p->report, &t->p->e);
+    (void)snprintf(param, sizeof(param), "%sfunction.arguments", path);
+    if (rc == 0)
+        rc = openai_arguments(t->p, param, in.args, &args);
+    if (rc < 0)
+        return rc;
+    *out = json_pack("{s:s%,s:s,s:{s:s%,s:o}}", "id", in.id.p, in.id.n, "type", "function",
+                     "function", "name", in.name.p, in.name.n, "arguments", args);
     if (!*out ||
-        json_object_set(t->calls, json_string_value(id), (json_t *)(uintptr_t)name) != 0)
+        json_object_set_new(t->calls, in.id.p, json_stringn(in.name.p, in.name.n)) != 0)
         return openai_nomem(t->p);
     return 0;
 }
@@ -417,6 +443,7 @@ int openai_effort(struct openai_parse *p, const char *param, struct str effort)
     } rows[] = {{"minimal", "low"}, {"low", "low"},    {"medium", "medium"},
                 {"high", "high"},   {"xhigh", "high"}, {"max", "high"}};
 
+    p->q->field[GATE_F_THINK] = param;
     if (str_is(effort, "none")) {
         p->q->think = GATE_THINK_OFF;
         return 0;
@@ -428,9 +455,33 @@ int openai_effort(struct openai_parse *p, const char *param, struct str effort)
             field_warn(&p->report, "%s: '%s' is taken as '%s'", param, rows[i].word,
                        rows[i].level);
         p->q->think = GATE_THINK_ON;
-        p->q->field[GATE_F_THINK] = param;
         return openai_copy(p, &p->q->effort, str_of(rows[i].level));
     }
     return openai_bad(
         p, param, "is '%.40s', expected none, minimal, low, medium, high or xhigh", effort.p);
+}
+
+/* enable_thinking is a variable of some templates; all that can reason know it by its request
+ * here. The others are handed on. */
+int openai_template_vars(struct openai_parse *p)
+{
+    static const char name[] = "chat_template_kwargs.enable_thinking";
+    const json_t *on = json_object_get(p->in.template_vars, "enable_thinking");
+    int think = json_is_true(on) ? GATE_THINK_ON : GATE_THINK_OFF;
+
+    if (!p->in.template_vars)
+        return 0;
+    if (on && !json_is_boolean(on))
+        return openai_bad(p, name, "must be true or false");
+    if (on && p->q->think != GATE_THINK_AUTO && p->q->think != think)
+        return openai_bad(p, name, "differs from what %s says", p->q->field[GATE_F_THINK]);
+    if (on && p->q->think == GATE_THINK_AUTO) {
+        p->q->think = think;
+        p->q->field[GATE_F_THINK] = name;
+    }
+    p->q->vars = json_copy(p->in.template_vars);
+    if (!p->q->vars)
+        return openai_nomem(p);
+    (void)json_object_del(p->q->vars, "enable_thinking");
+    return 0;
 }

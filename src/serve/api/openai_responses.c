@@ -12,7 +12,7 @@
 static const struct field_row rows[] = {
     ROWS_ALL,
     ROWS_SAMPLING,
-    ROW_WARNED("timings_per_token", "false", NULL),
+    ROW_WARNED("timings_per_token", FIELD_IS_BOOL, "false", NULL),
     ROW("input", JSON, input, 0, 0, FIELD_NEEDED),
     ROW("instructions", STR, instructions, 0, 0, 0),
     ROW("max_output_tokens", INT, max_completion_tokens, 1, INT_MAX, FIELD_CLAMP),
@@ -31,10 +31,11 @@ static const struct field_row rows[] = {
     ROW("service_tier", STR, service_tier, 1, 0, 0),
     ROW("metadata", OBJECT, metadata, 0, 0, 0),
     ROW("chat_template_kwargs", OBJECT, template_vars, 0, 0, 0),
-    ROW_NOTED("prompt_cache_key"),
-    ROW_NOTED("prompt_cache_retention"),
-    ROW_NOTED("client_metadata"),
-    ROW_WARNED("max_tool_calls", NULL, "has no effect: it is for tools that run on the server"),
+    ROW_NOTED("prompt_cache_key", FIELD_IS_STR),
+    ROW_READ("prompt_cache_retention", openai_read_retention),
+    ROW_NOTED("client_metadata", FIELD_IS_OBJECT),
+    ROW_WARNED("max_tool_calls", FIELD_IS_INT, NULL,
+               "has no effect: it is for tools that run on the server"),
     ROW_REFUSED("background", "false", NULL),
     ROW_REFUSED("conversation", NULL, "is not supported: use previous_response_id"),
     ROW_REFUSED("prompt", NULL, "is not supported: send the prompt itself"),
@@ -71,8 +72,8 @@ static int read_reasoning(struct openai_parse *p)
     static const char plain[] = "has no effect: reasoning comes as it is";
     static const struct field_row own[] = {
         ROW("effort", STR, effort, 1, 0, 0),
-        ROW_WARNED("summary", NULL, plain),
-        ROW_WARNED("generate_summary", NULL, plain),
+        ROW_WARNED("summary", FIELD_IS_STR, NULL, plain),
+        ROW_WARNED("generate_summary", FIELD_IS_STR, NULL, plain),
     };
     int rc = 0;
 
@@ -124,9 +125,7 @@ static int read_rest(struct openai_parse *p)
     if (in->service_tier.n && !str_is(in->service_tier, "auto") &&
         !str_is(in->service_tier, "default"))
         field_warn(&p->report, "service_tier has no effect: there is one");
-    if (in->template_vars)
-        p->q->vars = json_incref(in->template_vars);
-    return 0;
+    return openai_template_vars(p);
 }
 
 /* -- the conversation ------------------------------------------------------------------ */

@@ -14,18 +14,19 @@
 
 /* clang-format off */
 #define ROW(name, type, field, min, max, flags)                                                  \
-    {name, FIELD_##type, OPENAI_AT(field), min, max, flags, NULL, NULL, NULL}
-#define ROW_READ(name, fn)             {name, FIELD_CALL, 0, 0, 0, 0, fn, NULL, NULL}
-#define ROW_NOTED(name)                {name, FIELD_NOTED, 0, 0, 0, 0, NULL, NULL, NULL}
-#define ROW_REFUSED(name, fine, why)   {name, FIELD_REFUSED, 0, 0, 0, 0, NULL, fine, why}
-#define ROW_WARNED(name, fine, why)    {name, FIELD_WARNED, 0, 0, 0, 0, NULL, fine, why}
+    {name, FIELD_##type, OPENAI_AT(field), min, max, flags, NULL, NULL, NULL, 0}
+#define ROW_READ(name, fn)             {name, FIELD_CALL, 0, 0, 0, 0, fn, NULL, NULL, 0}
+#define ROW_NOTED(name, is)            {name, FIELD_NOTED, 0, 0, 0, 0, NULL, NULL, NULL, is}
+#define ROW_REFUSED(name, fine, why)   {name, FIELD_REFUSED, 0, 0, 0, 0, NULL, fine, why, 0}
+#define ROW_WARNED(name, is, fine, why)                                                         \
+    {name, FIELD_WARNED, 0, 0, 0, 0, NULL, fine, why, is}
 
 /* Who asks for which model. */
 #define ROWS_ALL                                                                                 \
     ROW("model", STR, model, 1, 1024, 0),                                                        \
     ROW_READ("keep_alive", openai_read_keep_alive),                                              \
-    ROW_NOTED("user"),                                                                           \
-    ROW_NOTED("safety_identifier")
+    ROW_NOTED("user", FIELD_IS_STR),                                                             \
+    ROW_NOTED("safety_identifier", FIELD_IS_STR)
 
 /* What a text is made with. */
 #define ROWS_SAMPLING                                                                            \
@@ -82,13 +83,13 @@
     ROW_REFUSED("n_indent", "0", NULL),                                                          \
     ROW("t_max_predict_ms", I64, most_ms, -1, 1e12, 0),                                          \
     ROW_REFUSED("lora", NULL, "is not supported: make a model with the adapter"),                \
-    ROW_WARNED("id_slot", "-1", NULL),                                                           \
-    ROW_WARNED("n_keep", "0|-1", "has no effect: a context that is full ends the answer"),       \
-    ROW_WARNED("n_cache_reuse", "0", NULL),                                                      \
-    ROW_WARNED("return_progress", "false", NULL),                                                \
-    ROW_WARNED("return_tokens", "false", NULL),                                                  \
-    ROW_WARNED("backend_sampling", "false", NULL),                                               \
-    ROW_NOTED("sse_ping_interval")
+    ROW_WARNED("id_slot", FIELD_IS_INT, "-1", NULL),                                                           \
+    ROW_WARNED("n_keep", FIELD_IS_INT, "0|-1", "has no effect: a context that is full ends the answer"),       \
+    ROW_WARNED("n_cache_reuse", FIELD_IS_INT, "0", NULL),                                                      \
+    ROW_WARNED("return_progress", FIELD_IS_BOOL, "false", NULL),                                                \
+    ROW_WARNED("return_tokens", FIELD_IS_BOOL, "false", NULL),                                                  \
+    ROW_WARNED("backend_sampling", FIELD_IS_BOOL, "false", NULL),                                               \
+    ROW_NOTED("sse_ping_interval", FIELD_IS_INT)
 
 /* Of chat and completions, in OpenAI's words. */
 #define ROWS_TEXT                                                                                \

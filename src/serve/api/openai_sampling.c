@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define N(a) (sizeof(a) / sizeof(*(a)))
+
 int openai_read_keep_alive(void *into, const json_t *v, struct err *e)
 {
     struct openai_in *in = into;
@@ -21,6 +23,18 @@ int openai_read_keep_alive(void *into, const json_t *v, struct err *e)
         return err_set(e, E_INVALID, "must be a duration: \"5m\", seconds, or -1");
     in->keep_alive_ns = s < 0 || s > 9e9 ? GATE_KEEP_FOREVER : (int64_t)(s * 1e9);
     return 0;
+}
+
+int openai_read_retention(void *into, const json_t *v, struct err *e)
+{
+    static const char *const words[] = {"in-memory", "in_memory", "24h"};
+
+    (void)into; /* what is kept is kept as long as there is room */
+    for (size_t i = 0; i < N(words); i++) {
+        if (json_is_string(v) && strcmp(json_string_value(v), words[i]) == 0)
+            return 0;
+    }
+    return err_set(e, E_INVALID, "must be \"in-memory\" or \"24h\"");
 }
 
 /* -- stop -------------------------------------------------------------------------------- */
@@ -253,7 +267,7 @@ static const struct field_row form_rows[] = {
      .min = 1,
      .max = 256},
     {.name = "strict", .type = FIELD_BOOL, .at = offsetof(struct form_in, strict)},
-    {.name = "description", .type = FIELD_NOTED},
+    {.name = "description", .type = FIELD_NOTED, .is = FIELD_IS_STR},
 };
 
 static const struct field_row inner_rows[] = {
@@ -264,10 +278,8 @@ static const struct field_row inner_rows[] = {
      .max = 256},
     {.name = "schema", .type = FIELD_JSON, .at = offsetof(struct form_in, schema)},
     {.name = "strict", .type = FIELD_BOOL, .at = offsetof(struct form_in, strict)},
-    {.name = "description", .type = FIELD_NOTED},
+    {.name = "description", .type = FIELD_NOTED, .is = FIELD_IS_STR},
 };
-
-#define N(a) (sizeof(a) / sizeof(*(a)))
 
 int openai_form(struct openai_parse *p, const json_t *format, const char *param, int flat)
 {
@@ -367,10 +379,12 @@ static int stream_options(struct openai_parse *p)
         {.name = "include_usage", .type = FIELD_BOOL, .at = OPENAI_AT(stream_usage)},
         {.name = "include_obfuscation",
          .type = FIELD_WARNED,
+         .is = FIELD_IS_BOOL,
          .harmless = "false",
          .why = "has no effect: nothing is added to hide lengths"},
         {.name = "continuous_usage_stats",
          .type = FIELD_WARNED,
+         .is = FIELD_IS_BOOL,
          .harmless = "false",
          .why = "has no effect: usage comes once, at the end"},
     };
@@ -414,7 +428,7 @@ int openai_sampling(struct openai_parse *p)
     int rc;
 
     q->sampling = in->sampling;
-    q->sampling.has_seed = json_is_integer(seed);
+    q->sampling.has_seed = seed && !json_is_null(seed);
     q->sampling.seed = (uint64_t)in->seed;
     q->no_cache = !in->cache_prompt;
     q->n_choice = in->n;

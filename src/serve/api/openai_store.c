@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "fmt/jbig.h"
 #include "fmt/jtext.h"
 #include "serve/api/openai_store_clean.h"
 #include "sys/path.h"
@@ -375,7 +376,9 @@ static int column_json(const struct responses *r, sqlite3_stmt *st, int at, json
     const char *p = (const char *)sqlite3_column_text(st, at);
     size_t n = (size_t)sqlite3_column_bytes(st, at);
 
-    *out = p ? json_loadb(p, n, JSON_ALLOW_NUL, NULL) : NULL;
+    *out = NULL;
+    if (p && jbig_load(out, (struct str){p, n}, JSON_ALLOW_NUL, NULL) < 0)
+        *out = NULL;
     return *out ? 0 : err_set(e, E_FORMAT, "%s: a response in it is damaged", r->path);
 }
 

@@ -8,7 +8,7 @@
 static const struct field_row rows[] = {
     ROWS_ALL,
     ROWS_SAMPLING,
-    ROW_WARNED("timings_per_token", "false", NULL),
+    ROW_WARNED("timings_per_token", FIELD_IS_BOOL, "false", NULL),
     ROWS_TEXT,
     ROW("prompt", JSON, prompt, 0, 0, FIELD_NEEDED),
     ROW("suffix", STR, suffix, 0, 0, 0),
@@ -16,7 +16,7 @@ static const struct field_row rows[] = {
     ROW("best_of", INT, best_of, 1, OPENAI_CHOICE_MAX, 0),
     ROW("logprobs", INT, top_logprobs, 0, OPENAI_TOP_MAX, 0),
     ROW("response_format", JSON, response_format, 0, 0, 0),
-    ROW_NOTED("metadata"),
+    ROW_NOTED("metadata", FIELD_IS_STRS),
 };
 
 static int echo_ok(struct openai_parse *p)

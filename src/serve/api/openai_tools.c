@@ -220,13 +220,49 @@ static const char *name_of(const json_t *tool)
     return json_string_value(json_object_get(json_object_get(tool, "function"), "name"));
 }
 
-/* The name in {"type":"function","function":{"name":...}}, or {"type":"function","name":...}.
- */
-static const char *choice_name(const json_t *v)
-{
-    const json_t *function = json_object_get(v, "function");
+struct choice_in {
+    struct str type, name, mode;
+    json_t *function, *allowed, *tools;
+};
 
-    return json_string_value(json_object_get(function ? function : v, "name"));
+#undef AT
+#define AT(field) offsetof(struct choice_in, field)
+
+static const struct field_row choice_rows[] = {
+    {.name = "type", .type = FIELD_STR, .at = AT(type), .flags = FIELD_NEEDED},
+    {.name = "function", .type = FIELD_OBJECT, .at = AT(function)},
+    {.name = "name", .type = FIELD_STR, .at = AT(name)},
+};
+
+static const struct field_row choice_function_rows[] = {
+    {.name = "name", .type = FIELD_STR, .at = AT(name), .min = 1, .flags = FIELD_NEEDED},
+};
+
+static const struct field_row choice_allowed_rows[] = {
+    {.name = "type", .type = FIELD_STR, .at = AT(type)},
+    {.name = "allowed_tools", .type = FIELD_OBJECT, .at = AT(allowed)},
+    {.name = "mode", .type = FIELD_STR, .at = AT(mode)},
+    {.name = "tools", .type = FIELD_ARRAY, .at = AT(tools)},
+};
+
+/* A function in {"type":"function","function":{"name":...}}, or {"type":"function","name":...}.
+ */
+static int choice_function(struct openai_parse *p, const char *at, const json_t *v,
+                           struct choice_in *in)
+{
+    char path[PARAM_MAX];
+    int rc;
+
+    (void)snprintf(path, sizeof(path), "%.40s.", at);
+    rc = field_read(choice_rows, N(choice_rows), path, v, in, &p->report, &p->e);
+    (void)snprintf(path, sizeof(path), "%.40s.function.", at);
+    if (rc == 0 && in->function)
+        rc = field_read(choice_function_rows, N(choice_function_rows), path, in->function, in,
+                        &p->report, &p->e);
+    if (rc < 0 || in->name.n)
+        return rc;
+    (void)snprintf(path, sizeof(path), "%.40s.function.name", at);
+    return openai_bad(p, path, "is required");
 }
 
 static int is_there(const json_t *tools, const char *name)
@@ -256,53 +292,58 @@ static int choice_word(struct openai_parse *p, const char *param, const char *wo
                       word);
 }
 
+/* The tools of that name, in kept. */
+static int keep(struct openai_parse *p, size_t i, const json_t *v, json_t *kept)
+{
+    struct choice_in in = {0};
+    char path[40];
+    int rc;
+
+    (void)snprintf(path, sizeof(path), "tool_choice.tools[%zu]", i);
+    rc = choice_function(p, path, v, &in);
+    if (rc < 0)
+        return rc;
+    if (!is_there(p->q->tools, in.name.p))
+        return openai_bad(p, "tool_choice.tools",
+                          "names '%.64s', which is no tool of this request", in.name.p);
+    return json_object_set_new(kept, in.name.p, json_true()) == 0 ? 0 : openai_nomem(p);
+}
+
 /* Only some of the tools: the others are not there for this request. */
 static int choice_allowed(struct openai_parse *p, const json_t *v)
 {
-    const json_t *list = json_object_get(v, "tools"), *mode = json_object_get(v, "mode");
-    const char *param = "tool_choice.tools";
-    json_t *kept = json_array();
-    int rc = 0;
+    struct choice_in in = {0};
+    json_t *kept;
+    int rc = field_read(choice_allowed_rows, N(choice_allowed_rows), "tool_choice.", v, &in,
+                        &p->report, &p->e);
 
+    if (rc == 0 && in.allowed)
+        rc = field_read(choice_allowed_rows + 2, N(choice_allowed_rows) - 2,
+                        "tool_choice.allowed_tools.", in.allowed, &in, &p->report, &p->e);
+    if (rc < 0)
+        return rc;
+    if (json_array_size(in.tools) == 0)
+        return openai_bad(p, "tool_choice.tools", "must be an array of functions");
+    if (!in.mode.n)
+        return openai_bad(p, "tool_choice.mode", "must be auto or required");
+    kept = json_object();
     if (!kept)
         return openai_nomem(p);
-    if (!json_is_array(list) || json_array_size(list) == 0)
-        rc = openai_bad(p, param, "must be an array of functions");
-    if (rc == 0 && !json_is_string(mode))
-        rc = openai_bad(p, "tool_choice.mode", "must be auto or required");
-    for (size_t i = 0; i < json_array_size(list) && rc == 0; i++) {
-        const char *name = choice_name(json_array_get(list, i));
-
-        if (!name || !is_there(p->q->tools, name))
-            rc = openai_bad(p, param, "names '%.64s', which is no tool of this request",
-                            name ? name : "");
+    for (size_t i = 0; i < json_array_size(in.tools) && rc == 0; i++)
+        rc = keep(p, i, json_array_get(in.tools, i), kept);
+    for (size_t i = json_array_size(p->q->tools); i-- > 0 && rc == 0;) {
+        if (!json_object_get(kept, name_of(json_array_get(p->q->tools, i))) &&
+            json_array_remove(p->q->tools, i) != 0)
+            rc = openai_nomem(p);
     }
-    for (size_t i = 0; i < json_array_size(p->q->tools) && rc == 0; i++) {
-        json_t *t = json_array_get(p->q->tools, i);
-
-        for (size_t k = 0; k < json_array_size(list); k++) {
-            if (strcmp(name_of(t), choice_name(json_array_get(list, k))) != 0)
-                continue;
-            if (json_array_append(kept, t) != 0)
-                rc = openai_nomem(p);
-            break;
-        }
-    }
-    if (rc == 0)
-        rc = choice_word(p, "tool_choice.mode", json_string_value(mode));
-    if (rc < 0) {
-        json_decref(kept);
-        return rc;
-    }
-    json_decref(p->q->tools);
-    p->q->tools = kept;
-    return 0;
+    json_decref(kept);
+    return rc < 0 ? rc : choice_word(p, "tool_choice.mode", in.mode.p);
 }
 
 static int choice(struct openai_parse *p, const json_t *v)
 {
-    const char *type = json_string_value(json_object_get(v, "type")), *name;
-    const json_t *inner = json_object_get(v, "allowed_tools");
+    const char *type = json_string_value(json_object_get(v, "type"));
+    struct choice_in in = {0};
     int rc;
 
     if (json_is_string(v))
@@ -310,16 +351,16 @@ static int choice(struct openai_parse *p, const json_t *v)
     if (!json_is_object(v) || !type)
         return openai_bad(p, "tool_choice", "must be a word, or an object with a type");
     if (strcmp(type, "allowed_tools") == 0)
-        return choice_allowed(p, inner ? inner : v);
+        return choice_allowed(p, v);
     if (strcmp(type, "function") != 0)
         return openai_unsupported(p, "tool_choice.type", "'%.40s' is not supported", type);
-    name = choice_name(v);
-    if (!name || !*name)
-        return openai_bad(p, "tool_choice.function.name", "is required");
-    if (!is_there(p->q->tools, name))
+    rc = choice_function(p, "tool_choice", v, &in);
+    if (rc < 0)
+        return rc;
+    if (!is_there(p->q->tools, in.name.p))
         return openai_bad(p, "tool_choice", "names '%.64s', which is no tool of this request",
-                          name);
-    rc = openai_copy(p, &p->q->tool_name, str_of(name));
+                          in.name.p);
+    rc = openai_copy(p, &p->q->tool_name, in.name);
     p->q->tool_choice = GATE_CALL_REQUIRED;
     return rc;
 }

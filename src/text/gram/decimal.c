@@ -1,6 +1,8 @@
 /* decimal.c - decimals written out: sign, digits before the point, digits after it. */
 #include "text/gram/decimal.h"
 
+#include "fmt/jbig.h"
+
 #include <stdio.h>
 
 /* The digits of a text without its point, and how many stand before that. */
@@ -104,9 +106,12 @@ int decimal_parse(struct decimal *out, struct str text, struct err *e)
 
 int decimal_of(struct decimal *out, const json_t *number, struct err *e)
 {
+    struct str whole = jbig_digits(number);
     char text[64];
     size_t n = 0;
 
+    if (whole.p)
+        return decimal_parse(out, whole, e);
     if (json_is_integer(number)) {
         n = (size_t)snprintf(text, sizeof(text), "%" JSON_INTEGER_FORMAT,
                              json_integer_value(number));

@@ -210,7 +210,7 @@ static int check_form(struct schema *s, uint32_t node, int kw, const json_t *v)
         ok = is_count(v);
         break;
     case FORM_NUMBER:
-        ok = json_is_number(v);
+        ok = json_is_number(v) || jbig_digits(v).p;
         break;
     case FORM_STRING:
         ok = json_is_string(v);
@@ -340,7 +340,7 @@ static int check_bounds(struct schema *s, uint32_t node)
     for (size_t i = 0; i < sizeof(pair) / sizeof(*pair); i++) {
         const json_t *min = schema_kw(n, pair[i][0]), *max = schema_kw(n, pair[i][1]);
 
-        if (min && max && json_number_value(min) > json_number_value(max))
+        if (min && max && jbig_value(min) > jbig_value(max))
             return schema_fail(s, E_INVALID, node, rows[pair[i][0]].name, "is more than \"%s\"",
                                rows[pair[i][1]].name);
     }

@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/map.h"
+#include "fmt/jbig.h"
 #include "text/gram/numset.h"
 #include "text/gram/schema.h"
 

@@ -120,7 +120,7 @@ static int by_value(const void *a, const void *b)
     size_t n;
     int c;
 
-    if (json_is_number(x)) {
+    if (!json_is_string(x)) {
         if (decimal_of(&u, x, NULL) < 0 || decimal_of(&v, y, NULL) < 0)
             return 0;
         return decimal_cmp(&u, &v);

@@ -3,6 +3,8 @@
 
 enum schema_type schema_value_type(const json_t *v)
 {
+    if (jbig_digits(v).p)
+        return TYPE_NUMBER;
     switch (json_typeof(v)) {
     case JSON_NULL:
         return TYPE_NULL;

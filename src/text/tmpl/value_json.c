@@ -1,6 +1,7 @@
 #include "text/tmpl/value.h"
 
 #include "base/utf8.h"
+#include "fmt/jbig.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -67,6 +68,10 @@ static int read_json(const struct reader *rd, const json_t *j, struct value *out
 {
     int rc;
 
+    if (jbig_digits(j).p) { /* of 64 bits is what whole numbers have here */
+        *out = value_float(jbig_value(j));
+        return 0;
+    }
     switch (json_typeof(j)) {
     case JSON_STRING:
         return read_str(rd, (struct str){json_string_value(j), json_string_length(j)}, out);

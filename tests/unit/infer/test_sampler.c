@@ -461,6 +461,8 @@ static void test_extremes(void **state)
     for (int t = 0; t < 4; t++) {
         o.temperature = t % 2 ? 1 : 0;
         o.repeat_penalty = t < 2 ? 1e-38F : 1e38F;
+        o.presence_penalty = t < 2 ? FLT_MAX : -FLT_MAX;
+        o.frequency_penalty = t < 2 ? FLT_MAX : -FLT_MAX;
         s = make(&o, 4, 4);
         for (int i = 0; i < 3; i++)
             sampler_accept(s, i);
@@ -468,6 +470,7 @@ static void test_extremes(void **state)
         sampler_free(s);
     }
     /* Two logits that a penalty sends to the same end are equally likely there. */
+    o.presence_penalty = o.frequency_penalty = 0;
     o.temperature = 1;
     o.repeat_penalty = 1e-38F;
     s = make(&o, 2, 4);
@@ -594,8 +597,8 @@ static void test_options(void **state)
         {F(min_p), {-0.1F, 1.1F, NAN, INFINITY}, {0, 0.5F, 1}},
         {F(typical_p), {0, -1, 1.01F, NAN}, {1e-30F, 0.5F, 1}},
         {F(repeat_penalty), {0, -1, NAN, INFINITY}, {1e-30F, 1, 1e30F}},
-        {F(presence_penalty), {-2.1F, 2.1F, NAN, INFINITY}, {-2, 0, 2}},
-        {F(frequency_penalty), {-2.1F, 2.1F, NAN, INFINITY}, {-2, 0, 2}},
+        {F(presence_penalty), {NAN, INFINITY, -INFINITY, NAN}, {-2, 5, FLT_MAX}},
+        {F(frequency_penalty), {NAN, INFINITY, -INFINITY, NAN}, {-2, 5, FLT_MAX}},
         {F(top_n_sigma), {NAN, INFINITY, -INFINITY, NAN}, {-1, 0, 2}},
         {F(xtc_probability), {-0.1F, 1.1F, NAN, INFINITY}, {0, 0.5F, 1}},
         {F(xtc_threshold), {-0.1F, 1.1F, NAN, INFINITY}, {0, 0.5F, 1}},

@@ -342,6 +342,7 @@ static void test_documents(void **state)
                    "\"type\":\"base64\",\"media_type\":\"image/png\",\"data\":\"QUJD\"}},"
                    "{\"type\":\"text\",\"text\":\"b\"}");
     assert_non_null(q);
+    assert_string_equal(q->field[GATE_F_IMAGE], "messages.0.content.1");
     expect_json(
         q->messages,
         "[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\"},{\"type\":"

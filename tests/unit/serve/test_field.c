@@ -66,6 +66,11 @@ static const struct field_row rows[] = {
     {.name = "any", .type = FIELD_JSON, .at = offsetof(struct into, any)},
     {.name = "even", .type = FIELD_CALL, .read = read_even},
     {.name = "user", .type = FIELD_NOTED},
+    {.name = "who", .type = FIELD_NOTED, .is = FIELD_IS_STR},
+    {.name = "meta", .type = FIELD_NOTED, .is = FIELD_IS_STRS},
+    {.name = "threads", .type = FIELD_WARNED, .is = FIELD_IS_INT},
+    {.name = "mmap", .type = FIELD_WARNED, .is = FIELD_IS_BOOL},
+    {.name = "search", .type = FIELD_REFUSED, .flags = FIELD_ASKS},
     {.name = "best_of",
      .type = FIELD_REFUSED,
      .harmless = "1|\"one\"|false",
@@ -134,6 +139,34 @@ static void test_refused(void **state)
          E_UNSUPPORTED},
         {"{\"name\":\"a\",\"best_of\":\"two\"}", "best_of", "is not supported", E_UNSUPPORTED},
         {"{\"name\":\"a\",\"best_of\":true}", "best_of", "is not supported", E_UNSUPPORTED},
+        {"{\"name\":\"a\",\"seed\":9223372036854775808}", "seed",
+         "seed is 9223372036854775808, expected -9223372036854775808 to 9223372036854775807",
+         E_INVALID},
+        {"{\"name\":\"a\",\"seed\":-9223372036854775809}", "seed", "is -9223372036854775809,",
+         E_INVALID},
+        {"{\"name\":\"a\",\"seed\":9223372036854775808.0}", "seed", "is 9.22337203685478e+18,",
+         E_INVALID},
+        {"{\"name\":\"a\",\"clamped\":9223372036854775808}", "clamped",
+         "is 9223372036854775808, expected 1 to 10", E_INVALID},
+        {"{\"name\":\"a\",\"seed\":1e19}", "seed", "is 1e+19", E_INVALID},
+        {"{\"name\":\"a\",\"k\":-99999999999999999999}", "k", "is -99999999999999999999, ",
+         E_INVALID},
+        {"{\"name\":\"a\",\"t\":99999999999999999999}", "t", "is 99999999999999999999, ",
+         E_INVALID},
+        {"{\"name\":99999999999999999999}", "name", "a string, not an integer", E_INVALID},
+        {"{\"name\":\"a\",\"object\":99999999999999999999}", "object",
+         "an object, not an integer", E_INVALID},
+        {"{\"name\":\"a\",\"any\":99999999999999999999}", "any",
+         "any is 99999999999999999999, which is out of range", E_INVALID},
+        {"{\"name\":\"a\",\"who\":5}", "who", "must be a string, not an integer", E_INVALID},
+        {"{\"name\":\"a\",\"meta\":[]}", "meta", "must be an object of strings", E_INVALID},
+        {"{\"name\":\"a\",\"meta\":{\"a\":\"b\",\"c\":5}}", "meta.c", "meta.c must be a string",
+         E_INVALID},
+        {"{\"name\":\"a\",\"threads\":\"x\"}", "threads", "must be an integer", E_INVALID},
+        {"{\"name\":\"a\",\"threads\":1.5}", "threads", "must be an integer", E_INVALID},
+        {"{\"name\":\"a\",\"mmap\":5}", "mmap", "must be true or false", E_INVALID},
+        {"{\"name\":\"a\",\"search\":{}}", "search", "search is not supported", E_UNSUPPORTED},
+        {"99999999999999999999", "", "must be an object, not an integer", E_INVALID},
         {"[]", "", "must be an object, not an array", E_INVALID},
         {"5", "", "must be an object, not an integer", E_INVALID},
     };
@@ -148,9 +181,40 @@ static void test_refused(void **state)
     }
 }
 
+/* Whole numbers are integers, however they are written. */
+static void test_whole(void **state)
+{
+    (void)state;
+    assert_int_equal(read_text("{\"name\":\"a\",\"k\":40.0,\"seed\":-4.2e1}", 1), 0);
+    assert_true(got.k == 40 && got.seed == -42);
+    assert_int_equal(read_text("{\"name\":\"a\",\"seed\":9223372036854775807}", 1), 0);
+    assert_true(got.seed == INT64_MAX);
+    assert_int_equal(read_text("{\"name\":\"a\",\"seed\":-9223372036854775808}", 1), 0);
+    assert_true(got.seed == INT64_MIN);
+}
+
+/* In an object that a list has: where it is, without a dot behind it. */
+static void test_place(void **state)
+{
+    (void)state;
+    json_decref(json);
+    assert_int_equal(field_parse(&json, str_of("[5]"), &err), 0);
+    assert_int_equal(field_read(rows, sizeof(rows) / sizeof(*rows), "messages[0].",
+                                json_array_get(json, 0), &got, &report, &err),
+                     E_INVALID);
+    assert_string_equal(err.msg, "messages[0] must be an object, not an integer");
+    assert_string_equal(report.param, "messages[0]");
+}
+
 static void test_warned(void **state)
 {
     (void)state;
+    assert_int_equal(read_text("{\"name\":\"a\",\"clamped\":9223372036854775807,\"\":1}", 0),
+                     0);
+    assert_non_null(strstr(report.warnings.p, "clamped: 9223372036854775807 is taken as 10,"));
+    assert_non_null(strstr(report.warnings.p, "\"\" is not known here"));
+    assert_int_equal(read_text("{\"name\":\"a\",\"threads\":4}", 0), 0);
+    assert_non_null(strstr(report.warnings.p, "threads is not supported and has no effect"));
     assert_int_equal(
         read_text("{\"name\":\"a\",\"clamped\":1000,\"tier\":\"flex\",\"what\":1}", 0), 0);
     assert_int_equal(got.k, 10);
@@ -210,7 +274,7 @@ static void test_json(void **state)
         "{\"a\":\"\\ud800\"}",
         "{\"a\":\"\xc0\x80\"}",
         "{'a':1}",
-        "{\"a\":18446744073709551616}",
+        "{\"a\":-1e400}",
         "\xef\xbb\xbf",
     };
 
@@ -284,6 +348,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_taken),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_whole),
+        cmocka_unit_test(test_place),
         cmocka_unit_test(test_warned),
         cmocka_unit_test(test_warnings_bounded),
         cmocka_unit_test(test_json),

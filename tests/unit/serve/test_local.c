@@ -353,6 +353,11 @@ static void test_truncate(void **state)
     assert_true(g.usage.n_dropped > 500);
     assert_int_equal(g.usage.n_output, 8);
     got_done(&g);
+    /* A context that has room for no prompt. */
+    q = ask_text("tiny", "Once upon a time", 8);
+    q->overflow = GATE_TRUNCATE;
+    q->n_ctx = 1;
+    run_error(l, q, E_TOO_LONG, "the context holds 1");
     local_free(l);
 }
 
@@ -466,6 +471,8 @@ static void test_param(void **state)
     q = ask_chat("talker", HELLO);
     q->think = GATE_THINK_ON;
     run_param(l, q, E_UNSUPPORTED, -1, "think");
+    q = ask_chat("talker", HELLO);
+    run_param(l, q, E_UNSUPPORTED, GATE_F_IMAGE, "messages.0.content.1");
     q = ask_text("tiny", "Once", 4);
     q->sampling.bias = &bias;
     q->sampling.n_bias = 1;

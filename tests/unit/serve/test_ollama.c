@@ -510,6 +510,28 @@ static void test_show(void **state)
     json_decref(got("POST", "/api/show", "{\"model\":\"../../etc/passwd\"}", 404));
 }
 
+/* Fields of results in messages of others; ids that clients made and that were made here. */
+static void test_names(void **state)
+{
+    (void)state;
+    assert_true(fake_post(
+        &fake, lists, "/api/chat",
+        "{\"model\":\"thinks\",\"messages\":[{\"role\":\"user\",\"name\":\"bob\","
+        "\"content\":\"h\"},{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"call_1\","
+        "\"function\":{\"name\":\"f\"}},{\"function\":{\"name\":\"g\"}}]},"
+        "{\"role\":\"tool\",\"name\":\"g\",\"content\":\"r\"}]}"));
+    assert_non_null(fake.sink);
+    assert_true(str_is(text(json_array_get(fake.q->messages, 2), "tool_call_id"), "call_2"));
+    fake_error(&fake, E_CANCELLED, "enough");
+    assert_non_null(strstr(fake.call.headers.p, "messages[0].name has no effect"));
+    assert_true(fake_post(&fake, lists, "/api/chat",
+                          "{\"model\":\"thinks\",\"messages\":[{\"role\":\"assistant\","
+                          "\"tool_calls\":[{\"id\":\"a\",\"function\":{\"name\":\"f\"}},"
+                          "{\"id\":\"a\",\"function\":{\"name\":\"g\"}}]}]}"));
+    assert_int_equal(fake.call.status, 400);
+    assert_non_null(strstr(fake.call.out.p, "tool_calls[1].id: 'a' is there twice"));
+}
+
 static void test_copy_delete(void **state)
 {
     json_t *v;
@@ -519,6 +541,16 @@ static void test_copy_delete(void **state)
         got("POST", "/api/copy", "{\"source\":\"text\",\"destination\":\"me/b:1\"}", 200));
     assert_int_equal(fake.call.out.n, 0);
     json_decref(got("POST", "/api/show", "{\"model\":\"ME/B:1\"}", 200));
+    json_decref(got("POST", "/api/copy",
+                    "{\"source\":\"text\",\"destination\":\"me/b:1\",\"force\":true}", 200));
+    assert_non_null(strstr(fake.call.headers.p, "force is not known here"));
+    assert_true(fake_send(&fake, lists, "POST", "/api/copy", "strict=1", NULL,
+                          str_of("{\"source\":\"text\",\"destination\":\"c\",\"force\":1}")));
+    assert_int_equal(fake.call.status, 400);
+    json_decref(got("POST", "/api/show", "{\"model\":\"c\"}", 404));
+    assert_true(fake_send(&fake, lists, "DELETE", "/api/delete", "strict=1", NULL,
+                          str_of("{\"model\":\"me/b:1\",\"force\":1}")));
+    assert_int_equal(fake.call.status, 400);
     v = got("POST", "/api/copy", "{\"source\":\"none\",\"destination\":\"b\"}", 404);
     assert_true(str_is(text(v, "error"), "model \"none\" not found"));
     json_decref(v);
@@ -613,16 +645,17 @@ static void test_small(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_chat),           cmocka_unit_test(test_generate),
-        cmocka_unit_test(test_vectors),        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_options),        cmocka_unit_test(test_nothing_given),
-        cmocka_unit_test(test_keep_alive),     cmocka_unit_test(test_messages),
-        cmocka_unit_test(test_elsewhere),      cmocka_unit_test(test_generate_kinds),
-        cmocka_unit_test(test_context),        cmocka_unit_test(test_plain),
-        cmocka_unit_test(test_truncated),      cmocka_unit_test(test_call_ids),
-        cmocka_unit_test(test_tags),           cmocka_unit_test(test_show),
-        cmocka_unit_test(test_copy_delete),    cmocka_unit_test(test_create),
-        cmocka_unit_test(test_create_allowed), cmocka_unit_test(test_small),
+        cmocka_unit_test(test_chat),       cmocka_unit_test(test_generate),
+        cmocka_unit_test(test_vectors),    cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_options),    cmocka_unit_test(test_nothing_given),
+        cmocka_unit_test(test_keep_alive), cmocka_unit_test(test_messages),
+        cmocka_unit_test(test_elsewhere),  cmocka_unit_test(test_generate_kinds),
+        cmocka_unit_test(test_context),    cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_truncated),  cmocka_unit_test(test_call_ids),
+        cmocka_unit_test(test_tags),       cmocka_unit_test(test_show),
+        cmocka_unit_test(test_names),      cmocka_unit_test(test_copy_delete),
+        cmocka_unit_test(test_create),     cmocka_unit_test(test_create_allowed),
+        cmocka_unit_test(test_small),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -71,7 +71,7 @@ static void test_fields(void **state)
         "\"repeat_last_n\":2147483647,\"cache_prompt\":false,\"keep_alive\":\"5m\","
         "\"logprobs\":"
         "true,\"top_logprobs\":3,\"reasoning_effort\":\"low\",\"chat_template_kwargs\":{"
-        "\"enable_thinking\":false,\"a\":1},\"user\":\"u\",\"metadata\":{\"a\":\"b\"}");
+        "\"enable_thinking\":true,\"a\":1},\"user\":\"u\",\"metadata\":{\"a\":\"b\"}");
 
     (void)state;
     assert_non_null(q);
@@ -91,7 +91,7 @@ static void test_fields(void **state)
     assert_int_equal(q->no_cache, 1);
     assert_true(q->keep_alive_ns == 300000000000);
     assert_int_equal(q->n_logprobs, 3);
-    assert_int_equal(q->think, GATE_THINK_ON); /* effort is the later word */
+    assert_int_equal(q->think, GATE_THINK_ON);
     assert_true(str_is(q->effort, "low"));
     expect_json(q->vars, "{\"a\":1}");
 }
@@ -473,8 +473,12 @@ static void test_bad_messages(void **state)
          "\"{}"
          "\"}}]}]",
          "messages[0].tool_calls[0].id"},
+        {"[{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"c\",\"function\":{\"name\":\"f\","
+         "\"arguments\":\"\"}},{\"id\":\"c\",\"function\":{\"name\":\"g\",\"arguments\":\"\"}}]"
+         "}]",
+         "messages[0].tool_calls[1].id"},
         {"[{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"c\"}]}]",
-         "messages[0].tool_calls[0].function.name"},
+         "messages[0].tool_calls[0].function"},
         {"[{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"c\",\"function\":{\"name\":\"f\","
          "\"arguments\":5}}]}]",
          "messages[0].tool_calls[0].function.arguments"},

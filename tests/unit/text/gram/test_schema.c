@@ -6,6 +6,7 @@
 #include "text/gram/schema.h"
 
 #include "base/mem.h"
+#include "fmt/jbig.h"
 #include "wander.h"
 
 #include <stdarg.h>
@@ -365,6 +366,38 @@ static void test_no_memory(void **state)
     (void)state;
 }
 
+/* Numbers that no integer type holds are exact, too. */
+static void test_big(void **state)
+{
+    static const struct {
+        const char *schema, *valid, *wrong;
+    } rows[] = {
+        {"{\"type\":\"integer\",\"minimum\":0,\"maximum\":18446744073709551615}",
+         "18446744073709551615", "18446744073709551616"},
+        {"{\"type\":\"integer\",\"minimum\":-9223372036854775809,\"maximum\":0}",
+         "-9223372036854775809", "-9223372036854775810"},
+        {"{\"const\":18446744073709551615}", "18446744073709551615", "18446744073709551614"},
+        {"{\"enum\":[\"a\",{\"b\":[340282366920938463463374607431768211455]}]}",
+         "{\"b\":[340282366920938463463374607431768211455]}",
+         "{\"b\":[340282366920938463463374607431768211456]}"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        json_t *schema = NULL;
+        struct gram *g;
+        struct err e = {0};
+
+        if (jbig_load(&schema, str_of(rows[i].schema), 0, &e) < 0 ||
+            compile(schema, 0, &g, &e) < 0)
+            fail_msg("%s: %s", rows[i].schema, e.msg);
+        if (!accepts(g, str_of(rows[i].valid)) || accepts(g, str_of(rows[i].wrong)))
+            fail_msg("%s", rows[i].schema);
+        gram_free(g);
+        json_decref(schema);
+    }
+}
+
 int main(void)
 {
 #define FILE_TEST(name)                                                                        \
@@ -389,6 +422,7 @@ int main(void)
         cmocka_unit_test(test_many),
         cmocka_unit_test(test_depth),
         cmocka_unit_test(test_products),
+        cmocka_unit_test(test_big),
         cmocka_unit_test(test_no_memory),
     };
 
