@@ -85,6 +85,7 @@ struct hearth_engine {
     size_t n_states;       /* bytes */
     struct snap *snap;     /* copies of them; NULL: layers keep no state */
     int n_ctx, n_batch, n_row;
+    int n_usual; /* tokens of a sequence that the cache is made for; n_ctx may be more */
     int n_fit; /* tokens of one sequence that pages can be had for */
     /* Guessing ahead (draft.h). */
     int n_draft;

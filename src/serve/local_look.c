@@ -44,7 +44,7 @@ static void look(const struct local_model *m, struct local_info *out)
         return;
     out->weight_bytes = en->info.file_bytes;
     out->kv_bytes = en->size.kv_bytes;
-    out->n_ctx = en->size.n_ctx;
+    out->n_ctx = en->n_usual;
     out->n_thread = en->size.n_thread;
     if (en->running)
         sched_stats(en->sched, &out->sched);

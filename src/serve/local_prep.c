@@ -78,7 +78,7 @@ static int prepare_text(struct local_call *c, struct err *e)
 static int prepare_load(struct local_call *c, struct err *e)
 {
     (void)e;
-    c->usage.n_ctx = c->m->en->size.n_fit;
+    c->usage.n_ctx = local_n_ctx(c);
     (void)local_say_start(c);
     return 0;
 }
@@ -204,8 +204,10 @@ void local_prepare(struct local_call *c)
             rc = get_model(c, &e);
             if (rc == 1)
                 return;
-            if (rc == 0)
+            if (rc == 0) {
+                local_warn_n_ctx(c);
                 rc = kinds[c->q->kind](c, &e);
+            }
         }
     }
     local_lock(c->l);

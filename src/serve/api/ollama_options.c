@@ -6,7 +6,7 @@
 #include <limits.h>
 #include <string.h>
 
-enum { STOPS_MAX = 64, STOP_BYTES = 4096, CTX_MAX = 1 << 30 };
+enum { STOPS_MAX = 64, STOP_BYTES = 4096, CTX_MAX = 1 << 27 };
 
 #define TEMP_MAX 1e30
 
