@@ -31,6 +31,7 @@ struct config;
 struct local;
 struct metrics;
 struct store;
+struct store_model;
 
 /* All are borrowed and outlive it. Fails: E_NOMEM. */
 MUST_CHECK int local_new(struct local **out, const struct config *config, struct store *store,
@@ -61,6 +62,10 @@ struct local_info {
     int64_t expires_at_ns; /* of CLOCK_REALTIME; GATE_KEEP_FOREVER */
     struct sched_stats sched;
 };
+
+/* Most tokens of a request that says nothing of it: as it is loaded; else as it will be, unless
+ * its cache turns out to be too small for that. 0: not known. */
+int local_context(struct local *l, const struct store_model *sm);
 
 /* Calls visit for each loaded or loading model, longest-lived first, under a lock. */
 void local_each(struct local *l, void (*visit)(void *ctx, const struct local_info *i),

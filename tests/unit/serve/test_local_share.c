@@ -195,6 +195,35 @@ static void test_grows(void **state)
     local_free(l);
 }
 
+/* What is said of a model that is not loaded holds when it is. */
+static void test_context(void **state)
+{
+    static const struct {
+        const char *name;
+        int n_ctx; /* of the configuration */
+        int n;
+    } cases[] = {{"wide", 256, 128}, {"tiny", 256, 256}, {"tiny", 0, 512}, {"tiny", 900, 900}};
+
+    (void)state;
+    NEEDS_TINY();
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct config c = config_small();
+        struct store_model sm;
+        struct err e = {0};
+        struct local *l;
+
+        c.n_ctx = cases[i].n_ctx;
+        l = local_make(&c);
+        assert_int_equal(store_find(NULL, str_of(cases[i].name), &sm, &e), 0);
+        sm.n_ctx_train = 512;
+        assert_int_equal(local_context(l, &sm), cases[i].n);
+        assert_int_equal(fine(l, ask_text(cases[i].name, "Once", 2)).n_ctx, cases[i].n);
+        assert_int_equal(local_context(l, &sm), cases[i].n);
+        store_model_done(&sm);
+        local_free(l);
+    }
+}
+
 /* A name that has come to mean something else takes its engine along, unless the file is
  * another one, too. */
 static void test_changed(void **state)
@@ -426,7 +455,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_once),        cmocka_unit_test(test_prefixes),
-        cmocka_unit_test(test_other_setup), cmocka_unit_test(test_grows), cmocka_unit_test(test_changed),
+        cmocka_unit_test(test_other_setup), cmocka_unit_test(test_grows), cmocka_unit_test(test_context), cmocka_unit_test(test_changed),
         cmocka_unit_test(test_stop_one),    cmocka_unit_test(test_stop_busy),
         cmocka_unit_test(test_pinned),      cmocka_unit_test(test_lost),
         cmocka_unit_test(test_renewed),     cmocka_unit_test(test_many),
