@@ -102,6 +102,10 @@ static int unload_only(struct local_call *c, struct err *e)
     if (c->q->kind != GATE_LOAD || c->q->keep_alive_ns != 0)
         return 0;
     rc = local_blame(c, GATE_F_MODEL, local_resolve(c->l, c->q->model, &sm, e));
+    if (rc == 0) { /* by its full name from now on */
+        c->q->model = gate_str(c->q, local_key(&sm), strlen(local_key(&sm)));
+        rc = c->q->model.p ? 0 : err_set(e, E_NOMEM, "no memory for a name");
+    }
     if (rc == 0) {
         local_lock(c->l);
         (void)local_stay_away(c->l, local_key(&sm));
