@@ -88,6 +88,12 @@ struct config {
  * E_NOMEM. */
 MUST_CHECK int config_load(struct config **out, const char *path, const char *const *set,
                            int n_set, struct err *e);
+/* The same, but goes on after a mistake as far as there is sense in it: fault is called for each,
+ * that of the returned error included. Also after E_INVALID *out may have been made, of what was
+ * right: who has more to look at frees it. */
+MUST_CHECK int config_load_all(struct config **out, const char *path, const char *const *set,
+                               int n_set, void (*fault)(void *ctx, const struct err *e),
+                               void *ctx, struct err *e);
 void config_free(struct config *c);
 
 /* What holds for a model: its own row, what it leaves open from "*", then the general settings.

@@ -54,7 +54,14 @@ struct config_owned {
     struct config config; /* the first member */
     struct arena mem;
     struct config_model *model; /* room for CONFIG_MODELS_MAX while it is read */
+    /* Who hears of all mistakes; NULL: the first one ends the reading. */
+    void (*fault)(void *ctx, const struct err *e);
+    void *ctx;
+    int n_fault;
 };
+
+/* A mistake that ends nothing where all are wanted: then 0, else rc. */
+int config_fault(struct config_owned *c, int rc, const struct err *e);
 
 /* Sets the row's field of `into` (a config, or a config_model). plain: of YAML, without quotes:
  * null and ~ are "not set". The message is what comes after a name: "is not ...". Fails:

@@ -239,6 +239,28 @@ static int start_mhd(struct http *h, struct err *e)
     return 0;
 }
 
+static int check_tls(const struct config *c, struct err *e)
+{
+    struct serve s = {.config = c};
+    struct http h = {.s = &s, .epoll = epoll_create1(EPOLL_CLOEXEC)};
+    int rc = h.epoll < 0 ? err_sys(e, E_IO, errno, "make an epoll") : read_tls(&h, e);
+
+    if (rc == 0 && h.tls)
+        rc = start_mhd(&h, e);
+    if (h.mhd)
+        MHD_stop_daemon(h.mhd);
+    mem_free(h.cert);
+    mem_free(h.key);
+    if (h.epoll >= 0)
+        (void)close(h.epoll);
+    return rc;
+}
+
+int http_check(const struct config *c, int where, int has_keys, struct err *e)
+{
+    return where ? check_tls(c, e) : http_listen_check(c, has_keys, e);
+}
+
 /* As many files as the connections need, if the system lets us. */
 static void raise_file_limit(const struct config *c)
 {

@@ -177,6 +177,8 @@ void http_wake(struct http *h);
 /* http_listen.c. Opens what the configuration names, or takes what systemd hands over; also
  * fills in port, address and beyond_loopback. */
 MUST_CHECK int http_listen(struct http *h, struct err *e);
+/* What it would refuse, as far as that shows without listening. */
+MUST_CHECK int http_listen_check(const struct config *c, int has_keys, struct err *e);
 void http_listen_close(struct http *h);
 
 /* http_conn.c. All by the I/O thread. */

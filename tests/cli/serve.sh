@@ -65,6 +65,13 @@ ok "the example is right" $?
 printf 'listen:\n  prot: 1\n' >"$work/bad.yaml"
 fails "config check names the place" 64 "$work/bad.yaml:2:3: there is no setting 'listen.prot'; did you mean 'listen.port'?" \
     config check "$work/bad.yaml"
+printf 'listen:\n  host: 0.0.0.0\n  prot: 3\n  tls_cert: /etc/group\n  tls_key: /etc/passwd\nlimits:\n  body: x\n' \
+    >"$work/many.yaml"
+hearth config check "$work/many.yaml"
+[ $? = 64 ] && [ "$(wc -l <"$work/err")" = 4 ] && grep -q "many.yaml:3:3: .*'listen.port'" "$work/err" &&
+    grep -q 'many.yaml:7:9: limits.body' "$work/err" && grep -q '0.0.0.0 can be reached' "$work/err" &&
+    grep -q '/etc/group and /etc/passwd are no certificate' "$work/err"
+ok "config check tells all, also what serve would refuse" $?
 fails "serve does as well" 64 "bad.yaml:2:3" serve --config "$work/bad.yaml"
 fails "config without a file" 4 "none.yaml" config check "$work/none.yaml"
 fails "config of another word" 64 "usage: hearth config" config chekc
