@@ -28,8 +28,7 @@ const struct config_row *config_find(const struct config_row *rows, int n, const
     return NULL;
 }
 
-/* How many letters must be put in, left out or replaced. */
-static int distance(const char *a, const char *b)
+int config_distance(const char *a, const char *b)
 {
     int row[64], n = (int)strlen(b);
 
@@ -60,9 +59,9 @@ const char *config_nearest(const struct config_row *rows, int n, const char *nam
     tail = tail ? tail + 1 : name;
     for (int i = 0; i < n; i++) {
         const char *dot = strchr(rows[i].name, '.');
-        int whole = distance(name, rows[i].name),
+        int whole = config_distance(name, rows[i].name),
             /* right, but in another section, or without one */
-            alone = dot ? distance(tail, dot + 1) + 1 : 99;
+            alone = dot ? config_distance(tail, dot + 1) + 1 : 99;
         int d = whole < alone ? whole : alone;
 
         if (d < least) {
@@ -293,34 +292,6 @@ static int find_file(struct config_owned *c, const char *path, struct err *e)
     return rc;
 }
 
-static int set_from_env(struct config_owned *c, int ollama, struct err *e)
-{
-    for (int i = 0; i < config_n_row; i++) {
-        const struct config_row *row = &config_rows[i];
-        const char *name = ollama ? row->ollama : row->env, *value = name ? getenv(name) : NULL;
-        int rc = value && *value ? config_set(&c->mem, row, &c->config, value, e) : 0;
-
-        if (rc < 0)
-            rc = config_fault(c, err_wrap(e, rc, "variable %s", name), e);
-        if (rc < 0)
-            return rc;
-    }
-    return 0;
-}
-
-/* Of these there is nothing to set here; whoever sets them should know. */
-static void say_unused(void)
-{
-    static const char *const names[] = {"OLLAMA_MAX_LOADED_MODELS", "OLLAMA_GPU_OVERHEAD",
-                                        "OLLAMA_SCHED_SPREAD"};
-
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (getenv(names[i]))
-            log_line(LOG_WARN, "%s has no effect here; models.memory bounds what is loaded",
-                     names[i]);
-    }
-}
-
 static int set_one(struct config_owned *c, const char *text, struct err *e)
 {
     const char *equals = strchr(text, '='), *near;
@@ -402,9 +373,7 @@ static int load_all(struct config_owned *c, const char *path, const char *const 
     if (rc == 0)
         rc = find_file(c, path, e);
     if (rc == 0)
-        rc = set_from_env(c, 1, e);
-    if (rc == 0)
-        rc = set_from_env(c, 0, e);
+        rc = config_env(c, e);
     for (int i = 0; i < n_set && rc == 0; i++)
         rc = config_fault(c, set_one(c, set[i], e), e);
     if (rc == 0)
@@ -432,7 +401,7 @@ int config_load_all(struct config **out, const char *path, const char *const *se
         config_free(&c->config);
         return rc;
     }
-    say_unused();
+    config_env_warn();
     *out = &c->config;
     return c->n_fault ? err_set(e, E_INVALID, "%d mistakes", c->n_fault) : 0;
 }

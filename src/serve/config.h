@@ -65,7 +65,7 @@ struct config {
     int load_timeout_s;
     int n_thread;        /* 0: by the machine */
     int n_parallel;      /* texts at once for a model; 0: 16 */
-    int n_ctx;           /* most tokens of a text; 0: what the model was trained for */
+    int n_ctx;           /* tokens of a text that asks for no others; 0: as the model was trained */
     const char *kv;      /* "f16" */
     int lookup;          /* tokens guessed ahead from the text; 0: none */
     const char *kv_disk; /* directory of the cache's disk tier; NULL: none */
