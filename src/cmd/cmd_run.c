@@ -168,7 +168,7 @@ static int can_write(const struct run *r, struct err *e)
     if (rc != E_NOT_FOUND)
         return rc < 0 ? err_wrap(e, rc, "%s", r->path) : 0;
     (void)snprintf(why, sizeof(why), "%.255s", e->msg);
-    return err_set(e, rc, "%s: %s; 'hearth debug logits' takes token ids", r->path, why);
+    return err_set(e, E_UNSUPPORTED, "%s: %s; 'hearth debug logits' takes token ids", r->path, why);
 }
 
 static int run_open(struct run *r, int words, struct err *e)

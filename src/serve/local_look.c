@@ -223,7 +223,7 @@ static int wait_loaded(struct local_model *m, struct err *e)
 int local_hold(struct local *l, struct str name, struct local_model **out, struct err *e)
 {
     struct local_model *m = NULL;
-    int rc = local_take(l, name, &m, e);
+    int rc = local_take(l, name, 0, &m, e);
 
     if (rc < 0)
         return rc;
@@ -255,9 +255,13 @@ const struct tok *local_tok(const struct local_model *m)
     return infer_tok(m->en->model);
 }
 
-const struct hearth_model *local_hearth(const struct local_model *m)
+struct str local_template(const struct local_model *m)
 {
-    return m->en->model;
+    struct str own = m->sm.template;
+
+    if (!own.n && !infer_text(m->en->model, "tokenizer.chat_template", &own))
+        own = str_of("");
+    return own;
 }
 
 const struct chat *local_chat(const struct local_model *m)

@@ -54,6 +54,8 @@ static int prepare_text(struct local_call *c, struct err *e)
         rc = 0; /* tokens in, tokens out */
         c->blamed = NULL;
     }
+    if (rc == E_NOT_FOUND) /* the model is there: it is a tokenizer that is not */
+        rc = e->code = E_UNSUPPORTED;
     if (rc == 0)
         rc = local_blame(c, GATE_F_PROMPT, local_prompt_make(c, &p, e));
     if (rc == 0)
@@ -148,6 +150,14 @@ static int wait_for_model(struct local_call *c)
     return waits;
 }
 
+/* 1: it is nothing without a tokenizer. */
+static int needs_words(const struct gate_request *q)
+{
+    int of_ids = q->kind == GATE_TEXT && q->raw && q->n_input && q->input[0].ids;
+
+    return !of_ids && (q->kind == GATE_CHAT || q->kind == GATE_TEXT || q->kind == GATE_INFILL);
+}
+
 /* Looks up the model. 1: as wait_for_model. */
 static int get_model(struct local_call *c, struct err *e)
 {
@@ -155,7 +165,8 @@ static int get_model(struct local_call *c, struct err *e)
     int rc = 0;
 
     if (!c->m) {
-        rc = local_blame(c, GATE_F_MODEL, local_take(c->l, c->q->model, &m, e));
+        rc = local_blame(c, GATE_F_MODEL,
+                         local_take(c->l, c->q->model, needs_words(c->q), &m, e));
         if (rc < 0)
             return rc;
         local_lock(c->l);

@@ -222,9 +222,10 @@ static inline const char *local_name(const struct local_model *m)
 MUST_CHECK int local_resolve(struct local *l, struct str name, struct store_model *out,
                              struct err *e);
 
-/* The model of that name, with a reference; it is being loaded if it was not. Fails: as
- * local_resolve; E_IO no thread; E_CANCELLED the server ends. */
-MUST_CHECK int local_take(struct local *l, struct str name, struct local_model **out,
+/* The model of that name, with a reference; it is being loaded if it was not. words: it is to
+ * read or write text. Fails: as local_resolve; E_UNSUPPORTED it has no words; E_IO no thread;
+ * E_CANCELLED the server ends. */
+MUST_CHECK int local_take(struct local *l, struct str name, int words, struct local_model **out,
                           struct err *e);
 /* Gives the reference back. keep_ns: how long it stays, from now on; GATE_KEEP_DEFAULT. */
 void local_give(struct local_model *m, int64_t keep_ns);

@@ -130,6 +130,20 @@ done
 hearth run talker -c 200000 -n 1 Hello
 grep -q '^warning: options.num_ctx: 200000 is more than .*; [0-9]* is taken$' "$work/err"
 ok "a context that the model cannot have" $?
+if command -v curl >/dev/null; then
+    curl -sS --unix-socket "$work/sock" "http://x/props?model=talker" >"$work/out" && is_json "$work/out" &&
+        grep -qF '"chat_template":"{{ range .Messages }}[{{ .Role }}|{{ .Content }}]{{ end }}[assistant|"' "$work/out" &&
+        grep -qF '"chat_template_caps":{"supports_tools":false,"supports_tool_calls":false,' "$work/out"
+    ok "props of a template of Go's" $?
+    curl -sS --unix-socket "$work/sock" http://x/api/copy -d '{"source":"tiny","destination":"x\u0000y"}' \
+        -H 'content-type: application/json' >"$work/out" && grep -q 'destination is invalid: there is a NUL in it' "$work/out"
+    ok "a name with a NUL" $?
+    curl -sS --unix-socket "$work/sock" http://x/metrics >"$work/out" && grep -q 'model="tiny:latest"' "$work/out" &&
+        ! grep -q 'model="tiny"' "$work/out"
+    ok "one model has one name in the metrics" $?
+else
+    skip "props, names with a NUL, names in metrics" "no curl"
+fi
 fails "run: no prompt" 64 "no prompt" run tiny
 fails "run: an empty stop" 64 "--stop" run tiny --stop "" Hello
 fails "run: --think without a template" 64 "--raw" run talker --raw --think Hello
