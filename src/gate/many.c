@@ -19,7 +19,8 @@ struct many {
 
 struct part {
     struct all *all;
-    int first; /* number of its first choice */
+    int first;              /* number of its first choice */
+    struct gate_request *q; /* until it is started */
     _Atomic(struct gate_call *) call;
 };
 
@@ -31,7 +32,7 @@ struct all {
     void *ctx;
     pthread_mutex_t lock;
     int n_live, started;
-    uint64_t party;
+    struct gate_party party;
     atomic_int cancelled;
     struct gate_usage usage; /* of all */
     struct err failed;       /* code 0: nothing has */
@@ -137,7 +138,8 @@ static int on_event(void *ctx, const struct gate_event *ev)
 /* A request for one of the prompts. What it points to stays in q, but JSON: each ends on a
  * thread of its own, and jansson's counts do not order what others read before the last one
  * frees it. */
-static struct gate_request *request_of(const struct gate_request *q, size_t i, uint64_t party)
+static struct gate_request *request_of(const struct gate_request *q, size_t i,
+                                       struct gate_party *party)
 {
     struct gate_request *r = gate_request_new(q->kind);
     struct arena mem;
@@ -163,12 +165,11 @@ static struct gate_request *request_of(const struct gate_request *q, size_t i, u
 
 static int start_part(struct all *a, size_t i, struct err *e)
 {
-    struct gate_request *r = request_of(a->q, i, a->party);
+    struct gate_request *r = a->part[i].q;
     struct gate_call *c = NULL;
     int rc;
 
-    if (!r)
-        return err_set(e, E_NOMEM, "no memory for a request");
+    a->part[i].q = NULL;
     rc = gate_start(a->inner, r, on_event, &a->part[i], &c, e);
     if (rc < 0)
         return rc;
@@ -185,6 +186,7 @@ static void all_free(struct all *a)
 
         if (c)
             a->inner->ops->free(c);
+        gate_request_free(a->part[i].q);
     }
     gate_request_free(a->q);
     (void)pthread_mutex_destroy(&a->lock);
@@ -193,7 +195,6 @@ static void all_free(struct all *a)
 
 static struct all *all_new(struct many *m, struct gate_request *q, gate_sink *sink, void *ctx)
 {
-    static atomic_ullong n_party;
     size_t n = q->kind == GATE_TEXT && q->n_input > 1 ? q->n_input : 1;
     struct all *a = mem_calloc(1, sizeof(*a) + n * sizeof(a->part[0]));
 
@@ -203,7 +204,7 @@ static struct all *all_new(struct many *m, struct gate_request *q, gate_sink *si
     a->sink = sink;
     a->ctx = ctx;
     a->n = n;
-    a->party = atomic_fetch_add(&n_party, 1) + 1;
+    a->party.n_text = n * (size_t)(q->n_choice > 0 ? q->n_choice : 1);
     a->n_live = (int)n + 1;
     (void)pthread_mutex_init(&a->lock, NULL);
     for (size_t i = 0; i < n; i++) {
@@ -213,20 +214,23 @@ static struct all *all_new(struct many *m, struct gate_request *q, gate_sink *si
     return a;
 }
 
-/* All parts, as far as they can be started. The first one's failure is the request's. */
+/* All parts, also when the first one has failed by then: room was taken for all. The first
+ * one's failure to start is the request's. */
 static int start_parts(struct all *a, struct err *e)
 {
     struct err why;
-    int rc = start_part(a, 0, e);
+    int rc;
 
+    for (size_t i = 0; i < a->n; i++) {
+        a->part[i].q = request_of(a->q, i, &a->party);
+        if (!a->part[i].q)
+            return err_set(e, E_NOMEM, "no memory for a request");
+    }
+    rc = start_part(a, 0, e);
     if (rc < 0)
         return rc;
     for (size_t i = 1; i < a->n; i++) {
-        if (atomic_load(&a->cancelled))
-            rc = err_set(&why, E_CANCELLED, "the request was cancelled");
-        else
-            rc = start_part(a, i, &why);
-        if (rc < 0)
+        if (start_part(a, i, &why) < 0)
             (void)end_part(a, &why, NULL);
     }
     (void)end_part(a, NULL, NULL);

@@ -104,6 +104,14 @@ struct gate_input {
     size_t n_id;
 };
 
+/* Requests that are one where requests are counted: when the first of them is taken, room for
+ * all is. Whoever starts them starts every one, though some be cancelled at once, and keeps
+ * this until all have ended. */
+struct gate_party {
+    size_t n_text;     /* answers that all of them give together */
+    int taken, let_in; /* the provider's; 0 at first */
+};
+
 struct gate_request {
     struct arena mem; /* owns every pointer here that no other comment gives to somebody else */
     int kind;         /* enum gate_kind */
@@ -167,10 +175,9 @@ struct gate_request {
                             * tenants that the configuration keeps apart */
     int no_cache;          /* 1: prefixes computed before are not used */
     int64_t keep_alive_ns; /* GATE_KEEP_DEFAULT, GATE_KEEP_FOREVER, or how long after it */
-    uint64_t party;        /* not 0: it and the others under way with this number are one
-                            * request where requests are counted */
-    uint64_t deadline_ns;  /* of the monotonic clock; 0: none. Later it is not begun */
-    const char *route;     /* "openai.chat": for metrics; a literal */
+    struct gate_party *party; /* not NULL: it is a part of a larger request */
+    uint64_t deadline_ns;     /* of the monotonic clock; 0: none. Later it is not begun */
+    const char *route;        /* "openai.chat": for metrics; a literal */
     /* How the client calls what messages of errors may name; literals, or the request's. */
     const char *field[GATE_N_FIELD];
 };

@@ -12,7 +12,7 @@
 static int make_arrays(struct sched *s, struct err *e)
 {
     size_t n_run = (size_t)s->opt.n_running,
-           n_all = (size_t)s->opt.n_queue + n_run + SCHED_MORE;
+           n_all = (size_t)s->opt.n_queue + n_run + SCHED_MORE + SCHED_MORE_EMBED;
 
     s->waiting = mem_calloc(n_all, sizeof(struct sched_job *));
     s->running = mem_calloc(n_run, sizeof(struct sched_job *));
@@ -110,7 +110,7 @@ static int enter(struct sched *s, struct sched_job *j, struct err *e)
     if (s->stop)
         return err_set(e, E_BUSY, "the model is being stopped");
     if (j->q.more
-            ? s->n_more >= SCHED_MORE
+            ? s->n_more[j->q.want] >= (j->q.want == SCHED_TEXT ? SCHED_MORE : SCHED_MORE_EMBED)
             : s->n_queued >= s->opt.n_queue || s->n_job >= s->opt.n_queue + s->opt.n_running)
         return err_set(e, E_BUSY, "the queue is full: %d requests wait; try again later",
                        s->n_queued);

@@ -174,7 +174,7 @@ void sched_job_count(struct sched_job *j, int by)
     struct sched *s = j->s;
 
     if (j->q.more) {
-        s->n_more += by;
+        s->n_more[j->q.want] += by;
         return;
     }
     s->n_job += by;
@@ -372,13 +372,15 @@ void sched_job_end(struct sched_job *j, const struct err *why)
     int gone;
 
     take_out(j);
+    (void)pthread_mutex_lock(&s->lock);
+    sched_job_count(j, -1); /* who hears of the end finds room */
+    (void)pthread_mutex_unlock(&s->lock);
     last_event(j, why);
     gen_free(j->gen);
     embed_done(&j->embed);
     mem_free(j->vector);
     j->gen = NULL;
     (void)pthread_mutex_lock(&s->lock);
-    sched_job_count(j, -1);
     j->over = 1;
     gone = j->released;
     if (gone)

@@ -106,14 +106,14 @@ struct sched {
     /* Under lock. */
     struct sched_job *all, *inbox, **inbox_end;
     int n_queued, n_job; /* jobs that have not begun; that are not over */
-    int n_more;          /* jobs that are not over and are of another one's request: they are
-                          * not counted above */
+    int n_more[2];       /* by enum sched_want: jobs that are not over and are of another one's
+                          * request: they are not counted above */
     int stop, poked;
     uint64_t n_id;
     struct sched_job *alone; /* whom the step that is computed now is for, when it is one */
     struct sched_stats stats;
     /* Of sched_run. */
-    struct sched_job **waiting, **running; /* [n_queue + n_running + SCHED_MORE]; [n_running] */
+    struct sched_job **waiting, **running; /* [as many as there can be]; [n_running] */
     int n_waiting, n_running;
     struct sched_share *share;
     int n_share;

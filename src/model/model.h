@@ -327,8 +327,9 @@ struct model {
 
 /* tier: enum kern_tier that runs here. watch (may be NULL) hears of weights that must be
  * rearranged first (model/hf/hf.h). The caller goes on with pack_new.
- * Fails: as gguf_open; E_CANCELLED watch wanted it; E_UNSUPPORTED an architecture or a tensor type, with the supported
- * ones; E_FORMAT a key or tensor that is missing or does not fit; E_NOMEM. */
+ * Fails: as gguf_open; E_CANCELLED watch wanted it; E_UNSUPPORTED an architecture or a tensor
+ * type, with the supported ones; E_FORMAT a key or tensor that is missing or does not fit;
+ * E_NOMEM. */
 MUST_CHECK int model_open(struct model **out, const char *path, int tier,
                           const struct hf_watch *watch, struct err *e);
 void model_free(struct model *m); /* NULL is fine */

@@ -10,7 +10,6 @@
 #include "sys/thread.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -23,8 +22,7 @@
 enum {
     EVENTS = 256,
     HANDLERS_MIN = 8, /* some wait for models that are loading */
-    SPARE_FDS = 128,  /* for models, the database, logs */
-    PEM_MAX = 1 << 20
+    SPARE_FDS = 128   /* for models, the database, logs */
 };
 
 void http_wake(struct http *h)
@@ -73,9 +71,7 @@ static void handle(struct http *h, const struct epoll_event *ev)
 /* Milliseconds until something must be done without an event; -1: never. */
 static int wait_ms(struct http *h, uint64_t now)
 {
-    MHD_UNSIGNED_LONG_LONG ms;
-
-    if (MHD_get_timeout(h->mhd, &ms) == MHD_YES && ms == 0)
+    if (http_daemons_are_busy(h))
         return 0;
     if (!h->first && !h->leaving && !h->accept_stopped)
         return -1;
@@ -104,7 +100,7 @@ static void close_all(struct http *h)
             MHD_resume_connection(c->mhd);
         }
     }
-    (void)MHD_run(h->mhd);
+    http_daemons_run(h);
 }
 
 /* A stream of thousands of pieces a second would wake this thread for each of them, which costs
@@ -139,7 +135,7 @@ static void *io_thread(void *ctx)
         for (int i = 0; i < n; i++)
             handle(h, &ev[i]);
         n_ready = http_take_ready(h);
-        (void)MHD_run(h->mhd);
+        http_daemons_run(h);
         lull(h, n_ready);
         if (atomic_load(&h->quiesce) && !h->quiet) {
             watch_listeners(h, EPOLL_CTL_DEL);
@@ -157,108 +153,9 @@ static void *io_thread(void *ctx)
 
 /* -- starting ------------------------------------------------------------------------------ */
 
-static void say(void *ctx, const char *fmt, va_list ap) PRINTF_LIKE(2, 0);
-
-static void say(void *ctx, const char *fmt, va_list ap)
-{
-    char line[512];
-    int n = vsnprintf(line, sizeof(line), fmt, ap);
-
-    (void)ctx;
-    while (n > 0 && n < (int)sizeof(line) && line[n - 1] == '\n')
-        line[--n] = '\0';
-    log_line(LOG_DEBUG, "http: %s", line);
-}
-
-/* Escapes are undone by http_head.c, which knows which ones may be there. */
-static size_t keep_escaped(void *ctx, struct MHD_Connection *mhd, char *s)
-{
-    (void)ctx;
-    (void)mhd;
-    return strlen(s);
-}
-
-static int read_pem(char **out, const char *path, struct err *e)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n;
-
-    if (fd < 0)
-        return err_sys(e, errno == ENOENT ? E_NOT_FOUND : E_IO, errno, "TLS: %s", path);
-    *out = mem_alloc(PEM_MAX);
-    n = *out ? read(fd, *out, PEM_MAX - 1) : -1;
-    (void)close(fd);
-    if (n < 0)
-        return err_set(e, E_IO, "TLS: %s cannot be read", path);
-    (*out)[n] = '\0';
-    return 0;
-}
-
-static int read_tls(struct http *h, struct err *e)
-{
-    const struct config *c = http_config(h);
-
-    if (!c->tls_cert && !c->tls_key)
-        return 0;
-    if (!c->tls_cert || !c->tls_key)
-        return err_set(e, E_INVALID, "TLS needs both: listen.tls_cert and listen.tls_key");
-    h->tls = 1;
-    if (read_pem(&h->cert, c->tls_cert, e) < 0 || read_pem(&h->key, c->tls_key, e) < 0)
-        return e->code;
-    return 0;
-}
-
-static int start_mhd(struct http *h, struct err *e)
-{
-    static char versions[] = "NORMAL:-VERS-TLS1.0:-VERS-TLS1.1"; /* GnuTLS would take them */
-    const struct config *c = http_config(h);
-    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET |
-                     MHD_USE_ERROR_LOG | (h->tls ? MHD_USE_TLS : 0u);
-    struct MHD_OptionItem tls[] = {{MHD_OPTION_HTTPS_MEM_CERT, 0, h->cert},
-                                   {MHD_OPTION_HTTPS_MEM_KEY, 0, h->key},
-                                   {MHD_OPTION_HTTPS_PRIORITIES, 0, versions},
-                                   {MHD_OPTION_END, 0, NULL}};
-    const union MHD_DaemonInfo *info;
-    struct epoll_event ev = {.events = EPOLLIN, .data = {.ptr = &h->watch_mhd}};
-
-    h->mhd = MHD_start_daemon(
-        flags, 0, NULL, NULL, http_on_request, h, MHD_OPTION_EXTERNAL_LOGGER, say, NULL,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_POOL, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)c->n_connection + 1, MHD_OPTION_CONNECTION_TIMEOUT, 0u,
-        MHD_OPTION_NOTIFY_COMPLETED, http_on_completed, h, MHD_OPTION_NOTIFY_CONNECTION,
-        http_conn_notify, h, MHD_OPTION_UNESCAPE_CALLBACK, keep_escaped, NULL,
-        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY, h->tls ? tls : tls + 3,
-        MHD_OPTION_END);
-    info = h->mhd ? MHD_get_daemon_info(h->mhd, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
-    if (!info)
-        return h->tls ? err_set(e, E_INVALID, "TLS: %s and %s are no certificate and its key",
-                                c->tls_cert, c->tls_key)
-                      : err_set(e, E_IO, "libmicrohttpd does not start");
-    if (epoll_ctl(h->epoll, EPOLL_CTL_ADD, info->epoll_fd, &ev) < 0)
-        return err_sys(e, E_IO, errno, "watch libmicrohttpd");
-    return 0;
-}
-
-static int check_tls(const struct config *c, struct err *e)
-{
-    struct serve s = {.config = c};
-    struct http h = {.s = &s, .epoll = epoll_create1(EPOLL_CLOEXEC)};
-    int rc = h.epoll < 0 ? err_sys(e, E_IO, errno, "make an epoll") : read_tls(&h, e);
-
-    if (rc == 0 && h.tls)
-        rc = start_mhd(&h, e);
-    if (h.mhd)
-        MHD_stop_daemon(h.mhd);
-    mem_free(h.cert);
-    mem_free(h.key);
-    if (h.epoll >= 0)
-        (void)close(h.epoll);
-    return rc;
-}
-
 int http_check(const struct config *c, int where, int has_keys, struct err *e)
 {
-    return where ? check_tls(c, e) : http_listen_check(c, has_keys, e);
+    return where ? http_daemon_check(c, e) : http_listen_check(c, has_keys, e);
 }
 
 /* As many files as the connections need, if the system lets us. */
@@ -287,7 +184,8 @@ static int start(struct http *h, struct err *e)
     h->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (h->epoll < 0 || h->wake < 0 || epoll_ctl(h->epoll, EPOLL_CTL_ADD, h->wake, &ev) < 0)
         return err_sys(e, E_IO, errno, "make the server's epoll");
-    if ((rc = read_tls(h, e)) < 0 || (rc = http_listen(h, e)) < 0 || (rc = start_mhd(h, e)) < 0)
+    h->tls = c->tls_cert || c->tls_key;
+    if ((rc = http_daemon_start(h, e)) < 0 || (rc = http_listen(h, e)) < 0)
         return rc;
     if (!c->n_handler && n < HANDLERS_MIN)
         n = HANDLERS_MIN;
@@ -311,7 +209,6 @@ int http_start(struct http **out, struct serve *s, struct err *e)
         return err_set(e, E_NOMEM, "no memory for a server");
     h->s = s;
     h->epoll = h->wake = -1;
-    h->watch_mhd = WATCH_MHD;
     h->watch_wake = WATCH_WAKE;
     (void)pthread_mutex_init(&h->lock, NULL);
     rc = start(h, e);
@@ -365,16 +262,13 @@ void http_stop(struct http *h)
     }
     http_pool_free(h->pool);
     http_take_ready(h);
-    if (h->mhd)
-        MHD_stop_daemon(h->mhd);
+    http_daemons_stop(h);
     http_listen_close(h);
     http_linger_end(h, 0, 1);
     if (h->epoll >= 0)
         (void)close(h->epoll);
     if (h->wake >= 0)
         (void)close(h->wake);
-    mem_free(h->cert);
-    mem_free(h->key);
     (void)pthread_mutex_destroy(&h->lock);
     mem_free(h);
 }

@@ -4,8 +4,8 @@
  * Content-Type and the key before a handler sees anything, and lets a few threads run handlers,
  * so that the I/O thread never waits. What is refused is answered in the dialect of its path.
  *
- * Threads  http_start, http_stop: one; handlers run on threads of their own
- * Uses     serve/, sys/; libmicrohttpd
+ * Threads  http_start, http_tls_load, http_tls_use, http_stop: one; handlers run on threads of
+ * their own Uses     serve/, sys/; libmicrohttpd
  */
 #ifndef HEARTH_SERVE_HTTP_H
 #define HEARTH_SERVE_HTTP_H
@@ -29,6 +29,18 @@ int http_is_open(const struct http *h);         /* 1: other machines can reach i
 const char *http_address(const struct http *h); /* "http://127.0.0.1:11434" */
 int http_connections(const struct http *h);
 int http_active(const struct http *h); /* requests under way, those still coming included */
+
+/* TLS: reads certificate and key of the new configuration again, in two steps, so that what is
+ * wrong with them changes nothing. *out is for http_tls_use, or for http_daemon_free; NULL:
+ * they are as they were, or there is no TLS. Fails: E_NOT_FOUND, E_IO a file; E_INVALID they
+ * are none, or not of each other. */
+struct http_daemon;
+MUST_CHECK int http_tls_load(struct http *h, const struct config *c, struct http_daemon **out,
+                             struct err *e);
+/* Connections that come get it; those that are there keep theirs. NULL is fine. */
+void http_tls_use(struct http *h, struct http_daemon *d);
+void http_daemon_free(struct http_daemon *d); /* NULL is fine */
+
 /* Takes no more connections; what is under way goes on. */
 void http_quiesce(struct http *h);
 void http_stop(struct http *h); /* closes all; no handler is running any more when it returns */

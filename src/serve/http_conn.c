@@ -97,6 +97,7 @@ static void forget(struct http *h, struct conn *c)
     else
         h->first = c->next;
     atomic_fetch_sub(&h->n_conn, 1);
+    c->daemon->n_conn--;
     mem_free(c);
 }
 
@@ -114,6 +115,8 @@ static void add(struct http *h, const struct listener *l, int fd,
     c->watch = WATCH_CONN;
     c->fd = fd;
     c->is_unix = l->is_unix;
+    c->daemon = h->daemon;
+    c->daemon->n_conn++;
     memcpy(&c->peer, peer, n < sizeof(c->peer) ? n : sizeof(c->peer));
     if (!c->is_unix) {
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
@@ -128,7 +131,8 @@ static void add(struct http *h, const struct listener *l, int fd,
     if (epoll_ctl(h->epoll, EPOLL_CTL_ADD, fd, &ev) < 0)
         log_line(LOG_WARN, "a connection cannot be watched: %s", strerror(errno));
     h->adding = c;
-    if (MHD_add_connection(h->mhd, fd, (const struct sockaddr *)peer, n) == MHD_NO && h->adding)
+    if (MHD_add_connection(c->daemon->mhd, fd, (const struct sockaddr *)peer, n) == MHD_NO &&
+        h->adding)
         forget(h, c); /* the file descriptor is closed */
     h->adding = NULL;
 }

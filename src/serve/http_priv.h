@@ -2,12 +2,12 @@
  *
  * Layout
  *   http.c         the I/O thread: one loop over sockets, libmicrohttpd, and what others ask
- * for http_listen.c  sockets: TCP, unix, handed over by systemd http_conn.c    connections:
- * taking them, limits, timeouts, who is gone http_peer.c    has a client that sends no more
- * gone, or does it still listen? http_door.c    who may speak at all: framing, Host, Origin,
- * key, type and size of the body http_head.c    a request's target and headers, taken apart
- *   http_request.c exchanges: requests as they come, answers as they go
- *   http_call.c    the same, as handlers see them
+ * for http_daemon.c  libmicrohttpd's daemons, and the certificates that they have http_listen.c
+ * sockets: TCP, unix, handed over by systemd http_conn.c    connections: taking them, limits,
+ * timeouts, who is gone http_peer.c    has a client that sends no more gone, or does it still
+ * listen? http_door.c    who may speak at all: framing, Host, Origin, key, type and size of the
+ * body http_head.c    a request's target and headers, taken apart http_request.c exchanges:
+ * requests as they come, answers as they go http_call.c    the same, as handlers see them
  *   http_pool.c    the threads that run handlers
  *
  * libmicrohttpd runs in "external epoll" mode: it owns no thread and no listening socket, so
@@ -51,10 +51,20 @@ struct listener {
     int is_unix;
 };
 
+/* One of libmicrohttpd's daemons. */
+struct http_daemon {
+    int watch;
+    struct MHD_Daemon *mhd;
+    int n_conn;       /* the I/O thread's */
+    char *cert, *key; /* PEM texts; NULL: no TLS */
+    struct http_daemon *next;
+};
+
 struct conn {
     int watch;
     int fd;
     int is_unix;
+    struct http_daemon *daemon;
     struct conn *next, *prev;
     struct MHD_Connection *mhd;
     struct exchange *x;       /* under way, or NULL */
@@ -140,16 +150,17 @@ struct http_pool;
 
 struct http {
     struct serve *s;
-    struct MHD_Daemon *mhd;
+    struct http_daemon *daemon; /* the newest one, then older ones that still have connections;
+                                 * the first changes under lock */
+    struct http_daemon *fresh;  /* under lock: one that the I/O thread has not taken yet */
     int epoll, wake;
     pthread_t thread;
     int running; /* the thread was made */
-    int watch_mhd, watch_wake;
+    int watch_wake;
     struct listener listener[HTTP_LISTEN_MAX];
     int n_listener;
     int port, tls, beyond_loopback;
     char address[192], unix_path[108];
-    char *cert, *key; /* PEM texts */
     struct conn *first;
     struct conn *adding; /* libmicrohttpd is being told of it */
     struct leaving *leaving;
@@ -173,6 +184,15 @@ static inline const struct config *http_config(const struct http *h)
 }
 
 void http_wake(struct http *h);
+
+/* http_daemon.c. */
+MUST_CHECK int http_daemon_start(struct http *h, struct err *e); /* the first one */
+/* Certificate and key are some, and belong together; or there is to be no TLS. */
+MUST_CHECK int http_daemon_check(const struct config *c, struct err *e);
+/* By the I/O thread. */
+int http_daemons_are_busy(const struct http *h); /* 1: there is something to do at once */
+void http_daemons_run(struct http *h);
+void http_daemons_stop(struct http *h); /* when that thread has ended */
 
 /* http_listen.c. Opens what the configuration names, or takes what systemd hands over; also
  * fills in port, address and beyond_loopback. */

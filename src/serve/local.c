@@ -16,14 +16,55 @@ static struct local_call *call_of(struct gate_call *c)
     return (struct local_call *)(void *)c;
 }
 
-/* Under the lock: one of the same request is under way. */
-static int has_party(const struct local *l, uint64_t party)
+/* Under the lock: lets a request in, or does not: with room for all answers of all its parts,
+ * when it is the first of them. *more: another part was let in before. */
+static int let_in(struct local *l, const struct gate_request *q, int *more, struct err *e)
 {
-    const struct local_call *c = party ? l->calls : NULL;
+    int most = l->config->n_queue ? l->config->n_queue : LOCAL_QUEUE;
+    int after = local_n_text(q) - 1;
 
-    while (c && c->q->party != party)
-        c = c->after;
-    return c != NULL;
+    *more = q->party && q->party->taken;
+    if (l->stopping)
+        return err_set(e, E_BUSY, "the server is shutting down");
+    if (*more)
+        return 0;
+    if (q->party)
+        after = q->party->n_text <= LOCAL_MORE ? (int)q->party->n_text - 1 : LOCAL_MORE;
+    if (l->n_before >= most)
+        return err_set(e, E_BUSY, "the queue is full: %d requests wait", most);
+    if (after > LOCAL_MORE - l->n_more)
+        return err_set(
+            e, E_BUSY,
+            "the queue is full: requests for several answers have %d more under way, "
+            "and this one wants %d; try again later",
+            l->n_more, after + 1);
+    l->n_more += after;
+    if (q->party)
+        q->party->taken = 1;
+    return 0;
+}
+
+/* Under the lock: a part of what was let in will not come. */
+static void let_out(struct local *l, const struct gate_request *q)
+{
+    if (q->party && q->party->taken)
+        l->n_more -= local_n_text(q);
+}
+
+/* Under the lock. */
+static void begin_call(struct local_call *c, int more)
+{
+    struct local *l = c->l;
+
+    c->after = l->calls;
+    c->before = &l->calls;
+    if (l->calls)
+        l->calls->before = &c->after;
+    l->calls = c;
+    c->n_more = local_n_text(c->q) - !more;
+    c->counted = !more;
+    l->n_before += c->counted;
+    local_enqueue(c);
 }
 
 static int local_start(struct provider *p, struct gate_request *q, gate_sink *sink, void *ctx,
@@ -31,35 +72,22 @@ static int local_start(struct provider *p, struct gate_request *q, gate_sink *si
 {
     struct local *l = (struct local *)(void *)p;
     struct local_call *c = local_call_new(l, q, sink, ctx);
-    int most, more, rc = 0;
+    int more = 0, rc;
 
-    if (!c) {
-        gate_request_free(q);
-        return err_set(e, E_NOMEM, "no memory for a request");
-    }
     local_lock(l);
-    most = l->config->n_queue ? l->config->n_queue : LOCAL_QUEUE;
-    more = has_party(l, q->party);
-    if (l->stopping)
-        rc = err_set(e, E_BUSY, "the server is shutting down");
-    else if (!more && l->n_before >= most)
-        rc = err_set(e, E_BUSY, "the queue is full: %d requests wait", most);
+    rc = c ? let_in(l, q, &more, e) : err_set(e, E_NOMEM, "no memory for a request");
     if (rc == 0) {
-        c->after = l->calls;
-        c->before = &l->calls;
-        if (l->calls)
-            l->calls->before = &c->after;
-        l->calls = c;
-        c->more = more;
-        c->counted = !more;
-        l->n_before += c->counted;
-        *out = (struct gate_call *)(void *)c;
-        local_enqueue(c);
+        *out = (struct gate_call *)(void *)c; /* before its first event */
+        begin_call(c, more);
+    } else {
+        let_out(l, q);
     }
     local_unlock(l);
-    if (rc < 0) {
+    if (rc < 0 && c) {
         atomic_store(&c->refs, 1);
         local_call_unref(c);
+    } else if (rc < 0) {
+        gate_request_free(q);
     }
     return rc;
 }
@@ -311,6 +339,7 @@ int local_new(struct local **out, const struct config *config, struct store *sto
     l->last = &l->first;
     l->pins = 1;
     (void)pthread_mutex_init(&l->lock, NULL);
+    (void)pthread_mutex_init(&l->door, NULL);
     (void)pthread_condattr_init(&attr);
     (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     (void)pthread_cond_init(&l->work, NULL);
@@ -374,6 +403,7 @@ void local_free(struct local *l)
         (void)pthread_join(l->timer, NULL);
     (void)pthread_cond_destroy(&l->work);
     (void)pthread_cond_destroy(&l->change);
+    (void)pthread_mutex_destroy(&l->door);
     (void)pthread_mutex_destroy(&l->lock);
     mem_free(l);
 }

@@ -184,7 +184,6 @@ static int submit(struct local_answer *a, const struct local_prompt *p,
     r.show_control = a->show_control;
     r.hidden = a->hidden;
     r.guide = a->guide ? &a->by : NULL;
-    r.more = a->c->more || a->index > 0;
     a->stop = base->stop;
     return local_submit(a->c, (size_t)a->index, &r, local_on_job, a, e);
 }

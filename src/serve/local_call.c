@@ -194,6 +194,7 @@ static void say_end(struct local_call *c)
     local_lock(l);
     c->stage = STAGE_ENDED;
     local_begun(c);
+    l->n_more -= c->n_more;
     *c->before = c->after;
     if (c->after)
         c->after->before = c->before;
@@ -233,16 +234,41 @@ int local_jobs(struct local_call *c, size_t n)
     return 0;
 }
 
+/* Of a party the part whose job comes first stands for all. */
+static int submit_part(struct local_call *c, size_t i, struct sched_request *r,
+                       sched_sink *sink, void *ctx, struct err *e)
+{
+    enum { REFUSED = -1 };
+    struct gate_party *party = c->q->party;
+    int rc;
+
+    (void)pthread_mutex_lock(&c->l->door);
+    if (party->let_in == REFUSED) {
+        rc = err_set(e, E_BUSY, "the queue is full; try again later");
+    } else {
+        r->more = party->let_in;
+        rc = sched_submit(c->m->en->sched, r, sink, ctx, &c->job[i], e);
+        if (!party->let_in && (rc == 0 || rc == E_BUSY))
+            party->let_in = rc == 0 ? 1 : REFUSED;
+    }
+    (void)pthread_mutex_unlock(&c->l->door);
+    return rc;
+}
+
 int local_submit(struct local_call *c, size_t i, const struct sched_request *r,
                  sched_sink *sink, void *ctx, struct err *e)
 {
+    struct sched_request own = *r;
     int rc;
 
+    own.more = i > 0;
     (void)pthread_mutex_lock(&c->lock);
     if (c->failed.code || atomic_load(&c->cancelled))
         rc = err_set(e, E_CANCELLED, "the request was cancelled");
+    else if (c->q->party)
+        rc = submit_part(c, i, &own, sink, ctx, e);
     else
-        rc = sched_submit(c->m->en->sched, r, sink, ctx, &c->job[i], e);
+        rc = sched_submit(c->m->en->sched, &own, sink, ctx, &c->job[i], e);
     if (rc == 0)
         c->n_live++;
     (void)pthread_mutex_unlock(&c->lock);

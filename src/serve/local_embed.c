@@ -142,7 +142,6 @@ static int hand_one(struct local_embed *em, struct err *e)
                               .ids = em->ids[i].id,
                               .n = em->ids[i].n,
                               .n_logprobs = -1,
-                              .more = i > 0,
                               .no_cache = q->no_cache,
                               .salt = local_salt(em->c),
                               .priority = q->priority,

@@ -29,7 +29,7 @@ static int is_path(struct str name)
     return 0;
 }
 
-/* 1: path lies below one of the directories that may be read from. Under the lock. */
+/* 1: path lies below one of the directories that may be read from. */
 static int below_allowed(const struct config *c, const char *path)
 {
     char dir[PATH_MAX];
@@ -60,6 +60,7 @@ static int resolve_path(struct local *l, struct str name, struct store_model *ou
 {
     char text[PATH_MAX], real[PATH_MAX];
     const char *home = getenv("HOME");
+    const struct config *c;
     int n, ok;
 
     if (name.n >= 2 && name.p[0] == '~' && home)
@@ -70,8 +71,9 @@ static int resolve_path(struct local *l, struct str name, struct store_model *ou
     ok = n > 0 && (size_t)n < sizeof(text) && !memchr(name.p, 0, name.n) &&
          realpath(text, real) != NULL;
     local_lock(l);
-    ok = ok && l->config->allow_paths && below_allowed(l->config, real);
+    c = l->config; /* stays valid when another takes its place */
     local_unlock(l);
+    ok = ok && c->allow_paths && below_allowed(c, real);
     /* Who may not read it must not learn that it is there. */
     return ok ? store_from_path(out, real, e) : not_found(name, e);
 }

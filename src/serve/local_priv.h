@@ -20,6 +20,7 @@
  *     call.emit    the sink, one at a time
  *     local.lock   models, queue, stages
  *     call.lock    jobs of the call
+ *     local.door   which part of a party its scheduler has let in
  *     (the scheduler's own)
  *
  * Files    local.c the provider; local_model.c names and references; local_engine.c which names
@@ -49,8 +50,10 @@ enum {
     LOCAL_PREPARERS = 4,
     LOCAL_QUEUE = 512,   /* calls before their model's scheduler, when nothing else is said */
     LOCAL_PARALLEL = 16, /* texts at once */
-    LOCAL_HOLDERS = 4,   /* threads that may wait for models: others are to go on meanwhile */
-    LOCAL_HANG_S = 60    /* a step that takes longer hangs */
+    LOCAL_MORE = SCHED_MORE, /* further answers of requests, under way: so no scheduler ever
+                              * refuses one */
+    LOCAL_HOLDERS = 4, /* threads that may wait for models: others are to go on meanwhile */
+    LOCAL_HANG_S = 60  /* a step that takes longer hangs */
 };
 
 /* How a model is to be run; its strings are its own. */
@@ -151,7 +154,7 @@ struct local_call {
     uint64_t start_ns, wait_ns; /* when it came; when it began to wait for its model */
     const char *blamed;         /* the preparing thread's: what the error at hand is about */
     int stage, counted;         /* under local.lock; counted: it is one of n_before */
-    int more;                   /* 1: it came with another one of the same party */
+    int n_more;                 /* of l->n_more */
     struct local_model *m;      /* holds a reference; the preparing thread's, then fixed */
     /* Under emit. */
     pthread_mutex_t emit;
@@ -174,7 +177,7 @@ struct local {
     struct provider provider;
     struct store *store;
     struct metrics *metrics;
-    pthread_mutex_t lock;
+    pthread_mutex_t lock, door;
     pthread_cond_t work;   /* the queue has something */
     pthread_cond_t change; /* anything else: models, calls */
     const struct config *config;
@@ -183,6 +186,8 @@ struct local {
     struct local_call *calls;         /* all */
     struct local_call *first, **last; /* the queue */
     int n_before;    /* calls that are queued, being prepared, or waiting for a model */
+    int n_more;      /* answers of calls under way, and of parts to come, beyond the first of
+                      * each request */
     int n_holder;    /* threads that wait for a model */
     uint64_t n_load; /* loads so far */
     int draining;    /* 1: nothing is loaded any more */
@@ -359,10 +364,20 @@ static inline int local_blame(struct local_call *c, int field, int rc)
 void local_share(struct local_call *c);
 void local_share_end(struct local_call *c);
 
+/* Answers that are jobs of the scheduler all at once. */
+static inline int local_n_text(const struct gate_request *q)
+{
+    int texts = q->kind == GATE_CHAT || q->kind == GATE_TEXT || q->kind == GATE_INFILL;
+
+    return texts && q->n_choice > 1 ? q->n_choice : 1;
+}
+
 /* Room for n jobs. Fails: E_NOMEM. */
 MUST_CHECK int local_jobs(struct local_call *c, size_t n);
 /* Hands a job to the model's scheduler as the call's job i, unless the call was cancelled or
- * has failed: then E_CANCELLED. Takes a share for it. Fails: as sched_submit. */
+ * has failed: then E_CANCELLED. Takes a share for it. The first job of a request is let in or
+ * not by the scheduler's queue; the others, those of other parts included, go with it. Fails:
+ * as sched_submit. */
 MUST_CHECK int local_submit(struct local_call *c, size_t i, const struct sched_request *r,
                             sched_sink *sink, void *ctx, struct err *e);
 /* After the last event of job i: forgets it, and gives its share back. */

@@ -104,9 +104,9 @@ static int is_stuck(const struct local_engine *self, uint64_t budget)
 
 struct room {
     uint64_t used, pinned;
-    uint64_t stays;    /* of that, what is not on its way out */
-    uint64_t kept;     /* of that, what cannot be sent away now */
-    uint64_t promised; /* to those who began earlier */
+    uint64_t stays;                   /* of that, what is not on its way out */
+    uint64_t kept;                    /* of that, what cannot be sent away now */
+    uint64_t promised;                /* to those who began earlier */
     struct local_engine *idle, *busy; /* the ones that go first; NULL: none */
     int turn;                         /* 1: nobody who began earlier is at work */
     int stuck;
@@ -193,19 +193,21 @@ static int never_fits(const struct local_engine *en, uint64_t need, uint64_t bud
     struct buf names;
 
     if (need > budget)
-        return err_set(e, E_NOMEM,
-                       "model '%s' needs %.1f MiB of memory, all models together may have %.1f: "
-                       "allow more (models.memory), or let it have less (a smaller context, or "
-                       "fewer texts at once)",
-                       en->name, (double)need / mib, (double)budget / mib);
+        return err_set(
+            e, E_NOMEM,
+            "model '%s' needs %.1f MiB of memory, all models together may have %.1f: "
+            "allow more (models.memory), or let it have less (a smaller context, or "
+            "fewer texts at once)",
+            en->name, (double)need / mib, (double)budget / mib);
     buf_init(&names, NAMES_MAX);
     name_pinned(en, &names);
-    (void)err_set(e, E_NOMEM,
-                  "model '%s' needs %.1f MiB of memory, but %.1f of %.1f MiB are those of pinned "
-                  "models, which do not leave: %.*s; unpin one (pin), or allow more "
-                  "(models.memory)",
-                  en->name, (double)need / mib, (double)pinned / mib, (double)budget / mib,
-                  (int)names.n, names.p ? names.p : "");
+    (void)err_set(
+        e, E_NOMEM,
+        "model '%s' needs %.1f MiB of memory, but %.1f of %.1f MiB are those of pinned "
+        "models, which do not leave: %.*s; unpin one (pin), or allow more "
+        "(models.memory)",
+        en->name, (double)need / mib, (double)pinned / mib, (double)budget / mib, (int)names.n,
+        names.p ? names.p : "");
     buf_done(&names);
     return E_NOMEM;
 }

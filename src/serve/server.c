@@ -119,6 +119,7 @@ static void replace(struct server *v, struct config *c, struct old_config *old)
 static int reload_all(struct server *v, struct err *e)
 {
     struct config *c = NULL;
+    struct http_daemon *renewed = NULL;
     struct old_config *old = mem_alloc(sizeof(*old));
     int rc =
         old ? config_load(&c, v->options->config_path, v->options->set, v->options->n_set, e)
@@ -127,12 +128,16 @@ static int reload_all(struct server *v, struct err *e)
     if (rc == 0 && http_is_open(v->http) && !c->keys && !c->allow_no_key)
         rc = err_set(e, E_INVALID, "other machines could ask without a key: listen.keys");
     if (rc == 0)
+        rc = http_tls_load(v->http, c, &renewed, e);
+    if (rc == 0)
         rc = auth_reload(v->s.auth, c->keys, e);
     if (rc < 0) {
+        http_daemon_free(renewed);
         config_free(c);
         mem_free(old);
         return rc;
     }
+    http_tls_use(v->http, renewed);
     replace(v, c, old);
     local_reload(v->s.local, v->config);
     return 0;

@@ -96,8 +96,8 @@ MUST_CHECK int store_remove(struct store *s, struct str name, struct err *e);
 const char *store_can_name(int i);
 /* The same as a new array of strings; NULL: no memory. */
 json_t *store_can_json(int can);
-/* What weights can do by themselves, of enum store_can; 0: they are no model that stands alone, or
- * do not say. */
+/* What weights can do by themselves, of enum store_can; 0: they are no model that stands alone,
+ * or do not say. */
 int store_can_of(const struct gguf *g);
 
 /* Appends the Modelfile that makes this model again. Fails: as modelfile_write. */

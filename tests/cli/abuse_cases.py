@@ -346,9 +346,9 @@ group("Q6 P15 models that are not there", [(e, m, e.body(model=m), (404, 400) if
                                        for e in ENDS for m in ("nix", "tiny:other", "../x", "a:b:c", "x" * 300, "x" * 3000, "/etc/passwd", "a\0b", "tiny\n", "//", "TINY2")])
 rows = []
 for e in WRITING:
-    rows += [(e, str(v), e.body(**{e.n: v}), 400, e.n) for v in ((-5, 0) if e.dialect in ("openai", "anthropic") else (-5,))]
+    rows += [(e, str(v), e.body(**{e.n: v}), 400, e.n) for v in ((-5, 0) if e in (chat, responses, messages) else (-5,))]
     rows += [(e, "10^12", e.body(**{e.n: 10 ** 12}), 200), (e, "2^31-1", e.body(**{e.n: 2 ** 31 - 1}), 200)]
-rows += [(e, "0", e.body(**{e.n: 0}), 200) for e in (ochat, generate, completion)]
+rows += [(e, "0", e.body(**{e.n: 0}), 200) for e in (ochat, generate, completion, completions)]
 group("Q7 P15 lengths", rows)
 for e in (chat, completion):
     a = e.ask(e.body(**{e.n: 10 ** 12}))

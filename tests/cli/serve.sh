@@ -158,11 +158,12 @@ if [ -r $models/stories260k.gguf ]; then
     printf 'FROM %s\n' "$(realpath $models/stories260k.gguf)" >"$work/Modelfile"
     hearth create tiny -f "$work/Modelfile"
     serve
-    (get "$url/v1/completions" '{"model":"tiny","prompt":"Once","max_tokens":120,"temperature":0}'
+    (get "$url/v1/completions" '{"model":"tiny","prompt":"Once","max_tokens":400,"temperature":0,"n":64}'
         echo "$code" >"$work/code") &
     asked=$!
     for _ in $(seq 100); do
-        get "$url/metrics" && grep -q '^hearth_requests_running.* 1' "$work/out" && break
+        [ -s "$work/code" ] && break # it is told once a second
+        get "$url/metrics" && grep -q '^hearth_requests_running.* [1-9]' "$work/out" && break
     done
     kill -TERM $server
     wait $server

@@ -29,7 +29,7 @@ env = dict(os.environ, HEARTH_MODELS=home + "/models", XDG_DATA_HOME=home, XDG_C
 subprocess.run([os.environ["HEARTH"], "create", "tiny", "-f", home + "/Modelfile"], env=env, check=True,
                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 server = Server(sys.argv[1], "--set", f"listen.tls_cert={cert}", "--set", f"listen.tls_key={key}",
-                "--set", "limits.head_timeout=1s", home=home)
+                "--set", "limits.head_timeout=1s", "--set", "log.level=info", home=home)
 trusted = ssl.create_default_context(cafile=cert)
 
 
@@ -186,19 +186,71 @@ for old in ("-tls1", "-tls1_1"):
 survives("old versions")
 
 # -- a renewed certificate
-make_cert(home + "/new.pem", home + "/new_key.pem")
-os.replace(home + "/new.pem", cert)
-os.replace(home + "/new_key.pem", key)
-server.p.send_signal(signal.SIGHUP)
-survives("a renewed certificate and SIGHUP: the old one holds until the next start")
+def renew(key_of=None):
+    """Another certificate takes the place of the one that is there; its key is not its own where key_of says so."""
+    make_cert(home + "/new.pem", home + "/new_key.pem")
+    os.replace(home + "/new.pem", cert)
+    os.replace(key_of or home + "/new_key.pem", key)
+    return ssl.create_default_context(cafile=cert)
+
+
+def holds(context):
+    try:
+        connect(context).close()
+        return True
+    except ssl.SSLError:
+        return False
+
+
+def hang_up():
+    """SIGHUP; what the log says of it."""
+    before = len(server.said())
+    server.p.send_signal(signal.SIGHUP)
+    until(lambda: "reloaded" in server.said()[before:])
+    return server.said()[before:]
+
+
 fds = server.held()[0]
+kept = connect()
+kept.sendall(request("/v1/completions", chat(False)))
+stream = connect()
+stream.sendall(request("/v1/completions", chat(True, 400), close=True))
+first = stream.recv(4096)
+was, renewed = trusted, renew()
+ok("a certificate that is renewed: until SIGHUP the old one holds", holds(was) and not holds(renewed))
+said = hang_up()
+ok("after it the new one does", until(lambda: holds(renewed)) and not holds(was) and "not reloaded" not in said, said)
+trusted = renewed
+survives("a renewed certificate")
+got = first + read(stream)
+ok("a stream that had begun goes on to its end", b"data: [DONE]" in got and not got.endswith(b"]"), got[-200:])
+kept.sendall(request("/v1/completions", chat(False), close=True))
+got = read(kept)
+ok("and so does a connection that was there", got.count(b"HTTP/1.1 200 OK") == 2, got[-300:])
+kept.close()
+stream.close()
+said = hang_up()
+ok("SIGHUP again: nothing has changed", "not reloaded" not in said and holds(renewed), said)
+make_cert(home + "/other.pem", home + "/other_key.pem")
+renew(key_of=home + "/other_key.pem")
+said = hang_up()
+ok("another one's key: an error, and the last one holds", "not reloaded" in said and cert in said and holds(renewed), said)
+for broken_file, words in ((cert, "no certificate"), (key, key)):
+    os.remove(broken_file)
+    if broken_file == cert:
+        with open(cert, "w") as f:
+            f.write("no PEM")
+    said = hang_up()
+    ok(f"{os.path.basename(broken_file)} that is none: an error, and the last one holds", "not reloaded" in said and words in said and holds(renewed), said)
+for _ in range(5):
+    trusted = renew()
+    hang_up()
+    until(lambda: holds(trusted))
+survives("five more renewals")
 for _ in range(20):
     get()
-ok("nothing is left of connections", until(lambda: server.held()[0] <= fds + 2), (fds, server.held()))
-ok("it ends well", server.stop() == 0, server.p.returncode)
-server = Server(sys.argv[1], "--set", f"listen.tls_cert={cert}", "--set", f"listen.tls_key={key}", home=home)
-trusted = ssl.create_default_context(cafile=cert)
-ok("after which the new one holds", get()[0] == 200)
+ok("nothing is left of connections and certificates", until(lambda: server.held()[0] <= fds + 2), (fds, server.held()))
+ok("it ends well", server.stop(keep=True) == 0 and "Sanitizer" not in server.said(), [server.p.returncode, server.said()[-4000:]])
 server.stop()
 shutil.rmtree(home)
 finish()

@@ -105,29 +105,36 @@ void ollama_tags(struct serve *s, struct call *c)
     ask_error(c, &e, NULL);
 }
 
-/* A loaded model, which may be one that the store has forgotten. */
+/* Its details come later: the store is on a disk, and this is under a lock. */
 static void loaded_one(void *ctx, const struct local_info *i)
 {
     static const char *const states[] = {"loading", "ready", "leaving"};
     struct listing *l = ctx;
-    struct store_model m;
     char when[OLLAMA_TIME];
     json_t *o;
 
     if (l->c->who && !auth_model(l->c->who, str_of(i->name)))
         return;
-    if (store_find(l->s->store, str_of(i->name), &m, NULL) < 0) {
+    o = json_pack("{s:s, s:s, s:I, s:s, s:n, s:s, s:I, s:i, s:s}", "name", i->name, "model",
+                  i->name, "size", (json_int_t)i->bytes, "digest", i->digest ? i->digest : "",
+                  "details", "expires_at", ollama_time(i->expires_at_ns, when), "size_vram",
+                  (json_int_t)0, "context_length", i->n_ctx, "state",
+                  i->state >= 0 && i->state < 3 ? states[i->state] : "ready");
+    l->failed |= json_array_append_new(l->all, o) != 0;
+}
+
+/* What is loaded may be a model that the store has forgotten. */
+static void add_details(struct listing *l, json_t *o)
+{
+    struct str name = str_of(json_string_value(json_object_get(o, "name")));
+    struct store_model m;
+
+    if (store_find(l->s->store, name, &m, NULL) < 0) {
         store_model_done(&m);
         m = (struct store_model){
             .format = "gguf", .family = "", .parameter_size = "", .quantization = ""};
     }
-    o = json_pack("{s:s, s:s, s:I, s:s, s:o, s:s, s:I, s:i, s:s}", "name", i->name, "model",
-                  i->name, "size", (json_int_t)i->bytes, "digest", i->digest ? i->digest : "",
-                  "details", ollama_details(&m), "expires_at",
-                  ollama_time(i->expires_at_ns, when), "size_vram", (json_int_t)0,
-                  "context_length", i->n_ctx, "state",
-                  i->state >= 0 && i->state < 3 ? states[i->state] : "ready");
-    l->failed |= json_array_append_new(l->all, o) != 0;
+    l->failed |= json_object_set_new(o, "details", ollama_details(&m)) != 0;
     store_model_done(&m);
 }
 
@@ -137,6 +144,8 @@ void ollama_ps(struct serve *s, struct call *c)
 
     if (s->local)
         local_each(s->local, loaded_one, &l);
+    for (size_t i = 0; i < json_array_size(l.all); i++)
+        add_details(&l, json_array_get(l.all, i));
     if (!l.failed && l.all) {
         ask_json(c, 200, json_pack("{s:o}", "models", l.all));
         return;

@@ -263,10 +263,8 @@ static int clean(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_nothing),
-        cmocka_unit_test(test_misfits),
-        cmocka_unit_test(test_watched),
+        cmocka_unit_test(test_refused),   cmocka_unit_test(test_nothing),
+        cmocka_unit_test(test_misfits),   cmocka_unit_test(test_watched),
         cmocka_unit_test(test_no_memory),
     };
 

@@ -152,7 +152,7 @@ WEAK void config_model(const struct config *c, const char *name, struct config_m
 }
 
 static atomic_int evicted, loads;
-static char load_order[256]; /* names; under own_lock */
+static char load_order[256];            /* names; under own_lock */
 static atomic_int metric_put[METRIC_N]; /* what was put last, of any model */
 
 WEAK void metrics_put(struct metrics *m, enum metric id, const char *model, const char *route,

@@ -267,7 +267,10 @@ static void test_priority(void **state)
 /* "wide" is "tiny"'s file with a cache four times as large: the big one. */
 static struct config_model sizes[] = {
     {.name = "tiny:latest", .lookup = -1, .keep_alive_ns = GATE_KEEP_DEFAULT},
-    {.name = "wide:latest", .lookup = -1, .n_parallel = 16, .n_ctx = 512,
+    {.name = "wide:latest",
+     .lookup = -1,
+     .n_parallel = 16,
+     .n_ctx = 512,
      .keep_alive_ns = GATE_KEEP_DEFAULT},
 };
 
@@ -317,7 +320,8 @@ static void wait_waiting(struct local *l, const char *name, int back)
     assert_int_equal(waits, 1);
 }
 
-/* What waits for one that may not be sent away, and may be busy for ever, is in nobody's way. */
+/* What waits for one that may not be sent away, and may be busy for ever, is in nobody's way.
+ */
 static void test_stuck_is_passed(void **state)
 {
     uint64_t small, big;
