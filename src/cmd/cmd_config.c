@@ -50,8 +50,7 @@ static int check(const struct config_options *o, const char *path)
 {
     struct config *c = NULL;
     struct err e = {0};
-    int status = 0,
-        rc = config_load_all(&c, path, o->set.v, o->set.n, on_fault, &status, &e);
+    int status = 0, rc = config_load_all(&c, path, o->set.v, o->set.n, on_fault, &status, &e);
 
     if (c)
         check_more(c, &status);

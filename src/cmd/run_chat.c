@@ -131,8 +131,8 @@ static int open_think(struct run *r, const char *think, int off, struct err *e)
     return 0;
 }
 
-/* What was asked for and the template cannot do is said before anything is computed; in the same
- * way as a server does. */
+/* What was asked for and the template cannot do is said before anything is computed; in the
+ * same way as a server does. */
 static int check_abilities(struct run *r, struct err *e)
 {
     struct run_chat *c = &r->chat;

@@ -46,7 +46,8 @@ static int count_pages(const struct hearth_engine *en, uint64_t budget, uint64_t
 {
     uint64_t bytes = en->layout.page_bytes, have = engine_machine_bytes(),
              full = (uint64_t)en->n_seq_max * (pages_of(en->n_usual) + 1),
-             least = pages_of(en->n_usual < ENGINE_CTX_LEAST ? en->n_usual : ENGINE_CTX_LEAST) + 1,
+             least =
+                 pages_of(en->n_usual < ENGINE_CTX_LEAST ? en->n_usual : ENGINE_CTX_LEAST) + 1,
              pages = budget ? budget / bytes : full;
 
     if (pages < least)

@@ -341,8 +341,8 @@ static int check_path_dirs(const struct config *c, struct err *e)
 
 static int check(struct config_owned *c, struct err *e)
 {
-    static int (*const checks[])(const struct config *c, struct err *e) = {
-        check_tls, check_host, check_path_dirs};
+    static int (*const checks[])(const struct config *c,
+                                 struct err *e) = {check_tls, check_host, check_path_dirs};
     int rc = 0;
 
     for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]) && rc == 0; i++)

@@ -69,8 +69,9 @@ static int next(struct reader *r, yaml_event_t *ev)
     if (!yaml_parser_parse(&r->y, ev))
         return syntax(r);
     r->pending = 0;
-    r->depth += (ev->type == YAML_MAPPING_START_EVENT) + (ev->type == YAML_SEQUENCE_START_EVENT) -
-                (ev->type == YAML_MAPPING_END_EVENT) - (ev->type == YAML_SEQUENCE_END_EVENT);
+    r->depth += (ev->type == YAML_MAPPING_START_EVENT) +
+                (ev->type == YAML_SEQUENCE_START_EVENT) - (ev->type == YAML_MAPPING_END_EVENT) -
+                (ev->type == YAML_SEQUENCE_END_EVENT);
     switch (ev->type) {
     case YAML_ALIAS_EVENT:
         (void)err_set(r->e, E_INVALID, "aliases (*%.40s) are not used here",

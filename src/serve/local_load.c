@@ -95,9 +95,8 @@ static int usual(const struct local_engine *en)
 
 static int open_draft(struct local_engine *en, struct err *e)
 {
-    struct hearth_engine_options o = {.n_ctx = usual(en),
-                                      .n_seq_max = en->size.n_seq_max,
-                                      .n_thread = en->setup.n_thread};
+    struct hearth_engine_options o = {
+        .n_ctx = usual(en), .n_seq_max = en->size.n_seq_max, .n_thread = en->setup.n_thread};
     struct hearth_model_options mo = {.n_thread = en->setup.n_thread,
                                       .pack_cache = en->setup.pack_cache,
                                       .progress = on_draft_read,

@@ -148,8 +148,8 @@ static json_t *model_json(const struct serve *s, const struct store_model *m)
     if (gmtime_r(&at, &tm))
         (void)strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
     return json_pack("{s:s, s:s, s:s, s:s, s:i, s:i}", "type", "model", "id", m->name,
-                     "display_name", m->name, "created_at", text, "max_input_tokens",
-                     n_ctx, "max_tokens", n_ctx);
+                     "display_name", m->name, "created_at", text, "max_input_tokens", n_ctx,
+                     "max_tokens", n_ctx);
 }
 
 struct listing {

@@ -16,8 +16,7 @@ static json_t *model_json(const struct serve *s, const struct store_model *m)
     o = json_pack("{s:s,s:s,s:I,s:s,s:o}", "id", m->name, "object", "model", "created",
                   (json_int_t)(m->modified_ns / 1000000000), "owned_by", "library",
                   "capabilities", store_can_json(m->can));
-    if (o && n_ctx > 0 &&
-        json_object_set_new(o, "context_length", json_integer(n_ctx)) != 0) {
+    if (o && n_ctx > 0 && json_object_set_new(o, "context_length", json_integer(n_ctx)) != 0) {
         json_decref(o);
         o = NULL;
     }

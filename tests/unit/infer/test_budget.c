@@ -169,8 +169,7 @@ static void test_beyond(void **state)
     s = seq_make(en);
     (void)feed(s, ids, N);
     assert_memory_equal(catch_up(en, s), row, n_byte);
-    assert_int_equal(hearth_seq_feed(s, ids, (size_t)grown.n_fit, NULL, &e),
-                     HEARTH_E_TOO_LONG);
+    assert_int_equal(hearth_seq_feed(s, ids, (size_t)grown.n_fit, NULL, &e), HEARTH_E_TOO_LONG);
     mem_free(row);
     hearth_seq_close(s);
     hearth_engine_free(en);

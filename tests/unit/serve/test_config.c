@@ -567,12 +567,12 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults), cmocka_unit_test(test_file),
-        cmocka_unit_test(test_models),   cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_all), cmocka_unit_test(test_huge),     cmocka_unit_test(test_order),
-        cmocka_unit_test(test_hosts),    cmocka_unit_test(test_variables),
-        cmocka_unit_test(test_duration), cmocka_unit_test(test_round),
-        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_defaults),  cmocka_unit_test(test_file),
+        cmocka_unit_test(test_models),    cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_all),       cmocka_unit_test(test_huge),
+        cmocka_unit_test(test_order),     cmocka_unit_test(test_hosts),
+        cmocka_unit_test(test_variables), cmocka_unit_test(test_duration),
+        cmocka_unit_test(test_round),     cmocka_unit_test(test_memory),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

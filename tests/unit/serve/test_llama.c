@@ -631,7 +631,8 @@ static void test_look(void **state)
     assert_non_null(strstr(fake.call.out.p, "\"top_k\":7"));
     assert_non_null(strstr(fake.call.out.p, "\"total_slots\":2"));
     assert_non_null(strstr(fake.call.out.p, "\"model_path\":\"/one.gguf\""));
-    assert_non_null(strstr(fake.call.out.p, "\"chat_template\":\"{{ x }}\",\"chat_template_caps\":{}"));
+    assert_non_null(
+        strstr(fake.call.out.p, "\"chat_template\":\"{{ x }}\",\"chat_template_caps\":{}"));
     assert_non_null(strstr(fake.call.out.p, "\"bos_token\":\"<s>\""));
     assert_true(fake_get(&fake, lists, "/slots"));
     assert_string_equal(

@@ -455,7 +455,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_once),        cmocka_unit_test(test_prefixes),
-        cmocka_unit_test(test_other_setup), cmocka_unit_test(test_grows), cmocka_unit_test(test_context), cmocka_unit_test(test_changed),
+        cmocka_unit_test(test_other_setup), cmocka_unit_test(test_grows),
+        cmocka_unit_test(test_context),     cmocka_unit_test(test_changed),
         cmocka_unit_test(test_stop_one),    cmocka_unit_test(test_stop_busy),
         cmocka_unit_test(test_pinned),      cmocka_unit_test(test_lost),
         cmocka_unit_test(test_renewed),     cmocka_unit_test(test_many),
