@@ -255,6 +255,11 @@ const struct tok *local_tok(const struct local_model *m)
     return infer_tok(m->en->model);
 }
 
+const struct hearth_model *local_hearth(const struct local_model *m)
+{
+    return m->en->model;
+}
+
 struct str local_template(const struct local_model *m)
 {
     struct str own = m->sm.template;
