@@ -54,7 +54,7 @@ static int check(const struct config_options *o, const char *path)
 
     if (c)
         check_more(c, &status);
-    if (rc == 0 && status == 0)
+    if (c && rc == 0 && status == 0)
         (void)printf("%s: all fine\n", c->path ? c->path : "no file, the defaults");
     config_free(c);
     return status;
