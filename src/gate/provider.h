@@ -239,6 +239,13 @@ struct gate_usage {
     uint64_t queue_ns, load_ns, prompt_ns, output_ns, total_ns;
 };
 
+/* 1: an answer that was ended by its length has filled the context. Who also gave n_predict
+ * looks at that first: both may be reached at once. */
+static inline int gate_context_full(const struct gate_usage *u)
+{
+    return u->n_ctx > 0 && u->n_prompt + u->n_output >= u->n_ctx;
+}
+
 /* Everything is borrowed, for the time of the call. */
 struct gate_event {
     int kind;   /* enum gate_event_kind */

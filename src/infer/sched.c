@@ -105,13 +105,18 @@ static void poke(struct sched *s)
     (void)pthread_cond_signal(&s->wake);
 }
 
+static int is_full(const struct sched *s, const struct sched_request *q)
+{
+    if (q->more)
+        return s->n_more[q->want] >= (q->want == SCHED_TEXT ? SCHED_MORE : SCHED_MORE_EMBED);
+    return s->n_queued >= s->opt.n_queue || s->n_job >= s->opt.n_queue + s->opt.n_running;
+}
+
 static int enter(struct sched *s, struct sched_job *j, struct err *e)
 {
     if (s->stop)
         return err_set(e, E_BUSY, "the model is being stopped");
-    if (j->q.more
-            ? s->n_more[j->q.want] >= (j->q.want == SCHED_TEXT ? SCHED_MORE : SCHED_MORE_EMBED)
-            : s->n_queued >= s->opt.n_queue || s->n_job >= s->opt.n_queue + s->opt.n_running)
+    if (j->q.more != SCHED_MUST && is_full(s, &j->q))
         return err_set(e, E_BUSY, "the queue is full: %d requests wait; try again later",
                        s->n_queued);
     j->id = j->slot.id = ++s->n_id;

@@ -60,6 +60,7 @@ MUST_CHECK int sched_run(struct sched *s, struct err *e);
 void sched_stop(struct sched *s);
 
 enum { SCHED_MORE = 4096, SCHED_MORE_EMBED = 1024 };
+enum { SCHED_MUST = 2 };
 enum sched_want { SCHED_TEXT, SCHED_EMBED };
 
 struct sched_request {
@@ -88,7 +89,8 @@ struct sched_request {
     /* Of all. */
     int more;             /* 1: another text of a request of which one was let in already; at
                            * most SCHED_MORE of these are there at once, and beside them
-                           * SCHED_MORE_EMBED embeddings */
+                           * SCHED_MORE_EMBED embeddings; SCHED_MUST: and none of that request is
+                           * under way, which would let in this one when it ends: never refused */
     int priority;         /* higher first */
     uint64_t share;       /* whose job it is */
     uint64_t salt;        /* only jobs of one salt take over each other's pages */

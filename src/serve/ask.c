@@ -251,9 +251,33 @@ static void fail(struct ask *a, const struct err *e, const char *param)
     end_call(a, 0);
 }
 
+/* A header, or a line of the log once there is no place for headers. */
+static void warn(struct ask *a, struct str text)
+{
+    if (a->begun)
+        log_line(LOG_WARN, "%.*s", (int)text.n, text.p);
+    else
+        field_warn(&a->report, "%.*s", (int)text.n, text.p);
+}
+
+/* In all dialects: few have a member for it. */
+static void warn_dropped(struct ask *a, const struct gate_usage *u)
+{
+    char text[120];
+
+    if (!u || u->n_dropped <= 0)
+        return;
+    (void)snprintf(
+        text, sizeof(text),
+        "the prompt is longer than the context: %d tokens were left out (%d messages)",
+        u->n_dropped, u->n_dropped_messages);
+    warn(a, str_of(text));
+}
+
 static int hand_on(struct ask *a, const struct gate_event *ev)
 {
     struct err e = {0};
+    const char *lacks = NULL;
     int rc = a->c ? a->ops->event(a->ctx, ev, &a->out) : 0;
 
     if (rc < 0) {
@@ -265,6 +289,10 @@ static int hand_on(struct ask *a, const struct gate_event *ev)
         return GATE_STOP_NOW;
     if (ev->kind != GATE_EV_DONE)
         return a->stream ? send_out(a) : GATE_MORE;
+    if (a->ops->lacks)
+        lacks = a->ops->lacks(a->ctx);
+    if (lacks)
+        warn(a, str_of(lacks));
     if (!a->stream) {
         reply_done(a);
     } else {
@@ -289,11 +317,10 @@ static int on_event(void *ctx, const struct gate_event *ev)
         count_text(a, now);
     if (last)
         count_end(a, ev, now);
+    if (ev->kind == GATE_EV_START)
+        warn_dropped(a, ev->usage);
     if (ev->kind == GATE_EV_WARNING) {
-        if (a->begun)
-            log_line(LOG_WARN, "%.*s", (int)ev->text.n, ev->text.p);
-        else
-            field_warn(&a->report, "%.*s", (int)ev->text.n, ev->text.p);
+        warn(a, ev->text);
     } else if (ev->kind == GATE_EV_ERROR) {
         fail(a, ev->err, ev->param);
     } else {

@@ -37,6 +37,9 @@ struct ask_ops {
     int (*ping)(void *ctx, struct buf *out);
     /* Appends the end of a stream that fails in the middle, in the protocol's way. */
     int (*fail)(void *ctx, const struct err *e, const char *param, struct buf *out);
+    /* What the answer lacks, once all of it is there: a warning as others, of a stream one for
+     * the log. NULL, or NULL returned: nothing. */
+    const char *(*lacks)(void *ctx);
     void (*free)(void *ctx);
 };
 

@@ -53,8 +53,30 @@ static struct form form_of(const struct local_call *c, const struct local_prompt
     return f;
 }
 
+/* 1: some tool's calls were asked to keep its schema at any rate. */
+static int some_strict(const json_t *tools)
+{
+    const json_t *tool;
+    size_t i;
+
+    json_array_foreach(tools, i, tool)
+    {
+        if (json_is_true(json_object_get(json_object_get(tool, "function"), "strict")))
+            return 1;
+    }
+    return 0;
+}
+
+/* 1: e is about what a tool declares, and not about the format that calls have here. */
+static int is_of_a_tool(const struct err *e)
+{
+    static const char words[] = "tool '"; /* as reply_grammar says it */
+
+    return strncmp(e->msg, words, sizeof(words) - 1) == 0;
+}
+
 /* The answer's grammar. That calls cannot be held to what their tools declare is no reason to
- * go without them, unless one must come. */
+ * go without them, unless one must come, or a tool is strict: what one declares lets all go. */
 static int grammar_of(struct local_answer *a, const struct local_prompt *p, struct err *e)
 {
     struct local_call *c = a->c;
@@ -73,6 +95,10 @@ static int grammar_of(struct local_answer *a, const struct local_prompt *p, stru
                                    local_field(c, GATE_F_FORM)));
     rc = form_grammar(&a->gram, &f, &of_tools, e);
     field = of_tools || f.kind == FORM_ANY ? GATE_F_TOOLS : GATE_F_FORM;
+    if (rc == E_UNSUPPORTED && f.kind == FORM_ANY && f.calls.choice == REPLY_AUTO &&
+        is_of_a_tool(e) && some_strict(c->q->tools))
+        return local_blame(c, field,
+                           err_wrap(e, rc, "%s: strict cannot be kept", local_field(c, field)));
     if (rc == E_UNSUPPORTED && f.kind == FORM_ANY && f.calls.choice != REPLY_REQUIRED) {
         if (a->index == 0 && f.calls.choice == REPLY_AUTO)
             local_warn(c, "calls are not held to what their tools declare: %s", e->msg);

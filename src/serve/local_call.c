@@ -261,7 +261,8 @@ int local_submit(struct local_call *c, size_t i, const struct sched_request *r,
     struct sched_request own = *r;
     int rc;
 
-    own.more = i > 0;
+    if (!own.more)
+        own.more = i > 0;
     (void)pthread_mutex_lock(&c->lock);
     if (c->failed.code || atomic_load(&c->cancelled))
         rc = err_set(e, E_CANCELLED, "the request was cancelled");

@@ -23,6 +23,7 @@ extern const struct route anthropic_routes[ANTHROPIC_N_ROUTE];
 struct anthropic_wish {
     int stream;
     int hide_thinking; /* thinking blocks come without their text */
+    int max_tokens;    /* of the answer */
 };
 
 MUST_CHECK int anthropic_read(struct gate_request *q, const json_t *body,

@@ -281,5 +281,6 @@ int anthropic_read(struct gate_request *q, const json_t *body, struct anthropic_
     q->sampling.top_p = b.top_p;
     q->sampling.top_k = b.top_k;
     wish->stream = b.stream;
+    wish->max_tokens = b.max_tokens;
     return read_parts(q, &b, wish, r, e);
 }

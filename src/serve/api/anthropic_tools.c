@@ -11,6 +11,7 @@ enum { TOOLS_MAX = 1024, TOOL_NAME_MAX = 128 };
 struct tool {
     struct str type, name, description;
     json_t *schema;
+    int strict;
 };
 
 #define AT(field) .at = offsetof(struct tool, field)
@@ -21,7 +22,7 @@ static const struct field_row tool_rows[] = {
     {.name = "description", .type = FIELD_STR, AT(description)},
     {.name = "input_schema", .type = FIELD_OBJECT, AT(schema)},
     {.name = "cache_control", .type = FIELD_NOTED},
-    {.name = "strict", .type = FIELD_NOTED}, /* calls are held to their schema anyway */
+    {.name = "strict", .type = FIELD_BOOL, AT(strict)},
     {.name = "eager_input_streaming", .type = FIELD_NOTED},
     {.name = "input_examples",
      .type = FIELD_WARNED,
@@ -94,6 +95,10 @@ static json_t *canonical(const struct tool *t)
     if (t->description.n &&
         json_object_set_new(f, "description",
                             json_stringn(t->description.p, t->description.n)) != 0) {
+        json_decref(f);
+        return NULL;
+    }
+    if (t->strict && json_object_set_new(f, "strict", json_true()) != 0) {
         json_decref(f);
         return NULL;
     }

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "fmt/jtext.h"
+#include "serve/api/arguments.h"
 #include "serve/json_out.h"
 
 #include <stdio.h>
@@ -27,7 +28,9 @@ struct anthropic_answer {
     struct buf content; /* without a stream: the blocks */
     struct buf input;   /* without a stream: of the call that is open */
     struct buf stop;    /* the stop string that came */
-    int finish;         /* enum gate_finish */
+    int cut;            /* 1: the input of the last call is not all that it was to be */
+    int finish;         /* enum gate_finish, or -1 */
+    int full;           /* 1: it ended because the context is full */
 };
 
 /* prefix and 24 letters and digits that nobody has had before. */
@@ -129,7 +132,9 @@ static void put_reason(struct json_out *w, const struct anthropic_answer *a)
                                           [GATE_FILTER] = "refusal"};
 
     json_out_key(w, "stop_reason");
-    json_out_str(w, a->finish < 0 ? NULL : reasons[a->finish]);
+    json_out_str(w, a->finish < 0 ? NULL
+                    : a->full     ? "model_context_window_exceeded"
+                                  : reasons[a->finish]);
     json_out_key(w, "stop_sequence");
     if (a->finish == GATE_STOP)
         json_out_text(w, (struct str){a->stop.p, a->stop.n});
@@ -261,23 +266,26 @@ static int stream_end(const struct anthropic_answer *a, struct buf *out)
     return event_end(&w, out);
 }
 
-/* A call's input: what was written, if that is an object. Text is kept, too, so that nothing
- * that was generated is lost. */
+/* A call that was cut stays the last block, as far as its members are complete: clients look
+ * for it there, and at stop_reason, to ask again with more max_tokens. */
 static int gather_input(struct anthropic_answer *a)
 {
     struct str text = {a->input.p ? a->input.p : "", a->input.n};
-    json_t *v = json_loadb(text.p, text.n, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, NULL);
-    int rc = buf_str(&a->content, ",\"input\":"), is_object = json_is_object(v);
+    int rc = buf_str(&a->content, ",\"input\":");
 
-    json_decref(v);
-    if (rc == 0 && text.n == 0)
-        rc = buf_str(&a->content, "{}");
-    else if (rc == 0 && is_object)
-        rc = buf_put(&a->content, text.p, text.n);
-    else if (rc == 0 && (rc = buf_str(&a->content, "{\"arguments\":\"")) == 0 &&
-             (rc = jtext_escape(&a->content, text, 0)) == 0)
-        rc = buf_str(&a->content, "\"}");
+    a->cut = !arguments_whole(text);
+    if (rc == 0)
+        rc = arguments_put(&a->content, text);
     return rc < 0 ? rc : buf_str(&a->content, "}");
+}
+
+static const char *lacks(void *ctx)
+{
+    const struct anthropic_answer *a = ctx;
+
+    return a->cut && (a->input.n || a->finish != GATE_CALLS)
+               ? "the last call was cut: its input has only the members that are complete"
+               : NULL;
 }
 
 static int gather_end(struct anthropic_answer *a)
@@ -365,7 +373,11 @@ static int begin_message(struct anthropic_answer *a, const struct gate_event *ev
 
 static int finish(struct anthropic_answer *a, const struct gate_event *ev, struct buf *out)
 {
+    const struct gate_usage *u = ev->usage;
+
     a->finish = ev->finish;
+    a->full = ev->finish == GATE_LENGTH && u && u->n_output < a->wish.max_tokens &&
+              gate_context_full(u);
     buf_clear(&a->stop);
     if (buf_put(&a->stop, ev->stop.p ? ev->stop.p : "", ev->stop.n) < 0)
         return E_NOMEM;
@@ -442,8 +454,8 @@ static int fail(void *ctx, const struct err *e, const char *param, struct buf *o
     return rc < 0 ? rc : buf_str(out, "\n\n");
 }
 
-const struct ask_ops anthropic_message_ops = {"text/event-stream; charset=utf-8", on_event,
-                                              ping, fail, answer_free};
+const struct ask_ops anthropic_message_ops = {
+    "text/event-stream; charset=utf-8", on_event, ping, fail, lacks, answer_free};
 
 static int on_count(void *ctx, const struct gate_event *ev, struct buf *out)
 {

@@ -268,8 +268,7 @@ static int add_progress(struct answer *a, const struct gate_event *ev, struct bu
 
 static int is_truncated(const struct gate_event *ev, const struct gate_usage *u)
 {
-    return u->n_dropped > 0 ||
-           (ev->finish == GATE_LENGTH && u->n_ctx > 0 && u->n_prompt + u->n_output >= u->n_ctx);
+    return u->n_dropped > 0 || (ev->finish == GATE_LENGTH && gate_context_full(u));
 }
 
 static void put_counts(struct json_out *w, const struct answer *a, const struct part *t,
@@ -453,5 +452,5 @@ static int fail(void *ctx, const struct err *e, const char *param, struct buf *o
     return rc < 0 ? rc : buf_str(out, "\n\n");
 }
 
-const struct ask_ops llama_completion_ops = {"text/event-stream; charset=utf-8", on_event, ping,
-                                             fail, answer_free};
+const struct ask_ops llama_completion_ops = {
+    "text/event-stream; charset=utf-8", on_event, ping, fail, NULL, answer_free};

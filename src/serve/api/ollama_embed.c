@@ -309,6 +309,9 @@ static void run(struct serve *s, struct call *c, enum form form)
         q = gate_request_new(form == FORM_RERANK ? GATE_RERANK : GATE_EMBED);
         rc = q ? fill(q, form, &b, &r, &e) : nomem(&e);
     }
+    if (rc == 0 && form == FORM_EMBED && !b.input && json_object_get(body, "prompt"))
+        field_warn(&r, "nothing is embedded: texts are the field input here (prompt is that "
+                       "of /api/embeddings)");
     json_decref(body);
     if (rc == 0 && q->n_input == 0)
         q->kind = GATE_LOAD; /* nothing to embed: the model is there, or is not */

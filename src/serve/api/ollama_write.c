@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "serve/api/arguments.h"
 #include "serve/json_out.h"
 
 #include <stdio.h>
@@ -22,6 +23,8 @@ struct ollama_answer {
     struct buf calls, logprobs;   /* JSON of items; of this line in a stream */
     struct buf name, id, arguments;
     int n_call, finish;
+    int waits;       /* 1: the call that ended last may have been cut */
+    char lacks[160]; /* words for what is not there */
 };
 
 struct ollama_answer *ollama_answer_new(struct str model, struct ollama_wish *wish)
@@ -264,30 +267,24 @@ static int begin_call(struct ollama_answer *a, const struct gate_event *ev)
     return rc < 0 ? rc : set(&a->id, ev->id.n ? ev->id : str_of(id));
 }
 
-/* Arguments are an object; what was written and is none is kept as the member "arguments". */
-static void put_arguments(struct json_out *w, const struct ollama_answer *a)
+static int put_arguments(struct json_out *w, struct str text)
 {
-    struct str text = view(&a->arguments);
-    json_t *v = json_loadb(text.p, text.n, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, NULL);
+    struct buf flat;
+    int rc;
 
-    if (json_is_object(v)) {
-        json_out_raw(w, text);
-    } else {
-        json_out_open(w, '{');
-        if (text.n) {
-            json_out_key(w, "arguments");
-            json_out_text(w, text);
-        }
-        json_out_close(w, '}');
-    }
-    json_decref(v);
+    buf_init(&flat, ANSWER_MAX);
+    rc = arguments_put(&flat, text);
+    if (rc == 0)
+        json_out_raw(w, view(&flat));
+    buf_done(&flat);
+    return rc;
 }
 
-static int end_call(struct ollama_answer *a, struct buf *out)
+static int put_call(struct ollama_answer *a, struct buf *out)
 {
     static const struct str none = {"", 0};
     struct json_out w;
-    int rc;
+    int rc, bad;
 
     json_out_init(&w, &a->calls);
     w.comma = a->calls.n > 0;
@@ -301,11 +298,42 @@ static int end_call(struct ollama_answer *a, struct buf *out)
     json_out_key(&w, "name");
     json_out_text(&w, view(&a->name));
     json_out_key(&w, "arguments");
-    put_arguments(&w, a);
+    bad = put_arguments(&w, view(&a->arguments));
     json_out_close(&w, '}');
     json_out_close(&w, '}');
-    rc = json_out_end(&w);
+    rc = bad < 0 ? bad : json_out_end(&w);
     return rc < 0 || !a->wish.stream ? rc : line(a, none, none, out);
+}
+
+/* Clients run calls as they come: one whose arguments are not all there waits for what follows,
+ * which is the end of the answer where it was cut. */
+static int end_call(struct ollama_answer *a, struct buf *out)
+{
+    a->waits = !arguments_whole(view(&a->arguments));
+    return a->waits ? 0 : put_call(a, out);
+}
+
+/* What follows a call that waits. One that was to have no arguments is a call; others are left
+ * out. */
+static int settle(struct ollama_answer *a, const struct gate_event *ev, struct buf *out)
+{
+    if (!a->waits)
+        return 0;
+    a->waits = 0;
+    if (!a->arguments.n && (ev->kind != GATE_EV_FINISH || ev->finish == GATE_CALLS))
+        return put_call(a, out);
+    (void)snprintf(
+        a->lacks, sizeof(a->lacks),
+        "the call of '%.64s' was cut, and is left out: its arguments are not complete",
+        a->name.p ? a->name.p : "");
+    return 0;
+}
+
+static const char *lacks(void *ctx)
+{
+    const struct ollama_answer *a = ctx;
+
+    return a->lacks[0] ? a->lacks : NULL;
 }
 
 /* -- the last object ------------------------------------------------------------------- */
@@ -375,7 +403,10 @@ static int last(struct ollama_answer *a, const struct gate_event *ev, struct buf
 static int on_event(void *ctx, const struct gate_event *ev, struct buf *out)
 {
     struct ollama_answer *a = ctx;
+    int rc = settle(a, ev, out);
 
+    if (rc < 0)
+        return rc;
     switch (ev->kind) {
     case GATE_EV_REASONING:
     case GATE_EV_CONTENT:
@@ -420,5 +451,5 @@ static int fail(void *ctx, const struct err *e, const char *param, struct buf *o
     return rc < 0 ? rc : buf_byte(out, '\n');
 }
 
-const struct ask_ops ollama_answer_ops = {"application/x-ndjson", on_event, ping, fail,
-                                          answer_free};
+const struct ask_ops ollama_answer_ops = {
+    "application/x-ndjson", on_event, ping, fail, lacks, answer_free};

@@ -145,6 +145,25 @@ void openai_start(struct openai_parse *p, struct serve *s, struct call *c,
     ask_start(s, c, q, ops, p->in.stream, ctx, &p->report);
     openai_end(p);
 }
+
+static int count_event(void *ctx, const struct gate_event *ev, struct buf *out)
+{
+    (void)ctx;
+    if (ev->kind != GATE_EV_DONE)
+        return 0;
+    return buf_fmt(out, "{\"object\":\"response.input_tokens\",\"input_tokens\":%d}",
+                   ev->usage->n_prompt);
+}
+
+void openai_count(struct openai_parse *p, struct serve *s, struct call *c)
+{
+    static const struct ask_ops ops = {.event = count_event};
+
+    p->q->count_only = 1;
+    p->in.stream = 0;
+    openai_start(p, s, c, &ops, NULL);
+}
+
 #define ROUTE(method_, path_, name_, fn)                                                       \
     {                                                                                          \
         .method = (method_), .path = (path_), .scope = SCOPE_INFER, .name = "openai." name_,   \
@@ -153,6 +172,7 @@ void openai_start(struct openai_parse *p, struct serve *s, struct call *c,
 
 const struct route api_openai_routes[API_OPENAI_N_ROUTE] = {
     ROUTE("POST", "/v1/chat/completions", "chat", openai_chat),
+    ROUTE("POST", "/v1/chat/completions/input_tokens", "input_tokens", openai_chat_count),
     ROUTE("POST", "/v1/completions", "completions", openai_text),
     ROUTE("POST", "/v1/embeddings", "embeddings", openai_embed),
     ROUTE("POST", "/v1/rerank", "rerank", openai_rerank),

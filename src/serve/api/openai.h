@@ -88,6 +88,8 @@ void openai_refuse(struct openai_parse *p, struct call *c);
 /* Starts the request; ctx is taken over, and the parse is ended. */
 void openai_start(struct openai_parse *p, struct serve *s, struct call *c,
                   const struct ask_ops *ops, void *ctx);
+/* Starts it as a question: how many tokens its prompt has. */
+void openai_count(struct openai_parse *p, struct serve *s, struct call *c);
 
 /* Fails with E_INVALID about a field: "param why". */
 int openai_bad(struct openai_parse *p, const char *param, const char *fmt, ...)

@@ -169,3 +169,16 @@ void openai_chat(struct serve *s, struct call *c)
     else
         openai_start(&p, s, c, &openai_chat_ops, out);
 }
+
+/* How long the prompt of such a body is; not OpenAI's, but llama-server's. */
+void openai_chat_count(struct serve *s, struct call *c)
+{
+    struct openai_parse p;
+
+    if (!openai_begin(&p, s, c, GATE_CHAT, "openai.input_tokens", rows, N(rows)))
+        return;
+    if (parse(&p) < 0)
+        openai_refuse(&p, c);
+    else
+        openai_count(&p, s, c);
+}

@@ -186,7 +186,8 @@ static json_t *or_null(json_t *v)
     return v ? json_incref(v) : json_null();
 }
 
-static json_t *number(const struct openai_parse *p, const char *name)
+/* A field as the request has it. */
+static json_t *said(const struct openai_parse *p, const char *name)
 {
     return or_null(json_object_get(p->body, name));
 }
@@ -200,21 +201,23 @@ static json_t *base(const struct openai_parse *p, const struct openai_response_i
 
     return json_pack(
         "{s:s,s:s,s:I,s:s,s:b,s:n,s:n,s:n,s:o,s:o,s:s%,s:[],s:b,s:o,s:{s:o,s:n},s:s,s:b,s:o,"
-        "s:{s:o},s:o,s:o,s:o,s:o,s:s,s:n,s:n,s:o}",
+        "s:{s:o},s:o,s:o,s:o,s:o,s:s,s:n,s:o,s:O*,s:O*,s:o}",
         "id", in->id, "object", "response", "created_at", (json_int_t)openai_now(), "status",
         "in_progress", "background", 0, "completed_at", "error", "incomplete_details",
-        "instructions", number(p, "instructions"), "max_output_tokens",
-        number(p, "max_output_tokens"), "model", i->model.p, i->model.n, "output",
+        "instructions", said(p, "instructions"), "max_output_tokens",
+        said(p, "max_output_tokens"), "model", i->model.p, i->model.n, "output",
         "parallel_tool_calls", i->parallel_tool_calls, "previous_response_id",
-        number(p, "previous_response_id"), "reasoning", "effort",
+        said(p, "previous_response_id"), "reasoning", "effort",
         i->effort.n ? json_stringn(i->effort.p, i->effort.n) : json_null(), "summary",
         "service_tier", "default", "store", in->store != NULL, "temperature",
-        number(p, "temperature"), "text", "format", format, "tool_choice",
+        said(p, "temperature"), "text", "format", format, "tool_choice",
         i->tool_choice ? json_incref(i->tool_choice) : json_string("auto"), "tools",
         i->tools ? json_incref(i->tools) : json_array(), "top_logprobs",
         i->top_logprobs == GATE_UNSET ? json_integer(0) : json_integer(i->top_logprobs),
-        "top_p", number(p, "top_p"), "truncation",
-        p->q->overflow == GATE_TRUNCATE ? "auto" : "disabled", "usage", "user", "metadata",
+        "top_p", said(p, "top_p"), "truncation",
+        p->q->overflow == GATE_TRUNCATE ? "auto" : "disabled", "usage", "user", said(p, "user"),
+        "safety_identifier", json_object_get(p->body, "safety_identifier"), "prompt_cache_key",
+        json_object_get(p->body, "prompt_cache_key"), "metadata",
         i->metadata ? json_incref(i->metadata) : json_object());
 }
 
@@ -297,17 +300,6 @@ void openai_responses(struct serve *s, struct call *c)
 
 /* -- how long an input is -------------------------------------------------------------- */
 
-static int count_event(void *ctx, const struct gate_event *ev, struct buf *out)
-{
-    (void)ctx;
-    if (ev->kind != GATE_EV_DONE)
-        return 0;
-    return buf_fmt(out, "{\"object\":\"response.input_tokens\",\"input_tokens\":%d}",
-                   ev->usage->n_prompt);
-}
-
-static const struct ask_ops count_ops = {.event = count_event};
-
 void openai_responses_count(struct serve *s, struct call *c)
 {
     struct openai_parse p;
@@ -322,7 +314,5 @@ void openai_responses_count(struct serve *s, struct call *c)
         openai_refuse(&p, c);
         return;
     }
-    p.q->count_only = 1;
-    p.in.stream = 0;
-    openai_start(&p, s, c, &count_ops, NULL);
+    openai_count(&p, s, c);
 }

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "serve/api/arguments.h"
 
 #define TEXT_MAX ((size_t)256 << 20) /* bytes of one item */
 
@@ -200,26 +201,19 @@ static int text_done(struct openai_response *o, struct buf *out)
     return event_close(&w);
 }
 
-/* 1: the arguments of the open call are all there. */
-static int call_whole(const struct openai_response *o)
-{
-    json_t *v = o->text.n ? json_loadb(o->text.p, o->text.n, JSON_ALLOW_NUL, NULL) : NULL;
-    int whole = v != NULL;
-
-    json_decref(v);
-    return whole;
-}
-
 static int item_close(struct openai_response *o, const char *status, struct buf *out)
 {
     json_t *item;
-    int rc;
+    int rc, cut;
 
     if (o->kind == NONE)
         return 0;
-    if (o->kind == CALL && !call_whole(o)) /* the length was reached within it */
+    /* The length was reached within a call: nobody is told that its arguments are done. */
+    cut = o->kind == CALL &&
+          !arguments_whole((struct str){o->text.p ? o->text.p : "", o->text.n});
+    if (cut)
         status = "incomplete";
-    rc = text_done(o, out);
+    rc = cut ? 0 : text_done(o, out);
     if (rc == 0 && o->kind != CALL)
         rc = event(o, out, "response.content_part.done", "part", part_json(o));
     item = rc == 0 ? item_json(o, status) : NULL;
@@ -364,6 +358,10 @@ static int complete(struct openai_response *o, const struct gate_usage *u)
         bad |= json_object_set_new(base, "completed_at", json_integer(openai_now()));
     bad |= json_object_set(base, "output", o->output);
     bad |= json_object_set_new(base, "usage", usage_json(u));
+    if (u->n_dropped_messages) /* as Ollama's dialect has it here; OpenAI has no word for it */
+        bad |=
+            json_object_set_new(base, "messages_dropped", json_integer(u->n_dropped_messages)) |
+            json_object_set_new(base, "tokens_dropped", json_integer(u->n_dropped));
     return bad ? E_NOMEM : 0;
 }
 

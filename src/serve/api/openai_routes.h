@@ -9,10 +9,11 @@
 
 #include <stddef.h>
 
-enum { API_OPENAI_N_ROUTE = 13 };
+enum { API_OPENAI_N_ROUTE = 14 };
 extern const struct route api_openai_routes[API_OPENAI_N_ROUTE];
 
 void openai_chat(struct serve *s, struct call *c);
+void openai_chat_count(struct serve *s, struct call *c);
 void openai_text(struct serve *s, struct call *c);
 void openai_embed(struct serve *s, struct call *c);
 void openai_rerank(struct serve *s, struct call *c);

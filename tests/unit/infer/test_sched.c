@@ -327,8 +327,11 @@ static void test_queue_more(void **state)
     other = job_make(b, 20, 0, 0, 99, 10);
     b->n--;
     assert_int_equal(sched_submit(b->s, &other->q, see_event, other, &none, &e), E_BUSY);
+    b->n++;
+    other->q.more = SCHED_MUST; /* nor is one that nobody else would let in */
+    job_submit(other);
     jobs_run(b);
-    for (int i = 0; i < 10; i++)
+    for (int i = 0; i < 11; i++)
         assert_true(b->j[i].finished > 0);
     jobs_free(b);
     hearth_model_close(m);

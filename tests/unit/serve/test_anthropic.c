@@ -202,11 +202,11 @@ static void test_tools(void **state)
     const struct gate_request *q = ask_with(TOOLS);
 
     (void)state;
-    expect_json(
-        q->tools,
-        "[{\"type\":\"function\",\"function\":{\"name\":\"a\",\"parameters\":{\"type\":"
-        "\"object\"},\"description\":\"A\"}},{\"type\":\"function\",\"function\":{"
-        "\"name\":\"b\",\"parameters\":{\"type\":\"object\",\"properties\":{\"x\":{}}}}}]");
+    expect_json(q->tools,
+                "[{\"type\":\"function\",\"function\":{\"name\":\"a\",\"parameters\":{\"type\":"
+                "\"object\"},\"description\":\"A\"}},{\"type\":\"function\",\"function\":{"
+                "\"name\":\"b\",\"parameters\":{\"type\":\"object\",\"properties\":{\"x\":{}}},"
+                "\"strict\":true}}]");
     assert_int_equal(q->tool_choice, GATE_CALL_AUTO);
     assert_int_equal(q->one_call, 0);
     q = ask_with(TOOLS

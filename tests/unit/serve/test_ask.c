@@ -64,7 +64,7 @@ static void t_free(void *ctx)
 static int kind = GATE_TEXT; /* what run asks for */
 static int64_t keep_alive_ns = GATE_KEEP_DEFAULT;
 
-static const struct ask_ops ops = {"text/t", t_event, t_ping, t_fail, t_free};
+static const struct ask_ops ops = {"text/t", t_event, t_ping, t_fail, NULL, t_free};
 
 static void run(struct serve *s, struct call *c, int stream)
 {

@@ -607,6 +607,47 @@ static void test_tools(void **state)
     local_free(l);
 }
 
+/* A schema that no grammar can say lets all calls go, which a warning says; not where a tool is
+ * strict. */
+static void test_strict_tools(void **state)
+{
+    static const char form[] =
+        "[{\"type\":\"function\",\"function\":{\"name\":\"odd\",\"parameters\":{\"type\":"
+        "\"object\",\"properties\":{\"a\":{\"type\":\"array\",\"uniqueItems\":true}}},"
+        "\"strict\":%s}},"
+        "{\"type\":\"function\",\"function\":{\"name\":\"plain\",\"strict\":%s}}]";
+    static const char *const strict[][2] = {
+        {"false", "false"}, {"true", "false"}, {"false", "true"}};
+    struct config c = config_small();
+    struct local *l;
+    struct gate_request *q;
+    struct got g;
+    char tools[400];
+
+    (void)state;
+    NEEDS_TINY();
+    c.n_ctx = 1024;
+    l = local_make(&c);
+    for (size_t i = 0; i < sizeof(strict) / sizeof(*strict); i++) {
+        q = ask_chat("talker", HELLO);
+        (void)snprintf(tools, sizeof(tools), form, strict[i][0], strict[i][1]);
+        q->tools = json_loads(tools, 0, NULL);
+        assert_non_null(q->tools);
+        q->field[GATE_F_TOOLS] = "tools";
+        q->n_predict = 2;
+        if (i > 0) {
+            run_error(l, q, E_UNSUPPORTED, "tools: strict cannot be kept: tool 'odd'");
+            continue;
+        }
+        run(l, &g, q);
+        assert_non_null(strstr(g.warnings.p, "are not held to what their tools declare: tool "
+                                             "'odd'"));
+        assert_non_null(strstr(g.warnings.p, "uniqueItems"));
+        got_done(&g);
+    }
+    local_free(l);
+}
+
 /* -- the rest -------------------------------------------------------------------------- */
 
 static void test_embed(void **state)
@@ -628,6 +669,8 @@ static void test_embed(void **state)
     run(l, &g, q);
     assert_int_equal(g.n_vector, 10);
     assert_int_equal(g.n_dim, 16);
+    /* Texts are read side by side: what that took is no sum. */
+    assert_true(g.usage.prompt_ns > 0 && g.usage.prompt_ns <= g.usage.total_ns);
     for (int i = 0; i < 10; i++)
         assert_true(g.norm[i] > 0.9999 && g.norm[i] < 1.0001);
     got_done(&g);
@@ -816,6 +859,7 @@ int main(void)
         cmocka_unit_test(test_think_limit),
         cmocka_unit_test(test_time_limit),
         cmocka_unit_test(test_tools),
+        cmocka_unit_test(test_strict_tools),
         cmocka_unit_test(test_embed),
         cmocka_unit_test(test_no_words),
         cmocka_unit_test(test_infill),

@@ -398,6 +398,7 @@ static void test_truncated(void **state)
     assert_int_equal(json_integer_value(json_object_get(v, "tokens_dropped")), 30);
     assert_int_equal(json_integer_value(json_object_get(v, "messages_dropped")), 2);
     assert_null(json_object_get(v, "eval_count")); /* what is 0 is left out */
+    assert_non_null(strstr(fake.call.headers.p, "30 tokens were left out (2 messages)"));
     json_decref(v);
 }
 

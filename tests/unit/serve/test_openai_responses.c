@@ -89,6 +89,31 @@ static void test_items(void **state)
         "\"Zm9v\"}]}]");
 }
 
+/* What was left out is said where clients look: a header, and in the object. */
+static void test_dropped(void **state)
+{
+    json_t *v;
+
+    (void)state;
+    assert_true(fake_post(&fake, lists, "/v1/responses",
+                          "{\"model\":\"m\",\"store\":false,\"truncation\":\"auto\",\"input\":"
+                          "\"x\"}"));
+    assert_int_equal(fake.q->overflow, GATE_TRUNCATE);
+    fake.usage = (struct gate_usage){.n_dropped = 30, .n_dropped_messages = 2};
+    fake_start(&fake, 2, 0);
+    fake_finish(&fake, 0, GATE_END);
+    fake_done(&fake);
+    fake.usage = (struct gate_usage){0};
+    assert_string_equal(
+        fake.call.headers.p,
+        "warning: 299 hearth \"the prompt is longer than the context: 30 tokens "
+        "were left out (2 messages)\"\n");
+    v = json_loadb(fake.call.out.p, fake.call.out.n, 0, NULL);
+    assert_int_equal(json_integer_value(json_object_get(v, "messages_dropped")), 2);
+    assert_int_equal(json_integer_value(json_object_get(v, "tokens_dropped")), 30);
+    json_decref(v);
+}
+
 static void test_refused(void **state)
 {
     static const struct {
@@ -558,6 +583,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_transcripts, setup, teardown),
         cmocka_unit_test_setup_teardown(test_items, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_dropped, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_namespaces, setup, teardown),
         cmocka_unit_test_setup_teardown(test_fields, setup, teardown),
