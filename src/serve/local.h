@@ -93,7 +93,7 @@ void local_let_go(struct local_model *m);
 
 const struct tok *local_tok(const struct local_model *m); /* NULL: none */
 const struct hearth_model *local_hearth(const struct local_model *m);
-struct str local_template(const struct local_model *m);   /* of its name, or of its file; n 0 */
+struct str local_template(const struct local_model *m); /* of its name, or of its file; n 0 */
 const struct chat *local_chat(const struct local_model *m); /* NULL: no template */
 void local_model_info(const struct local_model *m, struct local_info *out);
 /* Visits its jobs, as sched_each. */
