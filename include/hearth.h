@@ -155,8 +155,12 @@ enum hearth_kv_type {
 };
 
 struct hearth_engine_options {
-    int n_ctx;     /* most tokens of one sequence; 0: the smaller of 4096 and the model's own,
-                      with kv_bytes the model's own */
+    int n_ctx; /* most tokens of one sequence; 0: the smaller of 4096 and the model's own,
+                  with kv_bytes the model's own */
+    /* One sequence may grow to so many, if that is more, while there are pages: the cache is
+     * made for n_ctx all the same. Not for models that see all tokens at once, or whose
+     * rotation depends on how long texts may become: these stay with n_ctx. 0: n_ctx. */
+    int n_ctx_most;
     int n_seq_max; /* most sequences open at once; 0: 1 */
     int n_batch;   /* most tokens computed in one step; 0: 512; at least 32 and n_seq_max are
                       taken, and hearth_engine_info says how many */

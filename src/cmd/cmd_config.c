@@ -3,6 +3,7 @@
 
 #include "serve/auth.h"
 #include "serve/config.h"
+#include "serve/http.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -23,15 +24,52 @@ static const struct opt_row rows[] = {
 };
 /* clang-format on */
 
-static int check(const struct config *c, struct err *e)
+static void on_fault(void *ctx, const struct err *e)
 {
-    struct auth *a = NULL;
-    int rc = auth_new(&a, c->keys, e);
+    int *status = ctx, code = cmd_fail(e);
 
+    *status = *status ? *status : code; /* of the first */
+}
+
+/* What a server would refuse besides, each thing for itself. */
+static void check_more(const struct config *c, int *status)
+{
+    struct err e = {0};
+    struct auth *a = NULL;
+
+    if (auth_new(&a, c->keys, &e) < 0)
+        on_fault(status, &e);
+    for (int i = 0; i < HTTP_CHECKS && c->host; i++) {
+        if (http_check(c, i, c->keys != NULL, &e) < 0)
+            on_fault(status, &e);
+    }
     auth_free(a);
-    if (rc == 0)
+}
+
+static int check(const struct config_options *o, const char *path)
+{
+    struct config *c = NULL;
+    struct err e = {0};
+    int status = 0, rc = config_load_all(&c, path, o->set.v, o->set.n, on_fault, &status, &e);
+
+    if (c)
+        check_more(c, &status);
+    if (c && rc == 0 && status == 0)
         (void)printf("%s: all fine\n", c->path ? c->path : "no file, the defaults");
-    return rc;
+    config_free(c);
+    return status;
+}
+
+static int print(const struct config_options *o, const char *path)
+{
+    struct config *c = NULL;
+    struct err e = {0};
+
+    if (config_load(&c, path, o->set.v, o->set.n, &e) < 0)
+        return cmd_fail(&e);
+    config_print(c, stdout);
+    config_free(c);
+    return 0;
 }
 
 int cmd_config(int argc, char **argv)
@@ -46,9 +84,9 @@ int cmd_config(int argc, char **argv)
         .n = (int)(sizeof(rows) / sizeof(rows[0])),
     };
     struct config_options o = {0};
-    struct config *c = NULL;
+    const char *path;
     struct err e = {0};
-    int status, n, rc;
+    int status, n;
 
     n = cmd_options(&spec, argc, argv, &o, 1, 2, &status);
     if (n < 0)
@@ -57,15 +95,11 @@ int cmd_config(int argc, char **argv)
         config_example(stdout);
         return 0;
     }
-    if (strcmp(argv[0], "check") != 0 && strcmp(argv[0], "print") != 0) {
-        (void)err_set(&e, E_INVALID, "'%s'; usage: %s", argv[0], spec.usage);
-        return cmd_fail(&e);
-    }
-    rc = config_load(&c, n == 2 ? argv[1] : o.config, o.set.v, o.set.n, &e);
-    if (rc == 0 && strcmp(argv[0], "print") == 0)
-        config_print(c, stdout);
-    else if (rc == 0)
-        rc = check(c, &e);
-    config_free(c);
-    return rc < 0 ? cmd_fail(&e) : 0;
+    path = n == 2 ? argv[1] : o.config;
+    if (strcmp(argv[0], "check") == 0)
+        return check(&o, path);
+    if (strcmp(argv[0], "print") == 0)
+        return print(&o, path);
+    (void)err_set(&e, E_INVALID, "'%s'; usage: %s", argv[0], spec.usage);
+    return cmd_fail(&e);
 }

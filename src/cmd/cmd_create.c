@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct create_options {
@@ -51,14 +52,17 @@ static int check_template(struct str text, struct err *e)
     return rc < 0 ? err_wrap(e, rc, "TEMPLATE") : 0;
 }
 
-/* Paths in a Modelfile are relative to its folder. */
+/* Paths in a Modelfile are relative to its folder; in one that comes through a pipe ("-",
+ * /dev/stdin, <(...)), to where we are. */
 static int folder_of(const char *file, char out[PATH_MAX], struct err *e)
 {
+    struct stat st;
+    int here = strcmp(file, "-") == 0 || (stat(file, &st) == 0 && !S_ISREG(st.st_mode));
     char *slash;
 
-    if (!realpath(strcmp(file, "-") == 0 ? "." : file, out))
+    if (!realpath(here ? "." : file, out))
         return err_set(e, E_NOT_FOUND, "%s: no such file", file);
-    if (strcmp(file, "-") == 0)
+    if (here)
         return 0;
     slash = strrchr(out, '/');
     slash[slash == out] = '\0';

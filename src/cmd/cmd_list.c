@@ -81,6 +81,11 @@ static json_t *entry_json(const struct store_model *m)
                      "capabilities", store_can_json(m->can));
 }
 
+static void print_head(void)
+{
+    (void)printf("%-36s  %-12s  %9s  %s\n", "NAME", "ID", "SIZE", "MODIFIED");
+}
+
 static int visit(void *ctx, const struct store_model *m)
 {
     struct listing *l = ctx;
@@ -92,7 +97,7 @@ static int visit(void *ctx, const struct store_model *m)
         return l->failed;
     }
     if (l->n++ == 0)
-        (void)printf("%-36s  %-12s  %9s  %s\n", "NAME", "ID", "SIZE", "MODIFIED");
+        print_head();
     (void)printf("%-36s  %.12s  ", m->name, m->digest);
     print_size(m->size);
     (void)printf("  ");
@@ -122,6 +127,8 @@ static int list(const struct list_options *o, const char *prefix, struct err *e)
         if (rc == 0)
             (void)puts(text.p);
     }
+    if (rc == 0 && !l.all && l.n == 0)
+        print_head();
     if (rc == 0 && !l.all && l.n == 0 && !*prefix)
         log_line(LOG_WARN, "no models in %s; 'hearth create' makes one", store_dir(s));
     store_close(s);

@@ -124,7 +124,7 @@ int cmd_ps(int argc, char **argv)
     list = json_object_get(j, "models");
     if (json)
         (void)json_dumpf(list, stdout, JSON_COMPACT);
-    else if (json_array_size(list))
+    else
         print_models(list);
     if (json)
         (void)puts("");

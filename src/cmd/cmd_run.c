@@ -133,7 +133,10 @@ const struct opt_spec run_spec = {
         "a chat template completes\n"
         "it. A NAME is asked of the server that HEARTH_HOST names, or of the one on this "
         "machine, "
-        "if one runs.\n"
+        "if one runs;\n"
+        "not with what a server cannot be told: --tools, --tool-choice, --one-call, "
+        "--template,\n"
+        "--special, and all that is about this machine, from --threads to --local.\n"
         "What is piped to stdin goes before it. Without a prompt, on a terminal, it\n"
         "asks for one again and again. An empty prompt (\"\") only loads the model. Words\n"
         "after -- are never options.",
@@ -168,7 +171,8 @@ static int can_write(const struct run *r, struct err *e)
     if (rc != E_NOT_FOUND)
         return rc < 0 ? err_wrap(e, rc, "%s", r->path) : 0;
     (void)snprintf(why, sizeof(why), "%.255s", e->msg);
-    return err_set(e, rc, "%s: %s; 'hearth debug logits' takes token ids", r->path, why);
+    return err_set(e, E_UNSUPPORTED, "%s: %s; 'hearth debug logits' takes token ids", r->path,
+                   why);
 }
 
 static int run_open(struct run *r, int words, struct err *e)

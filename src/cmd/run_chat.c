@@ -130,10 +130,11 @@ static int open_think(struct run *r, const char *think, int off, struct err *e)
     return 0;
 }
 
-/* What was asked for and the template cannot do is said before anything is computed. */
-static int check_abilities(const struct run *r, struct err *e)
+/* What was asked for and the template cannot do is said before anything is computed; in the
+ * same way as a server does. */
+static int check_abilities(struct run *r, struct err *e)
 {
-    const struct run_chat *c = &r->chat;
+    struct run_chat *c = &r->chat;
     const struct probe *p;
 
     if (!c->chat) {
@@ -163,14 +164,15 @@ static int check_abilities(const struct run *r, struct err *e)
                        "--tools: this model's chat template has no place for tools");
     if (c->think == CHAT_THINK_ON && p->think == PROBE_THINK_NEVER)
         return err_set(e, E_UNSUPPORTED, "--think: this model does not reason");
-    if (c->think == CHAT_THINK_OFF && p->think == PROBE_THINK_ALWAYS)
-        return err_set(e, E_UNSUPPORTED,
-                       "--no-think: this model always reasons; --hide-thinking hides it");
-    if (c->effort && !chat_has_levels(c->chat, c->tools != NULL))
-        return err_set(e, E_UNSUPPORTED,
-                       "--think=%s: this model's chat template knows no levels; --think alone "
-                       "lets it reason",
-                       c->effort);
+    if (c->think == CHAT_THINK_OFF && p->think == PROBE_THINK_ALWAYS) {
+        log_line(LOG_WARN, "this model always reasons; --hide-thinking hides it");
+        c->think = CHAT_THINK_AUTO;
+    }
+    if (c->effort && !chat_has_levels(c->chat, c->tools != NULL)) {
+        log_line(LOG_WARN, "this model's chat template knows no levels of reasoning ('%s')",
+                 c->effort);
+        c->effort = NULL;
+    }
     return 0;
 }
 

@@ -25,14 +25,23 @@ static int check_kv(const char *name, int v, struct err *e)
     return err_set(e, E_INVALID, "%s: %d is no enum hearth_kv_type", name, v);
 }
 
+/* 1: how long texts may become changes nothing about short ones. */
+static int may_grow(const struct hearth_engine *en)
+{
+    const struct model *m = en->model->m;
+
+    return m->p.causal && !m->global.t[T_ROPE_FACTORS_LONG];
+}
+
 static int read_options(struct hearth_engine *en, const struct hearth_engine_options *o,
                         struct err *e)
 {
     const struct params *p = &en->model->m->p;
     int rc;
 
-    en->n_ctx = engine_pick(
+    en->n_usual = engine_pick(
         o->n_ctx, p->n_ctx_train < ENGINE_CTX || o->kv_bytes ? p->n_ctx_train : ENGINE_CTX);
+    en->n_ctx = o->n_ctx_most > en->n_usual && may_grow(en) ? o->n_ctx_most : en->n_usual;
     en->n_seq_max = engine_pick(o->n_seq_max, 1);
     en->n_batch = engine_pick(o->n_batch, ENGINE_BATCH);
     rc = check_range("n_ctx", en->n_ctx, PARAMS_CTX_MAX, e);

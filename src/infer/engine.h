@@ -85,7 +85,8 @@ struct hearth_engine {
     size_t n_states;       /* bytes */
     struct snap *snap;     /* copies of them; NULL: layers keep no state */
     int n_ctx, n_batch, n_row;
-    int n_fit; /* tokens of one sequence that pages can be had for */
+    int n_usual; /* tokens of a sequence that the cache is made for; n_ctx may be more */
+    int n_fit;   /* tokens of one sequence that pages can be had for */
     /* Guessing ahead (draft.h). */
     int n_draft;
     float *known; /* [2][n_batch][n_embd]: hidden states of the step, of the tokens before */

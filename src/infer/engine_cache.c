@@ -45,8 +45,9 @@ static int count_pages(const struct hearth_engine *en, uint64_t budget, uint64_t
                        struct err *e)
 {
     uint64_t bytes = en->layout.page_bytes, have = engine_machine_bytes(),
-             full = (uint64_t)en->n_seq_max * (pages_of(en->n_ctx) + 1),
-             least = pages_of(en->n_ctx < ENGINE_CTX_LEAST ? en->n_ctx : ENGINE_CTX_LEAST) + 1,
+             full = (uint64_t)en->n_seq_max * (pages_of(en->n_usual) + 1),
+             least =
+                 pages_of(en->n_usual < ENGINE_CTX_LEAST ? en->n_usual : ENGINE_CTX_LEAST) + 1,
              pages = budget ? budget / bytes : full;
 
     if (pages < least)
@@ -59,7 +60,7 @@ static int count_pages(const struct hearth_engine *en, uint64_t budget, uint64_t
         return err_set(e, E_NOMEM,
                        "a context of %d tokens for %d sequences needs %llu MiB of key/value "
                        "cache, this machine has %llu MiB; ask for a smaller context%s",
-                       en->n_ctx, en->n_seq_max,
+                       en->n_usual, en->n_seq_max,
                        (unsigned long long)(pages * (bytes >> 10) >> 10),
                        (unsigned long long)(have >> 20), budget ? ", or fewer kv_bytes" : "");
     *out = pages;

@@ -58,7 +58,7 @@ static int good_name(struct str name, int v6)
     return 1;
 }
 
-/* "[::1]:80", "::1", "host:80", "host", ":80". 0: it is none. */
+/* "[::1]:80", "::1", "host:80", "host", ":80", "80". 0: it is none. */
 static int split_name(struct str s, struct parts *p, int *v6)
 {
     const char *colon = s.n ? memchr(s.p, ':', s.n) : NULL;
@@ -76,6 +76,10 @@ static int split_name(struct str s, struct parts *p, int *v6)
         *v6 = 1;
     } else {
         p->name = until(s, ":", &rest);
+        if (rest.n == 0 && good_port(s)) { /* nobody has a number for a name */
+            p->port = s;
+            p->name.n = 0;
+        }
     }
     if (rest.n) {
         p->port = (struct str){rest.p + 1, rest.n - 1};

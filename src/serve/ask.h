@@ -44,7 +44,8 @@ struct ask_ops {
 };
 
 /* Starts q at the provider of its model. The call, q, ctx and the report are taken over,
- * whatever comes. Warnings of the report and those of the provider before the answer begins go
+ * whatever comes. A key without SCOPE_MANAGE unloads nothing, and says nothing of how long
+ * models stay. Warnings of the report and those of the provider before the answer begins go
  * into the header "warning" (one each); later ones into the log. status: of an answer without a
  * stream, 200. */
 void ask_start(struct serve *s, struct call *c, struct gate_request *q,

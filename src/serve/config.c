@@ -28,8 +28,7 @@ const struct config_row *config_find(const struct config_row *rows, int n, const
     return NULL;
 }
 
-/* How many letters must be put in, left out or replaced. */
-static int distance(const char *a, const char *b)
+int config_distance(const char *a, const char *b)
 {
     int row[64], n = (int)strlen(b);
 
@@ -60,9 +59,9 @@ const char *config_nearest(const struct config_row *rows, int n, const char *nam
     tail = tail ? tail + 1 : name;
     for (int i = 0; i < n; i++) {
         const char *dot = strchr(rows[i].name, '.');
-        int whole = distance(name, rows[i].name),
+        int whole = config_distance(name, rows[i].name),
             /* right, but in another section, or without one */
-            alone = dot ? distance(tail, dot + 1) + 1 : 99;
+            alone = dot ? config_distance(tail, dot + 1) + 1 : 99;
         int d = whole < alone ? whole : alone;
 
         if (d < least) {
@@ -206,6 +205,17 @@ void config_model(const struct config *c, const char *name, struct config_model 
     fill(out, &general);
 }
 
+/* -- mistakes ------------------------------------------------------------------------------ */
+
+int config_fault(struct config_owned *c, int rc, const struct err *e)
+{
+    if (rc != E_INVALID || !c->fault)
+        return rc;
+    c->n_fault++;
+    c->fault(c->ctx, e);
+    return 0;
+}
+
 /* -- sources ------------------------------------------------------------------------------- */
 
 int config_defaults(struct config_owned *c, struct err *e)
@@ -282,32 +292,6 @@ static int find_file(struct config_owned *c, const char *path, struct err *e)
     return rc;
 }
 
-static int set_from_env(struct config_owned *c, int ollama, struct err *e)
-{
-    for (int i = 0; i < config_n_row; i++) {
-        const struct config_row *row = &config_rows[i];
-        const char *name = ollama ? row->ollama : row->env, *value = name ? getenv(name) : NULL;
-        int rc = value && *value ? config_set(&c->mem, row, &c->config, value, e) : 0;
-
-        if (rc < 0)
-            return err_wrap(e, rc, "variable %s", name);
-    }
-    return 0;
-}
-
-/* Of these there is nothing to set here; whoever sets them should know. */
-static void say_unused(void)
-{
-    static const char *const names[] = {"OLLAMA_MAX_LOADED_MODELS", "OLLAMA_GPU_OVERHEAD",
-                                        "OLLAMA_SCHED_SPREAD"};
-
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (getenv(names[i]))
-            log_line(LOG_WARN, "%s has no effect here; models.memory bounds what is loaded",
-                     names[i]);
-    }
-}
-
 static int set_one(struct config_owned *c, const char *text, struct err *e)
 {
     const char *equals = strchr(text, '='), *near;
@@ -332,20 +316,38 @@ static int set_one(struct config_owned *c, const char *text, struct err *e)
     return rc < 0 ? err_wrap(e, rc, "%s", name) : 0;
 }
 
-static int check(const struct config *c, struct err *e)
+static int check_tls(const struct config *c, struct err *e)
 {
-    if (!c->tls_cert != !c->tls_key)
-        return err_set(e, E_INVALID, "listen.%s is set, and listen.%s is not",
-                       c->tls_cert ? "tls_cert" : "tls_key",
-                       c->tls_cert ? "tls_key" : "tls_cert");
-    if (!c->host)
-        return err_set(e, E_INVALID, "listen.host is empty");
+    if (!c->tls_cert == !c->tls_key)
+        return 0;
+    return err_set(e, E_INVALID, "listen.%s is set, and listen.%s is not",
+                   c->tls_cert ? "tls_cert" : "tls_key", c->tls_cert ? "tls_key" : "tls_cert");
+}
+
+static int check_host(const struct config *c, struct err *e)
+{
+    return c->host ? 0 : err_set(e, E_INVALID, "listen.host is empty");
+}
+
+static int check_path_dirs(const struct config *c, struct err *e)
+{
     for (int i = 0; i < c->n_path_dir; i++) {
         if (c->path_dirs[i][0] != '/')
             return err_set(e, E_INVALID, "models.path_dirs: '%.80s' does not begin with /",
                            c->path_dirs[i]);
     }
     return 0;
+}
+
+static int check(struct config_owned *c, struct err *e)
+{
+    static int (*const checks[])(const struct config *c,
+                                 struct err *e) = {check_tls, check_host, check_path_dirs};
+    int rc = 0;
+
+    for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]) && rc == 0; i++)
+        rc = config_fault(c, checks[i](&c->config, e), e);
+    return rc;
 }
 
 /* Room for more models than there are is given back: a server keeps what it has read. */
@@ -363,35 +365,51 @@ static int shrink(struct config_owned *c, struct err *e)
     return 0;
 }
 
-int config_load(struct config **out, const char *path, const char *const *set, int n_set,
-                struct err *e)
+static int load_all(struct config_owned *c, const char *path, const char *const *set, int n_set,
+                    struct err *e)
 {
-    struct config_owned *c = mem_calloc(1, sizeof(*c));
-    int rc;
+    int rc = config_defaults(c, e);
 
-    if (!c)
-        return err_set(e, E_NOMEM, "no memory for the configuration");
-    arena_init(&c->mem, MEM_MAX);
-    rc = config_defaults(c, e);
     if (rc == 0)
         rc = find_file(c, path, e);
     if (rc == 0)
-        rc = set_from_env(c, 1, e);
-    if (rc == 0)
-        rc = set_from_env(c, 0, e);
+        rc = config_env(c, e);
     for (int i = 0; i < n_set && rc == 0; i++)
-        rc = set_one(c, set[i], e);
+        rc = config_fault(c, set_one(c, set[i], e), e);
     if (rc == 0)
-        rc = check(&c->config, e);
-    if (rc == 0)
-        rc = shrink(c, e);
+        rc = check(c, e);
+    return rc < 0 ? rc : shrink(c, e);
+}
+
+int config_load_all(struct config **out, const char *path, const char *const *set, int n_set,
+                    void (*fault)(void *ctx, const struct err *e), void *ctx, struct err *e)
+{
+    struct config_owned *c = mem_calloc(1, sizeof(*c));
+    struct err own = {0};
+    int rc;
+
+    e = e ? e : &own;
+    if (!c)
+        return err_set(e, E_NOMEM, "no memory for the configuration");
+    arena_init(&c->mem, MEM_MAX);
+    c->fault = fault;
+    c->ctx = ctx;
+    rc = load_all(c, path, set, n_set, e);
     if (rc < 0) {
+        if (fault)
+            fault(ctx, e);
         config_free(&c->config);
         return rc;
     }
-    say_unused();
+    config_env_warn();
     *out = &c->config;
-    return 0;
+    return c->n_fault ? err_set(e, E_INVALID, "%d mistakes", c->n_fault) : 0;
+}
+
+int config_load(struct config **out, const char *path, const char *const *set, int n_set,
+                struct err *e)
+{
+    return config_load_all(out, path, set, n_set, NULL, NULL, e);
 }
 
 void config_free(struct config *config)

@@ -63,11 +63,11 @@ struct config {
     int64_t kv_memory; /* bytes of one model's key/value cache; 0: by the machine */
     int64_t keep_alive_ns;
     int load_timeout_s;
-    int n_thread;        /* 0: by the machine */
-    int n_parallel;      /* texts at once for a model; 0: 16 */
-    int n_ctx;           /* most tokens of a text; 0: what the model was trained for */
-    const char *kv;      /* "f16" */
-    int lookup;          /* tokens guessed ahead from the text; 0: none */
+    int n_thread;   /* 0: by the machine */
+    int n_parallel; /* texts at once for a model; 0: 16 */
+    int n_ctx;      /* tokens of a text that asks for no others; 0: as the model was trained */
+    const char *kv; /* "f16" */
+    int lookup;     /* tokens guessed ahead from the text; 0: none */
     const char *kv_disk; /* directory of the cache's disk tier; NULL: none */
     int64_t kv_disk_bytes;
     int share_prefixes;     /* 1: clients share pages of equal prefixes; 0: each key its own */
@@ -88,6 +88,12 @@ struct config {
  * E_NOMEM. */
 MUST_CHECK int config_load(struct config **out, const char *path, const char *const *set,
                            int n_set, struct err *e);
+/* The same, but goes on after a mistake as far as there is sense in it: fault is called for
+ * each, that of the returned error included. Also after E_INVALID *out may have been made, of
+ * what was right: who has more to look at frees it. */
+MUST_CHECK int config_load_all(struct config **out, const char *path, const char *const *set,
+                               int n_set, void (*fault)(void *ctx, const struct err *e),
+                               void *ctx, struct err *e);
 void config_free(struct config *c);
 
 /* What holds for a model: its own row, what it leaves open from "*", then the general settings.

@@ -37,14 +37,16 @@ void config_example(FILE *f)
     (void)fprintf(f, "# Settings of 'hearth serve', each with its default. Remove the # in "
                      "front of what you\n"
                      "# change; check the file with 'hearth config check'. ${NAME} is a "
-                     "variable's value.\n\n");
+                     "variable's value.\n"
+                     "# In [brackets]: the variable that sets the same.\n\n");
     for (int i = 0; i < config_n_row; i++) {
         const struct config_row *row = &config_rows[i];
         char setting[128];
 
         section(row, i ? row - 1 : NULL, f);
         (void)snprintf(setting, sizeof(setting), "%s: %s", tail(row->name), example_of(row));
-        (void)fprintf(f, "  #%-32s # %s\n", setting, row->help);
+        (void)fprintf(f, "  #%-32s # %s%s%s%s\n", setting, row->help, row->env ? " [" : "",
+                      row->env ? row->env : "", row->env ? "]" : "");
     }
     (void)fprintf(f, "\n# What single models have of their own; \"*\" is all others.\n"
                      "model:\n  #\"llama3.2:1b\":\n");

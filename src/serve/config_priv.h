@@ -4,6 +4,7 @@
  *   config_rows.c   the table
  *   config_value.c  text into values, values into text
  *   config_yaml.c   the file
+ *   config_env.c    the environment
  *   config_print.c  the example, and what is set
  */
 #ifndef HEARTH_SERVE_CONFIG_PRIV_H
@@ -54,7 +55,14 @@ struct config_owned {
     struct config config; /* the first member */
     struct arena mem;
     struct config_model *model; /* room for CONFIG_MODELS_MAX while it is read */
+    /* Who hears of all mistakes; NULL: the first one ends the reading. */
+    void (*fault)(void *ctx, const struct err *e);
+    void *ctx;
+    int n_fault;
 };
+
+/* A mistake that ends nothing where all are wanted: then 0, else rc. */
+int config_fault(struct config_owned *c, int rc, const struct err *e);
 
 /* Sets the row's field of `into` (a config, or a config_model). plain: of YAML, without quotes:
  * null and ~ are "not set". The message is what comes after a name: "is not ...". Fails:
@@ -73,6 +81,14 @@ int config_show(const struct config_row *row, const void *from, struct buf *out)
 const struct config_row *config_find(const struct config_row *rows, int n, const char *name);
 /* The name in the table that is nearest, or NULL. */
 const char *config_nearest(const struct config_row *rows, int n, const char *name);
+
+/* How many letters must be put in, left out or replaced. */
+int config_distance(const char *a, const char *b);
+
+/* Takes what variables say, Ollama's first. Fails: E_INVALID; E_NOMEM. */
+MUST_CHECK int config_env(struct config_owned *c, struct err *e);
+/* Warns of variables that look like ours and have no effect. */
+void config_env_warn(void);
 
 MUST_CHECK int config_defaults(struct config_owned *c, struct err *e);
 

@@ -77,7 +77,7 @@ const struct config_row config_rows[] = {
      .help = "texts that a model writes at once; 0: 16"},
     {.name = "models.context", .type = CONFIG_INT, .at = AT(n_ctx), .def = "0", .min = 0, .max = CONTEXT_MAX,
      .env = "HEARTH_CONTEXT", .ollama = "OLLAMA_CONTEXT_LENGTH",
-     .help = "most tokens of a text; 0: what the model was trained for"},
+     .help = "tokens of a text whose request asks for no others; 0: what the model was trained for"},
     {.name = "models.kv", .type = CONFIG_CHOICE, .at = AT(kv), .def = "f16", .choices = KV_TYPES,
      .env = "HEARTH_KV", .ollama = "OLLAMA_KV_CACHE_TYPE", .help = "type of the key/value cache"},
     {.name = "models.lookup", .type = CONFIG_INT, .at = AT(lookup), .def = "8", .min = 0, .max = 64,
@@ -110,7 +110,7 @@ const struct config_row config_rows[] = {
 
 const struct config_row config_model_rows[] = {
     {.name = "context", .type = CONFIG_INT, .at = M_AT(n_ctx), .min = 1, .max = CONTEXT_MAX,
-     .help = "most tokens of a text"},
+     .help = "tokens of a text whose request asks for no others"},
     {.name = "parallel", .type = CONFIG_INT, .at = M_AT(n_parallel), .min = 1, .max = PARALLEL_MAX,
      .help = "texts at once"},
     {.name = "kv", .type = CONFIG_CHOICE, .at = M_AT(kv), .choices = KV_TYPES, .help = "type of its key/value cache"},

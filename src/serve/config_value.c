@@ -159,7 +159,7 @@ static int set_host(struct arena *mem, const struct config_row *row, void *into,
 {
     const char *start = strstr(text, "://"), *colon, *close;
     char host[512];
-    double port = -1;
+    double port = -1, alone;
     size_t n;
 
     if (strncmp(text, "unix:", 5) == 0)
@@ -178,6 +178,10 @@ static int set_host(struct arena *mem, const struct config_row *row, void *into,
         if (!integer(colon + 1, &port) || port < 0 || port > 65535)
             return err_set(e, E_INVALID, "has no port from 0 to 65535: '%.80s'", text);
         host[colon - host] = '\0';
+    }
+    if (!colon && integer(host, &alone) && alone >= 1 && alone <= 65535) {
+        port = alone; /* nobody has a number for a name */
+        host[0] = '\0';
     }
     if (host[0] == '[' && close) {
         n = (size_t)(close - host);

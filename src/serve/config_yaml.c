@@ -22,6 +22,9 @@ struct reader {
     struct err *e;
     char *seen[SEEN_MAX]; /* full names */
     int n_seen;
+    int depth;   /* mappings and lists around what comes next */
+    int pending; /* 1: next comes the value of the key that came last */
+    int broken;  /* 1: it is no YAML from here on */
 };
 
 /* -- errors -------------------------------------------------------------------------------- */
@@ -36,6 +39,7 @@ static int syntax(struct reader *r)
     const yaml_parser_t *y = &r->y;
     const yaml_mark_t *m = &y->problem_mark;
 
+    r->broken = 1;
     if (y->error == YAML_MEMORY_ERROR)
         return err_set(r->e, E_NOMEM, "no memory for the configuration");
     (void)err_set(r->e, E_INVALID, "%s%s%s", y->problem ? y->problem : "no YAML",
@@ -64,6 +68,10 @@ static int next(struct reader *r, yaml_event_t *ev)
 
     if (!yaml_parser_parse(&r->y, ev))
         return syntax(r);
+    r->pending = 0;
+    r->depth += (ev->type == YAML_MAPPING_START_EVENT) +
+                (ev->type == YAML_SEQUENCE_START_EVENT) - (ev->type == YAML_MAPPING_END_EVENT) -
+                (ev->type == YAML_SEQUENCE_END_EVENT);
     switch (ev->type) {
     case YAML_ALIAS_EVENT:
         (void)err_set(r->e, E_INVALID, "aliases (*%.40s) are not used here",
@@ -89,6 +97,41 @@ static int next(struct reader *r, yaml_event_t *ev)
     if (rc < 0)
         yaml_event_delete(ev);
     return rc;
+}
+
+/* -- more than one mistake ----------------------------------------------------------------- */
+
+/* Leaves what is deeper than depth. */
+static int leave(struct reader *r, int depth)
+{
+    yaml_event_t ev;
+    int rc = 0;
+
+    while (r->depth > depth && !r->broken) {
+        rc = next(r, &ev); /* what is wrong in there does not matter */
+        if (rc == 0)
+            yaml_event_delete(&ev);
+    }
+    return r->broken ? E_INVALID : 0;
+}
+
+/* After a mistake at a key of the mapping at that depth, or in its value: goes on behind it
+ * where all mistakes are wanted. */
+static int go_on(struct reader *r, int depth, int rc)
+{
+    yaml_event_t ev;
+    int pending = r->pending;
+
+    if (rc >= 0 || r->broken)
+        return rc;
+    rc = config_fault(r->c, rc, r->e);
+    if (rc == 0)
+        rc = leave(r, depth);
+    if (rc < 0 || !pending)
+        return rc;
+    if (next(r, &ev) == 0)
+        yaml_event_delete(&ev);
+    return leave(r, depth);
 }
 
 /* -- names --------------------------------------------------------------------------------- */
@@ -227,6 +270,7 @@ static int next_key(struct reader *r, const char *prefix, char full[KEY_MAX], ya
     if (rc < 0)
         return rc;
     *m = ev.start_mark;
+    r->pending = ev.type != YAML_MAPPING_END_EVENT;
     if (ev.type == YAML_MAPPING_END_EVENT) {
         rc = 0;
     } else if (ev.type != YAML_SCALAR_EVENT || ev.data.scalar.length == 0 ||
@@ -265,64 +309,92 @@ static int read_settings(struct reader *r, const struct config_row *rows, int n,
 {
     char full[KEY_MAX];
     yaml_mark_t m;
-    int rc;
+    int rc, depth = r->depth;
 
-    while ((rc = next_key(r, prefix, full, &m)) > 0) {
-        const char *name = full + (strip ? strlen(prefix) : 0);
-        const struct config_row *row = config_find(rows, n, name);
+    do {
+        rc = next_key(r, prefix, full, &m);
+        if (rc == 0)
+            return 0;
+        if (rc > 0) {
+            const char *name = full + (strip ? strlen(prefix) : 0);
+            const struct config_row *row = config_find(rows, n, name);
 
-        rc = row ? read_value(r, row, into, full) : unknown(r, rows, n, name, &m);
-        if (rc < 0)
-            break;
-    }
+            rc = row ? read_value(r, row, into, full) : unknown(r, rows, n, name, &m);
+        }
+        rc = go_on(r, depth, rc);
+    } while (rc == 0);
+    return rc;
+}
+
+/* The settings of the model "model.NAME". */
+static int read_model(struct reader *r, const char *full, const yaml_mark_t *m)
+{
+    struct config_model *cm = config_model_get(r->c, full + 6);
+    char prefix[KEY_MAX];
+    int rc, none;
+
+    if (!cm && r->c->config.n_model < CONFIG_MODELS_MAX)
+        return err_set(r->e, E_NOMEM, "no memory for the configuration");
+    if (!cm)
+        return err_set(r->e, E_INVALID, "more than %d models", CONFIG_MODELS_MAX),
+               at(r, m, E_INVALID);
+    if (snprintf(prefix, sizeof(prefix), "%s.", full) >= (int)sizeof(prefix))
+        return err_set(r->e, E_INVALID, "the name is too long"), at(r, m, E_INVALID);
+    rc = begin_mapping(r, full, &none);
+    if (rc == 0 && !none)
+        rc = read_settings(r, config_model_rows, config_n_model_row, cm, prefix, 1);
     return rc;
 }
 
 static int read_models(struct reader *r)
 {
-    char full[KEY_MAX], prefix[KEY_MAX];
+    char full[KEY_MAX];
     yaml_mark_t m;
-    int rc, empty;
+    int rc, empty, depth;
 
     rc = begin_mapping(r, "model", &empty);
-    while (rc == 0 && !empty && (rc = next_key(r, "model.", full, &m)) > 0) {
-        struct config_model *cm = config_model_get(r->c, full + 6);
-        int none;
-
-        if (!cm && r->c->config.n_model < CONFIG_MODELS_MAX)
-            return err_set(r->e, E_NOMEM, "no memory for the configuration");
-        if (!cm)
-            return err_set(r->e, E_INVALID, "more than %d models", CONFIG_MODELS_MAX),
-                   at(r, &m, E_INVALID);
-        if (snprintf(prefix, sizeof(prefix), "%s.", full) >= (int)sizeof(prefix))
-            return err_set(r->e, E_INVALID, "the name is too long"), at(r, &m, E_INVALID);
-        rc = begin_mapping(r, full, &none);
-        if (rc == 0 && !none)
-            rc = read_settings(r, config_model_rows, config_n_model_row, cm, prefix, 1);
+    depth = r->depth;
+    while (rc == 0 && !empty) {
+        rc = next_key(r, "model.", full, &m);
+        if (rc == 0)
+            return 0;
+        if (rc > 0)
+            rc = read_model(r, full, &m);
+        rc = go_on(r, depth, rc);
     }
+    return rc;
+}
+
+static int read_section(struct reader *r, const char *name, const yaml_mark_t *m)
+{
+    char prefix[KEY_MAX + 1];
+    int rc, empty;
+
+    if (strcmp(name, "model") == 0)
+        return read_models(r);
+    if (!is_section(name))
+        return unknown(r, config_rows, config_n_row, name, m);
+    (void)snprintf(prefix, sizeof(prefix), "%s.", name);
+    rc = begin_mapping(r, name, &empty);
+    if (rc == 0 && !empty)
+        rc = read_settings(r, config_rows, config_n_row, &r->c->config, prefix, 0);
     return rc;
 }
 
 static int read_sections(struct reader *r)
 {
-    char full[KEY_MAX], prefix[KEY_MAX + 1];
+    char full[KEY_MAX];
     yaml_mark_t m;
-    int rc, empty;
+    int rc, depth = r->depth;
 
-    while ((rc = next_key(r, "", full, &m)) > 0) {
-        if (strcmp(full, "model") == 0) {
-            rc = read_models(r);
-        } else if (!is_section(full)) {
-            rc = unknown(r, config_rows, config_n_row, full, &m);
-        } else {
-            (void)snprintf(prefix, sizeof(prefix), "%s.", full);
-            rc = begin_mapping(r, full, &empty);
-            if (rc == 0 && !empty)
-                rc = read_settings(r, config_rows, config_n_row, &r->c->config, prefix, 0);
-        }
-        if (rc < 0)
-            break;
-    }
+    do {
+        rc = next_key(r, "", full, &m);
+        if (rc == 0)
+            return 0;
+        if (rc > 0)
+            rc = read_section(r, full, &m);
+        rc = go_on(r, depth, rc);
+    } while (rc == 0);
     return rc;
 }
 

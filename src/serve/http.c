@@ -155,6 +155,11 @@ static void *io_thread(void *ctx)
 
 /* -- starting ------------------------------------------------------------------------------ */
 
+int http_check(const struct config *c, int where, int has_keys, struct err *e)
+{
+    return where ? http_daemon_check(c, e) : http_listen_check(c, has_keys, e);
+}
+
 /* As many files as the connections need, if the system lets us. */
 static void raise_file_limit(const struct config *c)
 {

@@ -13,12 +13,17 @@
 #include "base/err.h"
 #include "serve/serve.h"
 
+struct config;
 struct http;
 
 /* Listens as s->config says, or on the socket that systemd handed over. Fails: E_INVALID it
  * would be open beyond loopback without keys, ...; E_IO in words: port in use, no permission.
  */
 MUST_CHECK int http_start(struct http **out, struct serve *s, struct err *e);
+/* What http_start would refuse of a configuration, as far as that shows without listening: at
+ * where = 0, 1, ... until HTTP_CHECKS. has_keys: some are asked for. Fails: as http_start. */
+enum { HTTP_CHECKS = 2 };
+MUST_CHECK int http_check(const struct config *c, int where, int has_keys, struct err *e);
 int http_port(const struct http *h);            /* of TCP; 0: a unix socket */
 int http_is_open(const struct http *h);         /* 1: other machines can reach it */
 const char *http_address(const struct http *h); /* "http://127.0.0.1:11434" */

@@ -145,6 +145,22 @@ static int make(struct http_daemon **out, struct http *h, const struct config *c
     return rc;
 }
 
+int http_daemon_check(const struct config *c, struct err *e)
+{
+    struct http h = {.tls = c->tls_cert || c->tls_key};
+    struct http_daemon *d;
+    int rc;
+
+    if (!h.tls)
+        return 0;
+    d = mem_calloc(1, sizeof(*d));
+    rc = d ? read_tls(d, c, e) : err_set(e, E_NOMEM, "no memory for a server");
+    if (rc == 0)
+        rc = start_mhd(d, &h, c, e);
+    http_daemon_free(d);
+    return rc;
+}
+
 /* -- handing over ----------------------------------------------------------------------------
  */
 

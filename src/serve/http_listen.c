@@ -226,6 +226,15 @@ static int n_handed(void)
 
 /* -- all ----------------------------------------------------------------------------------- */
 
+static int too_open(const struct config *c, struct err *e)
+{
+    return err_set(e, E_INVALID,
+                   "%s can be reached from other machines and no keys are asked for; make one "
+                   "with 'hearth key add NAME' and set listen.keys, or allow it with "
+                   "listen.allow_no_key: true",
+                   c->host);
+}
+
 static int check_open(struct http *h, struct err *e)
 {
     const struct config *c = http_config(h);
@@ -233,11 +242,23 @@ static int check_open(struct http *h, struct err *e)
     if (!h->beyond_loopback || c->allow_no_key || (h->s->auth && auth_any(h->s->auth)))
         return 0;
     http_listen_close(h);
-    return err_set(e, E_INVALID,
-                   "%s can be reached from other machines and no keys are asked for; make one "
-                   "with 'hearth key add NAME' and set listen.keys, or allow it with "
-                   "listen.allow_no_key: true",
-                   c->host);
+    return too_open(c, e);
+}
+
+int http_listen_check(const struct config *c, int has_keys, struct err *e)
+{
+    struct addrinfo hint = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *all = NULL;
+    int rc, open = 0;
+
+    if (strncmp(c->host, "unix:", 5) == 0)
+        return 0;
+    rc = getaddrinfo(c->host, NULL, &hint, &all);
+    if (rc != 0)
+        return err_set(e, E_INVALID, "host '%s': %s", c->host, gai_strerror(rc));
+    for (const struct addrinfo *a = all; a; a = a->ai_next)
+        open |= !is_loopback(a->ai_addr);
+    freeaddrinfo(all);
+    return open && !c->allow_no_key && !has_keys ? too_open(c, e) : 0;
 }
 
 int http_listen(struct http *h, struct err *e)

@@ -203,6 +203,8 @@ void http_wake(struct http *h);
 
 /* http_daemon.c. */
 MUST_CHECK int http_daemon_start(struct http *h, struct err *e); /* the first one */
+/* Certificate and key are some, and belong together; or there is to be no TLS. */
+MUST_CHECK int http_daemon_check(const struct config *c, struct err *e);
 /* By the I/O thread. */
 int http_daemons_are_busy(const struct http *h); /* 1: there is something to do at once */
 void http_daemons_run(struct http *h);
@@ -211,6 +213,8 @@ void http_daemons_stop(struct http *h); /* when that thread has ended */
 /* http_listen.c. Opens what the configuration names, or takes what systemd hands over; also
  * fills in port, address and beyond_loopback. */
 MUST_CHECK int http_listen(struct http *h, struct err *e);
+/* What it would refuse, as far as that shows without listening. */
+MUST_CHECK int http_listen_check(const struct config *c, int has_keys, struct err *e);
 void http_listen_close(struct http *h);
 
 /* http_conn.c. All by the I/O thread. */

@@ -31,6 +31,7 @@ struct config;
 struct local;
 struct metrics;
 struct store;
+struct store_model;
 
 /* All are borrowed and outlive it. Fails: E_NOMEM. */
 MUST_CHECK int local_new(struct local **out, const struct config *config, struct store *store,
@@ -62,6 +63,10 @@ struct local_info {
     struct sched_stats sched;
 };
 
+/* Most tokens of a request that says nothing of it: as it is loaded; else as it will be, unless
+ * its cache turns out to be too small for that. 0: not known. */
+int local_context(struct local *l, const struct store_model *sm);
+
 /* Calls visit for each loaded or loading model, longest-lived first, under a lock. */
 void local_each(struct local *l, void (*visit)(void *ctx, const struct local_info *i),
                 void *ctx);
@@ -88,6 +93,7 @@ void local_let_go(struct local_model *m);
 
 const struct tok *local_tok(const struct local_model *m); /* NULL: none */
 const struct hearth_model *local_hearth(const struct local_model *m);
+struct str local_template(const struct local_model *m); /* of its name, or of its file; n 0 */
 const struct chat *local_chat(const struct local_model *m); /* NULL: no template */
 void local_model_info(const struct local_model *m, struct local_info *out);
 /* Visits its jobs, as sched_each. */

@@ -136,6 +136,20 @@ static struct local_setup setup_of(const struct config *c, const struct store_mo
     return s;
 }
 
+int local_context(struct local *l, const struct store_model *sm)
+{
+    const struct local_model *m;
+    int n;
+
+    local_lock(l);
+    n = setup_of(l->config, sm).n_ctx;
+    m = local_loaded(l, local_key(sm));
+    if (m && m->en->loaded && !m->en->why.code)
+        n = m->en->n_usual;
+    local_unlock(l);
+    return n ? n : sm->n_ctx_train;
+}
+
 static int same_text(const char *a, const char *b)
 {
     return a && b ? strcmp(a, b) == 0 : a == b;

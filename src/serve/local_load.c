@@ -87,11 +87,16 @@ static int on_draft_read(void *engine, double done)
     return unwanted(engine);
 }
 
+/* Tokens of a text of which nothing else is said. */
+static int usual(const struct local_engine *en)
+{
+    return en->setup.n_ctx ? en->setup.n_ctx : en->info.n_ctx_train;
+}
+
 static int open_draft(struct local_engine *en, struct err *e)
 {
-    struct hearth_engine_options o = {.n_ctx = en->size.n_ctx,
-                                      .n_seq_max = en->size.n_seq_max,
-                                      .n_thread = en->setup.n_thread};
+    struct hearth_engine_options o = {
+        .n_ctx = usual(en), .n_seq_max = en->size.n_seq_max, .n_thread = en->setup.n_thread};
     struct hearth_model_options mo = {.n_thread = en->setup.n_thread,
                                       .pack_cache = en->setup.pack_cache,
                                       .progress = on_draft_read,
@@ -131,8 +136,8 @@ static uint64_t draft_bytes(const struct local_engine *en)
 
 static int make_engine(struct local_engine *en, uint64_t kv_bytes, struct hearth_error *he)
 {
-    struct hearth_engine_options o = {.n_ctx = en->setup.n_ctx ? en->setup.n_ctx
-                                                               : en->info.n_ctx_train,
+    struct hearth_engine_options o = {.n_ctx = usual(en),
+                                      .n_ctx_most = en->info.n_ctx_train,
                                       .n_seq_max = en->setup.n_parallel,
                                       .n_thread = en->setup.n_thread,
                                       .kv_type = en->setup.kv_k,
@@ -142,8 +147,10 @@ static int make_engine(struct local_engine *en, uint64_t kv_bytes, struct hearth
                                       .kv_dir_bytes = en->setup.kv_disk_bytes};
     int rc = hearth_engine_new(&en->engine, en->model, &o, he);
 
-    if (rc == 0)
+    if (rc == 0) {
         hearth_engine_info(en->engine, &en->size);
+        en->n_usual = usual(en) < en->size.n_fit ? usual(en) : en->size.n_fit;
+    }
     return rc;
 }
 

@@ -44,7 +44,7 @@ static void look(const struct local_model *m, struct local_info *out)
         return;
     out->weight_bytes = en->info.file_bytes;
     out->kv_bytes = en->size.kv_bytes;
-    out->n_ctx = en->size.n_ctx;
+    out->n_ctx = en->n_usual;
     out->n_thread = en->size.n_thread;
     if (en->running)
         sched_stats(en->sched, &out->sched);
@@ -223,7 +223,7 @@ static int wait_loaded(struct local_model *m, struct err *e)
 int local_hold(struct local *l, struct str name, struct local_model **out, struct err *e)
 {
     struct local_model *m = NULL;
-    int rc = local_take(l, name, &m, e);
+    int rc = local_take(l, name, 0, &m, e);
 
     if (rc < 0)
         return rc;
@@ -258,6 +258,15 @@ const struct tok *local_tok(const struct local_model *m)
 const struct hearth_model *local_hearth(const struct local_model *m)
 {
     return m->en->model;
+}
+
+struct str local_template(const struct local_model *m)
+{
+    struct str own = m->sm.template;
+
+    if (!own.n && !infer_text(m->en->model, "tokenizer.chat_template", &own))
+        own = str_of("");
+    return own;
 }
 
 const struct chat *local_chat(const struct local_model *m)

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "fmt/gguf.h"
 #include "infer/engine.h"
 
 #include <errno.h>
@@ -206,12 +207,32 @@ static int take(struct local *l, struct store_model *sm, struct local_source *so
     return rc;
 }
 
-int local_take(struct local *l, struct str name, struct local_model **out, struct err *e)
+/* Its file's head is read before its weights are: they may be many, and for nothing. */
+static int check_words(const struct store_model *sm, struct err *e)
+{
+    static const int able = STORE_COMPLETION | STORE_EMBEDDING | STORE_RERANK;
+    struct gguf *g = NULL;
+    struct str kind = {"no_vocab", 8};
+    int none;
+
+    if (sm->can & able || gguf_open(&g, sm->path, NULL) < 0)
+        return 0; /* whoever loads it says what is wrong with it */
+    none = gguf_str(g, "tokenizer.ggml.model", &kind, NULL) >= 0 && str_is(kind, "no_vocab");
+    gguf_free(g);
+    return none ? err_set(e, E_UNSUPPORTED, "model '%s': the file has no tokenizer",
+                          local_key(sm))
+                : 0;
+}
+
+int local_take(struct local *l, struct str name, int words, struct local_model **out,
+               struct err *e)
 {
     struct local_source source = {0};
     struct store_model sm;
     int rc = local_resolve(l, name, &sm, e);
 
+    if (rc == 0 && words)
+        rc = check_words(&sm, e);
     if (rc == 0)
         rc = local_source(&source, &sm, e);
     if (rc == 0) {
@@ -429,7 +450,7 @@ void local_pins(struct local *l)
         local_unlock(l);
         if (i >= n)
             return;
-        if (pin && local_take(l, str_of(name), &m, &e) == 0) {
+        if (pin && local_take(l, str_of(name), 0, &m, &e) == 0) {
             local_lock(l);
             m->en->stays = 1;
             local_unlock(l);

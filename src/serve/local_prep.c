@@ -54,6 +54,8 @@ static int prepare_text(struct local_call *c, struct err *e)
         rc = 0; /* tokens in, tokens out */
         c->blamed = NULL;
     }
+    if (rc == E_NOT_FOUND) /* the model is there: it is a tokenizer that is not */
+        rc = e->code = E_UNSUPPORTED;
     if (rc == 0)
         rc = local_blame(c, GATE_F_PROMPT, local_prompt_make(c, &p, e));
     if (rc == 0)
@@ -78,7 +80,7 @@ static int prepare_text(struct local_call *c, struct err *e)
 static int prepare_load(struct local_call *c, struct err *e)
 {
     (void)e;
-    c->usage.n_ctx = c->m->en->size.n_fit;
+    c->usage.n_ctx = local_n_ctx(c);
     (void)local_say_start(c);
     return 0;
 }
@@ -102,6 +104,10 @@ static int unload_only(struct local_call *c, struct err *e)
     if (c->q->kind != GATE_LOAD || c->q->keep_alive_ns != 0)
         return 0;
     rc = local_blame(c, GATE_F_MODEL, local_resolve(c->l, c->q->model, &sm, e));
+    if (rc == 0) { /* by its full name from now on */
+        c->q->model = gate_str(c->q, local_key(&sm), strlen(local_key(&sm)));
+        rc = c->q->model.p ? 0 : err_set(e, E_NOMEM, "no memory for a name");
+    }
     if (rc == 0) {
         local_lock(c->l);
         (void)local_stay_away(c->l, local_key(&sm));
@@ -144,6 +150,14 @@ static int wait_for_model(struct local_call *c)
     return waits;
 }
 
+/* 1: it is nothing without a tokenizer. */
+static int needs_words(const struct gate_request *q)
+{
+    int of_ids = q->kind == GATE_TEXT && q->raw && q->n_input && q->input[0].ids;
+
+    return !of_ids && (q->kind == GATE_CHAT || q->kind == GATE_TEXT || q->kind == GATE_INFILL);
+}
+
 /* Looks up the model. 1: as wait_for_model. */
 static int get_model(struct local_call *c, struct err *e)
 {
@@ -151,7 +165,8 @@ static int get_model(struct local_call *c, struct err *e)
     int rc = 0;
 
     if (!c->m) {
-        rc = local_blame(c, GATE_F_MODEL, local_take(c->l, c->q->model, &m, e));
+        rc = local_blame(c, GATE_F_MODEL,
+                         local_take(c->l, c->q->model, needs_words(c->q), &m, e));
         if (rc < 0)
             return rc;
         local_lock(c->l);
@@ -204,8 +219,10 @@ void local_prepare(struct local_call *c)
             rc = get_model(c, &e);
             if (rc == 1)
                 return;
-            if (rc == 0)
+            if (rc == 0) {
+                local_warn_n_ctx(c);
                 rc = kinds[c->q->kind](c, &e);
+            }
         }
     }
     local_lock(c->l);

@@ -96,6 +96,7 @@ struct local_engine {
     struct sched *sched;
     struct hearth_model_info info;
     struct hearth_engine_info size;
+    int n_usual; /* tokens of a text of which nothing else is said; size.n_fit: at most */
     pthread_mutex_t vocab_lock;
     struct mask_vocab *vocab; /* made when first asked for */
     /* Under local.lock. */
@@ -226,9 +227,10 @@ static inline const char *local_name(const struct local_model *m)
 MUST_CHECK int local_resolve(struct local *l, struct str name, struct store_model *out,
                              struct err *e);
 
-/* The model of that name, with a reference; it is being loaded if it was not. Fails: as
- * local_resolve; E_IO no thread; E_CANCELLED the server ends. */
-MUST_CHECK int local_take(struct local *l, struct str name, struct local_model **out,
+/* The model of that name, with a reference; it is being loaded if it was not. words: it is to
+ * read or write text. Fails: as local_resolve; E_UNSUPPORTED it has no words; E_IO no thread;
+ * E_CANCELLED the server ends. */
+MUST_CHECK int local_take(struct local *l, struct str name, int words, struct local_model **out,
                           struct err *e);
 /* Gives the reference back. keep_ns: how long it stays, from now on; GATE_KEEP_DEFAULT. */
 void local_give(struct local_model *m, int64_t keep_ns);
@@ -401,8 +403,10 @@ void local_prompt_done(struct local_prompt *p);
 
 /* Texts of the same salt share pages. */
 uint64_t local_salt(const struct local_call *c);
-/* Most tokens of prompt and answer. */
+/* Most tokens of prompt and answer: as asked, as far as the model and its cache go. */
 int local_n_ctx(const struct local_call *c);
+/* Warns of a request that asks for more than it can have. */
+void local_warn_n_ctx(struct local_call *c);
 
 /* Fails: E_TOO_LONG with both numbers; E_INVALID, E_UNSUPPORTED what cannot be done. */
 MUST_CHECK int local_prompt_make(struct local_call *c, struct local_prompt *out, struct err *e);

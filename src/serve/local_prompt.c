@@ -15,9 +15,24 @@ void local_prompt_done(struct local_prompt *p)
 
 int local_n_ctx(const struct local_call *c)
 {
-    int n = c->m->en->size.n_fit, asked = c->q->n_ctx;
+    const struct local_engine *en = c->m->en;
+    int most = en->size.n_fit, asked = c->q->n_ctx > 0 ? c->q->n_ctx : en->n_usual;
 
-    return asked > 0 && asked < n ? asked : n;
+    return asked < most ? asked : most;
+}
+
+void local_warn_n_ctx(struct local_call *c)
+{
+    const struct local_engine *en = c->m->en;
+    int most = local_n_ctx(c);
+
+    if (c->q->n_ctx > most)
+        local_warn(c, "%snum_ctx: %d is more than %s; %d is taken",
+                   local_field(c, GATE_F_SAMPLING), c->q->n_ctx,
+                   most < en->size.n_ctx          ? "the key/value cache can hold"
+                   : most == en->info.n_ctx_train ? "this model was trained for"
+                                                  : "this model was loaded for",
+                   most);
 }
 
 /* Who must not see whether others have asked the same shares no pages with them. */

@@ -497,9 +497,9 @@ rows += [(embeddings, "dimensions 0", embeddings.body(dimensions=0), 400, "dimen
          (oembed, "10^6 strings", oembed.body(input=["a"] * 1000000), 400, "input"), (oembed, "[5]", oembed.body(input=[5]), 400, "input")]
 group("Q24 embeddings", rows)
 group("Q25 times and sizes", [(e, f"{n}={v}", e.body(**{n: v}), 400, n) for e in (chat, completions, ochat, generate, oembed) for n in ("keep_alive",) for v in ("banana", "5 bananas", "", [])] +
-      [(e, str(v), e.body(options__num_ctx=v), 400, "num_ctx") for e in (ochat, generate) for v in (2 ** 40, 2 ** 62, -1, 0)] +
-      [(chat, str(v), chat.body(num_ctx=v), 400, "num_ctx") for v in (2 ** 40, 0, -1)] +
-      [(e, "2^30", e.body(options__num_ctx=2 ** 30), 200) for e in (ochat,)])
+      [(e, str(v), e.body(options__num_ctx=v), 400, "num_ctx") for e in (ochat, generate) for v in (2 ** 40, 2 ** 62, 10 ** 9, -1, 0)] +
+      [(chat, str(v), chat.body(num_ctx=v), 400, "num_ctx") for v in (2 ** 40, 10 ** 9, 0, -1)] +
+      [(e, "2^27", e.body(options__num_ctx=2 ** 27), 200) for e in (ochat,)])
 faults = []
 for name in ("../x", "a:b:c", "x" * 300, "a\0b", "..", "/", "a/b/c/d/e/f", "%2e%2e", "a b", "sha256:" + "0" * 99, "-rf", ""):
     for path, body, method in (("/api/show", {"model": name}, "POST"), ("/api/delete", {"model": name}, "DELETE"), ("/api/copy", {"source": name, "destination": "x"}, "POST"),

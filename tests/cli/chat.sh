@@ -191,7 +191,9 @@ refused "a choice that is no tool" 64 "--tool-choice: no tool 'nothing'; .*add" 
     --tools $data/tools.json --template $data/chatml.jinja
 refused "a directory as tools" 5 "^error: --tools: read $work: Is a directory" --tools "$work" --template $data/chatml.jinja
 refused "a template that is not there" 4 "^error: --template: read $work/none: No such" --template "$work/none"
-refused "a level where there is none" 3 "--think=low: .* knows no levels" --think=low --template $data/chatml.jinja
+hearth run $model --template $data/chatml.jinja --think=low -n 1 "Hi" &&
+    grep -qx "warning: this model's chat template knows no levels of reasoning ('low')" "$work/err"
+ok "a level where there is none" $?
 
 # -- on a terminal -----------------------------------------------------------------------------
 pty=$(dirname "$HEARTH")/tests/cli/pty

@@ -108,7 +108,7 @@ fi
 golden=../shared/golden/models
 if [ -r $golden/bert.gguf ] && [ -r $golden/qwen3.gguf ]; then
     fails "an encoder writes no text" 3 "bert.gguf: a bert model gives embeddings only" run $golden/bert.gguf Hi
-    fails "a model without a tokenizer" 4 "qwen3.gguf: the file has no tokenizer; 'hearth debug logits'" \
+    fails "a model without a tokenizer" 3 "qwen3.gguf: the file has no tokenizer; 'hearth debug logits'" \
         run $golden/qwen3.gguf Hi
     hearth run $golden/bert.gguf "" && [ ! -s "$work/err" ]
     ok "which both can be loaded" $?

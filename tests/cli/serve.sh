@@ -63,8 +63,24 @@ hearth config example && hearth config example >"$work/err" && cp "$work/out" "$
 hearth config check "$work/example.yaml" && grep -q "all fine" "$work/out"
 ok "the example is right" $?
 printf 'listen:\n  prot: 1\n' >"$work/bad.yaml"
+grep -q '#body: 32MiB .*\[HEARTH_BODY_MAX\]' "$work/example.yaml" && [ "$(grep -c '\[HEARTH_' "$work/example.yaml")" -gt 40 ]
+ok "each setting's variable is in the example" $?
+HEARTH_LIMITS_BODY=1MiB HEARTH_BODY_MX=1 HEARTH_QEUE=5 HEARTH_TEMP=1 HEARTH_MODELS_KEEP_ALIVE=1 HEARTH_API_KEY=x HEARTH_CPU=ref \
+    HEARTH_CONFIG= HEARTH_LOG_LEVEL=info hearth config check
+grep -q 'HEARTH_LIMITS_BODY is not known here; did you mean HEARTH_BODY_MAX?' "$work/err" &&
+    grep -q 'HEARTH_BODY_MX .*HEARTH_BODY_MAX?' "$work/err" && grep -q 'HEARTH_QEUE .*HEARTH_QUEUE?' "$work/err" &&
+    grep -q 'HEARTH_TEMP is not known here$' "$work/err" &&
+    grep -q 'HEARTH_MODELS_KEEP_ALIVE .*HEARTH_KEEP_ALIVE?' "$work/err" && [ "$(wc -l <"$work/err")" = 5 ]
+ok "variables that nobody reads are named" $?
 fails "config check names the place" 64 "$work/bad.yaml:2:3: there is no setting 'listen.prot'; did you mean 'listen.port'?" \
     config check "$work/bad.yaml"
+printf 'listen:\n  host: 0.0.0.0\n  prot: 3\n  tls_cert: /etc/group\n  tls_key: /etc/passwd\nlimits:\n  body: x\n' \
+    >"$work/many.yaml"
+hearth config check "$work/many.yaml"
+[ $? = 64 ] && [ "$(wc -l <"$work/err")" = 4 ] && grep -q "many.yaml:3:3: .*'listen.port'" "$work/err" &&
+    grep -q 'many.yaml:7:9: limits.body' "$work/err" && grep -q '0.0.0.0 can be reached' "$work/err" &&
+    grep -q '/etc/group and /etc/passwd are no certificate' "$work/err"
+ok "config check tells all, also what serve would refuse" $?
 fails "serve does as well" 64 "bad.yaml:2:3" serve --config "$work/bad.yaml"
 fails "config without a file" 4 "none.yaml" config check "$work/none.yaml"
 fails "config of another word" 64 "usage: hearth config" config chekc

@@ -23,6 +23,11 @@ hearth create tiny -f "$work/Modelfile"
     printf 'SYSTEM Be kind.\nPARAMETER temperature 0\nPARAMETER num_predict 12\n'
 } >"$work/Talker"
 hearth create talker -f "$work/Talker"
+{
+    cat "$work/Modelfile"
+    printf 'TEMPLATE """{{ range .Messages }}[{{ .Role }}|{{ .Content }}]{{ end }}[assistant|{{ if .Think }}<think>{{ end }}"""\n'
+} >"$work/Thinker"
+hearth create thinker -f "$work/Thinker"
 "$HEARTH" serve --host "unix:$work/sock" -s responses.path=none -s models.context=100000 >"$work/serve" 2>&1 </dev/null &
 server=$!
 trap 'kill $server 2>/dev/null; wait $server 2>/dev/null; rm -rf "$work"' EXIT
@@ -30,7 +35,7 @@ for _ in $(seq 200); do
     [ ! -S "$work/sock" ] || break
     sleep 0.05
 done
-hearth ps && [ ! -s "$work/out" ]
+hearth ps && [ "$(tr -s ' ' ' ' <"$work/out")" = "name size context until" ]
 ok "nothing is in memory" $?
 hearth ps --json && [ "$(cat "$work/out")" = "[]" ]
 ok "the same as JSON" $?
@@ -48,7 +53,7 @@ ok "requests that arrive by chance, and clients that leave" $?
 hearth bench serve -m none --words 1 -n 2
 [ $? = 5 ] && grep -q "status 404.*none" "$work/err"
 ok "a load for no model" $?
-hearth stop tiny && hearth ps && [ ! -s "$work/out" ]
+hearth stop tiny && hearth ps && [ "$(wc -l <"$work/out")" = 1 ]
 ok "and then it is not" $?
 
 # `hearth run`: the same words from the server as from this process.
@@ -117,6 +122,28 @@ echo '{"type": "string", "pattern": "(?=x)y"}' >"$work/schema"
 status "a schema that cannot be kept" 3 talker --format "$work/schema" Hello
 echo '{"type": 5}' >"$work/schema"
 status "a schema that is none" 64 talker --format "$work/schema" Hello
+for where in "" --local; do
+    hearth run thinker $where --think=high -n 1 Hello
+    [ $? = 0 ] && grep -qx "warning: this model's chat template knows no levels of reasoning ('high')" "$work/err"
+    ok "a level of thinking that the template does not know, which is said ($where)" $?
+done
+hearth run talker -c 200000 -n 1 Hello
+grep -q '^warning: options.num_ctx: 200000 is more than .*; [0-9]* is taken$' "$work/err"
+ok "a context that the model cannot have" $?
+if command -v curl >/dev/null; then
+    curl -sS --unix-socket "$work/sock" "http://x/props?model=talker" >"$work/out" && is_json "$work/out" &&
+        grep -qF '"chat_template":"{{ range .Messages }}[{{ .Role }}|{{ .Content }}]{{ end }}[assistant|"' "$work/out" &&
+        grep -qF '"chat_template_caps":{"supports_tools":false,"supports_tool_calls":false,' "$work/out"
+    ok "props of a template of Go's" $?
+    curl -sS --unix-socket "$work/sock" http://x/api/copy -d '{"source":"tiny","destination":"x\u0000y"}' \
+        -H 'content-type: application/json' >"$work/out" && grep -q 'destination is invalid: there is a NUL in it' "$work/out"
+    ok "a name with a NUL" $?
+    curl -sS --unix-socket "$work/sock" http://x/metrics >"$work/out" && grep -q 'model="tiny:latest"' "$work/out" &&
+        ! grep -q 'model="tiny"' "$work/out"
+    ok "one model has one name in the metrics" $?
+else
+    skip "props, names with a NUL, names in metrics" "no curl"
+fi
 fails "run: no prompt" 64 "no prompt" run tiny
 fails "run: an empty stop" 64 "--stop" run tiny --stop "" Hello
 fails "run: --think without a template" 64 "--raw" run talker --raw --think Hello

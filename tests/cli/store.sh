@@ -3,7 +3,7 @@
 . tests/cli/lib.sh
 export HEARTH_MODELS=$work/store
 
-hearth list && [ ! -s "$work/out" ] && grep -q "no models in $work/store" "$work/err" && [ ! -e "$work/store" ]
+hearth list && [ "$(wc -l <"$work/out")" = 1 ] && grep -q '^NAME ' "$work/out" && grep -q "no models in $work/store" "$work/err" && [ ! -e "$work/store" ]
 ok "an empty store, which looking does not make" $?
 hearth list --json && [ "$(cat "$work/out")" = "[]" ]
 ok "the same as JSON" $?
@@ -46,6 +46,10 @@ hearth create Tales -f "$work/Modelfile" && [ ! -s "$work/out" ] &&
 ok "create" $?
 printf 'FROM tales\nPARAMETER num_predict 3\n' | "$HEARTH" create me/short:v1 -f - >"$work/out" 2>"$work/err"
 ok "create from standard input, of another model" $?
+"$HEARTH" create piped -f <(printf 'FROM tales\n') >"$work/out" 2>"$work/err" &&
+    printf 'FROM tales\n' | "$HEARTH" create piped -f /dev/stdin >"$work/out" 2>>"$work/err" && [ ! -s "$work/err" ]
+ok "create from a pipe that has a name" $?
+hearth rm piped
 hearth list && [ "$(sed -n '2s/ .*//p' "$work/out")" = me/short:v1 ] &&
     [ "$(sed -n '3s/ .*//p' "$work/out")" = Tales:latest ] && head -n 1 "$work/out" | grep -q '^NAME  *ID  *SIZE  *MODIFIED$'
 ok "list, the newest first" $?

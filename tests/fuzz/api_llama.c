@@ -6,8 +6,6 @@
 #include "serve/api/llama.h"
 #include "serve/local.h"
 
-#include "hearth.h"
-
 /* One model, of a few tokens. */
 static struct tok *tok;
 
@@ -36,16 +34,22 @@ WEAK const struct tok *local_tok(const struct local_model *m)
     return tok;
 }
 
-WEAK const struct hearth_model *local_hearth(const struct local_model *m)
+WEAK struct str local_template(const struct local_model *m)
+{
+    (void)m;
+    return str_of("{{ x }}");
+}
+
+WEAK const struct chat *local_chat(const struct local_model *m)
 {
     (void)m;
     return NULL;
 }
 
-WEAK void hearth_model_info(const struct hearth_model *m, struct hearth_model_info *out)
+WEAK int local_context(struct local *l, const struct store_model *m)
 {
-    (void)m;
-    memset(out, 0, sizeof(*out));
+    (void)l, (void)m;
+    return 128;
 }
 
 WEAK void local_model_info(const struct local_model *m, struct local_info *out)

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "serve/auth.h"
 #include "serve/json_out.h"
+#include "serve/local.h"
 #include "store/store.h"
 
 #include <stdlib.h>
@@ -138,8 +139,9 @@ static void run_count(struct serve *s, struct call *c)
 
 enum { PAGE_DEFAULT = 20, PAGE_MAX = 1000 };
 
-static json_t *model_json(const struct store_model *m)
+static json_t *model_json(const struct serve *s, const struct store_model *m)
 {
+    int n_ctx = s->local ? local_context(s->local, m) : m->n_ctx_train;
     time_t at = (time_t)(m->modified_ns / 1000000000);
     struct tm tm;
     char text[32] = "1970-01-01T00:00:00Z";
@@ -147,11 +149,12 @@ static json_t *model_json(const struct store_model *m)
     if (gmtime_r(&at, &tm))
         (void)strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
     return json_pack("{s:s, s:s, s:s, s:s, s:i, s:i}", "type", "model", "id", m->name,
-                     "display_name", m->name, "created_at", text, "max_input_tokens",
-                     m->n_ctx_train, "max_tokens", m->n_ctx_train);
+                     "display_name", m->name, "created_at", text, "max_input_tokens", n_ctx,
+                     "max_tokens", n_ctx);
 }
 
 struct listing {
+    const struct serve *s;
     const struct call *c;
     json_t *all;
 };
@@ -162,7 +165,7 @@ static int list_one(void *ctx, const struct store_model *m)
 
     if (l->c->who && !auth_model(l->c->who, str_of(m->name)))
         return 0;
-    return json_array_append_new(l->all, model_json(m));
+    return json_array_append_new(l->all, model_json(l->s, m));
 }
 
 static size_t index_of(const json_t *all, const char *id)
@@ -239,7 +242,7 @@ static void take_over(struct call *c)
 
 void anthropic_models(struct serve *s, struct call *c)
 {
-    struct listing l = {c, json_array()};
+    struct listing l = {s, c, json_array()};
     struct err e = {0};
     size_t from = 0, n = 0;
     int rc;
@@ -268,7 +271,7 @@ void anthropic_model(struct serve *s, struct call *c)
     if (rc == 0 && c->who && !auth_model(c->who, str_of(m.name)))
         rc = err_set(&e, E_NOT_FOUND, "model '%.*s' not found", (int)c->arg[0].n, c->arg[0].p);
     if (rc == 0)
-        ask_json(c, 200, model_json(&m));
+        ask_json(c, 200, model_json(s, &m));
     else
         ask_error(c, &e, NULL);
     store_model_done(&m);

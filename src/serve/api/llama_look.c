@@ -5,9 +5,8 @@
 #include "serve/config.h"
 #include "serve/local.h"
 #include "store/store.h"
+#include "text/chat.h"
 #include "text/tok.h"
-
-#include "hearth.h"
 
 #include <string.h>
 
@@ -99,18 +98,37 @@ static void put_token(struct json_out *w, const char *key, const struct tok *tok
     json_out_text(w, tok && id >= 0 ? tok_text(tok, id) : str_of(""));
 }
 
+/* What the template can do, as far as it was found out by rendering it. */
+static void put_caps(struct json_out *w, const struct chat *chat)
+{
+    const struct probe *p = chat ? chat_probe(chat, 1) : NULL;
+
+    json_out_key(w, "chat_template_caps");
+    json_out_open(w, '{');
+    if (p) {
+        json_out_key(w, "supports_tools");
+        json_out_bool(w, p->tools);
+        json_out_key(w, "supports_tool_calls");
+        json_out_bool(w, p->tools);
+        json_out_key(w, "supports_parallel_tool_calls");
+        json_out_bool(w, p->parallel);
+        json_out_key(w, "supports_system_role");
+        json_out_bool(w, p->system);
+        json_out_key(w, "supports_object_arguments");
+        json_out_bool(w, !p->args_text);
+    }
+    json_out_close(w, '}');
+}
+
 /* m NULL: what depends on no model, and nothing where it does. */
 static void put_props(struct json_out *w, struct serve *s, const struct local_model *m,
                       const struct gate_request *q)
 {
     const struct tok *tok = m ? local_tok(m) : NULL;
-    struct hearth_model_info h = {0};
     struct local_info i = {.name = "", .path = ""};
 
-    if (m) {
-        hearth_model_info(local_hearth(m), &h);
+    if (m)
         local_model_info(m, &i);
-    }
     json_out_open(w, '{');
     json_out_key(w, "default_generation_settings");
     json_out_open(w, '{');
@@ -126,7 +144,8 @@ static void put_props(struct json_out *w, struct serve *s, const struct local_mo
     json_out_key(w, "model_path");
     json_out_str(w, i.path);
     json_out_key(w, "chat_template");
-    json_out_str(w, h.chat_template ? h.chat_template : "");
+    json_out_text(w, m ? local_template(m) : str_of(""));
+    put_caps(w, m ? local_chat(m) : NULL);
     put_token(w, "bos_token", tok, tok ? tok_bos(tok) : -1);
     put_token(w, "eos_token", tok, tok ? tok_eos(tok) : -1);
     json_out_key(w, "modalities");
@@ -173,7 +192,7 @@ struct slots {
     int n, n_running;
 };
 
-static void put_slot(struct json_out *w, int id, const struct sched_slot *t)
+static void put_slot(struct json_out *w, int id, int n_ctx, const struct sched_slot *t)
 {
     json_out_open(w, '{');
     json_out_key(w, "id");
@@ -181,7 +200,7 @@ static void put_slot(struct json_out *w, int id, const struct sched_slot *t)
     json_out_key(w, "id_task");
     json_out_int(w, t ? (int64_t)t->id : -1);
     json_out_key(w, "n_ctx");
-    json_out_int(w, t ? t->n_ctx : 0);
+    json_out_int(w, t ? t->n_ctx : n_ctx);
     json_out_key(w, "is_processing");
     json_out_bool(w, t != NULL);
     if (t) {
@@ -206,7 +225,7 @@ static void add_slot(void *ctx, const struct sched_slot *t)
 {
     struct slots *l = ctx;
 
-    put_slot(&l->w, l->n++, t);
+    put_slot(&l->w, l->n++, 0, t);
     l->n_running += t->running;
 }
 
@@ -228,7 +247,12 @@ static int put_slots(struct serve *s, struct str model, struct slots *l, struct 
 {
     struct look f = {.name = model};
     struct local_model *m = NULL;
-    int rc;
+    struct store_model sm = {0};
+    int rc, n_ctx = 0;
+
+    if (model.n && store_find(s->store, model, &sm, NULL) == 0)
+        n_ctx = local_context(s->local, &sm);
+    store_model_done(&sm);
 
     local_each(s->local, is_loaded, &f);
     json_out_open(&l->w, '[');
@@ -240,7 +264,7 @@ static int put_slots(struct serve *s, struct str model, struct slots *l, struct 
         local_let_go(m);
     }
     while (l->n < parallel(s))
-        put_slot(&l->w, l->n++, NULL);
+        put_slot(&l->w, l->n++, n_ctx, NULL);
     json_out_close(&l->w, ']');
     return 0;
 }

@@ -164,8 +164,11 @@ static int check_name(struct call *c, const char *what, const json_t *v, struct 
     *out = (struct str){json_string_value(v), json_string_length(v)};
     if (json_is_string(v) && name_parse(&n, *out, &e) == 0)
         return 1;
-    (void)err_set(&e, E_INVALID, "%s \"%.*s\" is invalid", what, shown(*out),
-                  out->p ? out->p : "");
+    if (out->p && memchr(out->p, '\0', out->n))
+        (void)err_set(&e, E_INVALID, "%s is invalid: there is a NUL in it", what);
+    else
+        (void)err_set(&e, E_INVALID, "%s \"%.*s\" is invalid", what, shown(*out),
+                      out->p ? out->p : "");
     ask_error(c, &e, what);
     return 0;
 }

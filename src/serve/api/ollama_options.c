@@ -6,7 +6,7 @@
 #include <limits.h>
 #include <string.h>
 
-enum { STOPS_MAX = 64, STOP_BYTES = 4096, CTX_MAX = 1 << 30 };
+enum { STOPS_MAX = 64, STOP_BYTES = 4096, CTX_MAX = 1 << 27 };
 
 #define TEMP_MAX 1e30
 
@@ -93,9 +93,9 @@ static const struct field_row rows[] = {
     GONE("mirostat", INT, "0"),
     GONE("mirostat_tau", NUM, "5"),
     GONE("mirostat_eta", NUM, "0.1"),
-    GONE("penalize_newline", BOOL, "false|true"),
+    GONE("penalize_newline", BOOL, NULL),
     GONE("low_vram", BOOL, "false"),
-    GONE("f16_kv", BOOL, "true"),
+    GONE("f16_kv", BOOL, NULL),
     GONE("logits_all", BOOL, "false"),
     GONE("vocab_only", BOOL, "false"),
     GONE("use_mlock", BOOL, "false"),

@@ -4,18 +4,19 @@
 #include "serve/api/openai_routes.h"
 
 #include "serve/auth.h"
+#include "serve/local.h"
 #include "store/store.h"
 
 /* Beyond OpenAI's members: how long a text may be, and what the model can do. */
-static json_t *model_json(const struct store_model *m)
+static json_t *model_json(const struct serve *s, const struct store_model *m)
 {
+    int n_ctx = s->local ? local_context(s->local, m) : m->n_ctx_train;
     json_t *o;
 
     o = json_pack("{s:s,s:s,s:I,s:s,s:o}", "id", m->name, "object", "model", "created",
                   (json_int_t)(m->modified_ns / 1000000000), "owned_by", "library",
                   "capabilities", store_can_json(m->can));
-    if (o && m->n_ctx_train > 0 &&
-        json_object_set_new(o, "context_length", json_integer(m->n_ctx_train)) != 0) {
+    if (o && n_ctx > 0 && json_object_set_new(o, "context_length", json_integer(n_ctx)) != 0) {
         json_decref(o);
         o = NULL;
     }
@@ -25,6 +26,7 @@ static json_t *model_json(const struct store_model *m)
 struct models {
     json_t *data;
     const struct call *c;
+    const struct serve *s;
 };
 
 static int visit(void *ctx, const struct store_model *m)
@@ -33,12 +35,12 @@ static int visit(void *ctx, const struct store_model *m)
 
     if (!auth_model(l->c->who, str_of(m->name)))
         return 0;
-    return json_array_append_new(l->data, model_json(m)) != 0;
+    return json_array_append_new(l->data, model_json(l->s, m)) != 0;
 }
 
 void openai_models(struct serve *s, struct call *c)
 {
-    struct models l = {json_array(), c};
+    struct models l = {json_array(), c, s};
     struct err e = {0};
     int skipped = 0;
 
@@ -72,6 +74,6 @@ void openai_model(struct serve *s, struct call *c)
     if (rc < 0)
         ask_error(c, &e, "model");
     else
-        ask_json(c, 200, model_json(&m));
+        ask_json(c, 200, model_json(s, &m));
     store_model_done(&m);
 }

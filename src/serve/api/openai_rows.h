@@ -55,7 +55,7 @@
     ROW("ignore_eos", BOOL, sampling.ignore_eos, 0, 1, 0),                                       \
     ROW("logit_bias", JSON, logit_bias, 0, 0, 0),                                                \
     ROW("cache_prompt", BOOL, cache_prompt, 0, 1, 0),                                            \
-    ROW("num_ctx", INT, n_ctx, 4, 1 << 28, 0),                                                   \
+    ROW("num_ctx", INT, n_ctx, 4, 1 << 27, 0),                                                   \
     ROW("stop", JSON, stop, 0, 0, 0),                                                            \
     ROW("grammar", STR, grammar, 1, 0, 0),                                                       \
     ROW("json_schema", JSON, json_schema, 0, 0, 0),                                              \

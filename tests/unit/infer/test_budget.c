@@ -136,11 +136,58 @@ static void test_length_of_pages(void **state)
     hearth_model_close(m);
 }
 
+/* The cache is made for usual texts, of which one may take what others leave. */
+static void test_beyond(void **state)
+{
+    enum { N = 300 };
+    struct tiny tiny = tiny_of(QUANT_F32);
+    struct hearth_model *m = model_make(&tiny, KERN_REF, 1);
+    size_t n_byte = vocab_of(m) * sizeof(float);
+    struct hearth_engine_options o = {.n_ctx = 64, .n_seq_max = 4, .n_thread = 1};
+    struct hearth_engine *en = engine_make(m, o);
+    struct hearth_engine_info small, grown;
+    struct hearth_error e = {0};
+    static int32_t ids[N];
+    struct hearth_seq *s;
+    float *row;
+    struct rng r;
+
+    (void)state;
+    hearth_engine_info(en, &small);
+    hearth_engine_free(en);
+    o.n_ctx_most = 1 << 20;
+    en = engine_make(m, o);
+    hearth_engine_info(en, &grown);
+    assert_int_equal(small.n_fit, 64);
+    assert_int_equal(grown.kv_bytes, small.kv_bytes);
+    assert_int_equal(grown.n_ctx, 1 << 20);
+    assert_int_equal(grown.n_fit, grown.pages * KERN_PAGE);
+    assert_true(grown.n_fit >= N);
+    rng_seed(&r, 5);
+    random_ids(&r, ids, N);
+    row = last_alone(m, HEARTH_KV_AUTO, ids, N);
+    s = seq_make(en);
+    (void)feed(s, ids, N);
+    assert_memory_equal(catch_up(en, s), row, n_byte);
+    assert_int_equal(hearth_seq_feed(s, ids, (size_t)grown.n_fit, NULL, &e), HEARTH_E_TOO_LONG);
+    mem_free(row);
+    hearth_seq_close(s);
+    hearth_engine_free(en);
+    /* Less than the usual is no bound. */
+    o.n_ctx_most = 10;
+    en = engine_make(m, o);
+    hearth_engine_info(en, &grown);
+    assert_int_equal(grown.n_ctx, 64);
+    hearth_engine_free(en);
+    hearth_model_close(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_budget),
         cmocka_unit_test(test_grows),
+        cmocka_unit_test(test_beyond),
         cmocka_unit_test(test_length_of_pages),
     };
 

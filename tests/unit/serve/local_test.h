@@ -52,6 +52,7 @@ static const struct known known[] = {
     {"thinker:latest", TINY, THINKS, NULL, "{\"temperature\": 0}"},
     {"wide:latest", TINY, NULL, NULL, "{\"num_ctx\": 128}"},
     {"broken:latest", TINY, "{% if x %}", NULL, NULL},
+    {"mute:latest", "../shared/golden/models/qwen3.gguf", NULL, NULL, NULL}, /* no tokenizer */
     {"lost:latest", "/nowhere/at/all.gguf", NULL, NULL, NULL},
 };
 

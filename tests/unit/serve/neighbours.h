@@ -57,6 +57,13 @@ WEAK int store_each(struct store *s, int (*visit)(void *ctx, const struct store_
 }
 
 #ifndef NEIGHBOURS_HAVE_MODELS
+/* As a model that is loaded with less than it was trained for. */
+WEAK int local_context(struct local *l, const struct store_model *m)
+{
+    (void)l, (void)m;
+    return 128;
+}
+
 WEAK void local_each(struct local *l, void (*visit)(void *ctx, const struct local_info *i),
                      void *ctx)
 {

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "serve/api/anthropic.h"
 #include "serve/auth.h"
+#include "serve/local.h"
 #include "store/store.h"
 
 #include <math.h>
@@ -63,6 +64,13 @@ WEAK int store_find(struct store *s, struct str name, struct store_model *out, s
 WEAK void store_model_done(struct store_model *m)
 {
     (void)m;
+}
+
+/* As a model that is loaded with less than it was trained for. */
+WEAK int local_context(struct local *l, const struct store_model *m)
+{
+    (void)l, (void)m;
+    return 128;
 }
 
 WEAK int auth_model(const struct auth_key *who, struct str model)
@@ -659,6 +667,11 @@ static void test_models(void **state)
                   "\"new:latest\"}");
     expect_models("after_id=old:latest", 200,
                   "{\"data\":[],\"has_more\":false,\"first_id\":null,\"last_id\":null}");
+    /* What requests have, not what the file says. */
+    fake.serve.local = (struct local *)(void *)&fake;
+    assert_true(fake_get(&fake, model_lists, "/v1/models/new:latest"));
+    fake.serve.local = NULL;
+    assert_non_null(strstr(fake.call.out.p, "\"max_input_tokens\":128,\"max_tokens\":128}"));
     assert_true(
         fake_send(&fake, model_lists, "GET", "/v1/models", "limit=0", NULL, str_of("")));
     assert_int_equal(fake.call.status, 400);

@@ -8,6 +8,7 @@
 #include "fake.h"
 
 #include "base/mem.h"
+#include "serve/auth.h"
 
 static int t_error(struct buf *out, int status, const struct err *e, const char *param,
                    const char *id)
@@ -60,17 +61,21 @@ static void t_free(void *ctx)
     mem_free(kept);
 }
 
+static int kind = GATE_TEXT; /* what run asks for */
+static int64_t keep_alive_ns = GATE_KEEP_DEFAULT;
+
 static const struct ask_ops ops = {"text/t", t_event, t_ping, t_fail, NULL, t_free};
 
 static void run(struct serve *s, struct call *c, int stream)
 {
-    struct gate_request *q = gate_request_new(GATE_TEXT);
+    struct gate_request *q = gate_request_new(kind);
     struct field_report report;
     struct buf *kept = stream ? NULL : mem_calloc(1, sizeof(*kept));
 
     assert_non_null(q);
     q->model = gate_str(q, "m", 1);
     q->route = "t.run";
+    q->keep_alive_ns = keep_alive_ns;
     field_report_init(&report, 0);
     if (c->body.n)
         field_warn(&report, "%.*s", (int)c->body.n, c->body.p);
@@ -152,6 +157,53 @@ static void test_stream(void **state)
     assert_ended(200, "<xy>");
     assert_int_equal(f.call.cut, 0);
     assert_int_equal(f.n_freed, 1);
+}
+
+static void test_keep_alive(void **state)
+{
+    static const struct auth_key infer = {.name = "a", .scopes = SCOPE_INFER},
+                                 both = {.name = "b", .scopes = SCOPE_INFER | SCOPE_MANAGE};
+    static const struct {
+        const struct auth_key *who;
+        int kind;
+        int64_t asked, given;
+        int status; /* 0: it gets to the provider */
+    } cases[] = {
+        {NULL, GATE_LOAD, 0, 0, 0},
+        {&both, GATE_LOAD, 0, 0, 0},
+        {&both, GATE_TEXT, GATE_KEEP_FOREVER, GATE_KEEP_FOREVER, 0},
+        {&infer, GATE_LOAD, 0, 0, 403},
+        {&infer, GATE_LOAD, GATE_KEEP_FOREVER, GATE_KEEP_DEFAULT, 0},
+        {&infer, GATE_LOAD, GATE_KEEP_DEFAULT, GATE_KEEP_DEFAULT, 0},
+        {&infer, GATE_TEXT, 0, GATE_KEEP_DEFAULT, 0},
+        {&infer, GATE_EMBED, 7, GATE_KEEP_DEFAULT, 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        int warned = !cases[i].status && cases[i].asked != cases[i].given;
+
+        f.who = cases[i].who;
+        kind = cases[i].kind;
+        keep_alive_ns = cases[i].asked;
+        assert_true(fake_post(&f, lists, "/whole", ""));
+        if (cases[i].status) {
+            assert_int_equal(f.call.status, 403);
+            assert_string_equal(
+                f.call.out.p,
+                "E403 keep_alive this key may not unload models: it has no scope manage");
+            continue;
+        }
+        assert_true(f.q->keep_alive_ns == cases[i].given);
+        fake_start(&f, 3, 0);
+        fake_done(&f);
+        assert_int_equal(f.call.status, 200);
+        assert_true(warned == (strstr(f.call.headers.p ? f.call.headers.p : "",
+                                      "keep_alive has no effect") != NULL));
+    }
+    f.who = NULL;
+    kind = GATE_TEXT;
+    keep_alive_ns = GATE_KEEP_DEFAULT;
 }
 
 static void test_whole(void **state)
@@ -376,6 +428,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_stream, setup, teardown),
         cmocka_unit_test_setup_teardown(test_whole, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_keep_alive, setup, teardown),
         cmocka_unit_test_setup_teardown(test_late_warning, setup, teardown),
         cmocka_unit_test_setup_teardown(test_errors_before, setup, teardown),
         cmocka_unit_test_setup_teardown(test_start_fails, setup, teardown),

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "gate/provider.h"
 #include "serve/config.h"
@@ -225,6 +226,101 @@ static void test_refused(void **state)
     bad("listen: {tls_cert: a}\n", NULL, "listen.tls_key is not");
 }
 
+static void add_fault(void *ctx, const struct err *e)
+{
+    struct buf *all = ctx;
+
+    assert_int_equal(buf_fmt(all, "%s\n", e->msg), 0);
+}
+
+/* One mistake hides none of the others, and each has its place. */
+static void test_all(void **state)
+{
+    static const char *const set[] = {"listen.port=x", "limits.queu=5"};
+    static const struct {
+        const char *place, *what;
+    } wanted[] = {
+        {":2:3", "did you mean 'listen.port'"},
+        {":3:10", "listen.hosts"},
+        {":4:1", "'listen'"},
+        {":5:1", "'x'"},
+        {":8:9", "limits.body"},
+        {":9:3", "set twice"},
+        {":10:10", "limits.queue: "},
+        {":13:15", "model.m.parallel: "},
+        {":14:5", "'lokup'"},
+        {":15:6", "settings below it"},
+        {":16:3", "set twice"},
+        {":17:12", "anchors"},
+        {NULL, "variable HEARTH_PORT: "},
+        {NULL, "listen.port: "},
+        {NULL, "did you mean 'limits.queue'"},
+        {NULL, "listen.tls_cert is set, and listen.tls_key is not"},
+    };
+    static const char text[] = "listen:\n"
+                               "  prot: {a: [1, {b: 2}], c: d}\n"
+                               "  hosts: {a: b}\n"
+                               "listen: [1, 2]\n" /* again */
+                               "x: {y: z}\n"
+                               "limits:\n"
+                               "  head: 2KiB\n"
+                               "  body: big\n"
+                               "  body: 4MiB\n"
+                               "  queue: [1]\n"
+                               "model:\n"
+                               "  m:\n"
+                               "    parallel: 0\n"
+                               "    lokup: 4\n"
+                               "  n: 5\n"
+                               "  m: {lookup: x}\n"
+                               "responses: &a {}\n"
+                               "log:\n"
+                               "  level: debug\n";
+    struct config *c = NULL;
+    struct err e = {0};
+    struct buf all;
+    const char *at;
+
+    (void)state;
+    buf_init(&all, 1 << 16);
+    write_file(text, sizeof(text) - 1);
+    assert_int_equal(setenv("HEARTH_PORT", "y", 1), 0);
+    assert_int_equal(setenv("HEARTH_TLS_CERT", "/c", 1), 0);
+    assert_int_equal(config_load_all(&c, path, set, 2, add_fault, &all, &e), E_INVALID);
+    (void)unsetenv("HEARTH_PORT");
+    (void)unsetenv("HEARTH_TLS_CERT");
+    at = all.p;
+    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+        const char *end = at ? strchr(at, '\n') : NULL, *what;
+        char begin[128];
+
+        if (!end)
+            fail_msg("there is no '%s' in\n%s", wanted[i].what, all.p);
+        (void)snprintf(begin, sizeof(begin), "%s%s", wanted[i].place ? path : "",
+                       wanted[i].place ? wanted[i].place : "");
+        what = strstr(at, wanted[i].what);
+        if (strncmp(at, begin, strlen(begin)) != 0 || !what || what > end)
+            fail_msg("want '%s' and '%s' for\n%s", begin, wanted[i].what, at);
+        at = end + 1;
+    }
+    assert_int_equal(*at, 0);
+    /* What is right holds. */
+    assert_non_null(c);
+    assert_int_equal(c->head_max, 2048);
+    assert_int_equal(c->log_level, 3);
+    config_free(c);
+    /* No YAML: the rest cannot be read. */
+    c = NULL;
+    buf_clear(&all);
+    write_file("limits:\n  bdy: 1\nlog:\n\tx: 1\n  queue: x\n", 39);
+    assert_int_equal(config_load_all(&c, path, NULL, 0, add_fault, &all, &e), E_INVALID);
+    assert_null(c);
+    assert_non_null(strstr(all.p, ":2:3: there is no setting 'limits.bdy'"));
+    assert_non_null(strstr(all.p, ":4:1: "));
+    assert_null(strstr(all.p, "queue"));
+    buf_done(&all);
+}
+
 static void test_huge(void **state)
 {
     size_t n = (10 << 20);
@@ -286,6 +382,7 @@ static void test_hosts(void **state)
         {"0.0.0.0", "0.0.0.0", 11434},
         {"0.0.0.0:80", "0.0.0.0", 80},
         {":8080", "127.0.0.1", 8080},
+        {"8080", "127.0.0.1", 8080},
         {"::1", "::1", 11434},
         {"[::]:1", "::", 1},
         {"https://x.example:9/", "x.example", 9},
@@ -470,12 +567,12 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults), cmocka_unit_test(test_file),
-        cmocka_unit_test(test_models),   cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_huge),     cmocka_unit_test(test_order),
-        cmocka_unit_test(test_hosts),    cmocka_unit_test(test_variables),
-        cmocka_unit_test(test_duration), cmocka_unit_test(test_round),
-        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_defaults),  cmocka_unit_test(test_file),
+        cmocka_unit_test(test_models),    cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_all),       cmocka_unit_test(test_huge),
+        cmocka_unit_test(test_order),     cmocka_unit_test(test_hosts),
+        cmocka_unit_test(test_variables), cmocka_unit_test(test_duration),
+        cmocka_unit_test(test_round),     cmocka_unit_test(test_memory),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

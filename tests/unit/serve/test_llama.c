@@ -15,8 +15,6 @@
 #include "serve/local.h"
 #include "store/store.h"
 
-#include "hearth.h"
-
 #include <math.h>
 
 static const struct route_list lists[] = {{llama_routes, LLAMA_N_ROUTE}, {NULL, 0}};
@@ -117,12 +115,6 @@ WEAK const struct tok *local_tok(const struct local_model *m)
     return tok;
 }
 
-WEAK const struct hearth_model *local_hearth(const struct local_model *m)
-{
-    (void)m;
-    return NULL;
-}
-
 WEAK void local_model_info(const struct local_model *m, struct local_info *out)
 {
     (void)m;
@@ -136,10 +128,22 @@ WEAK void local_slots(const struct local_model *m,
     visit(ctx, &(struct sched_slot){.id = 5, .running = 1, .n_prompt = 3, .n_ctx = 64});
 }
 
-WEAK void hearth_model_info(const struct hearth_model *m, struct hearth_model_info *out)
+WEAK struct str local_template(const struct local_model *m)
 {
     (void)m;
-    *out = (struct hearth_model_info){.chat_template = "{{ x }}"};
+    return str_of("{{ x }}");
+}
+
+WEAK const struct chat *local_chat(const struct local_model *m)
+{
+    (void)m;
+    return NULL;
+}
+
+WEAK int local_context(struct local *l, const struct store_model *m)
+{
+    (void)l, (void)m;
+    return 128;
 }
 
 static int setup(void **state)
@@ -626,13 +630,14 @@ static void test_look(void **state)
     assert_non_null(strstr(fake.call.out.p, "\"top_k\":7"));
     assert_non_null(strstr(fake.call.out.p, "\"total_slots\":2"));
     assert_non_null(strstr(fake.call.out.p, "\"model_path\":\"/one.gguf\""));
-    assert_non_null(strstr(fake.call.out.p, "\"chat_template\":\"{{ x }}\""));
+    assert_non_null(
+        strstr(fake.call.out.p, "\"chat_template\":\"{{ x }}\",\"chat_template_caps\":{}"));
     assert_non_null(strstr(fake.call.out.p, "\"bos_token\":\"<s>\""));
     assert_true(fake_get(&fake, lists, "/slots"));
     assert_string_equal(
         fake.call.out.p,
-        "[{\"id\":0,\"id_task\":-1,\"n_ctx\":0,\"is_processing\":false},{\"id\":1,"
-        "\"id_task\":-1,\"n_ctx\":0,\"is_processing\":false}]");
+        "[{\"id\":0,\"id_task\":-1,\"n_ctx\":128,\"is_processing\":false},{\"id\":1,"
+        "\"id_task\":-1,\"n_ctx\":128,\"is_processing\":false}]");
     n_loaded = 1;
     assert_true(fake_get(&fake, lists, "/slots"));
     assert_non_null(strstr(fake.call.out.p, "[{\"id\":0,\"id_task\":5,\"n_ctx\":64,"

@@ -694,6 +694,37 @@ static void test_embed(void **state)
     local_free(l);
 }
 
+/* Without a tokenizer: tokens in, tokens out; for words it is not even loaded. */
+static void test_no_words(void **state)
+{
+    static const int32_t ids[] = {1, 2, 3};
+    struct config c = config_small();
+    struct local *l;
+    struct gate_request *q;
+    struct gate_input *in;
+    struct got g;
+
+    (void)state;
+    if (access("../shared/golden/models/qwen3.gguf", R_OK) != 0)
+        skip();
+    l = local_make(&c);
+    run_error(l, ask_chat("mute", HELLO), E_UNSUPPORTED, "no tokenizer");
+    run_error(l, ask_text("mute", "Hi", 2), E_UNSUPPORTED, "no tokenizer");
+    assert_int_equal(count_models(l, -1).n, 0);
+    q = ask_text("mute", "", 2);
+    in = arena_calloc(&q->mem, 1, sizeof(*in));
+    in->ids = ids;
+    in->n_id = 3;
+    q->input = in;
+    q->want_ids = 1;
+    run(l, &g, q);
+    assert_int_equal(g.usage.n_output, 2);
+    got_done(&g);
+    /* Nor is it for who finds it loaded. */
+    run_error(l, ask_text("mute", "Hi", 2), E_UNSUPPORTED, "no tokenizer");
+    local_free(l);
+}
+
 static void test_infill(void **state)
 {
     struct config c = config_small();
@@ -837,6 +868,7 @@ int main(void)
         cmocka_unit_test(test_tools),
         cmocka_unit_test(test_strict_tools),
         cmocka_unit_test(test_embed),
+        cmocka_unit_test(test_no_words),
         cmocka_unit_test(test_infill),
         cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_pause),

@@ -137,6 +137,93 @@ static void test_other_setup(void **state)
     local_free(l);
 }
 
+/* What a request asks for counts: PARAMETER num_ctx is for those that say nothing. */
+static void test_grows(void **state)
+{
+    static const struct {
+        int asked, given;
+        const char *warning;
+    } cases[] = {
+        {GATE_UNSET, 128, NULL},
+        {64, 64, NULL},
+        {400, 400, NULL},
+        {512, 512, NULL},
+        {100000, 512, "num_ctx: 100000 is more than this model was trained for; 512 is taken"},
+    };
+    struct config c = config_small();
+    struct local *l = local_make(&c);
+    struct gate_request *q;
+    uint64_t small;
+
+    (void)state;
+    if (access(TINY, R_OK) != 0)
+        local_free(l);
+    NEEDS_TINY();
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct got g;
+
+        q = ask_text("wide", "Once upon a time", 600);
+        q->n_ctx = cases[i].asked;
+        q->sampling.ignore_eos = 1;
+        run(l, &g, q);
+        assert_int_equal(g.usage.n_ctx, cases[i].given);
+        assert_in_range(g.usage.n_prompt + g.usage.n_output, cases[i].given - 1,
+                        cases[i].given + 1); /* the last one is in no cache */
+        if (cases[i].warning)
+            assert_true(is_text(&g.warnings, cases[i].warning));
+        else
+            assert_int_equal(g.warnings.n, 0);
+        got_done(&g);
+    }
+    /* Its cache is no larger for that; and where that is too small, that is said. */
+    small = count_models(l, -1).bytes;
+    (void)fine(l, ask_text("tiny", "Once", 2));
+    assert_true(count_models(l, -1).bytes > 2 * small);
+    local_free(l);
+    c.n_parallel = 1;
+    l = local_make(&c);
+    for (int i = 0; i < 2; i++) {
+        struct got g;
+
+        q = ask_text("wide", "Once", 2);
+        q->n_ctx = 512;
+        run(l, &g, q);
+        assert_in_range(g.usage.n_ctx, 128, 511);
+        assert_non_null(strstr(g.warnings.p, "512 is more than the key/value cache can hold"));
+        got_done(&g);
+    }
+    local_free(l);
+}
+
+/* What is said of a model that is not loaded holds when it is. */
+static void test_context(void **state)
+{
+    static const struct {
+        const char *name;
+        int n_ctx; /* of the configuration */
+        int n;
+    } cases[] = {{"wide", 256, 128}, {"tiny", 256, 256}, {"tiny", 0, 512}, {"tiny", 900, 900}};
+
+    (void)state;
+    NEEDS_TINY();
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct config c = config_small();
+        struct store_model sm;
+        struct err e = {0};
+        struct local *l;
+
+        c.n_ctx = cases[i].n_ctx;
+        l = local_make(&c);
+        assert_int_equal(store_find(NULL, str_of(cases[i].name), &sm, &e), 0);
+        sm.n_ctx_train = 512;
+        assert_int_equal(local_context(l, &sm), cases[i].n);
+        assert_int_equal(fine(l, ask_text(cases[i].name, "Once", 2)).n_ctx, cases[i].n);
+        assert_int_equal(local_context(l, &sm), cases[i].n);
+        store_model_done(&sm);
+        local_free(l);
+    }
+}
+
 /* A name that has come to mean something else takes its engine along, unless the file is
  * another one, too. */
 static void test_changed(void **state)
@@ -368,7 +455,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_once),        cmocka_unit_test(test_prefixes),
-        cmocka_unit_test(test_other_setup), cmocka_unit_test(test_changed),
+        cmocka_unit_test(test_other_setup), cmocka_unit_test(test_grows),
+        cmocka_unit_test(test_context),     cmocka_unit_test(test_changed),
         cmocka_unit_test(test_stop_one),    cmocka_unit_test(test_stop_busy),
         cmocka_unit_test(test_pinned),      cmocka_unit_test(test_lost),
         cmocka_unit_test(test_renewed),     cmocka_unit_test(test_many),

@@ -678,6 +678,11 @@ static void test_models(void **state)
         "{\"id\":\"new:latest\",\"object\":\"model\",\"created\":1700000000,\"owned_by\":"
         "\"library\",\"capabilities\":[\"completion\",\"tools\"],\"context_length\":2048}");
     json_decref(o);
+    /* What requests have, not what the file says. */
+    fake.serve.local = (struct local *)(void *)&fake;
+    assert_true(fake_get(&fake, lists, "/v1/models/new:latest"));
+    fake.serve.local = NULL;
+    assert_non_null(strstr(fake.call.out.p, "\"context_length\":128}"));
     assert_true(fake_get(&fake, lists, "/v1/models/hf.co/a/b:q4"));
     assert_int_equal(fake.call.status, 200);
     assert_non_null(strstr(fake.call.out.p, "\"id\":\"hf.co/a/b:q4\""));
