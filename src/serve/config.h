@@ -77,7 +77,6 @@ struct config {
     /* Logs. */
     int log_level; /* enum log_level */
     int log_json;
-    int log_content;       /* 1: prompts and answers too */
     const char *responses; /* the database of /v1/responses; NULL: the user's; "": none */
     int64_t responses_ttl_s, responses_bytes; /* 0: no limit */
 };

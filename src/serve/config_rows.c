@@ -96,8 +96,6 @@ const struct config_row config_rows[] = {
      .choices = "error|warn|info|debug", .env = "HEARTH_LOG_LEVEL", .help = "info has a line for each request"},
     {.name = "log.json", .type = CONFIG_FLAG, .at = AT(log_json), .def = "false", .env = "HEARTH_LOG_JSON",
      .help = "each line is an object of JSON, with its time"},
-    {.name = "log.content", .type = CONFIG_FLAG, .at = AT(log_content), .def = "false",
-     .env = "HEARTH_LOG_CONTENT", .help = "prompts and answers are logged too, at level debug"},
 
     {.name = "responses.path", .type = CONFIG_PATH, .at = AT(responses), .choices = "none", .env = "HEARTH_RESPONSES",
      .help = "database of /v1/responses; unset: below the user's state; none: nothing is kept"},

@@ -4,8 +4,8 @@
  * Content-Type and the key before a handler sees anything, and lets a few threads run handlers,
  * so that the I/O thread never waits. What is refused is answered in the dialect of its path.
  *
- * Threads  http_start, http_tls_load, http_tls_use, http_stop: one; handlers run on threads of
- * their own Uses     serve/, sys/; libmicrohttpd
+ * Threads  http_start, http_tls_load, http_tls_use, http_stop: one; handlers have their own
+ * Uses     serve/, sys/; libmicrohttpd
  */
 #ifndef HEARTH_SERVE_HTTP_H
 #define HEARTH_SERVE_HTTP_H

@@ -104,6 +104,8 @@ void http_daemon_free(struct http_daemon *d)
         return;
     if (d->mhd)
         MHD_stop_daemon(d->mhd);
+    if (d->key)
+        explicit_bzero(d->key, strlen(d->key));
     mem_free(d->cert);
     mem_free(d->key);
     mem_free(d);

@@ -29,7 +29,7 @@ static int let_in(struct local *l, const struct gate_request *q, int *more, stru
     if (*more)
         return 0;
     if (q->party)
-        after = q->party->n_text <= LOCAL_MORE ? (int)q->party->n_text - 1 : LOCAL_MORE;
+        after = q->party->n_text <= LOCAL_MORE ? (int)q->party->n_text - 1 : LOCAL_MORE + 1;
     if (l->n_before >= most)
         return err_set(e, E_BUSY, "the queue is full: %d requests wait", most);
     if (after > LOCAL_MORE - l->n_more)

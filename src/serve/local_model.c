@@ -253,9 +253,10 @@ static void renew(struct local *l, const char *name, struct store_model *sm,
 {
     struct local_model *m = local_loaded(l, name);
 
-    if (!sm)
-        (void)local_stay_away(l, name);
-    if (!m || (sm && !is_other(&m->sm, sm)))
+    if (m && sm && !is_other(&m->sm, sm))
+        return;
+    (void)local_stay_away(l, name); /* what it meant before is not called back */
+    if (!m)
         return;
     if (!sm || !local_engine_is_for(m->en, source, sm))
         local_leave(m);

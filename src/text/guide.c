@@ -340,7 +340,6 @@ static int mask_front(struct guide *g, uint32_t *bits, struct err *e)
 
 int guide_mask(struct guide *g, uint32_t *bits, struct err *e)
 {
-
     if (must_close(g)) {
         int32_t id = g->end.id[g->n_end];
 
