@@ -51,6 +51,12 @@ struct ask_ops {
 void ask_start(struct serve *s, struct call *c, struct gate_request *q,
                const struct ask_ops *ops, int stream, void *ctx, struct field_report *report);
 
+/* Whether the key of the call may ask for q; what has no effect with it is taken out, and
+ * reported. Fails: E_NOT_FOUND, E_INVALID, with *status and *param of the answer. */
+MUST_CHECK int ask_key(const struct call *c, struct gate_request *q,
+                       struct field_report *report, int *status, const char **param,
+                       struct err *e);
+
 /* Answers with an error in the call's dialect: status by its code. */
 void ask_error(struct call *c, const struct err *e, const char *param);
 void ask_error_status(struct call *c, int status, const struct err *e, const char *param);
