@@ -251,10 +251,11 @@ static int64_t write_file(struct kv_disk *d, struct slot *s, unsigned char *p)
     h->data = digest_bytes(0, p + d->n_head, (size_t)h->n_data);
     h->digest = head_digest(h, p + sizeof(*h));
     ok = cache_dir_put(fd, p, s->n, 0) == 0 && futimens(fd, both) == 0;
-    ok = close(fd) == 0 && ok;
+    /* While it is open, and so locked: else another would take it for a dead writer's. */
     ok = ok && renameat(AT_FDCWD, d->temp.p, d->fd, name) == 0;
     if (!ok)
         (void)unlink(d->temp.p);
+    (void)close(fd); /* what a disk did not take after all, the digest tells */
     return ok ? (int64_t)s->n : -1;
 }
 

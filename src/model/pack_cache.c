@@ -319,12 +319,12 @@ int pack_cache_write(const struct pack_cache *c, const struct pack_want *want,
     if (rc < 0)
         goto out;
     rc = write_all(&w, fd, &h, e);
-    if (close(fd) < 0 && rc == 0)
-        rc = err_sys(e, E_IO, errno, "%s: close", temp.p);
+    /* While it is open, and so locked: else another would take it for a dead writer's. */
     if (rc == 0 && rename(temp.p, c->path) < 0)
         rc = err_sys(e, E_IO, errno, "%s: rename", temp.p);
     if (rc < 0)
         (void)unlink(temp.p);
+    (void)close(fd); /* all of it was synchronised */
 out:
     buf_done(&temp);
     return rc;
