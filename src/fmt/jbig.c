@@ -39,7 +39,7 @@ static size_t number(const char *p, size_t n, int *whole)
 
     *whole = 1;
     for (; i < n && p[i] && strchr("0123456789+-.eE", p[i]); i++)
-        *whole &= p[i] == '-' || (p[i] >= '0' && p[i] <= '9');
+        *whole &= (p[i] == '-' && i == 0) || (p[i] >= '0' && p[i] <= '9');
     return i;
 }
 

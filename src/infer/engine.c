@@ -140,6 +140,8 @@ int hearth_engine_new(struct hearth_engine **out, struct hearth_model *model,
                       e);
     if (rc == 0)
         rc = engine_cache_make(en, o, e);
+    if (en->n_ctx > en->n_usual && en->n_fit < en->n_ctx) /* no scratch for what cannot be */
+        en->n_ctx = en->n_fit > en->n_usual ? en->n_fit : en->n_usual;
     if (rc == 0)
         rc = make_block(en, e);
     if (rc == 0)

@@ -113,6 +113,7 @@ void *http_early_target(void *ctx, const char *target, struct MHD_Connection *mh
     c->bad_target = strlen(target) > HTTP_URI_MAX || n_part > HTTP_FIELDS_MAX ? 414
                     : strchr(target, ' ')                                     ? 400
                                                                               : 0;
+    c->after_target = target + strlen(target) + 1;
     if (c->bad_target == 414 && !h->tls)
         http_early_refuse(h, c, target, http_target_refusal(414, &e), &e);
     return NULL;

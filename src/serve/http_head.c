@@ -51,6 +51,17 @@ static int is_value(const char *p, size_t n)
     return 1;
 }
 
+/* 1: the value stands where its line has it, behind the name and a colon. libmicrohttpd joins a
+ * folded line to the name before it, which makes another name. */
+static int is_of_line(const char *name, size_t n_name, const char *value)
+{
+    const char *p = name + n_name + 1;
+
+    while (p < value && (*p == ' ' || *p == '\t'))
+        p++;
+    return p == value;
+}
+
 static enum MHD_Result one_field(void *ctx, enum MHD_ValueKind kind, const char *name,
                                  size_t n_name, const char *value, size_t n_value)
 {
@@ -62,7 +73,8 @@ static enum MHD_Result one_field(void *ctx, enum MHD_ValueKind kind, const char 
     r->n++;
     if (!value)
         n_value = 0;
-    if (!f || !is_token(name, n_name) || !is_value(value, n_value)) {
+    if (!f || !is_token(name, n_name) || !is_value(value, n_value) ||
+        (value && !is_of_line(name, n_name, value))) {
         r->bad = 1;
         return MHD_NO;
     }
@@ -291,12 +303,14 @@ int http_head_read(struct exchange *x, struct MHD_Connection *mhd, const char *u
     struct reading r = {.x = x, .end = &x->field};
     int status;
 
-    x->v10 = strcmp(version, "HTTP/1.1") != 0;
+    x->v10 = strcmp(version, "HTTP/1.0") == 0;
     (void)MHD_get_connection_values_n(mhd, MHD_HEADER_KIND, one_field, &r);
     if (info && info->header_size > (size_t)http_config(x->http)->head_max)
         return err_set(e, E_TOO_LONG, "the head of the request has %zu bytes, at most %lld",
                        info->header_size, (long long)http_config(x->http)->head_max),
                431;
+    if (version != x->conn->after_target)
+        return err_set(e, E_INVALID, "the request's first line is malformed"), 400;
     status = check_fields(x, &r, e);
     return status ? status : read_target(x, mhd, url, e);
 }

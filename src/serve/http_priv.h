@@ -84,6 +84,7 @@ struct conn {
     int probed;               /* an interim answer went out to see whether it is there */
     int turned_away;          /* answered past libmicrohttpd, which is to see no more of it */
     int bad_target;           /* of the request whose head is coming: 414, 400; or 0 */
+    const char *after_target; /* where its version is to stand: only compared */
     int swept;                /* memory of libmicrohttpd was given back since it became idle */
     const void *pool;         /* an address in the first page of that memory */
     socklen_t n_peer;         /* bytes of peer */

@@ -225,6 +225,13 @@ gives("H12 two codings", 501, head("POST", "/echo", Transfer_Encoding="chunked, 
 gives("H12 xchunked", 501, head("POST", "/echo", Transfer_Encoding="xchunked"))
 
 # -- heads
+for fold in (b"Content-Leng: 13\r\n th", b"Content-Length:\r\n 2", b"Transfer-Encod: chunked\r\n ing", b"Transfer-Encoding:\r\n chunked",
+             b"A: b\r\n c", b"A: b\r\n\t", b"A: b\r\n "):
+    gives(f"H13 a folded line: {fold!r}", 400, b"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n" + fold + b"\r\n\r\n{}", half_close=True)
+gives("a NUL in the first line", 400, b"GET /health\0 x HTTP/1.1\r\nHost: localhost\r\n\r\n", half_close=True)
+gives("a NUL in the target", 400, b"GET /health\0x HTTP/1.1\r\nHost: localhost\r\n\r\n", half_close=True)
+gives("a blank in front of and behind a value", 200, b"GET /health HTTP/1.1\r\nHost: localhost\r\nA: \t b \r\nC:\r\nD:e\r\nConnection: close\r\n\r\n")
+gives("HTTP/1.2 without Host", 400, b"GET /health HTTP/1.2\r\n\r\n", half_close=True)
 gives("H13 a blank before the first field", 400, b"GET /health HTTP/1.1\r\n X: y\r\nHost: localhost\r\n\r\n", ours=True)
 gives("H13 a blank behind the Host", 400, b"GET /health HTTP/1.1\r\nHost: localhost\r\n X: y\r\n\r\n", half_close=True)
 gives("P18 a space in the target", 400, b"GET /api/versi on HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", ours=True)

@@ -119,6 +119,8 @@ int ollama_images(struct str text, const json_t *images, json_t **content, const
 
 /* -- calls and results --------------------------------------------------------------------- */
 
+enum { WAITING_MAX = 1024 };
+
 struct tool_call {
     struct str id, name;
     const json_t *function, *arguments;
@@ -139,7 +141,7 @@ static const struct field_row call_function_rows[] = {
     {.name = "arguments", .type = FIELD_OBJECT, AT(arguments)},
 };
 
-/* 1: a call of that id is among those that wait already. */
+/* 1: a call of that id is among those that wait already: WAITING_MAX at most. */
 static int is_waiting(const struct talk *t, const char *id)
 {
     for (size_t i = 0; i < json_array_size(t->waiting); i++) {
@@ -167,6 +169,9 @@ static int call_json(struct talk *t, const json_t *v, size_t i, json_t *list, st
                         t->report, e);
     if (rc < 0)
         return rc;
+    if (json_array_size(t->waiting) >= WAITING_MAX)
+        return err_set(e, E_INVALID, "%stool_calls: more than %d calls without their results",
+                       t->path, WAITING_MAX);
     do {
         (void)snprintf(made, sizeof(made), "call_%d", t->n_call++);
     } while (is_waiting(t, made));

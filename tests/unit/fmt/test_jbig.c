@@ -83,6 +83,7 @@ static void refused(void **state)
         {"1e400", "the number 1e400 is out of range (byte 0)", E_TOO_LONG},
         {"[99999999999999999999,-1e999]", "-1e999 is out of range (byte 22)", E_TOO_LONG},
         {"[099999999999999999999]", "near", E_INVALID},
+        {"[99999999999999999999-7]", "near", E_INVALID},
         {"[99999999999999999999", "']' expected", E_INVALID},
         {"{\"a\":99999999999999999999,\"a\":1}", "duplicate", E_INVALID},
         {"[99999999999999999999,\"\\u0000123\"]", "too big", E_INVALID},

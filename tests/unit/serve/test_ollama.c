@@ -532,6 +532,25 @@ static void test_names(void **state)
     assert_non_null(strstr(fake.call.out.p, "tool_calls[1].id: 'a' is there twice"));
 }
 
+/* Each call is compared with all that wait, so these are not without end. */
+static void test_many_calls(void **state)
+{
+    struct buf body;
+
+    (void)state;
+    buf_init(&body, 1 << 20);
+    assert_int_equal(buf_fmt(&body, "{\"model\":\"thinks\",\"messages\":[{\"role\":"
+                                    "\"assistant\",\"tool_calls\":["),
+                     0);
+    for (int i = 0; i < 1025; i++)
+        assert_int_equal(buf_fmt(&body, "%s{\"function\":{\"name\":\"f\"}}", i ? "," : ""), 0);
+    assert_int_equal(buf_fmt(&body, "]}]}"), 0);
+    assert_true(fake_post(&fake, lists, "/api/chat", body.p));
+    assert_int_equal(fake.call.status, 400);
+    assert_non_null(strstr(fake.call.out.p, "more than 1024 calls without their results"));
+    buf_done(&body);
+}
+
 static void test_copy_delete(void **state)
 {
     json_t *v;
@@ -655,7 +674,7 @@ int main(void)
         cmocka_unit_test(test_tags),       cmocka_unit_test(test_show),
         cmocka_unit_test(test_names),      cmocka_unit_test(test_copy_delete),
         cmocka_unit_test(test_create),     cmocka_unit_test(test_create_allowed),
-        cmocka_unit_test(test_small),
+        cmocka_unit_test(test_small),      cmocka_unit_test(test_many_calls),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

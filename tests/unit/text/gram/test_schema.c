@@ -385,7 +385,7 @@ static void test_big(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
         json_t *schema = NULL;
-        struct gram *g;
+        struct gram *g = NULL;
         struct err e = {0};
 
         if (jbig_load(&schema, str_of(rows[i].schema), 0, &e) < 0 ||
