@@ -29,9 +29,10 @@ void local_warn_n_ctx(struct local_call *c)
     if (c->q->n_ctx > most)
         local_warn(c, "%snum_ctx: %d is more than %s; %d is taken",
                    local_field(c, GATE_F_SAMPLING), c->q->n_ctx,
-                   most < en->size.n_ctx          ? "the key/value cache can hold"
-                   : most == en->info.n_ctx_train ? "this model was trained for"
-                                                  : "this model was loaded for",
+                   most == en->info.n_ctx_train ? "this model was trained for"
+                   : most < en->size.n_ctx || most > en->n_usual
+                       ? "the key/value cache can hold"
+                       : "this model was loaded for",
                    most);
 }
 
