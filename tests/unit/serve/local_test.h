@@ -182,12 +182,24 @@ static inline struct config config_small(void)
                            .share_prefixes = 1};
 }
 
+/* A copy that stays as it is: threads read it while the test changes its own. */
+static inline const struct config *config_kept(const struct config *c)
+{
+    enum { KEPT = 256 };
+    static struct config kept[KEPT];
+    static int n;
+
+    assert_true(n < KEPT);
+    kept[n] = *c;
+    return &kept[n++];
+}
+
 static inline struct local *local_make(const struct config *c)
 {
     struct local *l = NULL;
     struct err e = {0};
 
-    if (local_new(&l, c, NULL, NULL, &e) < 0)
+    if (local_new(&l, config_kept(c), NULL, NULL, &e) < 0)
         fail_msg("%s", e.msg);
     return l;
 }

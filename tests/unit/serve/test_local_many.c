@@ -239,7 +239,7 @@ static void test_budget(void **state)
     /* There is room for one and a half. */
     small = c;
     small.memory = (int64_t)(one + one / 2);
-    local_reload(l, &small);
+    local_reload(l, config_kept(&small));
     run_fine(l, ask_text("other", "Once", 3));
     assert_int_equal(count_models(l, LOCAL_READY).n, 1);
     assert_int_equal(atomic_load(&evicted), before + 1);
@@ -257,7 +257,7 @@ static void test_budget(void **state)
 
         pinned.model = pin;
         pinned.n_model = 1;
-        local_reload(l, &pinned);
+        local_reload(l, config_kept(&pinned));
         run_error(l, ask_text("tiny", "Once", 3), E_NOMEM, "needs");
         local_free(l);
     }
@@ -291,7 +291,7 @@ static void test_load_timeout(void **state)
     small = c;
     small.memory = (int64_t)(count_models(l, -1).bytes * 3 / 2);
     small.load_timeout_s = 1;
-    local_reload(l, &small);
+    local_reload(l, config_kept(&small));
     assert_int_equal(local_unload(l, str_of("tiny"), &e), 0);
     run_error(l, ask_text("other", "Once", 3), E_BUSY, "load_timeout");
     for (int i = 0; i < 6; i++)
@@ -300,7 +300,7 @@ static void test_load_timeout(void **state)
         assert_int_equal(pthread_join(t[i], &busy), 0);
         assert_ptr_equal(busy, l);
     }
-    local_reload(l, &c);
+    local_reload(l, config_kept(&c));
     local_let_go(m);
     run_fine(l, ask_text("other", "Once", 3));
     local_free(l);

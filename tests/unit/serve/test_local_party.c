@@ -96,7 +96,7 @@ static void test_let_in_whole(void **state)
     slowly.provider.ops = &slow_ops;
     assert_int_equal(local_hold(slowly.l, str_of("tiny"), &m, &e), 0);
     c.memory = (int64_t)(count_models(slowly.l, -1).bytes * 3 / 2); /* "other" has to wait */
-    local_reload(slowly.l, &c);
+    local_reload(slowly.l, config_kept(&c));
     got_init(&g);
     got_init(&slowly.filler);
     assert_int_equal(many_new(&many, &slowly.provider, &e), 0);

@@ -36,7 +36,7 @@ static void place_make(struct place *p, int halves)
         p->l = local_make(&p->c);
     }
     p->c.memory = (int64_t)(one * (uint64_t)halves / 2);
-    local_reload(p->l, &p->c);
+    local_reload(p->l, config_kept(&p->c));
 }
 
 static void place_hold(struct place *p, const char *name)
@@ -215,7 +215,7 @@ static void test_never(void **state)
     place_hold(&p, "tiny");
     p.c.model = pin;
     p.c.n_model = 1;
-    local_reload(p.l, &p.c);
+    local_reload(p.l, config_kept(&p.c));
     got_init(&g);
     got_start(p.l, &g, ask_text("other", "Once", 3));
     got_error(&g, E_NOMEM, "'tiny:latest'");
@@ -248,7 +248,7 @@ static void test_priority(void **state)
     place_make(&p, 3);
     p.c.model = own;
     p.c.n_model = 1;
-    local_reload(p.l, &p.c);
+    local_reload(p.l, config_kept(&p.c));
     place_hold(&p, "tiny");
     got_init(&g);
     got_start(p.l, &g, ask_text("other", "Once", 3));

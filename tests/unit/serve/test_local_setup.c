@@ -253,7 +253,7 @@ static void test_priority(void **state)
     (void)usage_of(l, ask_text("tiny", "Once", 2));
     (void)usage_of(l, ask_text("other", "Once", 2));
     c.memory = (int64_t)(count_models(l, -1).bytes * 5 / 4); /* of two and a half */
-    local_reload(l, &c);
+    local_reload(l, config_kept(&c));
     (void)usage_of(l, ask_text("talker", "Once", 2));
     buf_init(&b, 1000);
     local_each(l, names_of, &b);

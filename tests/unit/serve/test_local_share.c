@@ -374,14 +374,14 @@ static void test_pinned(void **state)
     c.memory = (int64_t)(count_models(l, -1).bytes * 3 / 4); /* of two names of one engine */
     c.model = own;
     c.n_model = 1;
-    local_reload(l, &c);
+    local_reload(l, config_kept(&c));
     got_init(&g);
     got_start(l, &g, ask_text("other", "Once", 2));
     got_error(&g, E_NOMEM, "needs");
     got_done(&g);
     assert_int_equal(count_models(l, LOCAL_READY).n, 2);
     c.n_model = 0;
-    local_reload(l, &c);
+    local_reload(l, config_kept(&c));
     (void)fine(l, ask_text("other", "Once", 2));
     wait_models(l, 1);
     local_free(l);

@@ -32,7 +32,7 @@ static void place_make(struct place *p)
     p->l = local_make(&p->c);
     assert_int_equal(local_hold(p->l, str_of("tiny"), &p->m, &e), 0);
     p->c.memory = (int64_t)(count_models(p->l, -1).bytes * 3 / 2);
-    local_reload(p->l, &p->c);
+    local_reload(p->l, config_kept(&p->c));
 }
 
 static void *hold(void *arg)
