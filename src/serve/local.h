@@ -71,12 +71,9 @@ int local_context(struct local *l, const struct store_model *sm);
 void local_each(struct local *l, void (*visit)(void *ctx, const struct local_info *i),
                 void *ctx);
 
-/* Lets a model go once its requests have ended; new ones load it again. Fails: E_NOT_FOUND it
- * is not loaded. */
-MUST_CHECK int local_unload(struct local *l, struct str name, struct err *e);
-
 /* The store has another model of that name now, or none any more: who asks from now on gets
- * that one. What is loaded stays if that can use it, else it goes, as by local_unload. */
+ * that one. What is loaded stays if that can use it, else it goes when its requests have ended.
+ */
 void local_renewed(struct local *l, struct str name);
 
 /* 1: the engine of some model has not ended a step for so long that it hangs; its name in *e.

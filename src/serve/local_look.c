@@ -81,27 +81,6 @@ void local_each(struct local *l, void (*visit)(void *ctx, const struct local_inf
     mem_free(all);
 }
 
-int local_unload(struct local *l, struct str name, struct err *e)
-{
-    struct store_model sm;
-    struct local_model *m = NULL;
-    int rc = local_resolve(l, name, &sm, e), n;
-
-    if (rc == 0) {
-        local_lock(l);
-        n = local_stay_away(l, local_key(&sm));
-        m = local_loaded(l, local_key(&sm));
-        if (m)
-            local_leave(m);
-        else if (!n)
-            rc = err_set(e, E_NOT_FOUND, "model '%.*s' is not loaded",
-                         (int)(name.n < 200 ? name.n : 200), name.p);
-        local_unlock(l);
-    }
-    store_model_done(&sm);
-    return rc;
-}
-
 int local_hangs(struct local *l, struct err *e)
 {
     uint64_t now = clock_ns(), limit = (uint64_t)LOCAL_HANG_S * 1000000000u;

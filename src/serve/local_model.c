@@ -255,7 +255,7 @@ static void renew(struct local *l, const char *name, struct store_model *sm,
 
     if (m && sm && !is_other(&m->sm, sm))
         return;
-    (void)local_stay_away(l, name); /* what it meant before is not called back */
+    local_stay_away(l, name); /* what it meant before is not called back */
     if (!m)
         return;
     if (!sm || !local_engine_is_for(m->en, source, sm))
@@ -302,17 +302,12 @@ void local_leave(struct local_model *m)
     (void)pthread_cond_broadcast(&m->l->change);
 }
 
-int local_stay_away(struct local *l, const char *name)
+void local_stay_away(struct local *l, const char *name)
 {
-    int n = 0;
-
     for (struct local_model *m = l->models; m; m = m->next) {
-        if (m->sent_by && strcasecmp(local_name(m), name) == 0) {
+        if (m->sent_by && strcasecmp(local_name(m), name) == 0)
             m->sent_by = 0;
-            n++;
-        }
     }
-    return n;
 }
 
 void local_leave_all(struct local_engine *en)

@@ -110,7 +110,7 @@ static int unload_only(struct local_call *c, struct err *e)
     }
     if (rc == 0) {
         local_lock(c->l);
-        (void)local_stay_away(c->l, local_key(&sm));
+        local_stay_away(c->l, local_key(&sm));
         m = local_loaded(c->l, local_key(&sm));
         if (m)
             local_leave(m); /* who waits for it already still gets it */

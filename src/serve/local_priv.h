@@ -18,6 +18,7 @@
  *
  * Locks, in this order; a sink is called with `emit` only:
  *     call.emit    the sink, one at a time
+ *     embed.turn   which input is next
  *     local.lock   models, queue, stages
  *     call.lock    jobs of the call
  *     local.door   which part of a party its scheduler has let in
@@ -159,7 +160,7 @@ struct local_call {
     /* Under emit. */
     pthread_mutex_t emit;
     int ended, started;
-    struct gate_usage usage;
+    struct gate_usage usage; /* the preparing thread's, from its first job on the engine's */
     /* Under lock. */
     pthread_mutex_t lock;
     int n_live;
@@ -238,8 +239,8 @@ void local_give(struct local_model *m, int64_t keep_ns);
 /* Under the lock: it goes as soon as nobody refers to it, and its engine with the last name. */
 void local_leave(struct local_model *m);
 /* Under the lock: those of that name that make room for others will not come back, whatever
- * becomes of these. Returns how many there were. */
-int local_stay_away(struct local *l, const char *name);
+ * becomes of these. */
+void local_stay_away(struct local *l, const char *name);
 /* Under the lock: all names of an engine. */
 void local_leave_all(struct local_engine *en);
 /* Under the lock: a loaded or loading model of that name that is not leaving; NULL. */

@@ -459,6 +459,25 @@ static inline struct gate_request *ask_inputs(int kind, const char *model,
     return q;
 }
 
+/* The model goes when its requests have ended. */
+static inline struct gate_request *ask_unload(const char *model)
+{
+    struct gate_request *q = ask(GATE_LOAD, model);
+
+    q->keep_alive_ns = 0;
+    return q;
+}
+
+static inline void unload(struct local *l, const char *model)
+{
+    struct got g;
+
+    got_init(&g);
+    got_start(l, &g, ask_unload(model));
+    got_fine(&g);
+    got_done(&g);
+}
+
 static inline struct gate_request *ask_text(const char *model, const char *text, int n)
 {
     struct gate_request *q = ask_inputs(GATE_TEXT, model, &text, 1);

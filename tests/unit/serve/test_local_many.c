@@ -33,14 +33,12 @@ static void test_names(void **state)
 {
     struct config c = config_small();
     struct local *l = local_make(&c);
-    struct err e = {0};
 
     (void)state;
     run_error(l, ask_text("nobody", "x", 1), E_NOT_FOUND, "model 'nobody' not found");
     /* Whether a path is there is nobody's business where paths are no names. */
     run_error(l, ask_text("/etc/passwd", "x", 1), E_NOT_FOUND, "model '/etc/passwd' not found");
     run_error(l, ask_text("/no/such", "x", 1), E_NOT_FOUND, "model '/no/such' not found");
-    assert_int_equal(local_unload(l, str_of("tiny"), &e), E_NOT_FOUND);
     local_free(l);
 }
 
@@ -117,7 +115,7 @@ static void test_keep(void **state)
     assert_int_equal(local_hold(l, str_of("tiny"), &m, &e), 0);
     assert_non_null(local_tok(m));
     assert_null(local_chat(m));
-    assert_int_equal(local_unload(l, str_of("tiny"), &e), 0);
+    unload(l, "tiny");
     assert_int_equal(count_models(l, LOCAL_LEAVING).n, 1);
     assert_true(tok_count(local_tok(m)) > 100);
     /* A new one is loaded beside it. */
@@ -133,7 +131,6 @@ static void test_keep(void **state)
 static void test_unload_busy(void **state)
 {
     struct config c = config_small();
-    struct err e = {0};
     struct local *l;
     struct got g;
 
@@ -143,7 +140,7 @@ static void test_unload_busy(void **state)
     got_init(&g);
     got_start(l, &g, ask_text("tiny", "Once", 150));
     got_wait_text(&g, 1);
-    assert_int_equal(local_unload(l, str_of("tiny"), &e), 0);
+    unload(l, "tiny");
     got_fine(&g);
     assert_int_equal(g.usage.n_output, 150);
     got_done(&g);
@@ -157,7 +154,6 @@ static void test_gauges(void **state)
     static const enum metric of[] = {METRIC_RUNNING, METRIC_WAITING,   METRIC_KV_PAGES,
                                      METRIC_KV_USED, METRIC_KV_CACHED, METRIC_MODEL_BYTES};
     struct config c = config_small();
-    struct err e = {0};
     struct local *l;
     struct got g;
 
@@ -171,7 +167,7 @@ static void test_gauges(void **state)
         (void)usleep(10000);
     assert_int_equal(atomic_load(&metric_put[METRIC_RUNNING]), 1);
     assert_true(atomic_load(&metric_put[METRIC_KV_USED]) > 0);
-    assert_int_equal(local_unload(l, str_of("tiny"), &e), 0);
+    unload(l, "tiny");
     local_provider(l)->ops->cancel(g.call);
     got_error(&g, E_CANCELLED, "cancel");
     got_done(&g);
@@ -186,7 +182,6 @@ static void test_gauges(void **state)
 static void test_gauges_of_two(void **state)
 {
     struct config c = config_small();
-    struct err e = {0};
     struct local *l;
     struct got g[2];
     int bytes;
@@ -200,7 +195,7 @@ static void test_gauges_of_two(void **state)
         got_start(l, &g[i], ask_text("tiny", "Once", 150));
         got_wait_text(&g[i], 1);
         if (i == 0)
-            assert_int_equal(local_unload(l, str_of("tiny"), &e), 0);
+            unload(l, "tiny");
     }
     assert_int_equal(count_models(l, -1).n, 2);
     bytes = (int)count_models(l, -1).bytes;
@@ -292,7 +287,7 @@ static void test_load_timeout(void **state)
     small.memory = (int64_t)(count_models(l, -1).bytes * 3 / 2);
     small.load_timeout_s = 1;
     local_reload(l, config_kept(&small));
-    assert_int_equal(local_unload(l, str_of("tiny"), &e), 0);
+    unload(l, "tiny");
     run_error(l, ask_text("other", "Once", 3), E_BUSY, "load_timeout");
     for (int i = 0; i < 6; i++)
         assert_int_equal(pthread_create(&t[i], NULL, hold, l), 0);

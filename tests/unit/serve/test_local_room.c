@@ -134,14 +134,13 @@ static void test_cancelled(void **state)
 static void test_cancelled_stopped(void **state)
 {
     struct place p;
-    struct err e = {0};
     struct got g;
 
     (void)state;
     NEEDS_TINY();
     place_make(&p, 3);
     place_hold(&p, "tiny");
-    assert_int_equal(local_unload(p.l, str_of("tiny"), &e), 0);
+    unload(p.l, "tiny");
     got_init(&g);
     got_start(p.l, &g, ask_text("other", "Once", 3));
     wait_state(p.l, "other", LOCAL_LOADING);
@@ -159,7 +158,6 @@ static void test_cancelled_stopped(void **state)
 static void test_cancelled_stopped_late(void **state)
 {
     struct place p;
-    struct err e = {0};
     struct got g;
 
     (void)state;
@@ -169,7 +167,7 @@ static void test_cancelled_stopped_late(void **state)
     got_init(&g);
     got_start(p.l, &g, ask_text("other", "Once", 3));
     wait_state(p.l, "tiny", LOCAL_LEAVING);
-    assert_int_equal(local_unload(p.l, str_of("tiny"), &e), 0);
+    unload(p.l, "tiny");
     g.ops->cancel(g.call);
     got_error(&g, E_CANCELLED, "cancelled");
     got_done(&g);

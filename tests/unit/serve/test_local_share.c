@@ -306,7 +306,6 @@ static void test_stop_one(void **state)
 {
     struct config c = config_small();
     struct local *l;
-    struct err e = {0};
     struct gate_request *q;
     int made = atomic_load(&loads);
 
@@ -316,7 +315,7 @@ static void test_stop_one(void **state)
     (void)fine(l, ask_text("tiny", "Once", 2));
     (void)fine(l, ask_text("thinker", "Once", 2));
     (void)fine(l, ask_text("broken", "Once", 2));
-    assert_int_equal(local_unload(l, str_of("tiny"), &e), 0); /* the one that was first */
+    unload(l, "tiny"); /* the one that was first */
     wait_models(l, 2);
     q = ask_text("broken", "Once", 2);
     q->keep_alive_ns = 0;
@@ -325,8 +324,8 @@ static void test_stop_one(void **state)
     (void)fine(l, ask_text("thinker", "Once", 2));
     (void)fine(l, ask_text("tiny", "Once", 2));
     assert_int_equal(atomic_load(&loads), made + 1);
-    assert_int_equal(local_unload(l, str_of("tiny"), &e), 0);
-    assert_int_equal(local_unload(l, str_of("thinker"), &e), 0);
+    unload(l, "tiny");
+    unload(l, "thinker");
     wait_models(l, 0);
     (void)fine(l, ask_text("tiny", "Once", 2));
     assert_int_equal(atomic_load(&loads), made + 2);
@@ -338,7 +337,6 @@ static void test_stop_busy(void **state)
 {
     struct config c = config_small();
     struct local *l;
-    struct err e = {0};
     struct got g;
 
     (void)state;
@@ -348,8 +346,8 @@ static void test_stop_busy(void **state)
     got_init(&g);
     got_start(l, &g, ask_text("tiny", "Once", 150));
     got_wait_text(&g, 1);
-    assert_int_equal(local_unload(l, str_of("thinker"), &e), 0);
-    assert_int_equal(local_unload(l, str_of("tiny"), &e), 0);
+    unload(l, "thinker");
+    unload(l, "tiny");
     got_fine(&g);
     assert_int_equal(g.usage.n_output, 150);
     got_done(&g);
@@ -415,7 +413,6 @@ static void *client(void *arg)
 {
     static const char *const names[] = {"tiny", "thinker", "broken", "other"};
     struct local *l = arg;
-    struct err e = {0};
 
     for (int i = 0; i < EACH; i++) {
         struct gate_request *q = ask_text(names[(i + i / 4) % 4], "Once", 6);
@@ -425,8 +422,16 @@ static void *client(void *arg)
             q->keep_alive_ns = 0;
         got_init(&g);
         got_start(l, &g, q);
-        if (i % 5 == 2 && local_unload(l, str_of(names[i % 4]), &e) < 0)
-            must(e.code == E_NOT_FOUND, e.msg);
+        if (i % 5 == 2) {
+            struct got away;
+
+            got_init(&away);
+            got_start(l, &away, ask_unload(names[i % 4]));
+            got_wait(&away);
+            got_free(&away);
+            must(away.terminal == GATE_EV_DONE, away.err.msg);
+            got_done(&away);
+        }
         got_wait(&g);
         got_free(&g);
         must(g.terminal == GATE_EV_DONE, g.err.msg);
